@@ -1,0 +1,1 @@
+"""Large ML sweeps on Apache Airflow and Kubernetes."""

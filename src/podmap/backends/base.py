@@ -1,0 +1,149 @@
+"""What a backend must do: create, watch, log and delete attempts, whatever they are."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from podmap.errors import PodmapError
+from podmap.records import Diagnosis
+
+
+class LaunchError(PodmapError):
+    """The attempt can never be created as it is; `diagnosis` says why."""
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        self.diagnosis = diagnosis
+        super().__init__(diagnosis.summary)
+
+
+class Phase(str, enum.Enum):
+    """Where an attempt stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    ENDED = "ended"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One attempt, ready to be started: everything is replaced, nothing is a template.
+
+    Attributes:
+        name: Unique within the backend; made by `names.attempt_name`.
+        sweep: The sweep's name.
+        run_id: The run's id.
+        number: The trial's number.
+        attempt: The attempt's number, from 1.
+        epoch: The asking this attempt answers.
+        argv: Program and arguments. Never goes through a shell.
+        env: Environment on top of what the backend itself gives.
+        secret_env: Variable name to (secret, key), for backends that have secrets.
+        timeout_s: Seconds from its start until it is ended; None for no limit.
+    """
+
+    name: str
+    sweep: str
+    run_id: str
+    number: int
+    attempt: int
+    epoch: str
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    secret_env: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a backend sees of one attempt. Later ones replace earlier ones.
+
+    Attributes:
+        name: The attempt's name.
+        run_id: Its run.
+        number: Its trial.
+        attempt: Its number.
+        epoch: The asking it answers.
+        phase: Where it stands.
+        node: Host or node name.
+        image_id: The image's digest, if there is one.
+        started: UTC ISO 8601 of the start; None before it.
+        finished: UTC ISO 8601 of the end; None before it.
+        exit_code: Once ended; None if it cannot be known; negative for a signal.
+        result: What the attempt left as its result, at most `result_limit_bytes`; None if nothing.
+        result_truncated: Whether the result was longer than what is kept of it.
+        diagnosis: Set when the backend itself knows why it ended badly (lost, timed out …).
+    """
+
+    name: str
+    run_id: str
+    number: int
+    attempt: int
+    epoch: str
+    phase: Phase
+    node: str = ""
+    image_id: str = ""
+    started: str | None = None
+    finished: str | None = None
+    exit_code: int | None = None
+    result: bytes | None = None
+    result_truncated: bool = False
+    diagnosis: Diagnosis | None = None
+
+
+class Backend(Protocol):
+    """Runs attempts.
+
+    All methods belong to one event loop. Every method that asks something outside raises
+    `BackendError` when it could not ask, which never means that the attempt is gone.
+    Cancelling a call, or closing the backend, never ends an attempt.
+    """
+
+    name: str
+
+    def result_path(self, attempt_name: str) -> str:
+        """Where the attempt must write its result, as it sees the path."""
+        ...
+
+    async def list(self, run_id: str) -> Sequence[Observation]:
+        """All attempts of a run that are not deleted yet, ended or not, of any epoch."""
+        ...
+
+    async def create(self, launch: Launch) -> Observation:
+        """Starts an attempt, once.
+
+        If an attempt of this name is already there it is left as it is and returned: the
+        caller compares epochs.
+
+        Raises:
+            BackendError: It could not be created now.
+            LaunchError: It can never be created as it is.
+        """
+        ...
+
+    async def wait(self, name: str) -> Observation:
+        """Returns the observation of the attempt once it has ended or is gone."""
+        ...
+
+    def output(self, name: str, *, offset: int = 0) -> AsyncIterator[bytes]:
+        """The attempt's output from a byte offset, as it comes, until it has ended."""
+        ...
+
+    async def tail(self, name: str, *, max_bytes: int) -> bytes:
+        """The last bytes of the attempt's output so far; empty if there is none."""
+        ...
+
+    async def kill(self, name: str, *, reason: Diagnosis, grace_s: float) -> None:
+        """Ends a running attempt, politely first; its observation carries `reason`."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Removes all that is left of an attempt; ends it at once if it still runs."""
+        ...
+
+    async def close(self) -> None:
+        """Gives back what the backend itself holds; attempts go on."""
+        ...

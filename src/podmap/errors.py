@@ -1,0 +1,103 @@
+"""Every error podmap raises on purpose, with the exit code a command ends with.
+
+    PodmapError                      1  anything below
+    ├── SpecError                    2  the spec is wrong: all its problems at once
+    ├── UsageError                   2  a command or call was used wrongly
+    │   └── NotSupportedError        2  valid, but this version or backend cannot run it yet
+    ├── UnreachableError             3  cluster, store or Airflow cannot be asked
+    │   ├── BackendError             3  the thing that runs attempts cannot be asked
+    │   └── StoreError               3  the store cannot be read or written
+    ├── ConflictError                1  somebody else's thing has this name
+    │   ├── OwnerError               1  the run belongs to another owner
+    │   └── AttemptExistsError       1  the attempt number is taken
+    └── RecordError                  1  a record in the ledger cannot be understood
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class PodmapError(Exception):
+    """Base of all deliberate errors; `exit_code` is what a command ends with."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a spec.
+
+    Attributes:
+        path: Where in the spec, for example `search.params.lr.low`; empty for the whole.
+        message: What was given and what is allowed.
+        line: One-based line in the file; `None` when the spec did not come from a file.
+        column: One-based column, as `line`.
+        hint: The next step, for example "did you mean 'parallelism'?"; may be empty.
+    """
+
+    path: str
+    message: str
+    line: int | None = None
+    column: int | None = None
+    hint: str = ""
+
+    def describe(self, source: str = "") -> str:
+        """The problem as one line: `file:line:column: path: message (hint)`."""
+        place = source
+        if self.line is not None:
+            place = f"{source or '<spec>'}:{self.line}:{self.column}"
+        parts = [part for part in (place, self.path, self.message) if part]
+        text = ": ".join(parts)
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class SpecError(PodmapError):
+    """The spec is wrong; `problems` holds everything found, in file order."""
+
+    exit_code = 2
+
+    def __init__(self, problems: list[Problem], *, source: str = "") -> None:
+        self.problems = sorted(problems, key=lambda p: (p.line or 0, p.column or 0, p.path))
+        self.source = source
+        super().__init__("\n".join(p.describe(source) for p in self.problems))
+
+
+class UsageError(PodmapError):
+    """A command or a call was used wrongly."""
+
+    exit_code = 2
+
+
+class NotSupportedError(UsageError):
+    """The spec is valid, but what it asks for cannot be run here yet."""
+
+
+class UnreachableError(PodmapError):
+    """Something podmap depends on could not be asked; not the same as "no"."""
+
+    exit_code = 3
+
+
+class BackendError(UnreachableError):
+    """The backend that runs attempts could not be asked."""
+
+
+class StoreError(UnreachableError):
+    """The store of the ledger could not be read or written."""
+
+
+class ConflictError(PodmapError):
+    """The name is taken by something that is not ours."""
+
+
+class OwnerError(ConflictError):
+    """The run in the ledger belongs to another owner."""
+
+
+class AttemptExistsError(ConflictError):
+    """An attempt of this number was made before; the next number must be used."""
+
+
+class RecordError(PodmapError):
+    """A file of the ledger does not hold what it should."""

@@ -1,0 +1,92 @@
+"""The one owner of ids, attempt names, labels and the paths inside a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+LABEL_PREFIX = "podmap.io"
+MAX_SWEEP_NAME = 40
+RUN_ID_LENGTH = 8
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_RUN_ID = re.compile(r"[0-9a-f]{8}")
+
+MANIFEST = "manifest.json"
+RUN_STATE = "run.json"
+SUMMARY = "summary.json"
+LEADERBOARD = "leaderboard.csv"
+REPORT = "report.html"
+
+
+def is_dns_label(text: str, *, max_length: int = 63) -> bool:
+    """Whether `text` is a DNS label (RFC 1123) of at most `max_length` characters."""
+    return len(text) <= max_length and _DNS_LABEL.fullmatch(text) is not None
+
+
+def is_run_id(text: str) -> bool:
+    """Whether `text` has the form of a run id."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
+def digest(value: Any, *, length: int = 16) -> str:
+    """A stable hexadecimal content hash of a JSON value, the same on every machine."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def new_run_id() -> str:
+    """A fresh run id, for runs started by the command line."""
+    return secrets.token_hex(RUN_ID_LENGTH // 2)
+
+
+def run_id_for(*parts: str) -> str:
+    """The run id of an owner, for example of (deployment, dag_id, run_id, group_id)."""
+    return digest(list(parts), length=RUN_ID_LENGTH)
+
+
+def new_epoch() -> str:
+    """A fresh epoch, for invocations of the command line."""
+    return secrets.token_hex(8)
+
+
+def attempt_name(sweep: str, run_id: str, number: int, attempt: int) -> str:
+    """The name of an attempt's pod or process, at most 63 characters."""
+    return f"{sweep}-{run_id}-{number}-a{attempt}"
+
+
+def attempt_labels(
+    *, sweep: str, run_id: str, number: int, attempt: int, epoch: str
+) -> Mapping[str, str]:
+    """The labels that tell whose an attempt is."""
+    return {
+        "app.kubernetes.io/managed-by": "podmap",
+        f"{LABEL_PREFIX}/sweep": sweep,
+        f"{LABEL_PREFIX}/run": run_id,
+        f"{LABEL_PREFIX}/trial": str(number),
+        f"{LABEL_PREFIX}/attempt": str(attempt),
+        f"{LABEL_PREFIX}/epoch": epoch,
+    }
+
+
+def record_path(number: int) -> str:
+    """The path of a trial's record inside its run."""
+    return f"trials/{number}.json"
+
+
+def attempt_path(number: int, attempt: int) -> str:
+    """The path of an attempt's file inside its run."""
+    return f"attempts/{number}-a{attempt}.json"
+
+
+def log_path(number: int, attempt: int) -> str:
+    """The path of the tail of an attempt's log inside its run."""
+    return f"logs/{number}-a{attempt}.log"
+
+
+def run_uri(store: str, sweep: str, run_id: str) -> str:
+    """The URI of a run in a store, without a trailing slash."""
+    return f"{store.rstrip('/')}/{sweep}/{run_id}"

@@ -1,0 +1,289 @@
+"""What is kept of a trial: plain frozen values, and their JSON form."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timezone
+from typing import Any
+
+from podmap.errors import RecordError
+
+SCHEMA = 1
+
+
+class TrialState(str, enum.Enum):
+    """Where a trial stands. `UNKNOWN` means "could not ask" and is never terminal."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    PRUNED = "PRUNED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the trial has ended, in this epoch."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED, TrialState.CANCELLED}
+)
+
+
+class Category(str, enum.Enum):
+    """Why an attempt did not end well."""
+
+    USER_EXIT = "user_exit"
+    USER_TIMEOUT = "user_timeout"
+    OOM = "oom"
+    EVICTED = "evicted"
+    PREEMPTED = "preempted"
+    NODE_LOST = "node_lost"
+    NODE_REJECTED = "node_rejected"
+    IMAGE_PULL = "image_pull"
+    UNSCHEDULABLE = "unschedulable"
+    QUOTA = "quota"
+    CREATE_ERROR = "create_error"
+    NO_RESULT = "no_result"
+    BAD_RESULT = "bad_result"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Why an attempt did not end well, in words for a person.
+
+    Attributes:
+        category: The kind, which decides the retry budget.
+        summary: One line.
+        detail: What was seen: exit code, message, the last lines of the log.
+        resolution: What to do about it.
+    """
+
+    category: Category
+    summary: str
+    detail: str = ""
+    resolution: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The diagnosis as a JSON object."""
+        return {
+            "category": self.category.value,
+            "summary": self.summary,
+            "detail": self.detail,
+            "resolution": self.resolution,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Diagnosis:
+        """The diagnosis in a JSON object made by `to_json`."""
+        return cls(
+            category=Category(data["category"]),
+            summary=data["summary"],
+            detail=data.get("detail", ""),
+            resolution=data.get("resolution", ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The piece of data that defines a trial.
+
+    Attributes:
+        uri: The piece's URI; a folder's ends with a slash.
+        name: The last part of the URI, without the slash.
+        index: The piece's place in the sorted list, from 0.
+        version: What changes when the data change: an etag, or size and mtime.
+    """
+
+    uri: str
+    name: str
+    index: int
+    version: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The shard as a JSON object."""
+        return {
+            "uri": self.uri,
+            "name": self.name,
+            "index": self.index,
+            "version": self.version,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Shard:
+        """The shard in a JSON object made by `to_json`."""
+        return cls(data["uri"], data["name"], data["index"], data.get("version", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One set of params to be tried.
+
+    Attributes:
+        number: Dense from 0 within the run.
+        key: Stable content hash; equal keys mean equal work.
+        seed: What the training code gets as `PODMAP_SEED`; from 0 to 2**31 - 1.
+        params: Name to value: number, text, boolean, None, or lists of these.
+        shard: The piece of data, for `shards` searches.
+        patch: The list item's own `trial:` differences, as written; empty if none.
+    """
+
+    number: int
+    key: str
+    seed: int
+    params: Mapping[str, Any]
+    shard: Shard | None = None
+    patch: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One pod or process of a trial, as kept in the ledger.
+
+    Attributes:
+        number: Dense from 1 within the trial; never used twice, whatever the epoch.
+        pod: Name of the pod or process.
+        node: Node or host name.
+        image_id: The image's digest; empty for processes.
+        started: UTC ISO 8601; None if it never started.
+        finished: UTC ISO 8601.
+        exit_code: As the container or process gave it; negative for a signal; None if unknown.
+        diagnosis: Why it did not end well; None when it did.
+        memory_bytes: The memory it was given; None if unlimited.
+        log_uri: Where the tail of its log is kept.
+    """
+
+    number: int
+    pod: str
+    node: str = ""
+    image_id: str = ""
+    started: str | None = None
+    finished: str | None = None
+    exit_code: int | None = None
+    diagnosis: Diagnosis | None = None
+    memory_bytes: int | None = None
+    log_uri: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The attempt as a JSON object."""
+        data = {f.name: getattr(self, f.name) for f in fields(self)}
+        data["diagnosis"] = self.diagnosis.to_json() if self.diagnosis else None
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Attempt:
+        """The attempt in a JSON object made by `to_json`.
+
+        Raises:
+            RecordError: The object is not an attempt.
+        """
+        values = _known(cls, data, "attempt")
+        if values.get("diagnosis") is not None:
+            values["diagnosis"] = Diagnosis.from_json(values["diagnosis"])
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is kept of a trial. Times are UTC ISO 8601, durations in seconds.
+
+    Attributes:
+        number: The trial's number.
+        key: The trial's content hash.
+        epoch: The asking this record answers.
+        state: Where the trial stands.
+        params: As `Trial.params`.
+        seed: As `Trial.seed`.
+        shard: As `Trial.shard`.
+        metrics: Metric name to number; None where the trial gave NaN.
+        objective: The objective's value; a list where there are several; None if none.
+        outputs: Name to URI of what the trial left.
+        attempts: Oldest first.
+        reason: For a person: why it failed, or what to be warned of.
+        log_tail: The last lines of the last attempt's log.
+        started: When the first attempt of this epoch started.
+        finished: When the trial ended.
+        duration_s: From `started` to `finished`.
+        queued_s: From the asking to `started`.
+        gpu_seconds: GPUs times the seconds they were held, over all attempts.
+    """
+
+    number: int
+    key: str
+    epoch: str
+    state: TrialState
+    params: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    shard: Shard | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    objective: float | list[float] | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = ()
+    reason: str = ""
+    log_tail: str = ""
+    started: str | None = None
+    finished: str | None = None
+    duration_s: float | None = None
+    queued_s: float | None = None
+    gpu_seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as the JSON object of `trials/<number>.json`."""
+        data: dict[str, Any] = {"schema": SCHEMA}
+        data.update((f.name, getattr(self, f.name)) for f in fields(self))
+        data["state"] = self.state.value
+        data["params"] = dict(self.params)
+        data["metrics"] = dict(self.metrics)
+        data["outputs"] = dict(self.outputs)
+        data["shard"] = self.shard.to_json() if self.shard else None
+        data["attempts"] = [attempt.to_json() for attempt in self.attempts]
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Record:
+        """The record in a JSON object made by `to_json`.
+
+        Raises:
+            RecordError: The object is not a record, or of a newer schema.
+        """
+        if data.get("schema") != SCHEMA:
+            raise RecordError(
+                f"record schema {data.get('schema')!r} is not {SCHEMA}: "
+                "it was written by another version of podmap"
+            )
+        values = _known(cls, data, "record")
+        values["state"] = TrialState(values["state"])
+        if values.get("shard") is not None:
+            values["shard"] = Shard.from_json(values["shard"])
+        values["attempts"] = tuple(Attempt.from_json(a) for a in values.get("attempts", ()))
+        return cls(**values)
+
+
+def _known(cls: type, data: Mapping[str, Any], what: str) -> dict[str, Any]:
+    names = {f.name for f in fields(cls)}
+    values = {name: value for name, value in data.items() if name in names}
+    if "number" not in values:
+        raise RecordError(f"not a {what}: it has no number")
+    return values
+
+
+def utc_now() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+def iso(moment: datetime) -> str:
+    """A time as UTC ISO 8601 with milliseconds, for example `2026-11-01T09:30:00.125Z`."""
+    text = moment.astimezone(timezone.utc).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def parse_iso(text: str) -> datetime:
+    """The time in a text made by `iso`."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -1,0 +1,395 @@
+"""The sweep spec as pydantic models: what may be written, with what meaning.
+
+Field descriptions are the reference: `podmap schema` and `docs/reference/spec.md` come from them.
+Values keep their types (`strict`); quantities such as `16Gi` or `30m` are parsed here, once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from podmap.spec.quantity import Allowance, parse_allowance, parse_bytes, parse_cpu, parse_duration_s
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Scalar = Union[bool, int, Finite, str, None]
+ParamValue = Union[Scalar, list[Any]]
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration_s),
+    WithJsonSchema({"type": ["number", "string"], "examples": ["90s", "15m", "2h", "1h30m", 90]}),
+]
+"""Seconds; written as a number of seconds or as `30s`, `15m`, `2h`, `1d`, `1h30m`."""
+
+Memory = Annotated[
+    int,
+    BeforeValidator(parse_bytes),
+    WithJsonSchema({"type": ["integer", "string"], "examples": ["16Gi", "512Mi", "1.5G"]}),
+]
+"""Bytes; written as Kubernetes writes memory."""
+
+Cpu = Annotated[
+    float,
+    BeforeValidator(parse_cpu),
+    WithJsonSchema({"type": ["number", "string"], "examples": [4, 0.5, "500m"]}),
+]
+"""Cores; written as Kubernetes writes CPU."""
+
+Allowed = Annotated[
+    Allowance,
+    BeforeValidator(parse_allowance),
+    WithJsonSchema({"type": ["integer", "string"], "examples": [5, "10%"]}),
+]
+"""A count, or a percentage of the planned trials."""
+
+AdaptiveKind = Literal["tpe", "gp", "cmaes", "qmc", "nsga2"]
+
+
+class Model(BaseModel):
+    """Base of all parts: unknown keys are errors."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True
+    )
+
+
+class Range(Model):
+    """A numeric parameter between two ends, both included."""
+
+    low: Union[int, Finite] = Field(description="The lowest value, included.")
+    high: Union[int, Finite] = Field(description="The highest value, included.")
+    log: bool = Field(False, description="Spread evenly on a logarithmic scale; needs low > 0.")
+    step: Union[int, Finite, None] = Field(
+        None, description="Only low, low + step, low + 2·step … up to high."
+    )
+    steps: Union[int, None] = Field(
+        None, description="How many evenly spread points a grid takes, both ends included."
+    )
+    type: Literal["int", "float", None] = Field(
+        None, description="By default int if both ends are whole numbers, else float."
+    )
+
+    @property
+    def is_int(self) -> bool:
+        """Whether the parameter's values are whole numbers."""
+        if self.type is not None:
+            return self.type == "int"
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
+Dimension = Union[Range, list[Scalar], Scalar]
+"""A range, a choice (a list) or a constant (anything else)."""
+
+Params = dict[str, Dimension]
+
+
+class _SearchBase(Model):
+    seed: int = Field(0, ge=0, description="Makes the search and the trials' own seeds repeatable.")
+
+
+class ListSearch(_SearchBase):
+    """The trials are given: one a list item."""
+
+    kind: Literal["list"]
+    items: Union[list[dict[str, Any]], str] = Field(
+        description="The params of each trial, or the URI of a CSV, JSONL or Parquet file. "
+        "An item's `trial:` holds what differs for that trial."
+    )
+
+
+class GridSearch(_SearchBase):
+    """Every combination of the params."""
+
+    kind: Literal["grid"]
+    params: Params = Field(description="Name to range (with `step` or `steps`), choice or constant.")
+
+
+class RandomSearch(_SearchBase):
+    """Params drawn at random, the same on every machine for the same seed."""
+
+    kind: Literal["random"]
+    trials: int = Field(ge=1, description="How many trials.")
+    params: Params = Field(description="Name to range, choice or constant.")
+    try_first: list[dict[str, Scalar]] = Field(
+        default_factory=list, description="Params of the first trials, before any are drawn."
+    )
+
+
+class ShardsSearch(_SearchBase):
+    """One trial a piece of data."""
+
+    kind: Literal["shards"]
+    uris: Union[str, list[str]] = Field(
+        description="fsspec URIs with wildcards; a pattern that ends with / matches folders."
+    )
+    params: dict[str, Scalar] = Field(
+        default_factory=dict, description="Constants that every trial gets."
+    )
+
+
+class AdaptiveSearch(_SearchBase):
+    """Params proposed by an Optuna sampler that learns from the trials that ended."""
+
+    kind: AdaptiveKind
+    trials: int = Field(ge=1, description="How many trials.")
+    params: Params = Field(description="Name to range, choice or constant.")
+    try_first: list[dict[str, Scalar]] = Field(
+        default_factory=list, description="Params of the first trials, before any are proposed."
+    )
+    storage: Union[str, None] = Field(
+        None, description="An Optuna RDB URL, for runs with several deciding processes."
+    )
+
+
+Search = Annotated[
+    Union[ListSearch, GridSearch, RandomSearch, ShardsSearch, AdaptiveSearch],
+    Field(discriminator="kind"),
+]
+
+
+class Objective(Model):
+    """What is to be made large or small."""
+
+    metric: str = Field(min_length=1, description="The metric's name in the trial's result.")
+    direction: Literal["maximize", "minimize"] = Field(description="Which way is better.")
+
+
+class ParamFlags(Model):
+    """In `args`: every param as `--name=value`."""
+
+    params: Literal["flags"] = Field(description="Stands for --lr=0.01 --depth=4 …")
+
+
+class SecretRef(Model):
+    """An environment variable taken from a Kubernetes Secret."""
+
+    secret: str = Field(description="The Secret's name.")
+    key: str = Field(description="The key inside the Secret.")
+
+
+class Resources(Model):
+    """What one attempt asks for. Other names must be extended resources, such as amd.com/gpu."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, int]
+
+    cpu: Union[Cpu, None] = Field(None, description="Cores requested.")
+    cpu_limit: Union[Cpu, None] = Field(None, description="Caps the cores; by default not capped.")
+    memory: Union[Memory, None] = Field(None, description="Memory: request and limit.")
+    gpu: Union[int, None] = Field(None, ge=0, description="GPUs (nvidia.com/gpu).")
+    disk: Union[Memory, None] = Field(None, description="Ephemeral storage: request and limit.")
+
+
+class Volume(Model):
+    """Where a mounted folder comes from: exactly one of claim, secret, config_map, empty."""
+
+    claim: Union[str, None] = Field(None, description="A PersistentVolumeClaim.")
+    secret: Union[str, None] = Field(None, description="A Secret.")
+    config_map: Union[str, None] = Field(None, description="A ConfigMap.")
+    empty: Union[Memory, None] = Field(None, description="An empty folder of at most this size.")
+    read_only: bool = Field(False, description="Mount without the right to write.")
+    sub_path: Union[str, None] = Field(None, description="A folder inside the volume.")
+
+
+Arg = Union[str, ParamFlags]
+EnvValue = Union[str, SecretRef]
+
+
+class PodOverlay(Model):
+    """Merged over the pod as a strategic merge; the main container's name is `trial`."""
+
+    metadata: dict[str, Any] = Field(default_factory=dict, description="Labels and annotations.")
+    spec: dict[str, Any] = Field(default_factory=dict, description="A PodSpec, in part.")
+
+
+class TrialPatch(Model):
+    """What may differ from trial to trial."""
+
+    image: Union[str, None] = Field(None, min_length=1, description="The container image.")
+    command: Union[list[str], None] = Field(None, min_length=1, description="The program, as argv.")
+    args: Union[list[Arg], None] = Field(None, description="Its arguments, with placeholders.")
+    env: Union[dict[str, EnvValue], None] = Field(
+        None, description="Environment variables: text, or {secret:, key:}."
+    )
+    resources: Union[Resources, None] = Field(None, description="What one attempt asks for.")
+    shm: Union[Memory, None] = Field(None, description="Size of /dev/shm.")
+    volumes: Union[dict[str, Volume], None] = Field(None, description="Mount path to volume.")
+    timeout: Union[Duration, None] = Field(
+        None, description="The time one attempt may take, from its start."
+    )
+    deadline: Union[Duration, None] = Field(
+        None, description="The time the whole trial may take, over all attempts."
+    )
+    checkpoint: Union[str, None] = Field(
+        None, description="URI with placeholders; reaches the trial as PODMAP_CHECKPOINT."
+    )
+    output: Union[str, None] = Field(
+        None, description="URI with placeholders; reaches the trial as PODMAP_OUTPUT."
+    )
+    pod: Union[PodOverlay, None] = Field(None, description="Merged over the pod's manifest.")
+
+
+class Case(TrialPatch):
+    """A difference for the trials whose params match."""
+
+    when: dict[str, Union[list[Scalar], Scalar]] = Field(
+        min_length=1, description="Param name to value, or to a list of values; all must match."
+    )
+
+
+class TrialTemplate(TrialPatch):
+    """How one trial runs."""
+
+    cases: list[Case] = Field(
+        default_factory=list, description="Differences by params; later cases win."
+    )
+    exit_codes: dict[int, Literal["fail", "retry", "infra"]] = Field(
+        default_factory=lambda: {2: "fail", 64: "fail"},
+        description="What a nonzero exit code means: fail (never retried), retry (spends "
+        "retries.user, as codes not listed do) or infra (spends retries.infra). "
+        "What is written here is added to {2: fail, 64: fail}.",
+    )
+
+
+class OomRetries(Model):
+    """Retries with more memory, after a container was killed for memory."""
+
+    times: int = Field(0, ge=0, description="How often.")
+    factor: Finite = Field(2, gt=1, description="Each retry gets this many times the memory.")
+    limit: Union[Memory, None] = Field(None, description="Never more memory than this.")
+
+
+class Retries(Model):
+    """How often a trial is attempted again, by the kind of failure."""
+
+    user: int = Field(0, ge=0, description="After the training code's own failures.")
+    infra: int = Field(5, ge=0, description="After lost nodes, evictions and the like.")
+    oom: OomRetries = Field(default_factory=OomRetries, description="After running out of memory.")
+
+
+class Failures(Model):
+    """How many trials may end FAILED."""
+
+    allow: Allowed = Field(description="A count, or a percentage of the planned trials.")
+    on_exceed: Literal["finish", "cancel"] = Field(
+        "finish",
+        description="Beyond it no new trials start; finish lets the running ones end, "
+        "cancel ends them.",
+    )
+
+
+class MedianPrune(Model):
+    """Ends a trial that is worse than the median of the others at the same step."""
+
+    kind: Literal["median"]
+    startup_trials: int = Field(5, ge=0, description="Trials that must have ended first.")
+    warmup_steps: int = Field(0, ge=0, description="Steps in which no trial is ended.")
+
+
+class AshaPrune(Model):
+    """Asynchronous successive halving."""
+
+    kind: Literal["asha"]
+    min_resource: int = Field(1, ge=1, description="Steps before the first decision.")
+    reduction_factor: int = Field(4, ge=2, description="One in this many goes on.")
+
+
+class HyperbandPrune(Model):
+    """Hyperband: several brackets of successive halving."""
+
+    kind: Literal["hyperband"]
+    min_resource: int = Field(1, ge=1, description="Steps before the first decision.")
+    max_resource: Union[int, None] = Field(None, ge=1, description="Steps of a whole trial.")
+    reduction_factor: int = Field(3, ge=2, description="One in this many goes on.")
+
+
+class ThresholdPrune(Model):
+    """Ends a trial whose objective leaves the bounds."""
+
+    kind: Literal["threshold"]
+    lower: Union[Finite, None] = Field(None, description="Below it a trial ends.")
+    upper: Union[Finite, None] = Field(None, description="Above it a trial ends.")
+    warmup_steps: int = Field(0, ge=0, description="Steps in which no trial is ended.")
+
+
+Prune = Annotated[
+    Union[MedianPrune, AshaPrune, HyperbandPrune, ThresholdPrune], Field(discriminator="kind")
+]
+
+
+class Budget(Model):
+    """What the whole run may cost."""
+
+    wall: Union[Duration, None] = Field(None, description="Time from the run's start.")
+    gpu_hours: Union[Finite, None] = Field(None, gt=0, description="GPUs times hours held.")
+    on_exceed: Literal["finish", "cancel"] = Field(
+        "finish",
+        description="Beyond it no new trials start; finish lets the running ones end, "
+        "cancel ends them.",
+    )
+
+
+class Kubernetes(Model):
+    """Where and as whom pods run."""
+
+    namespace: Union[str, None] = Field(None, description="By default the connection's.")
+    service_account: Union[str, None] = Field(None, description="The pods' ServiceAccount.")
+    queue: Union[str, None] = Field(None, description="A Kueue LocalQueue.")
+    priority_class: Union[str, None] = Field(None, description="The pods' PriorityClass.")
+    keep_pods: Literal["none", "failed", "all"] = Field(
+        "none", description="Which ended pods are not deleted."
+    )
+
+
+class Sweep(Model):
+    """A sweep: what to try, how to run it, and what counts as good."""
+
+    apiVersion: Literal["podmap/v1"] = Field(description="The version of this format.")  # noqa: N815
+    name: str = Field(description="A DNS label of at most 40 characters.")
+    search: Union[Search, None] = Field(
+        None, description="Which trials; may be left out where a DAG gives the experiments."
+    )
+    objective: Union[Objective, Annotated[list[Objective], Field(min_length=1)], None] = Field(
+        None, description="Metric and direction; a list of two or more asks for a Pareto front."
+    )
+    trial: TrialTemplate = Field(description="How one trial runs.")
+    parallelism: int = Field(8, ge=1, description="Attempts alive at once: never more.")
+    pack: Union[Annotated[int, Field(ge=1)], Literal["auto"]] = Field(
+        1, description="Trials per pod."
+    )
+    retries: Retries = Field(default_factory=Retries, description="Budgets for new attempts.")
+    failures: Union[Failures, None] = Field(
+        None, description="How many trials may fail; by default every trial is run."
+    )
+    prune: Union[Prune, None] = Field(None, description="Ends hopeless trials early.")
+    budget: Union[Budget, None] = Field(None, description="What the whole run may cost.")
+    reuse: Literal["run", "sweep", "none"] = Field(
+        "run", description="Whose finished trials are kept: this run's, any run's, or none."
+    )
+    cache_version: str = Field(
+        "", description="Part of every key: change it when code or data changed."
+    )
+    logs: Literal["stream", "tail", "auto"] = Field(
+        "auto", description="Stream trial output, or show its tail at the end; auto streams up "
+        "to 200 trials at once."
+    )
+    trials_per_task: Union[int, None] = Field(
+        None, ge=1, description="Trials per mapped task instance; by default 1 up to 500 trials."
+    )
+    store: Union[str, None] = Field(
+        None, description="fsspec URI for the ledger; or PODMAP_STORE, or Airflow's [podmap] store."
+    )
+    kubernetes: Kubernetes = Field(
+        default_factory=Kubernetes, description="Where and as whom pods run."
+    )
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The objectives as a tuple: empty if there are none."""
+        if self.objective is None:
+            return ()
+        if isinstance(self.objective, Objective):
+            return (self.objective,)
+        return tuple(self.objective)
