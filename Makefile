@@ -1,0 +1,32 @@
+# podmap: a few verbs. `make` alone lists them.
+SHELL := /bin/bash
+PY := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint docs lock bench clean
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+setup: ## make .venv from the lock (quick when nothing changed)
+	@dev/setup.sh
+
+demo: setup ## run examples/digits on a real Airflow, show the leaderboard (KEEP=1 leaves it up)
+	@$(PY) dev/demo.py $(if $(KEEP),--keep)
+
+lint: setup ## format, ruff, mypy, import rules, spelling
+	@dev/lint.sh
+
+test: setup ## every check and test, cheap ones first
+	@dev/test.sh $(PYTEST_ARGS)
+
+docs: setup ## write the generated parts of the docs
+	@$(PY) dev/docs.py
+
+lock: setup ## resolve requirements/dev.lock again (UPGRADE=1: with the newest versions)
+	@dev/lock.sh $(if $(UPGRADE),--upgrade)
+
+bench: setup ## run the benchmarks and print their tables
+	@$(PY) -m dev.bench $(BENCH_ARGS)
+
+clean: ## remove what was built; .venv stays
+	rm -rf .build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

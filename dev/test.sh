@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Every check and test, cheap ones first; pytest's own summary is the last thing printed.
+# The tests run against the built wheels, not against src/. Arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+step() { printf '== %s\n' "$*"; }
+
+find_postgres() {
+  local place
+  for place in $(command -v initdb) /usr/lib/postgresql/*/bin/initdb; do
+    if [ -x "$place" ] && [ -x "$(dirname "$(realpath "$place")")/postgres" ]; then return 0; fi
+  done
+  return 1
+}
+
+install_postgres() {
+  # The package would start a server of its own at once; the tests start theirs.
+  if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    mkdir -p /etc/postgresql-common
+    echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+  fi
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    -o Dpkg::Options::=--force-confold postgresql >/dev/null </dev/null
+}
+
+dev/lint.sh
+
+step wheels
+rm -rf .build/dist .build/wheel
+for project in . trial; do
+  .venv/bin/uv build --quiet --wheel --no-build-isolation --python .venv/bin/python --out-dir .build/dist "$project"
+done
+.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --target .build/wheel .build/dist/*.whl
+
+step core alone
+dev/core_alone.sh
+
+step PostgreSQL
+if ! find_postgres; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    install_postgres
+  else
+    echo "the Airflow tests need PostgreSQL's server programs (Debian: apt-get install postgresql)" >&2
+    exit 1
+  fi
+fi
+
+step tests of the wheels
+# First on the path, so that it hides the editable installation, in child processes too.
+export PYTHONPATH=$root/.build/wheel
+.venv/bin/python - <<'PY'
+import podmap, podmap_trial
+for module in (podmap, podmap_trial):
+    if "/.build/wheel/" not in module.__file__:
+        raise SystemExit(f"{module.__name__} is not the built one: {module.__file__}")
+PY
+exec .venv/bin/python -m pytest "$@"
