@@ -34,6 +34,7 @@ class Problem:
         line: One-based line in the file; `None` when the spec did not come from a file.
         column: One-based column, as `line`.
         hint: The next step, for example "did you mean 'parallelism'?"; may be empty.
+        source: Where the value was given, if not in the spec's file: an override's name.
     """
 
     path: str
@@ -41,10 +42,11 @@ class Problem:
     line: int | None = None
     column: int | None = None
     hint: str = ""
+    source: str = ""
 
     def describe(self, source: str = "") -> str:
         """The problem as one line: `file:line:column: path: message (hint)`."""
-        place = source
+        place = self.source or source
         if self.line is not None:
             place = f"{source or '<spec>'}:{self.line}:{self.column}"
         parts = [part for part in (place, self.path, self.message) if part]

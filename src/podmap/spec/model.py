@@ -6,19 +6,76 @@ Values keep their types (`strict`); quantities such as `16Gi` or `30m` are parse
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+import math
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
-from podmap.spec.quantity import Allowance, parse_allowance, parse_bytes, parse_cpu, parse_duration_s
+from podmap.spec.quantity import (
+    Allowance,
+    parse_allowance,
+    parse_bytes,
+    parse_cpu,
+    parse_duration_s,
+)
+
+
+def _wanted(what: str) -> PydanticCustomError:
+    return PydanticCustomError("wanted", "{what}", {"what": what})
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _number(value: Any) -> int | float:
+    if not _is_number(value):
+        raise _wanted("a number")
+    return value  # type: ignore[no-any-return]  # _is_number narrows it
+
+
+def _scalar(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, str)) or _is_number(value):
+        return value
+    raise _wanted("a number, text, true, false or null")
+
+
+def _pack(value: Any) -> Any:
+    if value == "auto" or (_is_number(value) and isinstance(value, int) and value >= 1):
+        return value
+    raise _wanted("a whole number from 1, or auto")
+
+
+PLAIN, LIST, MAPPING = "<plain>", "<list>", "<mapping>"
+"""Branches of unions; they stand in the places pydantic reports, and nothing else looks so."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Scalar = Union[bool, int, Finite, str, None]
-ParamValue = Union[Scalar, list[Any]]
+Number = Annotated[int | float, PlainValidator(_number), WithJsonSchema({"type": "number"})]
+Scalar = Annotated[
+    bool | int | float | str | None,
+    PlainValidator(_scalar),
+    WithJsonSchema({"type": ["number", "string", "boolean", "null"]}),
+]
+Pack = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_pack),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
+]
 
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration_s),
+    Field(gt=0),
     WithJsonSchema({"type": ["number", "string"], "examples": ["90s", "15m", "2h", "1h30m", 90]}),
 ]
 """Seconds; written as a number of seconds or as `30s`, `15m`, `2h`, `1d`, `1h30m`."""
@@ -26,6 +83,7 @@ Duration = Annotated[
 Memory = Annotated[
     int,
     BeforeValidator(parse_bytes),
+    Field(gt=0),
     WithJsonSchema({"type": ["integer", "string"], "examples": ["16Gi", "512Mi", "1.5G"]}),
 ]
 """Bytes; written as Kubernetes writes memory."""
@@ -51,20 +109,24 @@ class Model(BaseModel):
     """Base of all parts: unknown keys are errors."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        arbitrary_types_allowed=True,
+        defer_build=True,
     )
 
 
 class Range(Model):
     """A numeric parameter between two ends, both included."""
 
-    low: Union[int, Finite] = Field(description="The lowest value, included.")
-    high: Union[int, Finite] = Field(description="The highest value, included.")
+    low: Number = Field(description="The lowest value, included.")
+    high: Number = Field(description="The highest value, included.")
     log: bool = Field(False, description="Spread evenly on a logarithmic scale; needs low > 0.")
-    step: Union[int, Finite, None] = Field(
+    step: Number | None = Field(
         None, description="Only low, low + step, low + 2·step … up to high."
     )
-    steps: Union[int, None] = Field(
+    steps: int | None = Field(
         None, description="How many evenly spread points a grid takes, both ends included."
     )
     type: Literal["int", "float", None] = Field(
@@ -79,7 +141,23 @@ class Range(Model):
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
-Dimension = Union[Range, list[Scalar], Scalar]
+def _by_shape(model: type[BaseModel]) -> Discriminator:
+    """Chooses the branch by the value's shape, so that an error names one branch only."""
+
+    def shape(value: Any) -> str:
+        if isinstance(value, (dict, model)):
+            return MAPPING
+        return LIST if isinstance(value, (list, tuple)) else PLAIN
+
+    return Discriminator(shape)
+
+
+Dimension = Annotated[
+    Annotated[Range, Tag(MAPPING)]
+    | Annotated[list[Scalar], Tag(LIST)]
+    | Annotated[Scalar, Tag(PLAIN)],
+    _by_shape(Range),
+]
 """A range, a choice (a list) or a constant (anything else)."""
 
 Params = dict[str, Dimension]
@@ -93,9 +171,10 @@ class ListSearch(_SearchBase):
     """The trials are given: one a list item."""
 
     kind: Literal["list"]
-    items: Union[list[dict[str, Any]], str] = Field(
+    items: Annotated[list[dict[str, Any]], Tag(LIST)] | Annotated[str, Tag(PLAIN)] = Field(
+        discriminator=_by_shape(BaseModel),
         description="The params of each trial, or the URI of a CSV, JSONL or Parquet file. "
-        "An item's `trial:` holds what differs for that trial."
+        "An item's `trial:` holds what differs for that trial.",
     )
 
 
@@ -103,7 +182,9 @@ class GridSearch(_SearchBase):
     """Every combination of the params."""
 
     kind: Literal["grid"]
-    params: Params = Field(description="Name to range (with `step` or `steps`), choice or constant.")
+    params: Params = Field(
+        description="Name to range (with `step` or `steps`), choice or constant."
+    )
 
 
 class RandomSearch(_SearchBase):
@@ -121,8 +202,9 @@ class ShardsSearch(_SearchBase):
     """One trial a piece of data."""
 
     kind: Literal["shards"]
-    uris: Union[str, list[str]] = Field(
-        description="fsspec URIs with wildcards; a pattern that ends with / matches folders."
+    uris: Annotated[str, Tag(PLAIN)] | Annotated[list[str], Tag(LIST)] = Field(
+        discriminator=_by_shape(BaseModel),
+        description="fsspec URIs with wildcards; a pattern that ends with / matches folders.",
     )
     params: dict[str, Scalar] = Field(
         default_factory=dict, description="Constants that every trial gets."
@@ -138,13 +220,13 @@ class AdaptiveSearch(_SearchBase):
     try_first: list[dict[str, Scalar]] = Field(
         default_factory=list, description="Params of the first trials, before any are proposed."
     )
-    storage: Union[str, None] = Field(
+    storage: str | None = Field(
         None, description="An Optuna RDB URL, for runs with several deciding processes."
     )
 
 
 Search = Annotated[
-    Union[ListSearch, GridSearch, RandomSearch, ShardsSearch, AdaptiveSearch],
+    ListSearch | GridSearch | RandomSearch | ShardsSearch | AdaptiveSearch,
     Field(discriminator="kind"),
 ]
 
@@ -175,26 +257,30 @@ class Resources(Model):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, int]
 
-    cpu: Union[Cpu, None] = Field(None, description="Cores requested.")
-    cpu_limit: Union[Cpu, None] = Field(None, description="Caps the cores; by default not capped.")
-    memory: Union[Memory, None] = Field(None, description="Memory: request and limit.")
-    gpu: Union[int, None] = Field(None, ge=0, description="GPUs (nvidia.com/gpu).")
-    disk: Union[Memory, None] = Field(None, description="Ephemeral storage: request and limit.")
+    cpu: Cpu | None = Field(None, description="Cores requested.")
+    cpu_limit: Cpu | None = Field(None, description="Caps the cores; by default not capped.")
+    memory: Memory | None = Field(None, description="Memory: request and limit.")
+    gpu: int | None = Field(None, ge=0, description="GPUs (nvidia.com/gpu).")
+    disk: Memory | None = Field(None, description="Ephemeral storage: request and limit.")
 
 
 class Volume(Model):
     """Where a mounted folder comes from: exactly one of claim, secret, config_map, empty."""
 
-    claim: Union[str, None] = Field(None, description="A PersistentVolumeClaim.")
-    secret: Union[str, None] = Field(None, description="A Secret.")
-    config_map: Union[str, None] = Field(None, description="A ConfigMap.")
-    empty: Union[Memory, None] = Field(None, description="An empty folder of at most this size.")
+    claim: str | None = Field(None, description="A PersistentVolumeClaim.")
+    secret: str | None = Field(None, description="A Secret.")
+    config_map: str | None = Field(None, description="A ConfigMap.")
+    empty: Memory | None = Field(None, description="An empty folder of at most this size.")
     read_only: bool = Field(False, description="Mount without the right to write.")
-    sub_path: Union[str, None] = Field(None, description="A folder inside the volume.")
+    sub_path: str | None = Field(None, description="A folder inside the volume.")
 
 
-Arg = Union[str, ParamFlags]
-EnvValue = Union[str, SecretRef]
+Arg = Annotated[
+    Annotated[str, Tag(PLAIN)] | Annotated[ParamFlags, Tag(MAPPING)], _by_shape(ParamFlags)
+]
+EnvValue = Annotated[
+    Annotated[str, Tag(PLAIN)] | Annotated[SecretRef, Tag(MAPPING)], _by_shape(SecretRef)
+]
 
 
 class PodOverlay(Model):
@@ -207,36 +293,56 @@ class PodOverlay(Model):
 class TrialPatch(Model):
     """What may differ from trial to trial."""
 
-    image: Union[str, None] = Field(None, min_length=1, description="The container image.")
-    command: Union[list[str], None] = Field(None, min_length=1, description="The program, as argv.")
-    args: Union[list[Arg], None] = Field(None, description="Its arguments, with placeholders.")
-    env: Union[dict[str, EnvValue], None] = Field(
+    image: str | None = Field(None, min_length=1, description="The container image.")
+    command: list[str] | None = Field(None, min_length=1, description="The program, as argv.")
+    args: list[Arg] | None = Field(None, description="Its arguments, with placeholders.")
+    env: dict[str, EnvValue] | None = Field(
         None, description="Environment variables: text, or {secret:, key:}."
     )
-    resources: Union[Resources, None] = Field(None, description="What one attempt asks for.")
-    shm: Union[Memory, None] = Field(None, description="Size of /dev/shm.")
-    volumes: Union[dict[str, Volume], None] = Field(None, description="Mount path to volume.")
-    timeout: Union[Duration, None] = Field(
+    resources: Resources | None = Field(None, description="What one attempt asks for.")
+    shm: Memory | None = Field(None, description="Size of /dev/shm.")
+    volumes: dict[str, Volume] | None = Field(None, description="Mount path to volume.")
+    timeout: Duration | None = Field(
         None, description="The time one attempt may take, from its start."
     )
-    deadline: Union[Duration, None] = Field(
+    deadline: Duration | None = Field(
         None, description="The time the whole trial may take, over all attempts."
     )
-    checkpoint: Union[str, None] = Field(
+    checkpoint: str | None = Field(
         None, description="URI with placeholders; reaches the trial as PODMAP_CHECKPOINT."
     )
-    output: Union[str, None] = Field(
+    output: str | None = Field(
         None, description="URI with placeholders; reaches the trial as PODMAP_OUTPUT."
     )
-    pod: Union[PodOverlay, None] = Field(None, description="Merged over the pod's manifest.")
+    pod: PodOverlay | None = Field(None, description="Merged over the pod's manifest.")
+
+
+Wanted = Annotated[
+    Annotated[list[Scalar], Tag(LIST)] | Annotated[Scalar, Tag(PLAIN)], _by_shape(BaseModel)
+]
 
 
 class Case(TrialPatch):
     """A difference for the trials whose params match."""
 
-    when: dict[str, Union[list[Scalar], Scalar]] = Field(
+    when: dict[str, Wanted] = Field(
         min_length=1, description="Param name to value, or to a list of values; all must match."
     )
+
+
+def _exit_code(value: Any) -> int:
+    code = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if not isinstance(code, int) or isinstance(code, bool) or not 1 <= code <= 255:
+        raise _wanted("an exit code from 1 to 255")
+    return code
+
+
+ExitCode = Annotated[int, BeforeValidator(_exit_code)]
+ExitMeaning = Literal["fail", "retry", "infra"]
+
+
+def _default_exit_codes() -> dict[int, ExitMeaning]:
+    return {2: "fail", 64: "fail"}
 
 
 class TrialTemplate(TrialPatch):
@@ -245,8 +351,8 @@ class TrialTemplate(TrialPatch):
     cases: list[Case] = Field(
         default_factory=list, description="Differences by params; later cases win."
     )
-    exit_codes: dict[int, Literal["fail", "retry", "infra"]] = Field(
-        default_factory=lambda: {2: "fail", 64: "fail"},
+    exit_codes: dict[ExitCode, ExitMeaning] = Field(
+        default_factory=_default_exit_codes,
         description="What a nonzero exit code means: fail (never retried), retry (spends "
         "retries.user, as codes not listed do) or infra (spends retries.infra). "
         "What is written here is added to {2: fail, 64: fail}.",
@@ -258,7 +364,7 @@ class OomRetries(Model):
 
     times: int = Field(0, ge=0, description="How often.")
     factor: Finite = Field(2, gt=1, description="Each retry gets this many times the memory.")
-    limit: Union[Memory, None] = Field(None, description="Never more memory than this.")
+    limit: Memory | None = Field(None, description="Never more memory than this.")
 
 
 class Retries(Model):
@@ -301,7 +407,7 @@ class HyperbandPrune(Model):
 
     kind: Literal["hyperband"]
     min_resource: int = Field(1, ge=1, description="Steps before the first decision.")
-    max_resource: Union[int, None] = Field(None, ge=1, description="Steps of a whole trial.")
+    max_resource: int | None = Field(None, ge=1, description="Steps of a whole trial.")
     reduction_factor: int = Field(3, ge=2, description="One in this many goes on.")
 
 
@@ -309,21 +415,21 @@ class ThresholdPrune(Model):
     """Ends a trial whose objective leaves the bounds."""
 
     kind: Literal["threshold"]
-    lower: Union[Finite, None] = Field(None, description="Below it a trial ends.")
-    upper: Union[Finite, None] = Field(None, description="Above it a trial ends.")
+    lower: Finite | None = Field(None, description="Below it a trial ends.")
+    upper: Finite | None = Field(None, description="Above it a trial ends.")
     warmup_steps: int = Field(0, ge=0, description="Steps in which no trial is ended.")
 
 
 Prune = Annotated[
-    Union[MedianPrune, AshaPrune, HyperbandPrune, ThresholdPrune], Field(discriminator="kind")
+    MedianPrune | AshaPrune | HyperbandPrune | ThresholdPrune, Field(discriminator="kind")
 ]
 
 
 class Budget(Model):
     """What the whole run may cost."""
 
-    wall: Union[Duration, None] = Field(None, description="Time from the run's start.")
-    gpu_hours: Union[Finite, None] = Field(None, gt=0, description="GPUs times hours held.")
+    wall: Duration | None = Field(None, description="Time from the run's start.")
+    gpu_hours: Finite | None = Field(None, gt=0, description="GPUs times hours held.")
     on_exceed: Literal["finish", "cancel"] = Field(
         "finish",
         description="Beyond it no new trials start; finish lets the running ones end, "
@@ -334,13 +440,19 @@ class Budget(Model):
 class Kubernetes(Model):
     """Where and as whom pods run."""
 
-    namespace: Union[str, None] = Field(None, description="By default the connection's.")
-    service_account: Union[str, None] = Field(None, description="The pods' ServiceAccount.")
-    queue: Union[str, None] = Field(None, description="A Kueue LocalQueue.")
-    priority_class: Union[str, None] = Field(None, description="The pods' PriorityClass.")
+    namespace: str | None = Field(None, description="By default the connection's.")
+    service_account: str | None = Field(None, description="The pods' ServiceAccount.")
+    queue: str | None = Field(None, description="A Kueue LocalQueue.")
+    priority_class: str | None = Field(None, description="The pods' PriorityClass.")
     keep_pods: Literal["none", "failed", "all"] = Field(
         "none", description="Which ended pods are not deleted."
     )
+
+
+Objectives = Annotated[
+    Annotated[Objective, Tag(MAPPING)] | Annotated[list[Objective], Field(min_length=1), Tag(LIST)],
+    _by_shape(Objective),
+]
 
 
 class Sweep(Model):
@@ -348,23 +460,21 @@ class Sweep(Model):
 
     apiVersion: Literal["podmap/v1"] = Field(description="The version of this format.")  # noqa: N815
     name: str = Field(description="A DNS label of at most 40 characters.")
-    search: Union[Search, None] = Field(
+    search: Search | None = Field(
         None, description="Which trials; may be left out where a DAG gives the experiments."
     )
-    objective: Union[Objective, Annotated[list[Objective], Field(min_length=1)], None] = Field(
+    objective: Objectives | None = Field(
         None, description="Metric and direction; a list of two or more asks for a Pareto front."
     )
     trial: TrialTemplate = Field(description="How one trial runs.")
     parallelism: int = Field(8, ge=1, description="Attempts alive at once: never more.")
-    pack: Union[Annotated[int, Field(ge=1)], Literal["auto"]] = Field(
-        1, description="Trials per pod."
-    )
+    pack: Pack = Field(1, description="Trials per pod: a number, or auto.")
     retries: Retries = Field(default_factory=Retries, description="Budgets for new attempts.")
-    failures: Union[Failures, None] = Field(
+    failures: Failures | None = Field(
         None, description="How many trials may fail; by default every trial is run."
     )
-    prune: Union[Prune, None] = Field(None, description="Ends hopeless trials early.")
-    budget: Union[Budget, None] = Field(None, description="What the whole run may cost.")
+    prune: Prune | None = Field(None, description="Ends hopeless trials early.")
+    budget: Budget | None = Field(None, description="What the whole run may cost.")
     reuse: Literal["run", "sweep", "none"] = Field(
         "run", description="Whose finished trials are kept: this run's, any run's, or none."
     )
@@ -372,13 +482,14 @@ class Sweep(Model):
         "", description="Part of every key: change it when code or data changed."
     )
     logs: Literal["stream", "tail", "auto"] = Field(
-        "auto", description="Stream trial output, or show its tail at the end; auto streams up "
-        "to 200 trials at once."
+        "auto",
+        description="Stream trial output, or show its tail at the end; auto streams up "
+        "to 200 trials at once.",
     )
-    trials_per_task: Union[int, None] = Field(
+    trials_per_task: int | None = Field(
         None, ge=1, description="Trials per mapped task instance; by default 1 up to 500 trials."
     )
-    store: Union[str, None] = Field(
+    store: str | None = Field(
         None, description="fsspec URI for the ledger; or PODMAP_STORE, or Airflow's [podmap] store."
     )
     kubernetes: Kubernetes = Field(

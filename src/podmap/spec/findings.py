@@ -1,0 +1,73 @@
+"""Findings: what is wrong in a spec, by place, before it is known where that stands in a file."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Union
+
+Place = tuple[Union[str, int], ...]
+"""Keys and list indexes from the top of the spec."""
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_\-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong.
+
+    Attributes:
+        place: Where; what is missing has the place where it should be.
+        message: What was given and what is allowed.
+        hint: The next step; may be empty.
+        on: Whether the key or its value is at fault.
+    """
+
+    place: Place
+    message: str
+    hint: str = ""
+    on: Literal["key", "value"] = "value"
+
+
+def path_text(place: Place) -> str:
+    """A place as one reads it: `search.items[3].lr`; odd keys are quoted."""
+    text = ""
+    for part in place:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif _BARE_KEY.fullmatch(part):
+            text += f".{part}" if text else part
+        else:
+            text += f'["{part}"]'
+    return text
+
+
+def did_you_mean(given: object, allowed: Iterable[str]) -> str:
+    """A hint that names the allowed word nearest to what was given; empty if none is near."""
+    words = {word.lower(): word for word in allowed}
+    near = difflib.get_close_matches(str(given).lower(), words, n=1, cutoff=0.6)
+    return f"did you mean {words[near[0]]!r}?" if near else ""
+
+
+def show(value: Any) -> str:
+    """A value as it stands in a message, short."""
+    if isinstance(value, (dict, list)) and not value:
+        return "{}" if isinstance(value, dict) else "[]"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def any_of(words: Iterable[str]) -> str:
+    """Words as a choice in a sentence: `a, b or c`."""
+    listed = list(words)
+    if len(listed) < 2:
+        return "".join(listed)
+    return f"{', '.join(listed[:-1])} or {listed[-1]}"

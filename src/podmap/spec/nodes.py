@@ -1,0 +1,246 @@
+"""YAML 1.2 as plain data, with the line and column of every key and value.
+
+Only the core schema is read: no tags, no merge keys, no second document. Duplicate keys are
+errors, and size, depth and the number of values are limited, so that no file can hang a reader.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+from podmap.spec.findings import Place
+
+MAX_CHARACTERS = 1_048_576
+MAX_VALUES = 250_000
+MAX_DEPTH = 100
+
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOLS = {"true": True, "True": True, "TRUE": True}
+_BOOLS |= {"false": False, "False": False, "FALSE": False}
+_INT = re.compile(r"[-+]?[0-9]{1,4000}")
+_OTHER_INT = re.compile(r"0o[0-7]{1,4000}|0x[0-9a-fA-F]{1,4000}")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_SPECIAL_FLOAT = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+
+Mark = tuple[int, int]
+"""One-based line and column."""
+
+
+class Unreadable(Exception):
+    """The text is not YAML that podmap reads; nothing can be said about what is in it."""
+
+    def __init__(self, message: str, mark: Mark) -> None:
+        self.message = message
+        self.mark = mark
+        super().__init__(message)
+
+
+@dataclass(slots=True)
+class Node:
+    """A value with its mark; `keys` holds the marks of a mapping's keys."""
+
+    value: Union[dict[str, Node], list[Node], str, int, float, None]
+    mark: Mark
+    keys: dict[str, Mark] = field(default_factory=dict)
+
+    def find(self, place: Place, *, key: bool = False) -> Mark:
+        """The mark of what stands at a place, or of the nearest thing around it that exists.
+
+        Args:
+            place: Keys and indexes from here.
+            key: Whether to return the mark of the key instead of its value's.
+        """
+        node, mark = self, self.mark
+        for depth, part in enumerate(place):
+            children: Any = node.value
+            if isinstance(children, dict) and part in children:
+                key_mark = node.keys[str(part)]
+            elif isinstance(children, list) and isinstance(part, int) and part < len(children):
+                key_mark = children[part].mark
+            else:
+                return mark
+            node = children[part]
+            # What is missing in a mapping is reported at the mapping's own key.
+            last = depth == len(place) - 1
+            mark = node.mark if last and not key else key_mark
+        return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Something wrong with the YAML that does not keep the rest from being read."""
+
+    message: str
+    mark: Mark
+
+
+def scalar(text: str) -> str | int | float | bool | None:
+    """The value of a plain scalar under YAML 1.2's core schema."""
+    if text in _NULLS:
+        return None
+    if text in _BOOLS:
+        return _BOOLS[text]
+    if _INT.fullmatch(text):
+        return int(text)
+    if _OTHER_INT.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _SPECIAL_FLOAT.fullmatch(text):
+        return float(text.replace(".", ""))
+    return text
+
+
+def parse(text: str) -> tuple[Node, list[Complaint]]:
+    """The one document in a text, and what is wrong with it.
+
+    Raises:
+        Unreadable: It is not YAML, has a tag, several documents, or passes a limit.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.reader import ReaderError
+
+    if len(text) > MAX_CHARACTERS:
+        raise Unreadable(_too_large(f"it has {len(text):,} characters"), (1, 1))
+    try:
+        return _Reader(YAML(typ="safe", pure=True).parse(text)).document()
+    except MarkedYAMLError as error:
+        at = error.problem_mark or error.context_mark
+        mark = (1, 1) if at is None else (at.line + 1, at.column + 1)
+        parts = [part for part in (error.context, error.problem) if part]
+        raise Unreadable(f"not YAML: {', '.join(parts)}", mark) from error
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
+        message = f"not YAML: the character {error.character!r} is not allowed"
+        raise Unreadable(message, (line, column)) from error
+
+
+def _too_large(what: str) -> str:
+    return (
+        f"the spec is too large: {what}; at most {MAX_CHARACTERS:,} characters and "
+        f"{MAX_VALUES:,} values are read (put long lists of items into a CSV or JSONL file)"
+    )
+
+
+class _Reader:
+    def __init__(self, events: Iterable[Any]) -> None:
+        self._events: Iterator[Any] = iter(events)
+        self._anchors: dict[str, Node] = {}
+        self._complaints: list[Complaint] = []
+        self._values = 0
+
+    def document(self) -> tuple[Node, list[Complaint]]:
+        root: Node | None = None
+        for event in self._events:
+            name = type(event).__name__
+            if name == "DocumentStartEvent":
+                if root is not None:
+                    raise Unreadable("a second document: a file holds one spec", _mark(event))
+                root = self._node(next(self._events), 0)
+        if root is None:
+            raise Unreadable("the file is empty: a spec is needed", (1, 1))
+        return root, self._complaints
+
+    def _node(self, event: Any, depth: int) -> Node:
+        name = type(event).__name__
+        mark = _mark(event)
+        self._count(1, mark)
+        if depth > MAX_DEPTH:
+            raise Unreadable(f"more than {MAX_DEPTH} levels of nesting", mark)
+        if name == "AliasEvent":
+            return self._alias(event, mark)
+        if event.tag is not None:
+            raise Unreadable(f"the tag {event.tag} is not read: write plain values", mark)
+        if name == "ScalarEvent":
+            node = Node(scalar(event.value) if event.implicit[0] else event.value, mark)
+        elif name == "SequenceStartEvent":
+            node = self._sequence(mark, depth)
+        else:
+            node = self._mapping(mark, depth)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _alias(self, event: Any, mark: Mark) -> Node:
+        # An anchor counts only once its node has ended: no value can hold itself.
+        node = self._anchors.get(event.anchor)
+        if node is None:
+            raise Unreadable(f"the alias *{event.anchor} has no anchor before it", mark)
+        for _ in _walk(node):
+            self._count(1, mark)
+        return node
+
+    def _count(self, values: int, mark: Mark) -> None:
+        self._values += values
+        if self._values > MAX_VALUES:
+            raise Unreadable(_too_large("it has more values, aliases written out"), mark)
+
+    def _sequence(self, mark: Mark, depth: int) -> Node:
+        items: list[Node] = []
+        for event in self._events:
+            if type(event).__name__ == "SequenceEndEvent":
+                break
+            items.append(self._node(event, depth + 1))
+        return Node(items, mark)
+
+    def _mapping(self, mark: Mark, depth: int) -> Node:
+        items: dict[str, Node] = {}
+        keys: dict[str, Mark] = {}
+        for event in self._events:
+            if type(event).__name__ == "MappingEndEvent":
+                break
+            key = self._key(event)
+            key_mark = _mark(event)
+            node = self._node(next(self._events), depth + 1)
+            if key is None:
+                continue
+            if key in items:
+                first = f"line {keys[key][0]}"
+                message = f"the key {key!r} is given twice, first on {first}"
+                self._complaints.append(Complaint(message, key_mark))
+                continue
+            items[key], keys[key] = node, key_mark
+        return Node(items, mark, keys)
+
+    def _key(self, event: Any) -> str | None:
+        mark = _mark(event)
+        if type(event).__name__ != "ScalarEvent":
+            raise Unreadable("a key must be text or a number", mark)
+        if event.tag is not None:
+            raise Unreadable(f"the tag {event.tag} is not read: write plain keys", mark)
+        if event.implicit[0] and event.value == "<<":
+            message = "merge keys (<<) are not read: write the keys out, or use overrides"
+            self._complaints.append(Complaint(message, mark))
+            return None
+        if event.implicit[0] and event.value == "":
+            raise Unreadable("a key is missing before the colon", mark)
+        return str(event.value)
+
+
+def _mark(event: Any) -> Mark:
+    return event.start_mark.line + 1, event.start_mark.column + 1
+
+
+def _walk(node: Node) -> Iterator[Node]:
+    stack = [node]
+    while stack:
+        one = stack.pop()
+        yield one
+        if isinstance(one.value, dict):
+            stack.extend(one.value.values())
+        elif isinstance(one.value, list):
+            stack.extend(one.value)
+
+
+def to_data(node: Node) -> Any:
+    """The plain data of a node; aliased parts are copied."""
+    if isinstance(node.value, dict):
+        return {key: to_data(child) for key, child in node.value.items()}
+    if isinstance(node.value, list):
+        return [to_data(child) for child in node.value]
+    return node.value

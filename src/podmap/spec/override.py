@@ -1,0 +1,140 @@
+"""Overrides: values set over those of the file, by dotted path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from podmap.errors import Problem, SpecError, UsageError
+from podmap.spec.findings import Finding, Place, path_text, show
+from podmap.spec.nodes import Unreadable, parse, to_data
+from podmap.spec.plain import to_plain
+
+_PART = re.compile(r"([^.\[\]]+)((?:\[[0-9]{1,9}\])*)")
+
+
+def parse_set(text: str) -> tuple[str, Any]:
+    """The path and the value of one `--set`, for example `search.trials=80`.
+
+    The value is read as YAML: `80` is a number, `[a, b]` a list, `{low: 1, high: 2}` a mapping,
+    and nothing after the `=` is null.
+
+    Raises:
+        UsageError: There is no `=`, or path or value cannot be read.
+    """
+    path, separator, value = text.partition("=")
+    if not separator:
+        raise UsageError(
+            f"--set {text}: it has no '='; write path=value, for example search.trials=80"
+        )
+    try:
+        parse_path(path)
+        return path, read_value(value)
+    except ValueError as error:
+        raise UsageError(f"--set {text}: {error}") from error
+
+
+def read_value(text: str) -> Any:
+    """The value in a text, read as YAML 1.2.
+
+    Raises:
+        ValueError: It is not YAML that podmap reads.
+    """
+    if not text.strip():
+        return None
+    try:
+        node, complaints = parse(text)
+    except Unreadable as error:
+        hint = "put quotes around text that holds any of : { } [ ] , & * # ? | > @ ` % !"
+        raise ValueError(f"the value cannot be read, {error.message} ({hint})") from error
+    if complaints:
+        raise ValueError(complaints[0].message)
+    return to_data(node)
+
+
+def parse_path(path: str) -> Place:
+    """The parts of a dotted path; list indexes stand as `items[0]` or `items.0`.
+
+    Raises:
+        ValueError: A part is empty or brackets are wrong.
+    """
+    parts: list[str | int] = []
+    for piece in path.strip().split("."):
+        match = _PART.fullmatch(piece)
+        if match is None:
+            raise ValueError(
+                f"{path!r} is not a path: write keys with dots, for example search.items[0].lr"
+            )
+        parts.append(match[1])
+        parts.extend(int(index) for index in re.findall(r"[0-9]+", match[2]))
+    return tuple(parts)
+
+
+def apply(raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a spec's data with values set by path; later ones win.
+
+    A value replaces what was there as a whole, mappings too. Mappings that are missing on the
+    way are made; a list's length is never changed.
+
+    Raises:
+        SpecError: A path leads into a text or number, or beyond the end of a list.
+    """
+    result, _, findings = set_all(raw, overrides)
+    if findings:
+        raise SpecError([Problem(path_text(f.place), f.message, hint=f.hint) for f in findings])
+    return result
+
+
+def set_all(
+    raw: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[Place, str], list[Finding]]:
+    """As `apply`, with the places that were set (to the paths as written) and what failed."""
+    result: Any = dict(raw)
+    places: dict[Place, str] = {}
+    findings: list[Finding] = []
+    for path, value in overrides.items():
+        try:
+            parts = parse_path(path)
+        except ValueError as error:
+            findings.append(Finding((path,), str(error)))
+            continue
+        plain, wrong = to_plain(value, parts)
+        findings.extend(wrong)
+        try:
+            result, place = _set(result, parts, plain, ())
+        except ValueError as error:
+            findings.append(Finding(parts, str(error)))
+            place = parts
+        places[place] = path
+    return result, places, findings
+
+
+def _set(current: Any, parts: Place, value: Any, above: Place) -> tuple[Any, Place]:
+    """`current` with `value` at `parts`; only what lies on the way is copied."""
+    if not parts:
+        return value, above
+    part, rest = parts[0], parts[1:]
+    if isinstance(current, list):
+        index = _index(part, current, above)
+        copy = list(current)
+        copy[index], place = _set(current[index], rest, value, (*above, index))
+        return copy, place
+    if current is None:
+        current = {}
+    if not isinstance(current, dict) or not isinstance(part, str):
+        raise ValueError(
+            f"cannot be set: {path_text(above)} is {show(current)}, which has no {part!r}"
+        )
+    child, place = _set(current.get(part), rest, value, (*above, part))
+    return {**current, part: child}, place
+
+
+def _index(part: str | int, items: list[Any], above: Place) -> int:
+    text = str(part)
+    if not text.isdecimal() or int(text) >= len(items):
+        raise ValueError(
+            f"cannot be set: {path_text(above)} is a list of {len(items)}, "
+            f"so an index from 0 to {len(items) - 1} is needed instead of {text!r}"
+        )
+    return int(text)

@@ -1,0 +1,273 @@
+"""From the template of a sweep to what one trial runs: cases, patches, placeholders, keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from podmap import names
+from podmap.errors import Problem, SpecError
+from podmap.records import Shard, Trial
+from podmap.spec.model import (
+    Case,
+    EnvValue,
+    ParamFlags,
+    PodOverlay,
+    SecretRef,
+    TrialPatch,
+    TrialTemplate,
+)
+from podmap.spec.overlay import merge
+from podmap.spec.placeholder import fill, to_text
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What one attempt runs, with every placeholder replaced.
+
+    Attributes:
+        argv: Command and arguments; empty if the image's own are to be used.
+        env: The user's variables, then podmap's, which win.
+        secret_env: Variable name to (secret, key).
+        checkpoint: URI; None if the spec gives none.
+        output: URI; None if the spec gives none.
+        command: The part of `argv` that replaces the image's entrypoint; may be empty.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    secret_env: Mapping[str, tuple[str, str]]
+    checkpoint: str | None
+    output: str | None
+    command: tuple[str, ...] = ()
+
+
+def same_value(left: Any, right: Any) -> bool:
+    """Whether two params' values are equal, where `true` is not 1."""
+    if isinstance(left, bool) is not isinstance(right, bool):
+        return False
+    return bool(left == right)
+
+
+def matches(case: Case, params: Mapping[str, Any]) -> bool:
+    """Whether all that a case asks of the params is true."""
+    for name, wanted in case.when.items():
+        if name not in params:
+            return False
+        options = wanted if isinstance(wanted, list) else [wanted]
+        if not any(same_value(params[name], option) for option in options):
+            return False
+    return True
+
+
+def effective(template: TrialTemplate, trial: Trial) -> TrialTemplate:
+    """How this trial runs: the template, the cases that match in order, the item's patch.
+
+    env, resources and volumes are merged by key, the pod overlay deeply; all else is replaced.
+    A null in a case or patch takes away what the template gives.
+    """
+    cases = [case for case in template.cases if matches(case, trial.params)]
+    return _apply(template, cases, trial.patch)
+
+
+def _apply(
+    template: TrialTemplate, cases: Iterable[Case], patch: Mapping[str, Any]
+) -> TrialTemplate:
+    update: dict[str, Any] = {}
+    patches: list[TrialPatch] = list(cases)
+    if patch:
+        patches.append(TrialPatch.model_validate(dict(patch)))
+    for one in patches:
+        for name in one.model_fields_set & TrialPatch.model_fields.keys():
+            old = update[name] if name in update else getattr(template, name)
+            update[name] = _merge_field(name, old, getattr(one, name))
+    if template.cases:
+        update["cases"] = []
+    return template.model_copy(update=update) if update else template
+
+
+def _merge_field(name: str, old: Any, new: Any) -> Any:
+    if old is None or new is None:
+        return new
+    if name in ("env", "volumes"):
+        return {**old, **new}
+    if name == "resources":
+        return old.model_copy(update=new.model_dump(exclude_unset=True))
+    if name == "pod":
+        return PodOverlay(
+            metadata=merge(old.metadata, new.metadata), spec=merge(old.spec, new.spec)
+        )
+    return new
+
+
+def render(
+    template: TrialTemplate,
+    trial: Trial,
+    *,
+    sweep: str,
+    run_id: str,
+    run_uri: str,
+    attempt: int,
+    result: str,
+) -> Rendered:
+    """What one attempt of a trial runs.
+
+    Args:
+        template: The trial's own, from `effective`.
+        trial: Gives params, number, key, seed and shard.
+        sweep: The sweep's name.
+        run_id: The run's id.
+        run_uri: Where the run's ledger is.
+        attempt: From 1.
+        result: The path the trial writes its result to, as it sees it.
+
+    Raises:
+        SpecError: Placeholders have no value in this trial; all of them are named.
+    """
+    about = {
+        "number": trial.number,
+        "key": trial.key,
+        "seed": trial.seed,
+        "attempt": attempt,
+        "result": result,
+    }
+    values: dict[str, Mapping[str, Any]] = {
+        "params": trial.params,
+        "trial": about,
+        "run": {"id": run_id, "uri": run_uri},
+        "sweep": {"name": sweep},
+        "shard": _shard_values(trial.shard),
+    }
+    filler = _Filler(values, trial.number)
+    places = {}
+    for name in ("checkpoint", "output"):
+        text = getattr(template, name)
+        places[name] = None if text is None else filler.fill(text, f"trial.{name}")
+    about.update({name: text for name, text in places.items() if text is not None})
+    command = tuple(
+        filler.fill(text, f"trial.command[{index}]")
+        for index, text in enumerate(template.command or ())
+    )
+    argv = command + tuple(_fill_args(template, trial.params, filler))
+    user_env = template.env or {}
+    env = {"PYTHONUNBUFFERED": "1"}
+    for name, value in user_env.items():
+        if isinstance(value, str):
+            env[name] = filler.fill(value, f"trial.env.{name}")
+    secret_env = {
+        name: (value.secret, value.key)
+        for name, value in user_env.items()
+        if isinstance(value, SecretRef)
+    }
+    filler.raise_problems()
+    env.update(_own_env(trial, about, run_id))
+    for name in env:
+        secret_env.pop(name, None) if name.startswith("PODMAP_") else None
+    return Rendered(argv, env, secret_env, places["checkpoint"], places["output"], command)
+
+
+def _shard_values(shard: Shard | None) -> Mapping[str, Any]:
+    if shard is None:
+        return {}
+    return {"uri": shard.uri, "name": shard.name, "index": shard.index}
+
+
+class _Filler:
+    """Fills placeholders and collects those without a value."""
+
+    def __init__(self, values: Mapping[str, Mapping[str, Any]], number: int) -> None:
+        self._values = values
+        self._number = number
+        self._problems: list[Problem] = []
+
+    def fill(self, text: str, path: str) -> str:
+        try:
+            return fill(text, self._values)
+        except LookupError as error:
+            names_known = ", ".join(self._values["params"]) or "none"
+            message = f"{error.args[0]} in trial {self._number}; its params are: {names_known}"
+            self._problems.append(Problem(path, message))
+            return ""
+
+    def raise_problems(self) -> None:
+        if self._problems:
+            raise SpecError(self._problems)
+
+
+def _fill_args(
+    template: TrialTemplate, params: Mapping[str, Any], filler: _Filler
+) -> Iterable[str]:
+    for index, arg in enumerate(template.args or ()):
+        if isinstance(arg, ParamFlags):
+            yield from (f"--{name}={to_text(value)}" for name, value in params.items())
+        else:
+            yield filler.fill(arg, f"trial.args[{index}]")
+
+
+def _own_env(trial: Trial, about: Mapping[str, Any], run_id: str) -> dict[str, str]:
+    env = {
+        "PODMAP_TRIAL": str(trial.number),
+        "PODMAP_KEY": trial.key,
+        "PODMAP_SEED": str(trial.seed),
+        "PODMAP_RUN": run_id,
+        "PODMAP_PARAMS": json.dumps(dict(trial.params)),
+        "PODMAP_RESULT": about["result"],
+        "PODMAP_ATTEMPT": str(about["attempt"]),
+    }
+    for name in ("checkpoint", "output"):
+        if name in about:
+            env[f"PODMAP_{name.upper()}"] = about[name]
+    return env
+
+
+def key_maker(template: TrialTemplate, *, cache_version: str = "") -> Callable[..., str]:
+    """A function that makes the content keys of many trials of one template.
+
+    It is called as `key(params, *, seed, shard=None, patch={})`. The template's part is hashed
+    once for each combination of cases and patch that comes up.
+    """
+    parts: dict[tuple[Any, ...], str] = {}
+
+    def key(
+        params: Mapping[str, Any],
+        *,
+        seed: int,
+        shard: Shard | None = None,
+        patch: Mapping[str, Any] | None = None,
+    ) -> str:
+        matching = tuple(i for i, case in enumerate(template.cases) if matches(case, params))
+        patch_text = json.dumps(patch, sort_keys=True) if patch else ""
+        combination = (matching, patch_text)
+        if combination not in parts:
+            cases = [template.cases[i] for i in matching]
+            parts[combination] = _template_part(_apply(template, cases, patch or {}))
+        data = None if shard is None else [shard.uri, shard.version]
+        return names.digest([parts[combination], dict(params), data, seed, cache_version])
+
+    return key
+
+
+def content_key(
+    template: TrialTemplate,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    shard: Shard | None = None,
+    patch: Mapping[str, Any] | None = None,
+    cache_version: str = "",
+) -> str:
+    """The content key of one trial; `key_maker` is faster for many."""
+    maker = key_maker(template, cache_version=cache_version)
+    return maker(params, seed=seed, shard=shard, patch=patch)
+
+
+def _template_part(template: TrialTemplate) -> str:
+    args = [arg if isinstance(arg, str) else {"params": "flags"} for arg in template.args or ()]
+    env = {name: _env_part(value) for name, value in (template.env or {}).items()}
+    return names.digest([template.image, list(template.command or ()), args, env], length=64)
+
+
+def _env_part(value: EnvValue) -> str | list[str]:
+    return value if isinstance(value, str) else [value.secret, value.key]
