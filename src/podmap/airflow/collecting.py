@@ -1,0 +1,69 @@
+"""What the `collect` and `cleanup` tasks do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from podmap.engine.verdict import verdict
+from podmap.ledger.ledger import Ledger
+from podmap.records import Category, Diagnosis
+from podmap.report.publish import publish
+from podmap.spec.load import load
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from podmap.airflow.operators import CleanupOperator, CollectOperator
+
+
+def collect_run(task: CollectOperator, context: Context) -> dict[str, Any]:
+    """Publishes the run's results, and each part of the summary as an XCom of its own.
+
+    Raises:
+        AirflowFailException: More trials failed than were allowed, or none has a result.
+    """
+    from airflow.sdk.exceptions import AirflowFailException
+
+    ledger = Ledger.open(task.run["uri"])
+    manifest = ledger.read_manifest()
+    summary = publish(ledger, manifest)
+    task.log.info("%s", summary["counts"])
+    task.log.info("best: %s", summary["best"])
+    task.log.info("leaderboard: %s", summary["leaderboard_uri"])
+    for name, value in summary.items():
+        context["ti"].xcom_push(key=name, value=value)
+    for outlet in task.outlets:
+        context["outlet_events"][outlet].extra = {
+            "run_uri": summary["run_uri"],
+            "best": summary["best"],
+        }
+    sweep = load(manifest.spec, search_required=False).sweep
+    wrong = verdict(
+        summary["counts"], sweep, planned=manifest.count, forgive_by_default=True
+    )
+    if wrong:
+        raise AirflowFailException(wrong)
+    return summary
+
+
+def clean_run(task: CleanupOperator) -> None:
+    """Ends and removes the attempts that are left of a run."""
+    asyncio.run(_clean(task))
+
+
+async def _clean(task: CleanupOperator) -> None:
+    from podmap.airflow.backends import make_backend
+
+    ledger = Ledger.open(task.run["uri"])
+    manifest = ledger.read_manifest()
+    backend = make_backend(task.run["backend"])
+    reason = Diagnosis(Category.CANCELLED, "the run is over")
+    try:
+        left = await backend.list(manifest.run_id)
+        for seen in left:
+            await backend.kill(seen.name, reason=reason, grace_s=5)
+            await backend.delete(seen.name)
+        task.log.info("%d attempts were left and are removed", len(left))
+    finally:
+        await backend.close()

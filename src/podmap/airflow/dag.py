@@ -1,0 +1,106 @@
+"""`sweep()`: a sweep as a task group of a DAG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, TaskGroup
+
+from podmap.airflow.operators import (
+    CleanupOperator,
+    CollectOperator,
+    PlanOperator,
+    TrialsOperator,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Asset
+    from airflow.sdk.definitions.xcom_arg import XComArg
+
+RUNTIMES = ("pods", "operator", "executor")
+
+
+def sweep(
+    spec: str | PathLike[str] | Mapping[str, Any],
+    *,
+    experiments: XComArg | Sequence[Mapping[str, Any]] | None = None,
+    group_id: str = "sweep",
+    overrides: Mapping[str, Any] | None = None,
+    backend: str = "process",
+    outlets: Sequence[Asset] = (),
+) -> XComArg:
+    """A task group that runs a sweep: `plan`, then the mapped `trials`, then `collect`.
+
+    Every trial is a mapped instance of `trials` that starts and ends in the triggerer: no worker
+    runs for it. The file is read when `plan` runs, not when the DAG is parsed, and is never a
+    Jinja template.
+
+    Args:
+        spec: The sweep: a YAML file, relative to the DAG file, or the same as a dict.
+        experiments: The trials' params, usually the output of an upstream task that returns a
+            list of dicts; the spec then has no `search:`.
+        group_id: The task group's id; a DAG may hold several sweeps.
+        overrides: Key path to value, put over the spec; values may be Jinja templates, for
+            example `{"trial.image": "{{ params.image }}"}`.
+        backend: What runs the trials: "process", processes on the triggerer's machine.
+        outlets: Assets that `collect` updates; the best trial is in the events' extra.
+
+    Returns:
+        What `collect` returns: a dict of `best, pareto, counts, leaderboard_uri, report_uri,
+        run_uri`; each is also an XCom of its own, so that `run["best"]` can be passed on.
+    """
+    with TaskGroup(group_id=group_id):
+        plan = PlanOperator(
+            task_id="plan",
+            spec=dict(spec) if isinstance(spec, Mapping) else fspath(spec),
+            experiments=experiments,
+            overrides=dict(overrides or {}),
+            backend=backend,
+        )
+        trials = TrialsOperator.partial(
+            task_id="trials", run=plan.output["run"], retries=0, execution_timeout=None
+        ).expand(numbers=plan.output)
+        collect = CollectOperator(
+            task_id="collect",
+            run=plan.output["run"],
+            trigger_rule="all_done",
+            outlets=list(outlets),
+        )
+        cleanup = CleanupOperator(task_id="cleanup", run=plan.output["run"]).as_teardown(
+            on_failure_fail_dagrun=False
+        )
+        plan >> trials >> collect >> cleanup
+    return collect.output
+
+
+def sweep_dag(
+    spec: str | PathLike[str] | Mapping[str, Any],
+    *,
+    dag_id: str,
+    overrides: Mapping[str, Any] | None = None,
+    backend: str = "process",
+    **dag_options: Any,
+) -> DAG:
+    """A DAG that holds one sweep and nothing else.
+
+    Args:
+        spec: As for `sweep`.
+        dag_id: The DAG's id.
+        overrides: As for `sweep`.
+        backend: As for `sweep`.
+        dag_options: Anything else that `airflow.sdk.DAG` takes; `schedule` is None by default.
+    """
+    dag_options.setdefault("schedule", None)
+    with DAG(dag_id=dag_id, **dag_options) as dag:
+        sweep(spec, overrides=overrides, backend=backend)
+    dag.fileloc = _callers_file() or dag.fileloc
+    return dag
+
+
+def _callers_file() -> str | None:
+    """The file that called `sweep_dag`, which relative spec files are found beside."""
+    import sys
+
+    return sys._getframe(2).f_globals.get("__file__")

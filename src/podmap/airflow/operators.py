@@ -1,0 +1,112 @@
+"""The tasks of a sweep: plan, trials, collect, cleanup. All work is done when they run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.triggers.base import StartTriggerArgs
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+TRIGGER = "podmap.airflow.triggers.TrialTrigger"
+
+
+class PlanOperator(BaseOperator):
+    """Reads the spec, makes the trials, and writes the run's manifest.
+
+    Its XCom is what `trials` is mapped over; the XCom `run` says where the run is.
+    """
+
+    template_fields: Sequence[str] = ("experiments", "overrides")
+    ui_color = "#dbeafe"
+
+    def __init__(
+        self,
+        *,
+        spec: str | Mapping[str, Any],
+        experiments: Any = None,
+        overrides: Mapping[str, Any] | None = None,
+        backend: str = "process",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec
+        self.experiments = experiments
+        self.overrides = overrides
+        self.backend = backend
+
+    def execute(self, context: Context) -> list[Any]:
+        """Plans the run; called again after a clear, it keeps the run and plans it again."""
+        from podmap.airflow.planning import plan_run
+
+        run, mapped_over = plan_run(self, context)
+        context["ti"].xcom_push(key="run", value=run)
+        return mapped_over
+
+
+class TrialsOperator(BaseOperator):
+    """One mapped instance a trial (or a chunk of trials); starts and ends in the triggerer."""
+
+    template_fields: Sequence[str] = ("run", "numbers")
+    ui_color = "#dcfce7"
+    start_from_trigger = True
+    start_trigger_args = StartTriggerArgs(trigger_cls=TRIGGER, next_method="finished")
+
+    def __init__(self, *, run: Any, numbers: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run = run
+        self.numbers = numbers
+
+    def execute(self, context: Context) -> None:
+        """Hands over to the trigger, where the scheduler did not: in `dag.test()`."""
+        from podmap.airflow.triggers import TrialTrigger
+
+        ti = context["ti"]
+        trigger = TrialTrigger(run=self.run, map_index=max(0, ti.map_index), epoch=str(ti.id))
+        self.defer(trigger=trigger, method_name="finished")
+
+    def finished(self, context: Context, event: str) -> None:
+        """Ends as the trigger says, where the trigger could not end the task itself."""
+        from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+        if event == "failed":
+            raise AirflowFailException("a trial failed; its log and its record say why")
+        if event == "skipped":
+            raise AirflowSkipException("the run was stopped before this trial was run")
+
+
+class CollectOperator(BaseOperator):
+    """Makes the leaderboard and the report, and returns the best trial."""
+
+    template_fields: Sequence[str] = ("run",)
+    ui_color = "#fef9c3"
+
+    def __init__(self, *, run: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run = run
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns the summary; fails when more trials failed than were allowed."""
+        from podmap.airflow.collecting import collect_run
+
+        return collect_run(self, context)
+
+
+class CleanupOperator(BaseOperator):
+    """The group's teardown: ends and removes what is left of the run's attempts."""
+
+    template_fields: Sequence[str] = ("run",)
+    ui_color = "#f1f5f9"
+
+    def __init__(self, *, run: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run = run
+
+    def execute(self, context: Context) -> None:
+        """Removes attempts that nobody waits for any more."""
+        from podmap.airflow.collecting import clean_run
+
+        clean_run(self)

@@ -1,0 +1,90 @@
+"""What the `plan` task does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from podmap.airflow import settings
+from podmap.engine.prepare import prepare_run
+from podmap.errors import UsageError
+from podmap.names import digest, run_id_for
+from podmap.spec.load import LoadedSpec, load
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from podmap.airflow.operators import PlanOperator
+
+
+def plan_run(task: PlanOperator, context: Context) -> tuple[dict[str, str], list[Any]]:
+    """Writes the manifest; returns where the run is and what `trials` is mapped over.
+
+    Raises:
+        SpecError: The spec, or the experiments, are wrong: all problems at once.
+        NotSupportedError: The spec asks for what cannot be run.
+        UsageError: The sweep would need more mapped instances than Airflow allows.
+    """
+    folder = Path(task.dag.fileloc).resolve().parent
+    loaded = _load(task, folder)
+    dag_run, group_id = context["dag_run"], task.task_id.rpartition(".")[0]
+    run_id = run_id_for(settings.deployment(), dag_run.dag_id, dag_run.run_id, group_id)
+    ledger, manifest = prepare_run(
+        loaded,
+        store=loaded.sweep.store or settings.store(),
+        run_id=run_id,
+        owner={
+            "kind": "airflow",
+            "deployment": settings.deployment(),
+            "dag_id": dag_run.dag_id,
+            "run_id": dag_run.run_id,
+            "group_id": group_id,
+        },
+        folder=_folder(task.spec, folder),
+        backend=task.backend,
+        experiments=task.experiments,
+    )
+    run = {
+        "uri": ledger.run_uri,
+        "version": digest([manifest.spec, manifest.plan]),
+        "backend": task.backend,
+    }
+    task.log.info("%d trials are planned; the run is kept in %s", manifest.count, ledger.run_uri)
+    return run, _mapped_over(manifest.count, manifest.trials_per_task)
+
+
+def _load(task: PlanOperator, folder: Path) -> LoadedSpec:
+    loaded = load(
+        task.spec,
+        overrides=task.overrides or None,
+        base=folder,
+        search_required=task.experiments is None,
+    )
+    if task.experiments is not None and loaded.sweep.search is not None:
+        raise UsageError(
+            "the trials are given twice: by experiments= in the DAG and by search: in "
+            f"{loaded.source}; leave one of them out"
+        )
+    return loaded
+
+
+def _folder(spec: str | Mapping[str, Any], dag_folder: Path) -> str:
+    """Where local trials run: beside the spec file, or the DAG file of a dict."""
+    return str((dag_folder / spec).parent if isinstance(spec, str) else dag_folder)
+
+
+def _mapped_over(count: int, size: int) -> list[Any]:
+    """One element a mapped instance: the trial's number, or the first and last of a chunk."""
+    from airflow.sdk.configuration import conf
+
+    longest = conf.getint("core", "max_map_length", fallback=1024)
+    chunks = -(-count // size)
+    if chunks > longest:
+        raise UsageError(
+            f"{count} trials at {size} a task make {chunks} mapped instances; [core] "
+            f"max_map_length allows {longest}: raise trials_per_task to {-(-count // longest)}"
+        )
+    if size == 1:
+        return list(range(count))
+    return [[first, min(first + size, count) - 1] for first in range(0, count, size)]

@@ -1,0 +1,40 @@
+"""What Airflow is told about this provider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from podmap._version import __version__
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The entry point `apache_airflow_provider`."""
+    return {
+        "package-name": "podmap",
+        "name": "podmap",
+        "description": "Large ML sweeps: one mapped task and one pod or process per trial.",
+        "versions": [__version__],
+        "config": {
+            "podmap": {
+                "description": "Defaults for all sweeps of this deployment.",
+                "options": {
+                    "store": {
+                        "description": "fsspec URI under which runs are kept when a spec has no "
+                        "`store:`. Every worker and triggerer must reach it.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://bucket/podmap",
+                        "default": "",
+                    },
+                    "deployment": {
+                        "description": "Tells this Airflow apart from others that write to the "
+                        "same store.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "staging",
+                        "default": "",
+                    },
+                },
+            }
+        },
+    }

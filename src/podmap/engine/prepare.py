@@ -1,0 +1,71 @@
+"""From a spec to a run in the ledger: the planning that both the command line and Airflow do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from podmap._version import __version__
+from podmap.engine.support import check_supported
+from podmap.ledger.ledger import Ledger
+from podmap.ledger.manifest import Manifest
+from podmap.names import run_uri
+from podmap.records import iso, utc_now
+from podmap.search.plan import make_plan
+from podmap.spec.load import LoadedSpec
+
+MAX_INSTANCES = 500
+"""Up to this many trials each has a mapped task instance of its own."""
+
+
+def chunk_size(count: int, trials_per_task: int | None) -> int:
+    """Trials per mapped task instance: 1 up to 500 trials, else as few as give 500 instances."""
+    if trials_per_task is not None:
+        return trials_per_task
+    return max(1, -(-count // MAX_INSTANCES))
+
+
+def prepare_run(
+    loaded: LoadedSpec,
+    *,
+    store: str,
+    run_id: str,
+    owner: Mapping[str, Any],
+    folder: str,
+    backend: str,
+    experiments: Sequence[Mapping[str, Any]] | None = None,
+) -> tuple[Ledger, Manifest]:
+    """The ledger and manifest of a new run, or of the owner's run of the same id, planned again.
+
+    Args:
+        loaded: The effective spec.
+        store: The URI under which runs are kept.
+        run_id: The run's id.
+        owner: Who the run belongs to; only the same owner may plan it again.
+        folder: The folder that local trials run in.
+        backend: "process" or "kubernetes".
+        experiments: The trials' params, where they were found at run time.
+
+    Raises:
+        SpecError: The trials cannot be made.
+        NotSupportedError: The spec asks for what cannot be run.
+        OwnerError: The run id belongs to another owner.
+        StoreError: The store cannot be written.
+    """
+    check_supported(loaded.sweep, backend)
+    plan = make_plan(loaded, experiments=experiments)
+    ledger = Ledger.open(run_uri(store, loaded.sweep.name, run_id))
+    manifest = Manifest(
+        sweep=loaded.sweep.name,
+        run_id=run_id,
+        owner=dict(owner),
+        created=iso(utc_now()),
+        spec=loaded.raw,
+        source=loaded.source,
+        folder=folder,
+        count=plan.count,
+        plan=plan.to_json(),
+        trials_per_task=chunk_size(plan.count, loaded.sweep.trials_per_task),
+        podmap_version=__version__,
+    )
+    return ledger, ledger.replan(manifest)
