@@ -1,1 +1,1 @@
-
+"""The records of runs, on any fsspec URI."""

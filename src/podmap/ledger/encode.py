@@ -1,0 +1,162 @@
+"""JSON of the ledger's files: compact, in a stable order, strict, and of bounded size."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from podmap.errors import RecordError
+from podmap.ledger.rules import Standing
+from podmap.records import Attempt, Record, TrialState
+
+LOG_TAIL_BYTES = 4096
+DETAIL_BYTES = 4096
+_OLDER_DETAIL_BYTES = 512
+_LINE_BYTES = 1024
+_CUT = "[…] "
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def dump(data: Any, *, what: str) -> bytes:
+    """The JSON text of a value; numbers that JSON lacks (NaN, infinity) become null.
+
+    Args:
+        data: Anything JSON can hold.
+        what: What messages call it, for example "the record of trial 3".
+
+    Raises:
+        RecordError: It holds something that JSON cannot.
+    """
+    try:
+        try:
+            text = _encode(data)
+        except ValueError:
+            text = _encode(_finite(data))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RecordError(f"{what} cannot be written as JSON: {error}") from error
+    # Lone surrogates, as in file names that are not UTF-8, come out as JSON's own escapes.
+    return text.encode("utf-8", "backslashreplace")
+
+
+def parse(raw: bytes, *, uri: str) -> dict[str, Any]:
+    """The JSON object in a file's bytes.
+
+    Raises:
+        RecordError: It is not a JSON object; the message names `uri`.
+    """
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{uri} is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise RecordError(f"{uri} holds no JSON object but {type(data).__name__}")
+    return data
+
+
+def dump_record(record: Record, *, former: tuple[str, ...] = ()) -> bytes:
+    """The bytes of a record's file, its texts cut so that no trial can bloat it.
+
+    Args:
+        record: The record; all details but the last attempt's are cut further, since
+            `attempts/` keeps them whole.
+        former: The epochs this record takes the place of.
+
+    Raises:
+        RecordError: It holds something that JSON cannot.
+    """
+    data = record.to_json()
+    data["log_tail"] = keep_end(record.log_tail, LOG_TAIL_BYTES)
+    data["reason"] = keep_end(record.reason, DETAIL_BYTES)
+    last = len(record.attempts) - 1
+    for index, attempt in enumerate(data["attempts"]):
+        _cut_diagnosis(attempt, DETAIL_BYTES if index == last else _OLDER_DETAIL_BYTES)
+    if former:
+        data["former_epochs"] = former
+    return dump(data, what=f"the record of trial {record.number}")
+
+
+def parse_record(raw: bytes, *, uri: str) -> Record:
+    """The record in a file's bytes.
+
+    Raises:
+        RecordError: It is not a record; the message names `uri`.
+    """
+    data = parse(raw, uri=uri)
+    try:
+        return Record.from_json(data)
+    except (RecordError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RecordError(f"{uri} is not a record: {_describe(error)}") from error
+
+
+def parse_standing(raw: bytes, *, uri: str) -> Standing:
+    """The epoch, state and former epochs in a record's file.
+
+    Raises:
+        RecordError: It is not a record; the message names `uri`.
+    """
+    data = parse(raw, uri=uri)
+    try:
+        former = tuple(data.get("former_epochs", ()))
+        return Standing(data["epoch"], TrialState(data["state"]), former)
+    except (ValueError, TypeError, KeyError) as error:
+        raise RecordError(f"{uri} is not a record: {_describe(error)}") from error
+
+
+def dump_attempt(attempt: Attempt, *, number: int) -> bytes:
+    """The bytes of an attempt's file.
+
+    Raises:
+        RecordError: It holds something that JSON cannot.
+    """
+    data = attempt.to_json()
+    _cut_diagnosis(data, DETAIL_BYTES)
+    return dump(data, what=f"attempt {attempt.number} of trial {number}")
+
+
+def parse_attempt(raw: bytes, *, uri: str) -> Attempt:
+    """The attempt in a file's bytes.
+
+    Raises:
+        RecordError: It is not an attempt; the message names `uri`.
+    """
+    data = parse(raw, uri=uri)
+    try:
+        return Attempt.from_json(data)
+    except (RecordError, ValueError, TypeError, KeyError) as error:
+        raise RecordError(f"{uri} is not an attempt: {_describe(error)}") from error
+
+
+def keep_end(text: str, max_bytes: int) -> str:
+    """The text, or its last part behind a mark, in at most `max_bytes` of UTF-8."""
+    if len(text) * 4 <= max_bytes:
+        return text
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) <= max_bytes:
+        return text
+    kept = max_bytes - len(_CUT.encode())
+    return _CUT + encoded[-kept:].decode("utf-8", "ignore")
+
+
+def _cut_diagnosis(attempt: dict[str, Any], detail_bytes: int) -> None:
+    diagnosis = attempt["diagnosis"]
+    if diagnosis is not None:
+        diagnosis["detail"] = keep_end(diagnosis["detail"], detail_bytes)
+        for name in ("summary", "resolution"):
+            diagnosis[name] = keep_end(diagnosis[name], _LINE_BYTES)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _describe(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)

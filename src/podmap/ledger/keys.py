@@ -1,0 +1,82 @@
+"""Finished trials by key, so that `reuse: sweep` finds them in any run of the sweep."""
+
+from __future__ import annotations
+
+import re
+
+from podmap.errors import RecordError, UsageError
+from podmap.ledger import encode
+from podmap.ledger.store import Store, open_store
+from podmap.records import Record, TrialState
+
+_KEY = re.compile(r"[0-9A-Za-z_-]{1,128}")
+_RECORD_URI = re.compile(r"(?P<run>.+)/(?P<path>trials/[0-9]+\.json)")
+
+
+class KeyIndex:
+    """Key to finished trial, for all runs of one sweep.
+
+    Each entry is a pointer to a record, so dropping the record or its run drops the entry.
+    Thread-safe; any number of processes may use it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """The index in the store of a sweep's `keys` folder; `open` is the usual way."""
+        self._store = store
+
+    @classmethod
+    def open(cls, store: str, sweep: str) -> KeyIndex:
+        """The index of a sweep; nothing is made or asked yet.
+
+        Args:
+            store: The store's URI.
+            sweep: The sweep's name.
+
+        Raises:
+            StoreError: The URI's protocol is not known, or a package for it is missing.
+        """
+        return cls(open_store(f"{open_store(store).uri}/{sweep}/keys"))
+
+    def remember(self, record: Record, *, record_uri: str) -> bool:
+        """Points the record's key at it; the newest of equal keys is the one found.
+
+        Args:
+            record: Only COMPLETE ones are remembered.
+            record_uri: As `Ledger.record_uri` gives it.
+
+        Returns:
+            Whether it was remembered.
+
+        Raises:
+            StoreError: The store could not be asked.
+        """
+        if record.state is not TrialState.COMPLETE:
+            return False
+        pointer = {"record_uri": record_uri}
+        self._store.write(_key_path(record.key), encode.dump(pointer, what="the key"))
+        return True
+
+    def recall(self, key: str) -> Record | None:
+        """The COMPLETE record with this key; None if there is none any more.
+
+        Raises:
+            StoreError: The store could not be asked.
+        """
+        raw = self._store.read(_key_path(key))
+        if raw is None:
+            return None
+        uri = encode.parse(raw, uri=f"{self._store.uri}/{key}").get("record_uri", "")
+        match = _RECORD_URI.fullmatch(uri)
+        if match is None:
+            raise RecordError(f"{self._store.uri}/{key} points at {uri!r}, which is no record")
+        kept = open_store(match["run"]).read(match["path"])
+        if kept is None:
+            return None
+        record = encode.parse_record(kept, uri=uri)
+        return record if record.key == key and record.state is TrialState.COMPLETE else None
+
+
+def _key_path(key: str) -> str:
+    if _KEY.fullmatch(key) is None:
+        raise UsageError(f"{key!r} cannot be a key: letters, digits, '-' and '_' only")
+    return key

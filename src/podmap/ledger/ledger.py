@@ -1,0 +1,317 @@
+"""The records of one run, in one folder of a store."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from podmap import names
+from podmap.errors import AttemptExistsError, OwnerError, RecordError, UsageError
+from podmap.ledger import encode
+from podmap.ledger.manifest import Manifest
+from podmap.ledger.rules import may_replace
+from podmap.ledger.runs import no_such_run
+from podmap.ledger.state import RunState
+from podmap.ledger.store import Store, open_store
+from podmap.records import Attempt, Record
+
+_RECORD_FILE = re.compile(r"(0|[1-9][0-9]*)\.json")
+_ATTEMPT_FILE = re.compile(r"(0|[1-9][0-9]*)-a([1-9][0-9]*)\.json")
+
+
+class Ledger:
+    """The records of one run.
+
+    Every call asks the store and may block: never call it on an event loop. Thread-safe, and
+    any number of processes may write the same run. Every method raises `StoreError` when the
+    store could not be asked, and `RecordError`, naming the file, when a file in it is not what
+    it should be.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """The ledger in the store of one run's folder; `Ledger.open` is the usual way."""
+        self._store = store
+        self._lock = threading.Lock()
+        self._last_attempts: dict[int, int] | None = None
+
+    @classmethod
+    def open(cls, run_uri: str) -> Ledger:
+        """The ledger of the run at a URI; nothing is made or asked yet.
+
+        Raises:
+            UsageError: The URI is empty.
+            StoreError: The URI's protocol is not known, or a package for it is missing.
+        """
+        return cls(open_store(run_uri))
+
+    @property
+    def run_uri(self) -> str:
+        """The run's folder, without a trailing slash; an absolute path if it is local."""
+        return self._store.uri
+
+    def record_uri(self, number: int) -> str:
+        """Where a trial's record is kept, whether it is there or not."""
+        return f"{self.run_uri}/{names.record_path(number)}"
+
+    def log_uri(self, number: int, attempt: int) -> str:
+        """Where the tail of an attempt's log is kept, whether it is there or not."""
+        return f"{self.run_uri}/{names.log_path(number, attempt)}"
+
+    def write_manifest(self, manifest: Manifest) -> Manifest:
+        """Starts the run, or joins it: the manifest that is there, or this one, now there.
+
+        Raises:
+            OwnerError: The run was started by another owner.
+        """
+        raw = encode.dump(manifest.to_json(), what="the manifest")
+        if self._store.create(names.MANIFEST, raw):
+            return manifest
+        existing = self.read_manifest()
+        if dict(existing.owner) != dict(manifest.owner):
+            raise OwnerError(
+                f"the run {self.run_uri} belongs to {_describe_owner(existing)}, "
+                f"not to {_describe_owner(manifest)}; start a run of your own, or remove "
+                f"that one with: podmap clean {self.run_uri}"
+            )
+        return existing
+
+    def replan(self, manifest: Manifest) -> Manifest:
+        """Starts the run, or plans the owner's run anew: the manifest that is now there.
+
+        The time of creation stays; spec and plan are the new ones.
+
+        Raises:
+            OwnerError: The run was started by another owner.
+        """
+        with self._store.lock():
+            existing = self.write_manifest(manifest)
+            manifest = replace(manifest, created=existing.created)
+            if existing != manifest:
+                raw = encode.dump(manifest.to_json(), what="the manifest")
+                self._store.write(names.MANIFEST, raw)
+        return manifest
+
+    def read_manifest(self) -> Manifest:
+        """The run's manifest.
+
+        Raises:
+            UsageError: There is no such run.
+        """
+        raw = self._store.read(names.MANIFEST)
+        if raw is None:
+            raise no_such_run(self.run_uri)
+        uri = f"{self.run_uri}/{names.MANIFEST}"
+        data = encode.parse(raw, uri=uri)
+        try:
+            return Manifest.from_json(data)
+        except RecordError as error:
+            raise RecordError(f"{uri}: {error}") from error
+
+    def read_record(self, number: int) -> Record | None:
+        """The trial's record; None if there is none."""
+        raw = self._store.read(names.record_path(number))
+        return None if raw is None else encode.parse_record(raw, uri=self.record_uri(number))
+
+    def write_record(self, record: Record) -> bool:
+        """Writes the trial's record, unless the one that is there must stand.
+
+        `rules.may_replace` decides; nothing gets between its look and the write. Writing the
+        same record again is the same as writing it once.
+
+        Returns:
+            Whether the ledger now holds this record; False if another one stands.
+
+        Raises:
+            RecordError: The record holds something that JSON cannot.
+        """
+        path = names.record_path(record.number)
+        with self._store.lock():
+            raw = self._store.read(path)
+            if raw is None:
+                self._store.write(path, encode.dump_record(record))
+                return True
+            current = encode.parse_standing(raw, uri=self.record_uri(record.number))
+            data = encode.dump_record(record, former=current.replaced_by(record.epoch))
+            if data == raw:
+                return True
+            if not may_replace(current, epoch=record.epoch, state=record.state):
+                return False
+            self._store.write(path, data)
+            return True
+
+    def record_numbers(self) -> list[int]:
+        """The numbers of the trials that have a record, ascending."""
+        matches = map(_RECORD_FILE.fullmatch, self._store.list("trials"))
+        return sorted(int(match[1]) for match in matches if match)
+
+    def records(self) -> Iterator[Record]:
+        """All records by ascending number, one at a time in memory."""
+        numbers = self.record_numbers()
+        files = self._store.read_many(map(names.record_path, numbers))
+        for number, (_, raw) in zip(numbers, files, strict=True):
+            if raw is not None:
+                yield encode.parse_record(raw, uri=self.record_uri(number))
+
+    def write_attempt(self, number: int, attempt: Attempt) -> None:
+        """Writes an attempt of a trial, once.
+
+        Raises:
+            AttemptExistsError: An attempt of this number was written before.
+        """
+        if not self._create_attempt(number, attempt):
+            raise AttemptExistsError(
+                f"attempt {attempt.number} of trial {number} is already in {self.run_uri}; "
+                f"the next free number is {self.next_attempt_number(number)}"
+            )
+
+    def attempts(self, number: int) -> tuple[Attempt, ...]:
+        """The attempts of a trial that were written, oldest first, of every epoch."""
+        last = self.next_attempt_number(number)
+        paths = [names.attempt_path(number, attempt) for attempt in range(1, last)]
+        return tuple(
+            encode.parse_attempt(raw, uri=f"{self.run_uri}/{path}")
+            for path, raw in self._store.read_many(paths)
+            if raw is not None
+        )
+
+    def next_attempt_number(self, number: int) -> int:
+        """One more than the number of any attempt of the trial that was ever kept.
+
+        It reads the folder of attempts once; after that a call costs a file or two, so numbers
+        that other processes write later are seen as long as they leave no gaps.
+        """
+        record = self.read_record(number)
+        known = max((a.number for a in record.attempts), default=0) if record else 0
+        following = max(known, self._listed_attempts().get(number, 0)) + 1
+        while self._store.exists(names.attempt_path(number, following)):
+            following += 1
+        return following
+
+    def write_log(self, number: int, attempt: int, data: bytes) -> str:
+        """Writes the tail of an attempt's log and returns its URI."""
+        self._store.write(names.log_path(number, attempt), data)
+        return self.log_uri(number, attempt)
+
+    def read_log(self, number: int, attempt: int) -> bytes | None:
+        """The tail of an attempt's log; None if none was written."""
+        return self._store.read(names.log_path(number, attempt))
+
+    def settle(self, attempt: Attempt, record: Record, log: bytes | None = None) -> bool:
+        """Writes what the end of an attempt leaves, in one call: log, attempt, record.
+
+        An attempt that is already there stands, since two processes may see the same one end.
+        With a `log`, an empty `log_uri` of the attempt is filled in, in the record as well.
+
+        Args:
+            attempt: The attempt that ended.
+            record: The trial's record after it, terminal or not.
+            log: The tail of the attempt's log; None for none.
+
+        Returns:
+            As `write_record`.
+        """
+        if log is not None:
+            uri = self.write_log(record.number, attempt.number, log)
+            if not attempt.log_uri:
+                attempt = replace(attempt, log_uri=uri)
+                record = replace(
+                    record,
+                    attempts=tuple(
+                        replace(known, log_uri=known.log_uri or uri)
+                        if known.number == attempt.number
+                        else known
+                        for known in record.attempts
+                    ),
+                )
+        self._create_attempt(record.number, attempt)
+        return self.write_record(record)
+
+    def forget(self, number: int) -> None:
+        """Drops the trial's record, so that it is run again; its attempts are kept.
+
+        The run's summary goes too, since it is no longer true.
+        """
+        with self._store.lock():
+            raw = self._store.read(names.record_path(number))
+            if raw is not None:
+                self._keep_attempts(number, raw)
+            self._store.delete(names.record_path(number))
+            self._store.delete(names.SUMMARY)
+
+    def write_file(self, name: str, data: bytes) -> str:
+        """Writes a file of the run, such as the report, and returns its URI.
+
+        Raises:
+            UsageError: The name leads out of the run's folder.
+        """
+        self._store.write(_inside(name), data)
+        return f"{self.run_uri}/{name}"
+
+    def read_file(self, name: str) -> bytes | None:
+        """A file of the run; None if it is not there.
+
+        Raises:
+            UsageError: The name leads out of the run's folder.
+        """
+        return self._store.read(_inside(name))
+
+    def read_state(self) -> RunState:
+        """What is decided for the whole run; the defaults if nothing was."""
+        raw = self._store.read(names.RUN_STATE)
+        if raw is None:
+            return RunState()
+        return RunState.from_json(encode.parse(raw, uri=f"{self.run_uri}/{names.RUN_STATE}"))
+
+    def update_state(self, **changes: Any) -> RunState:
+        """Changes some values of the run's state and returns all of it.
+
+        Raises:
+            UsageError: A name is not a value of a run's state.
+        """
+        with self._store.lock():
+            state = self.read_state().changed(changes)
+            self._store.write(names.RUN_STATE, encode.dump(state.to_json(), what="the run's state"))
+        return state
+
+    def delete(self) -> None:
+        """Removes the run and all that was kept of it; nothing happens if it is not there."""
+        self._store.delete_all()
+        with self._lock:
+            self._last_attempts = None
+
+    def _create_attempt(self, number: int, attempt: Attempt) -> bool:
+        raw = encode.dump_attempt(attempt, number=number)
+        return self._store.create(names.attempt_path(number, attempt.number), raw)
+
+    def _keep_attempts(self, number: int, raw: bytes) -> None:
+        # The numbers must stay taken even if only the record knows them.
+        try:
+            record = encode.parse_record(raw, uri=self.record_uri(number))
+        except RecordError:
+            return
+        for attempt in record.attempts:
+            self._create_attempt(number, attempt)
+
+    def _listed_attempts(self) -> dict[int, int]:
+        with self._lock:
+            if self._last_attempts is None:
+                last: dict[int, int] = {}
+                for match in map(_ATTEMPT_FILE.fullmatch, self._store.list("attempts")):
+                    if match:
+                        number, attempt = int(match[1]), int(match[2])
+                        last[number] = max(last.get(number, 0), attempt)
+                self._last_attempts = last
+            return self._last_attempts
+
+
+def _inside(name: str) -> str:
+    if not name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise UsageError(f"{name!r} is not the name of a file inside a run")
+    return name
+
+
+def _describe_owner(manifest: Manifest) -> str:
+    return ", ".join(f"{key}={value}" for key, value in manifest.owner.items()) or "nobody"

@@ -1,0 +1,68 @@
+"""What a run is: its spec, its plan and its owner, written once when it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+from podmap.errors import RecordError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a run is. Written once; only its owner may go on with the run.
+
+    Attributes:
+        sweep: The sweep's name.
+        run_id: The run's id.
+        owner: Who decides for the run, for example `{"kind": "cli"}` or `{"kind": "airflow",
+            "dag_id": …, "run_id": …, "group_id": …}`.
+        created: UTC ISO 8601.
+        spec: The effective spec: the file with all overrides in it.
+        source: Where the spec came from: a path, a URI, or "" for a dict.
+        count: How many trials are planned.
+        plan: The plan's own JSON form.
+        trials_per_task: How many trials each mapped task instance has, in order of numbers.
+        folder: The folder that local trials run in; "" for the current one.
+        podmap_version: The version that wrote it.
+        schema: The version of this format.
+    """
+
+    sweep: str
+    run_id: str
+    owner: Mapping[str, Any]
+    created: str
+    spec: Mapping[str, Any]
+    source: str = ""
+    count: int = 0
+    plan: Mapping[str, Any] | None = None
+    trials_per_task: int = 1
+    folder: str = ""
+    podmap_version: str = ""
+    schema: int = SCHEMA
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest as the JSON object of `manifest.json`."""
+        data: dict[str, Any] = {"schema": self.schema}
+        data.update((f.name, getattr(self, f.name)) for f in fields(self))
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Manifest:
+        """The manifest in a JSON object made by `to_json`.
+
+        Raises:
+            RecordError: The object is not a manifest, or of another schema.
+        """
+        if data.get("schema") != SCHEMA:
+            raise RecordError(
+                f"manifest schema {data.get('schema')!r} is not {SCHEMA}: "
+                "it was written by another version of podmap"
+            )
+        missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in data]
+        if missing:
+            raise RecordError(f"not a manifest: it has no {', '.join(missing)}")
+        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})

@@ -1,0 +1,162 @@
+"""A store on any file system that fsspec knows: memory, S3, GCS, Azure …"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from podmap.errors import StoreError
+from podmap.ledger.store_errors import protocol_error, store_error
+
+_READERS = 16
+_BATCH = 256
+
+_locks: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+_locks_guard = threading.Lock()
+
+
+class FsspecStore:
+    """Files below an fsspec URI; see `Store` for the contract.
+
+    A file is put there with one plain PUT, never moved (a move is a copy and a delete on object
+    stores). Listings are asked anew each time. Each store library raises its own errors, so
+    here, and only here, whatever is raised becomes a `StoreError`.
+    """
+
+    def __init__(self, uri: str) -> None:
+        """A store at an fsspec URI; nothing is asked yet.
+
+        Args:
+            uri: The folder's URI, without a trailing slash.
+
+        Raises:
+            StoreError: The protocol is not known, or the package for it is missing.
+        """
+        import fsspec
+
+        self.uri = uri
+        try:
+            fs, root = fsspec.url_to_fs(uri, use_listings_cache=False)
+        except Exception as error:
+            raise protocol_error(uri, error) from error
+        self._fs: Any = fs
+        self._prefix = f"{root.rstrip('/')}/"
+        self._exclusive = _can_create(fs)
+        with _locks_guard:
+            self._mutex = _locks.setdefault(uri, threading.RLock())
+
+    def read(self, path: str) -> bytes | None:
+        """The file's bytes; None if it is not there."""
+        try:
+            return bytes(self._fs.cat_file(self._prefix + path))
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise self._error("read", path, error) from error
+
+    def read_many(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Each path with what `read` gives, in the order given; many are asked at once."""
+        remaining = iter(paths)
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="podmap-read") as pool:
+            while batch := tuple(itertools.islice(remaining, _BATCH)):
+                yield from zip(batch, pool.map(self.read, batch), strict=True)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Puts the file there, in place of what was there."""
+        try:
+            self._fs.pipe_file(self._prefix + path, data)
+        except Exception as error:
+            raise self._error("write", path, error) from error
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Puts the file there if nothing is; False if something is.
+
+        Where the store has no exclusive PUT, two processes that create the same file within
+        one round trip may both be told True.
+        """
+        target = self._prefix + path
+        with self._mutex:
+            try:
+                if not self._exclusive:
+                    if self._fs.exists(target):
+                        return False
+                    self._fs.pipe_file(target, data)
+                    return True
+                self._fs.pipe_file(target, data, mode="create")
+            except FileExistsError:
+                return False
+            except Exception as error:
+                raise self._error("create", path, error) from error
+        return True
+
+    def exists(self, path: str) -> bool:
+        """Whether the file is there."""
+        try:
+            return bool(self._fs.isfile(self._prefix + path))
+        except Exception as error:
+            raise self._error("read", path, error) from error
+
+    def list(self, folder: str) -> Iterator[str]:
+        """Names of the files directly in a folder."""
+        return self._entries(folder, kind="file")
+
+    def folders(self, folder: str = "") -> Iterator[str]:
+        """Names of the folders directly in a folder."""
+        return self._entries(folder, kind="directory")
+
+    def delete(self, path: str) -> None:
+        """Removes the file; nothing happens if it is not there."""
+        try:
+            self._fs.rm_file(self._prefix + path)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise self._error("delete", path, error) from error
+
+    def delete_all(self) -> None:
+        """Removes the folder and all in it."""
+        folder = self._prefix.rstrip("/")
+        try:
+            self._fs.invalidate_cache(folder)
+            self._fs.rm(folder, recursive=True)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise self._error("delete", "", error) from error
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other threads of this process out while the body runs."""
+        with self._mutex:
+            yield
+
+    def _entries(self, folder: str, *, kind: str) -> Iterator[str]:
+        target = (self._prefix + folder).rstrip("/")
+        try:
+            self._fs.invalidate_cache(target)
+            entries = self._fs.ls(target, detail=True)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise self._error("list", folder, error) from error
+        for entry in entries:
+            name = entry["name"].rstrip("/").rpartition("/")[2]
+            # Some stores keep an empty object as the folder itself.
+            is_self = entry["name"].strip("/") == target.strip("/")
+            if entry["type"] == kind and not name.startswith(".") and not is_self:
+                yield name
+
+    def _error(self, action: str, path: str, error: Exception) -> StoreError:
+        return store_error(action, f"{self.uri}/{path}" if path else self.uri, error)
+
+
+def _can_create(fs: Any) -> bool:
+    # A file system that merely swallows the keyword would overwrite in silence.
+    method = getattr(fs, "_pipe_file", None) or fs.pipe_file
+    return "mode" in inspect.signature(method).parameters

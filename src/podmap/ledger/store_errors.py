@@ -1,0 +1,69 @@
+"""Turns what a file system raises into a StoreError that says what to do next."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+
+from podmap.errors import StoreError
+
+_ELSEWHERE = "choose another store with --store or PODMAP_STORE"
+_NEXT_STEP = {
+    errno.ENOSPC: f"free some space there, or {_ELSEWHERE}",
+    errno.EDQUOT: f"the quota is used up: free some space there, or {_ELSEWHERE}",
+    errno.EROFS: f"the file system is mounted read-only: mount it for writing, or {_ELSEWHERE}",
+    errno.EACCES: f"give this user the right to do so, or {_ELSEWHERE}",
+    errno.EPERM: f"give this user the right to do so, or {_ELSEWHERE}",
+    errno.ENOTDIR: f"a file is where a folder must be: move it away, or {_ELSEWHERE}",
+    errno.EISDIR: f"a folder is where a file must be: move it away, or {_ELSEWHERE}",
+    errno.ENAMETOOLONG: "the path is too long for the file system: use a shorter store path",
+    errno.EMFILE: "this process has too many open files: raise the limit (ulimit -n)",
+    errno.ENFILE: "this machine has too many open files: raise the limit (fs.file-max)",
+    errno.ENOLCK: f"the file system has no locks (NFS without lockd?): {_ELSEWHERE}",
+    errno.EOPNOTSUPP: f"the file system cannot do this: {_ELSEWHERE}",
+    errno.ENOTEMPTY: "something still writes there: stop the run first, then try again",
+    errno.ESTALE: "the network file system lost the folder: mount it again",
+    errno.EIO: "the disk or the network file system fails: see the system's log",
+}
+
+
+def store_error(action: str, uri: str, error: BaseException) -> StoreError:
+    """The error for an action (`"write"`, `"read"` …) on a URI that failed with `error`."""
+    return StoreError(f"cannot {action} {uri}: {_reason(error)}; {_next_step(error)}")
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error).strip()
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+
+def _next_step(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno in _NEXT_STEP:
+        return _NEXT_STEP[error.errno]
+    if isinstance(error, PermissionError):
+        return _NEXT_STEP[errno.EACCES]
+    if isinstance(error, FileNotFoundError):
+        return "there is no such bucket or container: create it first, or correct the URI"
+    if "credential" in f"{type(error).__name__} {error}".lower():
+        return "give this process credentials for the store"
+    return "check that the store can be reached from here"
+
+
+def protocol_error(uri: str, error: Exception) -> StoreError:
+    """The error for a URI whose protocol fsspec does not know, or lacks a package for."""
+    from fsspec.registry import available_protocols, known_implementations
+
+    protocol = uri.split("://", 1)[0].split("::")[-1]
+    known = known_implementations.get(protocol)
+    if known is None:
+        near = difflib.get_close_matches(protocol, available_protocols(), n=1)
+        hint = f"did you mean {near[0]}://" if near else "for example s3://, gs:// or a local path"
+        return StoreError(f"cannot open {uri}: fsspec does not know {protocol}://; {hint}?")
+    if not isinstance(error, ImportError):
+        return store_error("open", uri, error)
+    package = known["class"].split(".")[0]
+    step = known.get("err", "") if package == "fsspec" else f"run: pip install {package}"
+    return StoreError(f"cannot open {uri}: {protocol}:// needs a package that is missing; {step}")
