@@ -1,16 +1,150 @@
-"""What a spec must mean, beyond its types."""
+"""What a sweep must mean, beyond its types. Everything wrong is found at once."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
-from podmap.spec.findings import Finding
-from podmap.spec.model import Sweep
+from podmap import names
+from podmap.spec.check_search import check_search
+from podmap.spec.check_trial import check_trials
+from podmap.spec.findings import Finding, show
+from podmap.spec.model import (
+    AdaptiveSearch,
+    HyperbandPrune,
+    ListSearch,
+    ShardsSearch,
+    Sweep,
+    ThresholdPrune,
+)
+from podmap.spec.quantity import format_bytes
+
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+# cmaes searches one objective in Optuna 4; the other samplers take several.
+_ONE_OBJECTIVE_ONLY = ("cmaes",)
 
 
 def check(sweep: Sweep, raw: dict[str, Any], *, search_required: bool) -> list[Finding]:
-    """Everything that is wrong with a well-typed sweep."""
-    findings: list[Finding] = []
-    if sweep.search is None and search_required:
-        findings.append(Finding(("search",), "missing: which trials to run"))
+    """Everything that is wrong with a well-typed sweep.
+
+    Args:
+        sweep: The parsed spec, perhaps without its broken parts.
+        raw: All of its data, which tells what names there are in broken parts too.
+        search_required: Whether a spec without `search` is wrong.
+    """
+    findings = [*_check_name(sweep), *_check_search_given(sweep, search_required)]
+    if sweep.search is not None:
+        findings += check_search(sweep.search, raw.get("search") or {})
+    findings += check_trials(sweep, raw)
+    findings += _check_objective(sweep)
+    findings += _check_prune(sweep)
+    findings += _check_budget(sweep)
+    findings += _check_oom(sweep)
+    findings += _check_kubernetes(sweep)
     return findings
+
+
+def _check_name(sweep: Sweep) -> Iterator[Finding]:
+    if not names.is_dns_label(sweep.name, max_length=names.MAX_SWEEP_NAME):
+        label = re.sub(r"[^a-z0-9]+", "-", sweep.name.lower())[: names.MAX_SWEEP_NAME].strip("-")
+        yield Finding(
+            ("name",),
+            f"{show(sweep.name)} is not allowed: a name is a DNS label of at most "
+            f"{names.MAX_SWEEP_NAME} characters: a-z, 0-9 and -, with a letter or digit at both "
+            "ends",
+            f"for example {label or 'my-sweep'}",
+        )
+
+
+def _check_search_given(sweep: Sweep, required: bool) -> Iterator[Finding]:
+    if sweep.search is None and required:
+        yield Finding(
+            ("search",),
+            "missing: which trials to run",
+            "leave it out only where a DAG gives the experiments",
+        )
+
+
+def _check_objective(sweep: Sweep) -> Iterator[Finding]:
+    if not sweep.objectives and not isinstance(sweep.search, ShardsSearch):
+        yield Finding(
+            ("objective",),
+            "missing: metric and direction; only a search of kind shards can do without",
+            "for example objective: {metric: accuracy, direction: maximize}",
+        )
+    several = isinstance(sweep.objective, list)
+    seen: set[str] = set()
+    for index, objective in enumerate(sweep.objectives):
+        place = ("objective", index, "metric") if several else ("objective", "metric")
+        if objective.metric in seen:
+            yield Finding(place, f"the metric {show(objective.metric)} is given twice")
+        if objective.metric == "outputs":
+            yield Finding(place, "'outputs' is not a metric: it is where a result names its files")
+        seen.add(objective.metric)
+    search = sweep.search
+    if isinstance(search, AdaptiveSearch) and search.kind in _ONE_OBJECTIVE_ONLY and len(seen) > 1:
+        yield Finding(("objective",), f"{search.kind} takes one objective: use nsga2 or tpe")
+
+
+def _check_prune(sweep: Sweep) -> Iterator[Finding]:
+    prune = sweep.prune
+    if prune is None:
+        return
+    if len(sweep.objectives) != 1:
+        yield Finding(
+            ("prune",), f"pruning needs one objective, and there are {len(sweep.objectives)}"
+        )
+    if isinstance(prune, ThresholdPrune):
+        if prune.lower is None and prune.upper is None:
+            yield Finding(("prune",), "lower or upper is needed")
+        elif prune.lower is not None and prune.upper is not None and prune.lower >= prune.upper:
+            yield Finding(
+                ("prune", "upper"), f"{prune.upper:g} must be more than lower, {prune.lower:g}"
+            )
+    if isinstance(prune, HyperbandPrune) and (prune.max_resource or prune.min_resource) < (
+        prune.min_resource
+    ):
+        yield Finding(
+            ("prune", "max_resource"),
+            f"{prune.max_resource} must be at least min_resource, {prune.min_resource}",
+        )
+
+
+def _check_budget(sweep: Sweep) -> Iterator[Finding]:
+    if sweep.budget and sweep.budget.wall is None and sweep.budget.gpu_hours is None:
+        yield Finding(("budget",), "wall or gpu_hours is needed", "for example wall: 6h")
+
+
+def _check_oom(sweep: Sweep) -> Iterator[Finding]:
+    oom = sweep.retries.oom
+    memory = sweep.trial.resources.memory if sweep.trial.resources else None
+    if oom.limit is not None and memory is not None and oom.limit < memory:
+        yield Finding(
+            ("retries", "oom", "limit"),
+            f"{format_bytes(oom.limit)} must be at least trial.resources.memory, "
+            f"{format_bytes(memory)}",
+        )
+    if oom.times and memory is None and not _memory_may_come_later(sweep):
+        yield Finding(
+            ("retries", "oom", "times"),
+            "more memory can be given only where trial.resources.memory says how much to begin "
+            "with",
+        )
+
+
+def _memory_may_come_later(sweep: Sweep) -> bool:
+    if sweep.search is None or isinstance(sweep.search, ListSearch):
+        return True
+    return any(case.resources and case.resources.memory for case in sweep.trial.cases)
+
+
+def _check_kubernetes(sweep: Sweep) -> Iterator[Finding]:
+    for key in ("namespace", "service_account", "queue", "priority_class"):
+        name = getattr(sweep.kubernetes, key)
+        if name is not None and not _SUBDOMAIN.fullmatch(name):
+            yield Finding(
+                ("kubernetes", key),
+                f"{show(name)} is not a Kubernetes name: a-z, 0-9, - and ., with a letter or "
+                "digit at both ends",
+            )

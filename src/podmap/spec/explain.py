@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from podmap.spec.findings import Finding, Place, any_of, did_you_mean, path_text, show
+from podmap.spec.findings import Finding, Place, any_of, did_you_mean, show
 
 _MISSING = object()
 _YAML_1_1_BOOLS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false"}
@@ -166,12 +166,10 @@ def _kind_of(value: Any) -> Any:
 def value_at(data: Any, place: Place) -> Any:
     """The value at a place; None if there is none."""
     for part in place:
-        if isinstance(data, dict) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            data = data[part]
-        else:
+        in_list = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if not in_list and not (isinstance(data, dict) and part in data):
             return None
+        data = data[part]
     return data
 
 

@@ -6,9 +6,9 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
-Place = tuple[Union[str, int], ...]
+Place = tuple[str | int, ...]
 """Keys and list indexes from the top of the spec."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_\-]+")

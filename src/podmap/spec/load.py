@@ -68,7 +68,7 @@ def load(
     if isinstance(raw, dict):
         raw, overridden, wrong = set_all(raw, overrides or {})
         sweep, more = validate(raw, search_required=search_required)
-        findings = _first_per_place([*findings, *wrong, *more])
+        findings = _first_told(findings, wrong, more)
     else:
         sweep = None
         findings = [Finding((), f"{show(raw)} is not allowed: a spec is a mapping")]
@@ -96,12 +96,13 @@ def _at(message: str, mark: tuple[int, int]) -> Problem:
     return Problem("", message, line=mark[0], column=mark[1])
 
 
-def _first_per_place(findings: list[Finding]) -> list[Finding]:
-    """The findings without those at a place that has one of an earlier step."""
-    kept: dict[tuple[Place, str], Finding] = {}
-    for finding in findings:
-        kept.setdefault((finding.place, finding.message), finding)
-    return list(kept.values())
+def _first_told(*steps: list[Finding]) -> list[Finding]:
+    """The findings of all steps, without those at a place that has one of an earlier step."""
+    kept: list[Finding] = []
+    for step in steps:
+        told = {finding.place for finding in kept}
+        kept += [finding for finding in step if finding.place not in told]
+    return kept
 
 
 class _Placer:

@@ -6,115 +6,28 @@ Values keep their types (`strict`); quantities such as `16Gi` or `30m` are parse
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PlainValidator,
-    Tag,
-    WithJsonSchema,
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag
+
+from podmap.spec.scalars import (
+    LIST,
+    MAPPING,
+    PLAIN,
+    Allowed,
+    Cpu,
+    Duration,
+    Finite,
+    Memory,
+    Model,
+    Number,
+    Pack,
+    Scalar,
+    by_shape,
+    wanted,
 )
-from pydantic_core import PydanticCustomError
-
-from podmap.spec.quantity import (
-    Allowance,
-    parse_allowance,
-    parse_bytes,
-    parse_cpu,
-    parse_duration_s,
-)
-
-
-def _wanted(what: str) -> PydanticCustomError:
-    return PydanticCustomError("wanted", "{what}", {"what": what})
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _number(value: Any) -> int | float:
-    if not _is_number(value):
-        raise _wanted("a number")
-    return value  # type: ignore[no-any-return]  # _is_number narrows it
-
-
-def _scalar(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, str)) or _is_number(value):
-        return value
-    raise _wanted("a number, text, true, false or null")
-
-
-def _pack(value: Any) -> Any:
-    if value == "auto" or (_is_number(value) and isinstance(value, int) and value >= 1):
-        return value
-    raise _wanted("a whole number from 1, or auto")
-
-
-PLAIN, LIST, MAPPING = "<plain>", "<list>", "<mapping>"
-"""Branches of unions; they stand in the places pydantic reports, and nothing else looks so."""
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Number = Annotated[int | float, PlainValidator(_number), WithJsonSchema({"type": "number"})]
-Scalar = Annotated[
-    bool | int | float | str | None,
-    PlainValidator(_scalar),
-    WithJsonSchema({"type": ["number", "string", "boolean", "null"]}),
-]
-Pack = Annotated[
-    int | Literal["auto"],
-    PlainValidator(_pack),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
-]
-
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration_s),
-    Field(gt=0),
-    WithJsonSchema({"type": ["number", "string"], "examples": ["90s", "15m", "2h", "1h30m", 90]}),
-]
-"""Seconds; written as a number of seconds or as `30s`, `15m`, `2h`, `1d`, `1h30m`."""
-
-Memory = Annotated[
-    int,
-    BeforeValidator(parse_bytes),
-    Field(gt=0),
-    WithJsonSchema({"type": ["integer", "string"], "examples": ["16Gi", "512Mi", "1.5G"]}),
-]
-"""Bytes; written as Kubernetes writes memory."""
-
-Cpu = Annotated[
-    float,
-    BeforeValidator(parse_cpu),
-    WithJsonSchema({"type": ["number", "string"], "examples": [4, 0.5, "500m"]}),
-]
-"""Cores; written as Kubernetes writes CPU."""
-
-Allowed = Annotated[
-    Allowance,
-    BeforeValidator(parse_allowance),
-    WithJsonSchema({"type": ["integer", "string"], "examples": [5, "10%"]}),
-]
-"""A count, or a percentage of the planned trials."""
 
 AdaptiveKind = Literal["tpe", "gp", "cmaes", "qmc", "nsga2"]
-
-
-class Model(BaseModel):
-    """Base of all parts: unknown keys are errors."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        arbitrary_types_allowed=True,
-        defer_build=True,
-    )
 
 
 class Range(Model):
@@ -141,22 +54,11 @@ class Range(Model):
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
-def _by_shape(model: type[BaseModel]) -> Discriminator:
-    """Chooses the branch by the value's shape, so that an error names one branch only."""
-
-    def shape(value: Any) -> str:
-        if isinstance(value, (dict, model)):
-            return MAPPING
-        return LIST if isinstance(value, (list, tuple)) else PLAIN
-
-    return Discriminator(shape)
-
-
 Dimension = Annotated[
     Annotated[Range, Tag(MAPPING)]
     | Annotated[list[Scalar], Tag(LIST)]
     | Annotated[Scalar, Tag(PLAIN)],
-    _by_shape(Range),
+    by_shape(Range),
 ]
 """A range, a choice (a list) or a constant (anything else)."""
 
@@ -172,7 +74,7 @@ class ListSearch(_SearchBase):
 
     kind: Literal["list"]
     items: Annotated[list[dict[str, Any]], Tag(LIST)] | Annotated[str, Tag(PLAIN)] = Field(
-        discriminator=_by_shape(BaseModel),
+        discriminator=by_shape(BaseModel),
         description="The params of each trial, or the URI of a CSV, JSONL or Parquet file. "
         "An item's `trial:` holds what differs for that trial.",
     )
@@ -203,7 +105,7 @@ class ShardsSearch(_SearchBase):
 
     kind: Literal["shards"]
     uris: Annotated[str, Tag(PLAIN)] | Annotated[list[str], Tag(LIST)] = Field(
-        discriminator=_by_shape(BaseModel),
+        discriminator=by_shape(BaseModel),
         description="fsspec URIs with wildcards; a pattern that ends with / matches folders.",
     )
     params: dict[str, Scalar] = Field(
@@ -276,10 +178,10 @@ class Volume(Model):
 
 
 Arg = Annotated[
-    Annotated[str, Tag(PLAIN)] | Annotated[ParamFlags, Tag(MAPPING)], _by_shape(ParamFlags)
+    Annotated[str, Tag(PLAIN)] | Annotated[ParamFlags, Tag(MAPPING)], by_shape(ParamFlags)
 ]
 EnvValue = Annotated[
-    Annotated[str, Tag(PLAIN)] | Annotated[SecretRef, Tag(MAPPING)], _by_shape(SecretRef)
+    Annotated[str, Tag(PLAIN)] | Annotated[SecretRef, Tag(MAPPING)], by_shape(SecretRef)
 ]
 
 
@@ -318,7 +220,7 @@ class TrialPatch(Model):
 
 
 Wanted = Annotated[
-    Annotated[list[Scalar], Tag(LIST)] | Annotated[Scalar, Tag(PLAIN)], _by_shape(BaseModel)
+    Annotated[list[Scalar], Tag(LIST)] | Annotated[Scalar, Tag(PLAIN)], by_shape(BaseModel)
 ]
 
 
@@ -333,7 +235,7 @@ class Case(TrialPatch):
 def _exit_code(value: Any) -> int:
     code = int(value) if isinstance(value, str) and value.isdecimal() else value
     if not isinstance(code, int) or isinstance(code, bool) or not 1 <= code <= 255:
-        raise _wanted("an exit code from 1 to 255")
+        raise wanted("an exit code from 1 to 255")
     return code
 
 
@@ -451,14 +353,14 @@ class Kubernetes(Model):
 
 Objectives = Annotated[
     Annotated[Objective, Tag(MAPPING)] | Annotated[list[Objective], Field(min_length=1), Tag(LIST)],
-    _by_shape(Objective),
+    by_shape(Objective),
 ]
 
 
 class Sweep(Model):
     """A sweep: what to try, how to run it, and what counts as good."""
 
-    apiVersion: Literal["podmap/v1"] = Field(description="The version of this format.")  # noqa: N815
+    apiVersion: Literal["podmap/v1"] = Field(description="The version of this format.")
     name: str = Field(description="A DNS label of at most 40 characters.")
     search: Search | None = Field(
         None, description="Which trials; may be left out where a DAG gives the experiments."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 from podmap.spec.findings import Place
 
@@ -42,7 +42,7 @@ class Unreadable(Exception):
 class Node:
     """A value with its mark; `keys` holds the marks of a mapping's keys."""
 
-    value: Union[dict[str, Node], list[Node], str, int, float, None]
+    value: dict[str, Node] | list[Node] | str | int | float | None
     mark: Mark
     keys: dict[str, Mark] = field(default_factory=dict)
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from podmap.spec.findings import Finding, Place, show
 
+# Below it every whole number is also a finite float.
+_TOO_LARGE = 10**300
+
 
 def to_plain(value: Any, place: Place = ()) -> tuple[Any, list[Finding]]:
     """A deep copy of a value as plain JSON data, and what could not be kept.
@@ -47,8 +50,12 @@ def _text_keys(
 
 
 def _why_not_plain(value: Any) -> str:
-    if value is None or isinstance(value, bool) or type(value) is int:
+    if value is None or isinstance(value, bool):
         return ""
+    if type(value) is int:
+        return (
+            "" if abs(value) < _TOO_LARGE else "the number is too large: less than 1e300 is needed"
+        )
     if type(value) is float:
         return "" if math.isfinite(value) else f"{value} is not allowed: numbers are finite"
     if type(value) is str:

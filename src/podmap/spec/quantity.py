@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+_TOO_LARGE = 1e18
 _NUMBER = r"[0-9]{1,18}(?:\.[0-9]{1,18})?"
 _DURATION_PART = re.compile(rf"({_NUMBER})(ms|s|m|h|d|w)")
 _PLAIN = re.compile(_NUMBER)
@@ -44,12 +45,9 @@ def _wrong(value: Any, rule: str, example: str, hint: str = "") -> ValueError:
     return ValueError(f"{text}; {hint}" if hint else text)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _is_plain(value: Any) -> bool:
-    return _is_number(value) and math.isfinite(value) and value >= 0
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 <= value < _TOO_LARGE
 
 
 def parse_duration_s(value: Any) -> float:

@@ -21,6 +21,7 @@ from podmap.spec.model import (
 )
 from podmap.spec.overlay import merge
 from podmap.spec.placeholder import fill, to_text
+from podmap.spec.values import same_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,6 @@ class Rendered:
     checkpoint: str | None
     output: str | None
     command: tuple[str, ...] = ()
-
-
-def same_value(left: Any, right: Any) -> bool:
-    """Whether two params' values are equal, where `true` is not 1."""
-    if isinstance(left, bool) is not isinstance(right, bool):
-        return False
-    return bool(left == right)
 
 
 def matches(case: Case, params: Mapping[str, Any]) -> bool:

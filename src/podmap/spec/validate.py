@@ -55,12 +55,16 @@ def _repaired(raw: dict[str, Any], findings: list[Finding]) -> tuple[Sweep | Non
 def _remove(data: dict[str, Any], place: Place) -> Place:
     """Takes the nearest thing that exists at a place out of the data.
 
-    A list's item is not taken, which would move the others: the whole list is.
+    A list's item would move the others: an empty text takes its place, and where that is
+    no good either the whole list goes.
     """
     while place:
         parent = value_at(data, place[:-1])
         if isinstance(parent, dict) and place[-1] in parent:
             del parent[str(place[-1])]
+            return place
+        if isinstance(parent, list) and isinstance(place[-1], int) and parent[place[-1]] != "":
+            parent[place[-1]] = ""
             return place
         place = place[:-1]
     return place

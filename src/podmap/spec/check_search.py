@@ -1,0 +1,266 @@
+"""What the `search` section must mean."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from podmap.spec.explain import explain
+from podmap.spec.findings import Finding, Place, did_you_mean, show
+from podmap.spec.model import (
+    AdaptiveSearch,
+    GridSearch,
+    ListSearch,
+    Params,
+    RandomSearch,
+    Range,
+    Search,
+    ShardsSearch,
+    TrialPatch,
+)
+from podmap.spec.values import grid_count, same_value, why_impossible
+
+MAX_GRID = 1_000_000
+ITEM_FILES = (".csv", ".jsonl", ".parquet")
+_PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,99}")
+_PARAMS: Place = ("search", "params")
+
+
+def check_search(search: Search, raw: Mapping[str, Any]) -> list[Finding]:
+    """Everything wrong in a well-typed search.
+
+    Args:
+        search: Perhaps without its broken parts.
+        raw: The section's data, with its broken parts.
+    """
+    if isinstance(search, ListSearch):
+        return list(_check_list(search))
+    named = raw.get("params")
+    given = list(named) if isinstance(named, Mapping) else []
+    findings = [f for name in given for f in _check_name((*_PARAMS, name), name)]
+    if isinstance(search, ShardsSearch):
+        return findings + list(_check_uris(search))
+    if not given:
+        findings.append(Finding(_PARAMS, "{} is not allowed: at least one param is needed"))
+    for name, dimension in search.params.items():
+        place = (*_PARAMS, name)
+        if isinstance(dimension, Range):
+            findings += _check_range(place, dimension)
+        elif isinstance(dimension, list):
+            findings += _check_choice(place, dimension)
+    if isinstance(search, GridSearch):
+        findings += _check_grid(search.params)
+    else:
+        findings += _check_try_first(search, given)
+    return findings
+
+
+def _check_name(place: Place, name: str) -> Iterator[Finding]:
+    if name == "trial":
+        message = "a param cannot be named 'trial': in a list item it holds what differs"
+        yield Finding(place, message, on="key")
+    elif not _PARAM_NAME.fullmatch(name):
+        yield Finding(
+            place,
+            f"{show(name)} is not a param name: a letter or _, then letters, digits, _, - and ., "
+            "at most 100",
+            on="key",
+        )
+
+
+def _check_range(place: Place, span: Range) -> Iterator[Finding]:
+    if span.low > span.high:
+        yield Finding((*place, "high"), f"{span.high} must be at least low, {span.low}")
+    elif not math.isfinite(float(span.high) - float(span.low)):
+        yield Finding((*place, "high"), f"the range from {span.low} to {span.high} is too wide")
+    if span.log and span.low <= 0:
+        yield Finding((*place, "low"), f"{span.low} must be more than 0 for log: true")
+    if span.step is not None and span.step <= 0:
+        yield Finding((*place, "step"), f"{span.step} must be more than 0")
+    if span.step is not None and span.log:
+        yield Finding((*place, "step"), "step and log cannot be given together", "use steps")
+    if span.step is not None and span.steps is not None:
+        yield Finding((*place, "steps"), "step and steps cannot be given together")
+    if span.steps is not None and not 1 <= span.steps <= MAX_GRID:
+        yield Finding((*place, "steps"), f"{span.steps} must be from 1 to {MAX_GRID:,}")
+    if span.is_int:
+        yield from _check_whole(place, span)
+
+
+def _check_whole(place: Place, span: Range) -> Iterator[Finding]:
+    for key in ("low", "high", "step"):
+        number = getattr(span, key)
+        if number is None or number == int(number):
+            continue
+        if span.type == "int":
+            yield Finding((*place, key), f"{number} must be a whole number for type: int")
+        else:
+            message = f"{number} must be a whole number, as low and high are"
+            yield Finding((*place, key), message, "add type: float for other numbers")
+
+
+def _check_choice(place: Place, choices: list[Any]) -> Iterator[Finding]:
+    if not choices:
+        yield Finding(place, "[] is not allowed: a choice has at least one value")
+    # By kind as well: true equals 1 in Python, and they are different choices.
+    seen: set[tuple[bool, Any]] = set()
+    for index, choice in enumerate(choices):
+        entry = (isinstance(choice, bool), choice)
+        if entry in seen:
+            yield Finding((*place, index), f"the choice {show(choice)} is given twice")
+        seen.add(entry)
+
+
+def _check_grid(params: Params) -> Iterator[Finding]:
+    counts: dict[str, int] = {}
+    for name, dimension in params.items():
+        count = grid_count(dimension)
+        if count is not None:
+            counts[name] = count
+            continue
+        log = isinstance(dimension, Range) and dimension.log
+        needed = "steps" if log else "step or steps"
+        hint = "for example steps: 5"
+        message = f"a grid needs {needed} here, to know how many points to take"
+        yield Finding((*_PARAMS, name), message, hint)
+    total = math.prod(counts.values())
+    if total > MAX_GRID and len(counts) == len(params):
+        factors = " x ".join(f"{name} {n:,}" for name, n in counts.items() if n > 1)
+        yield Finding(
+            _PARAMS,
+            f"the grid has {total:,} points ({factors}); at most {MAX_GRID:,} are allowed",
+            "take fewer steps, or search: {kind: random}",
+        )
+
+
+def _check_try_first(
+    search: RandomSearch | AdaptiveSearch, given: Iterable[str]
+) -> Iterator[Finding]:
+    top: Place = ("search", "try_first")
+    if len(search.try_first) > search.trials:
+        message = f"{len(search.try_first)} sets of params are more than trials, {search.trials}"
+        yield Finding(top, message)
+    known = set(given)
+    for index, params in enumerate(search.try_first):
+        place = (*top, index)
+        for name, value in params.items():
+            if name not in known:
+                yield _unknown_param((*place, name), name, known)
+            elif name in search.params:
+                why = why_impossible(value, search.params[name])
+                if why:
+                    yield Finding((*place, name), f"{show(value)} is not allowed: {why}")
+        for name, dimension in search.params.items():
+            if name not in params and isinstance(dimension, (Range, list)):
+                yield Finding((*place, name), "missing: every param but constants is needed")
+
+
+def _unknown_param(place: Place, name: str, known: Iterable[str]) -> Finding:
+    listed = sorted(known)
+    message = f"{show(name)} is not a param; there are: {', '.join(listed) or 'none'}"
+    return Finding(place, message, did_you_mean(name, listed), on="key")
+
+
+def check_when(
+    place: Place, when: Mapping[str, Any], search: Search | None, known: Iterable[str]
+) -> Iterator[Finding]:
+    """What is wrong in a case's `when`: unknown params and values they never take.
+
+    Args:
+        place: Where it stands.
+        when: Param name to value or values.
+        search: Says what values there are; None if that is not known.
+        known: The names of the params, broken ones too.
+    """
+    names = set(known)
+    for name, wanted in when.items():
+        if name not in names:
+            yield _unknown_param((*place, name), name, names)
+            continue
+        if isinstance(wanted, list) and not wanted:
+            yield Finding((*place, name), "[] is not allowed: at least one value is needed")
+        for index, value in enumerate(wanted if isinstance(wanted, list) else [wanted]):
+            why = _why_never(name, value, search)
+            if why:
+                at = (*place, name, index) if isinstance(wanted, list) else (*place, name)
+                yield Finding(at, f"{show(value)} is never taken by {name}: {why}")
+
+
+def _why_never(name: str, value: Any, search: Search | None) -> str:
+    if isinstance(search, ListSearch):
+        if isinstance(search.items, str):
+            return ""
+        taken = any(name in item and same_value(item[name], value) for item in search.items)
+        return "" if taken else "no item has it"
+    if search is None or name not in search.params:
+        return ""
+    return why_impossible(value, search.params[name])
+
+
+def _check_uris(search: ShardsSearch) -> Iterator[Finding]:
+    place: Place = ("search", "uris")
+    if isinstance(search.uris, str):
+        if not search.uris.strip():
+            yield Finding(place, "'' is not allowed: a URI is needed")
+        return
+    if not search.uris:
+        yield Finding(place, "[] is not allowed: at least one URI is needed")
+    for index, uri in enumerate(search.uris):
+        if not uri.strip():
+            yield Finding((*place, index), "'' is not allowed: a URI is needed")
+
+
+def _check_list(search: ListSearch) -> Iterator[Finding]:
+    place: Place = ("search", "items")
+    if isinstance(search.items, str):
+        if not search.items.lower().endswith(ITEM_FILES):
+            yield Finding(
+                place,
+                f"{show(search.items)} is not allowed: a list, or the URI of a file that ends "
+                "with .csv, .jsonl or .parquet, is needed",
+            )
+        return
+    if not search.items:
+        yield Finding(place, "[] is not allowed: at least one item is needed")
+    good_names: set[str] = set()
+    for index, item in enumerate(search.items):
+        yield from _check_item((*place, index), item, good_names)
+
+
+def _check_item(place: Place, item: Mapping[str, Any], good_names: set[str]) -> Iterator[Finding]:
+    if not item:
+        yield Finding(place, "{} is not allowed: an item has at least one param")
+    for name, value in item.items():
+        if name == "trial":
+            yield from check_patch((*place, "trial"), value)
+            continue
+        if name not in good_names:
+            wrong = list(_check_name((*place, name), name))
+            yield from wrong
+            good_names.update([] if wrong else [name])
+        if isinstance(value, dict) or (isinstance(value, list) and _holds_mapping(value)):
+            yield Finding(
+                (*place, name),
+                "a mapping is not allowed: a number, text, true, false, null or a list of these "
+                "is needed",
+            )
+
+
+def _holds_mapping(values: list[Any]) -> bool:
+    return any(
+        isinstance(value, dict) or (isinstance(value, list) and _holds_mapping(value))
+        for value in values
+    )
+
+
+def check_patch(place: Place, patch: Any) -> Iterator[Finding]:
+    """What is wrong with the types in an item's `trial:`."""
+    try:
+        TrialPatch.model_validate(patch)
+    except ValidationError as error:
+        for finding in explain(error, patch, TrialPatch):
+            yield Finding((*place, *finding.place), finding.message, finding.hint, finding.on)

@@ -1,0 +1,256 @@
+"""What the `trial` section, its cases and the patches of list items must mean."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from podmap.records import Trial
+from podmap.spec.check_search import check_when
+from podmap.spec.findings import Finding, Place, did_you_mean, show
+from podmap.spec.model import (
+    ListSearch,
+    Resources,
+    ShardsSearch,
+    Sweep,
+    TrialPatch,
+    TrialTemplate,
+)
+from podmap.spec.placeholder import KNOWN, Placeholder, find
+from podmap.spec.template import effective
+
+_ENV_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
+_SOURCES = ("claim", "secret", "config_map", "empty")
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What placeholders may name.
+
+    Attributes:
+        params: None if any name is possible.
+        shard: Whether trials have shards.
+        unset: Of `checkpoint` and `output`, those that no part of the spec gives.
+    """
+
+    params: frozenset[str] | None
+    shard: bool
+    unset: frozenset[str]
+
+
+def check_trials(sweep: Sweep, raw: Mapping[str, Any]) -> list[Finding]:
+    """Everything wrong in how trials run.
+
+    Args:
+        sweep: Perhaps without its broken parts.
+        raw: All of the spec's data, with its broken parts.
+    """
+    search = sweep.search
+    known = known_params(raw.get("search"))
+    patches = list(_patches(sweep))
+    given = {
+        name
+        for _, patch in patches
+        for name in ("checkpoint", "output")
+        if getattr(patch, name) is not None
+    }
+    scope = _Scope(
+        params=known,
+        shard=isinstance(search, ShardsSearch),
+        unset=frozenset({"checkpoint", "output"} - given),
+    )
+    findings: list[Finding] = []
+    for place, patch in patches:
+        findings += _check_patch(place, patch, scope)
+    for index, case in enumerate(sweep.trial.cases):
+        if known is not None:
+            place = ("trial", "cases", index, "when")
+            findings += check_when(place, case.when, search, known)
+    if isinstance(search, ListSearch) and isinstance(search.items, list):
+        findings += _check_items_complete(sweep.trial, search.items)
+    return findings
+
+
+def known_params(raw_search: Any) -> frozenset[str] | None:
+    """The names of a search's params; None if they are known only when the run is planned."""
+    if not isinstance(raw_search, Mapping):
+        return None
+    if raw_search.get("kind") == "list" or "items" in raw_search:
+        items = raw_search.get("items")
+        if not isinstance(items, list):
+            return None
+        named = [item for item in items if isinstance(item, Mapping)]
+        return frozenset(str(name) for item in named for name in item) - {"trial"}
+    params = raw_search.get("params", {})
+    return frozenset(params) if isinstance(params, Mapping) else None
+
+
+def _patches(sweep: Sweep) -> Iterator[tuple[Place, TrialPatch]]:
+    yield ("trial",), sweep.trial
+    for index, case in enumerate(sweep.trial.cases):
+        yield ("trial", "cases", index), case
+    search = sweep.search
+    if isinstance(search, ListSearch) and isinstance(search.items, list):
+        for index, item in enumerate(search.items):
+            if "trial" in item:
+                try:
+                    patch = TrialPatch.model_validate(item["trial"])
+                except ValidationError:
+                    continue  # reported with the search
+                yield ("search", "items", index, "trial"), patch
+
+
+def _check_patch(place: Place, patch: TrialPatch, scope: _Scope) -> Iterator[Finding]:
+    for where, text in texts(patch):
+        own = where[0] if where[0] in ("checkpoint", "output") else None
+        for placeholder in find(text):
+            yield from _check_placeholder((*place, *where), placeholder, scope, own is not None)
+    for where, text in _literal_texts(patch):
+        for placeholder in find(text):
+            message = f"{placeholder} is not replaced here: placeholders reach command, args, env,"
+            yield Finding((*place, *where), f"{message} checkpoint and output")
+    yield from _check_env(place, patch)
+    yield from _check_volumes(place, patch)
+    if patch.resources is not None:
+        yield from _check_resources((*place, "resources"), patch.resources)
+
+
+def texts(patch: TrialPatch) -> Iterator[tuple[Place, str]]:
+    """The texts in which placeholders are replaced, each with its place in the patch."""
+    for index, text in enumerate(patch.command or ()):
+        yield ("command", index), text
+    for index, arg in enumerate(patch.args or ()):
+        if isinstance(arg, str):
+            yield ("args", index), arg
+    for name, value in (patch.env or {}).items():
+        if isinstance(value, str):
+            yield ("env", name), value
+    for key in ("checkpoint", "output"):
+        text = getattr(patch, key)
+        if text is not None:
+            yield (key,), text
+
+
+def _literal_texts(patch: TrialPatch) -> Iterator[tuple[Place, str]]:
+    for key in ("image", "volumes", "pod"):
+        yield from _strings((key,), patch.model_dump(include={key}).get(key))
+
+
+def _strings(place: Place, value: Any) -> Iterator[tuple[Place, str]]:
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            yield from _strings((*place, key), child)
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _strings((*place, index), child)
+
+
+def _check_placeholder(
+    place: Place, placeholder: Placeholder, scope: _Scope, in_uri: bool
+) -> Iterator[Finding]:
+    root, name = placeholder.root, placeholder.name
+    literal = f"write {{{placeholder}}} for the literal text"
+    if root == "params":
+        if scope.params is not None and name not in scope.params:
+            listed = ", ".join(sorted(scope.params)) or "none"
+            hint = did_you_mean(name, scope.params) or literal
+            yield Finding(place, f"{placeholder} is not a param; there are: {listed}", hint)
+        return
+    if name not in KNOWN[root]:
+        listed = ", ".join(f"{root}.{known}" for known in KNOWN[root])
+        hint = did_you_mean(name, KNOWN[root]) or literal
+        yield Finding(place, f"{placeholder} does not exist; there are: {listed}", hint)
+    elif root == "shard" and not scope.shard:
+        message = f"{placeholder} has no value: only a search of kind shards gives trials a shard"
+        yield Finding(place, message)
+    elif root == "trial" and name in ("checkpoint", "output") and in_uri:
+        yield Finding(place, f"{placeholder} cannot stand in checkpoint or output")
+    elif root == "trial" and name in scope.unset:
+        yield Finding(place, f"{placeholder} has no value: trial.{name} is not given")
+
+
+def _check_env(place: Place, patch: TrialPatch) -> Iterator[Finding]:
+    for name in patch.env or {}:
+        if name.startswith("PODMAP_"):
+            message = f"{show(name)} is not allowed: names that begin with PODMAP_ are podmap's own"
+            yield Finding((*place, "env", name), message, on="key")
+        elif not _ENV_NAME.fullmatch(name):
+            message = f"{show(name)} is not a variable's name: letters, digits, _, - and . only"
+            hint = "it cannot begin with a digit"
+            yield Finding((*place, "env", name), message, hint, on="key")
+
+
+def _check_volumes(place: Place, patch: TrialPatch) -> Iterator[Finding]:
+    for path, volume in (patch.volumes or {}).items():
+        where = (*place, "volumes", path)
+        if not path.startswith("/") or ":" in path or posixpath.normpath(path) != path.rstrip("/"):
+            yield Finding(
+                where, f"{show(path)} is not an absolute path inside the container", on="key"
+            )
+        if path == "/dev/shm" and patch.shm is not None:
+            yield Finding(where, "/dev/shm is mounted already, by trial.shm", on="key")
+        given = [source for source in _SOURCES if getattr(volume, source) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            yield Finding(
+                where, f"exactly one of {', '.join(_SOURCES)} is needed, and there is {found}"
+            )
+
+
+def _check_resources(place: Place, resources: Resources) -> Iterator[Finding]:
+    cpu, limit = resources.cpu, resources.cpu_limit
+    if cpu is not None and limit is not None and limit < cpu:
+        yield Finding((*place, "cpu_limit"), f"{limit:g} must be at least cpu, {cpu:g}")
+    known = list(Resources.model_fields)
+    for name, count in (resources.model_extra or {}).items():
+        if "/" not in name:
+            message = f"unknown key {name!r}; allowed here: {', '.join(known)}"
+            message += " and extended resources such as amd.com/gpu"
+            yield Finding((*place, name), message, did_you_mean(name, known), on="key")
+        elif count < 0:
+            yield Finding((*place, name), f"{count} is not allowed: it must be at least 0")
+
+
+def _check_items_complete(
+    template: TrialTemplate, items: list[dict[str, Any]]
+) -> Iterator[Finding]:
+    """Items that lack a param which their trial uses; told once for each placeholder."""
+    used = _used_params(texts(template))
+    for case in template.cases:
+        used |= _used_params(texts(case))
+    every = frozenset().union(*items) if items else frozenset()
+    first: dict[str, int] = {}
+    others: dict[str, int] = {}
+    for index, item in enumerate(items):
+        own = item.get("trial")
+        if used <= item.keys() and not own:
+            continue
+        for name in sorted(_lacking(template, item) & every):
+            others[name] = others.get(name, -1) + 1
+            first.setdefault(name, index)
+    for name, index in first.items():
+        more = f", and so do {others[name]} more items" if others[name] else ""
+        yield Finding(
+            ("search", "items", index, name), f"missing: {{params.{name}}} needs it{more}"
+        )
+
+
+def _lacking(template: TrialTemplate, item: Mapping[str, Any]) -> set[str]:
+    params = {name: value for name, value in item.items() if name != "trial"}
+    trial = Trial(number=0, key="", seed=0, params=params, patch=item.get("trial") or {})
+    try:
+        own = effective(template, trial)
+    except ValidationError:
+        return set()  # the patch's own findings say why
+    return _used_params(texts(own)) - params.keys()
+
+
+def _used_params(found: Iterable[tuple[Place, str]]) -> set[str]:
+    return {p.name for _, text in found for p in find(text) if p.root == "params"}
