@@ -65,11 +65,7 @@ def find_run(store: str, run: str) -> str:
         StoreError: The store could not be asked.
     """
     if "/" in run:
-        for candidate in (run, f"{store}/{run}"):
-            place = open_store(candidate)
-            if place.exists(names.MANIFEST):
-                return place.uri
-        raise no_such_run(resolve_uri(run))
+        return _find_by_path(store, run)
     place = open_store(store)
     found = list(_run_ids(place))
     matches = [pair for pair in found if pair[1] == run]
@@ -82,6 +78,16 @@ def find_run(store: str, run: str) -> str:
     raise UsageError(
         f"there is no run {run!r} in the store {place.uri}; {_near(run, found, place.uri)}"
     )
+
+
+def _find_by_path(store: str, run: str) -> str:
+    candidates = [resolve_uri(run)]
+    if "://" not in run and run[0] not in "/.~":
+        candidates.append(f"{resolve_uri(store)}/{run.rstrip('/')}")
+    for candidate in candidates:
+        if open_store(candidate).exists(names.MANIFEST):
+            return candidate
+    raise no_such_run(candidates[-1])
 
 
 def iter_runs(store: str) -> Iterator[RunSummary]:
@@ -102,6 +108,15 @@ def iter_runs(store: str) -> Iterator[RunSummary]:
         except UsageError:
             continue
         yield summary
+
+
+def run_ids(store: str) -> Iterator[tuple[str, str]]:
+    """Sweep and id of all runs of a store, of which nothing is read.
+
+    Raises:
+        StoreError: The store could not be asked.
+    """
+    return _run_ids(open_store(store))
 
 
 def no_such_run(run_uri: str) -> UsageError:

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from podmap.ledger.rules import FORMER_EPOCHS_KEPT, Standing, may_replace
+from podmap.records import TrialState
+
+UNFINISHED = ("WAITING", "RUNNING", "UNKNOWN")
+ENDS = ("COMPLETE", "PRUNED", "FAILED", "CANCELLED")
+ALL = (*UNFINISHED, *ENDS)
+
+PAIRS = tuple(itertools.product(ALL, ALL))
+
+SAME_EPOCH_YES = {
+    *itertools.product(UNFINISHED, ALL),
+    ("FAILED", "PRUNED"),
+    ("CANCELLED", "PRUNED"),
+    ("PRUNED", "COMPLETE"),
+    ("FAILED", "COMPLETE"),
+    ("CANCELLED", "COMPLETE"),
+}
+OTHER_EPOCH_NO = {("COMPLETE", "CANCELLED")}
+
+
+def test_every_state_is_in_the_tables() -> None:
+    assert {state.value for state in TrialState} == set(ALL)
+
+
+@pytest.mark.parametrize(("there", "incoming"), PAIRS)
+def test_same_epoch(there: str, incoming: str) -> None:
+    standing = Standing("e1", TrialState(there))
+    expected = (there, incoming) in SAME_EPOCH_YES
+    assert expected is may_replace(standing, epoch="e1", state=TrialState(incoming))
+
+
+@pytest.mark.parametrize(("there", "incoming"), PAIRS)
+def test_another_epoch(there: str, incoming: str) -> None:
+    standing = Standing("e1", TrialState(there), former=("e0",))
+    expected = (there, incoming) not in OTHER_EPOCH_NO
+    assert expected is may_replace(standing, epoch="e2", state=TrialState(incoming))
+
+
+@pytest.mark.parametrize(("there", "incoming"), PAIRS)
+def test_replaced_epoch_writes_nothing(there: str, incoming: str) -> None:
+    standing = Standing("e1", TrialState(there), former=("e0",))
+    assert may_replace(standing, epoch="e0", state=TrialState(incoming)) is False
+
+
+@pytest.mark.parametrize("incoming", ALL)
+def test_anything_may_be_first(incoming: str) -> None:
+    assert may_replace(None, epoch="e1", state=TrialState(incoming)) is True
+
+
+def test_former_epochs_grow_only_by_other_epochs_and_within_bounds() -> None:
+    standing = Standing("e0", TrialState.FAILED)
+    assert standing.replaced_by("e0") == ()
+    for number in range(1, 100):
+        former = standing.replaced_by(f"e{number}")
+        assert former[-1] == f"e{number - 1}"
+        standing = Standing(f"e{number}", TrialState.FAILED, former)
+    assert len(standing.former) == FORMER_EPOCHS_KEPT

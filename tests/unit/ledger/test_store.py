@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from podmap.errors import StoreError, UsageError
+from podmap.ledger import local, objects
+from podmap.ledger.store import open_store, resolve_uri
+from podmap.ledger.store_errors import store_error
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("/a/b/", "/a/b"),
+        ("~/runs", f"{os.path.expanduser('~')}/runs"),
+        ("x/../y", f"{os.getcwd()}/y"),
+        ("s3://bucket/x/", "s3://bucket/x"),
+        ("file:///a/b/", "file:///a/b"),
+        ("memory://", "memory://"),
+    ],
+)
+def test_uri_is_made_whole(uri: str, expected: str) -> None:
+    assert resolve_uri(uri) == expected
+
+
+def test_empty_uri_is_refused() -> None:
+    with pytest.raises(UsageError, match="empty"):
+        open_store(" ")
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("nosuch://b/x", "fsspec does not know nosuch://"),
+        ("s33://b/x", "did you mean s3"),
+    ],
+)
+def test_unknown_protocol_is_said(uri: str, message: str) -> None:
+    with pytest.raises(StoreError, match=message):
+        open_store(uri)
+
+
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(StoreError, match="pip install s3fs"):
+        open_store("s3://bucket/x")
+
+
+@pytest.mark.parametrize(
+    ("error", "step"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "free some space"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "quota"),
+        (OSError(errno.EROFS, "Read-only file system"), "mounted read-only"),
+        (PermissionError(errno.EACCES, "Permission denied"), "the right to"),
+        (PermissionError("AccessDenied"), "the right to"),
+        (FileNotFoundError("The specified bucket does not exist"), "create it first"),
+        (RuntimeError("NoCredentialsError: Unable to locate"), "credentials"),
+        (TimeoutError(), "can be reached"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_error_names_what_where_why_and_the_next_step(error: Exception, step: str) -> None:
+    message = str(store_error("write", "s3://b/x/trials/1.json", error))
+    assert message.startswith("cannot write s3://b/x/trials/1.json: ")
+    assert step in message
+
+
+def test_file_in_the_way_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    store = open_store(str(tmp_path / "file"))
+    for call in (
+        lambda: store.read("trials/1.json"),
+        lambda: store.write("trials/1.json", b"x"),
+        lambda: store.create("attempts/1.json", b"x"),
+        lambda: store.exists("trials/1.json"),
+        lambda: store.delete("trials/1.json"),
+        lambda: list(store.list("trials")),
+        lambda: store.lock().__enter__(),
+    ):
+        with pytest.raises(StoreError, match=r"file where|a file is where a folder must be"):
+            call()
+
+
+def test_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    store.write("trials/1.json", b"old")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with mock.patch.object(local.os, "write", autospec=True, side_effect=full):
+        for write in (store.write, store.create):
+            with pytest.raises(StoreError, match="No space left on device; free some space"):
+                write("trials/1.json", b"new")
+    assert store.read("trials/1.json") == b"old"
+    assert os.listdir(tmp_path / "trials") == ["1.json"]
+
+
+def test_cut_write_is_gone_on_with(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    write = os.write
+    with mock.patch.object(local.os, "write", autospec=True) as cut:
+        cut.side_effect = lambda fd, data: write(fd, data[:7])
+        store.write("a/x", bytes(range(100)))
+    assert store.read("a/x") == bytes(range(100))
+
+
+def test_file_system_without_hard_links_still_creates_once(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    refused = PermissionError(errno.EPERM, "Operation not permitted")
+    with mock.patch.object(local.os, "link", autospec=True, side_effect=refused):
+        assert [store.create("a/x", b"1"), store.create("a/x", b"2")] == [True, False]
+    assert store.read("a/x") == b"1"
+    assert os.listdir(tmp_path / "a") == ["x"]
+
+
+def test_what_a_killed_writer_left_is_not_listed_and_goes_with_the_run(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "run"))
+    store.write("trials/1.json", b"{}")
+    killed = mock.patch.object(local.os, "replace", autospec=True, side_effect=KeyboardInterrupt)
+    with killed, pytest.raises(KeyboardInterrupt):
+        store.write("trials/2.json", b"{}")
+    assert len(os.listdir(tmp_path / "run" / "trials")) == 2
+    assert list(store.list("trials")) == ["1.json"]
+    store.delete_all()
+    assert not (tmp_path / "run").exists()
+
+
+def test_lock_taken_on_a_deleted_run_is_taken_anew(tmp_path: Path) -> None:
+    first, second = open_store(str(tmp_path / "run")), open_store(str(tmp_path / "run"))
+    with first.lock():
+        first.delete_all()
+        with second.lock():
+            assert (tmp_path / "run" / ".lock").exists()
+
+
+def test_store_without_exclusive_put_creates_once() -> None:
+    store = objects.FsspecStore("memory://without-exclusive")
+    store._exclusive = False
+    assert [store.create("a/x", b"1"), store.create("a/x", b"2")] == [True, False]
+    assert store.read("a/x") == b"1"
+    store.delete_all()
+
+
+@pytest.mark.parametrize("call", ["read", "exists", "delete", "write", "create", "list", "folders"])
+def test_whatever_a_store_library_raises_is_a_store_error(call: str) -> None:
+    class Refused(Exception):
+        pass
+
+    store = objects.FsspecStore("memory://refused")
+    store._fs = mock.Mock(side_effect=Refused)
+    for name in ("cat_file", "pipe_file", "isfile", "ls", "rm_file"):
+        getattr(store._fs, name).side_effect = Refused("no route to host")
+    data = (b"x",) if call in ("write", "create") else ()
+    with pytest.raises(StoreError, match="memory://refused/a: Refused: no route to host"):
+        list(getattr(store, call)("a", *data))
