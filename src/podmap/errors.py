@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -54,13 +55,20 @@ class Problem:
         return f"{text} ({self.hint})" if self.hint else text
 
 
+def _order(problem: Problem) -> tuple[int, int, list[str | int]]:
+    # Numbers in a path count as numbers: items[2] comes before items[10].
+    parts = re.split(r"([0-9]+)", problem.path)
+    path = [int(part) if place % 2 else part for place, part in enumerate(parts)]
+    return problem.line or 0, problem.column or 0, path
+
+
 class SpecError(PodmapError):
     """The spec is wrong; `problems` holds everything found, in file order."""
 
     exit_code = 2
 
     def __init__(self, problems: list[Problem], *, source: str = "") -> None:
-        self.problems = sorted(problems, key=lambda p: (p.line or 0, p.column or 0, p.path))
+        self.problems = sorted(problems, key=_order)
         self.source = source
         super().__init__("\n".join(p.describe(source) for p in self.problems))
 

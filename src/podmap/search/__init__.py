@@ -1,1 +1,1 @@
-
+"""Searches: which params to try."""

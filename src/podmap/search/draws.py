@@ -1,0 +1,126 @@
+"""Random search without a random generator: a draw is a hash of seed, param and number.
+
+So any process can make any trial without making the ones before it, the bits are the same on
+every machine and Python version, and a param that is added leaves the others' draws alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+from podmap.search.base import Enumerated
+from podmap.search.points import DECIMALS, Points, clamped, int_ends, log_ends, points
+from podmap.spec.model import Dimension, Params, Range
+
+_BITS = 256
+Draw = Callable[[int], Any]
+
+
+class RandomDraws(Enumerated):
+    """Independent draws, the first few replaced by given params."""
+
+    def __init__(
+        self,
+        params: Params,
+        *,
+        trials: int,
+        seed: int,
+        try_first: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Prepares the draws; none is made.
+
+        Args:
+            params: Name to range, choice or constant.
+            trials: How many trials; those of `try_first` count among them.
+            seed: Any whole number from 0.
+            try_first: Params of the first trials; what they leave out must be a constant.
+                Trial n beyond them has the same params with or without them.
+        """
+        self.count = trials
+        self._params = params
+        self._try_first = tuple(try_first)
+        self._draws = {name: _draw(dimension) for name, dimension in params.items()}
+        self._seeds = {name: hashlib.sha256(f"{seed}:{name}:".encode()) for name in params}
+
+    def ask(self, number: int) -> dict[str, Any]:
+        """The draw of a number: the same whatever was asked before."""
+        self._check(number)
+        if number < len(self._try_first):
+            return self._given(self._try_first[number])
+        return {name: draw(self._bits(name, number)) for name, draw in self._draws.items()}
+
+    def _bits(self, name: str, number: int) -> int:
+        hashed = self._seeds[name].copy()
+        hashed.update(b"%d" % number)
+        return int.from_bytes(hashed.digest(), "big")
+
+    def _given(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        params: dict[str, Any] = {}
+        for name, dimension in self._params.items():
+            value: Any = item.get(name, dimension)
+            is_float = isinstance(dimension, Range) and not dimension.is_int
+            params[name] = float(value) if is_float else value
+        return params
+
+
+def _draw(dimension: Dimension) -> Draw:
+    if isinstance(dimension, Range) and dimension.step is None and dimension.steps is None:
+        if dimension.log:
+            return _log_int(dimension) if dimension.is_int else _log_float(dimension)
+        if not dimension.is_int:
+            return _uniform(dimension)
+    found = points(dimension)
+    if found is None:
+        raise ValueError(f"{dimension} is neither continuous nor has points")
+    return _pick(found)
+
+
+def _pick(choices: Points) -> Draw:
+    """Uniform over the points: a remainder of 256 bits, so the bias is below count / 2**256."""
+    count, at = choices.count, choices.at
+    if count == 1:
+        only = at(0)
+        return lambda bits: only
+    return lambda bits: at(bits * count >> _BITS)
+
+
+def _uniform(dimension: Range) -> Draw:
+    low, high = float(dimension.low), float(dimension.high)
+
+    def draw(bits: int) -> float:
+        # Not low + share * (high - low): that overflows for the widest ranges.
+        share = (bits >> (_BITS - 53)) * 2.0**-53
+        return clamped(low * (1.0 - share) + high * share, dimension)
+
+    return draw
+
+
+def _log_draw(low: float | Decimal, high: float | Decimal) -> Callable[[int], Decimal]:
+    start, end = log_ends(low, high)
+    unit = DECIMALS.divide(DECIMALS.subtract(end, start), Decimal(2**64))
+
+    def draw(bits: int) -> Decimal:
+        share = DECIMALS.multiply(unit, Decimal(bits >> (_BITS - 64)))
+        return DECIMALS.exp(DECIMALS.add(start, share))
+
+    return draw
+
+
+def _log_float(dimension: Range) -> Draw:
+    exact = _log_draw(dimension.low, dimension.high)
+    return lambda bits: clamped(float(exact(bits)), dimension)
+
+
+def _log_int(dimension: Range) -> Draw:
+    low, high = int_ends(dimension)
+    # Half a unit beyond the ends, so that they are drawn as often as their share says.
+    half = Decimal("0.5")
+    exact = _log_draw(DECIMALS.subtract(Decimal(low), half), DECIMALS.add(Decimal(high), half))
+
+    def draw(bits: int) -> int:
+        return min(max(int(exact(bits).to_integral_value(ROUND_HALF_EVEN)), low), high)
+
+    return draw

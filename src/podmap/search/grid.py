@@ -1,0 +1,55 @@
+"""The grid: every combination of the params, each made from its number."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from podmap.errors import Problem, SpecError
+from podmap.search.base import Enumerated
+from podmap.search.points import Points, points
+from podmap.spec.model import Params
+
+
+class Grid(Enumerated):
+    """Every combination, in the order of `itertools.product`: the last param varies fastest."""
+
+    def __init__(self, params: Params) -> None:
+        """Reads the points of each param; no combination is made.
+
+        Args:
+            params: Name to range with `step`, `steps` or whole ends, choice or constant.
+
+        Raises:
+            SpecError: A param has no points, or infinitely many.
+        """
+        self._axes = _axes(params)
+        self.count = math.prod(axis.count for _, axis in self._axes)
+        self.distinct = all(axis.distinct for _, axis in self._axes)
+
+    def ask(self, number: int) -> dict[str, Any]:
+        """The combination of a number: its digits, in a base that differs by param."""
+        self._check(number)
+        values: list[tuple[str, Any]] = []
+        for name, axis in reversed(self._axes):
+            number, place = divmod(number, axis.count)
+            values.append((name, axis.at(place)))
+        return dict(reversed(values))
+
+
+def _axes(params: Params) -> list[tuple[str, Points]]:
+    axes: list[tuple[str, Points]] = []
+    problems: list[Problem] = []
+    for name, dimension in params.items():
+        axis = points(dimension)
+        if axis is None:
+            message = "a grid needs to know which points of the range to take"
+            hint = "give steps (how many) or step (how far apart)"
+            problems.append(Problem(f"search.params.{name}", message, hint=hint))
+        elif not axis.count:
+            problems.append(Problem(f"search.params.{name}", "has no values: the grid is empty"))
+        else:
+            axes.append((name, axis))
+    if problems:
+        raise SpecError(problems)
+    return axes

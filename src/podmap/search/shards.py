@@ -1,0 +1,115 @@
+"""One trial a piece of data: the files or folders that URI patterns match."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from podmap.errors import Problem
+from podmap.names import digest
+from podmap.records import Shard
+from podmap.search.base import Enumerated
+from podmap.search.places import asking, filesystem, nearest_folder, resolved
+from podmap.search.problems import Problems
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_ETAGS = ("ETag", "etag", "md5Hash")
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+
+
+class ShardList(Enumerated):
+    """Shards in the order of their URIs; all get the same constants."""
+
+    def __init__(self, shards: Sequence[Shard], *, params: Mapping[str, Any]) -> None:
+        """Takes the shards as found; looks nothing up."""
+        self.shards = tuple(shards)
+        self.count = len(self.shards)
+        self._params = dict(params)
+
+    def ask(self, number: int) -> dict[str, Any]:
+        """The constants."""
+        self._check(number)
+        return dict(self._params)
+
+
+def find_shards(patterns: Sequence[str], *, folder: str = "") -> list[Shard]:
+    """Looks up what the patterns match, each thing once, sorted by URI.
+
+    Args:
+        patterns: fsspec URIs or paths with wildcards. One that ends with `/` matches folders,
+            any other files.
+        folder: Where relative paths start from; empty for the working directory.
+
+    Raises:
+        SpecError: A pattern matches nothing, or its protocol does not exist.
+        NotSupportedError: The package for a pattern's protocol is not installed.
+        UnreachableError: A filesystem refused, or could not be reached.
+    """
+    found: dict[str, str] = {}
+    problems = Problems()
+    for index, pattern in enumerate(patterns):
+        key = f"search.uris[{index}]" if len(patterns) > 1 else "search.uris"
+        uri = resolved(pattern, folder)
+        fs, path = filesystem(uri, key=key)
+        with asking(uri):
+            try:
+                matched = _matches(fs, path, folders=pattern.endswith("/"))
+            except ValueError as error:
+                problems.add(Problem(key, f"{pattern} is no pattern: {error}"))
+                continue
+            if not matched:
+                problems.add(_nothing(fs, path, key=key, pattern=pattern))
+        found.update(matched)
+    problems.raise_if_any()
+    return [
+        Shard(uri, uri.rstrip("/").rpartition("/")[2], index, found[uri])
+        for index, uri in enumerate(sorted(found))
+    ]
+
+
+def _matches(fs: AbstractFileSystem, path: str, *, folders: bool) -> dict[str, str]:
+    """URI to version of what a pattern matches."""
+    kind = "directory" if folders else "file"
+    infos = fs.glob(path.rstrip("/"), detail=True)
+    matched: dict[str, str] = {}
+    for name, info in infos.items():
+        if info["type"] == kind:
+            uri = fs.unstrip_protocol(name)
+            if folders:
+                matched[f"{uri.rstrip('/')}/"] = _folder_version(fs, name)
+            else:
+                matched[uri] = _file_version(info)
+    return matched
+
+
+def _folder_version(fs: AbstractFileSystem, folder: str) -> str:
+    files = fs.find(folder, detail=True)
+    inside = len(folder.rstrip("/")) + 1
+    return digest([[name[inside:], _file_version(files[name])] for name in sorted(files)])
+
+
+def _file_version(info: Mapping[str, Any]) -> str:
+    for name in _ETAGS:
+        if info.get(name):
+            return str(info[name]).strip('"')
+    changed = next((info[name] for name in _TIMES if info.get(name) is not None), "")
+    if isinstance(changed, datetime):
+        changed = changed.isoformat()
+    return f"{info.get('size')}-{changed}"
+
+
+def _nothing(fs: AbstractFileSystem, path: str, *, key: str, pattern: str) -> Problem:
+    wanted, other = ("folder", "file") if pattern.endswith("/") else ("file", "folder")
+    message = f"{pattern} matches no {wanted}"
+    others = len(fs.glob(path.rstrip("/")))
+    if others:
+        slash = "with" if other == "folder" else "without"
+        found = f"{others} {other}{'s' if others > 1 else ''}"
+        hint = f"it matches {found}: write it {slash} a trailing / if they are meant"
+        return Problem(key, message, hint=hint)
+    nearest = nearest_folder(fs, path)
+    hint = f"the nearest folder that exists is {nearest}" if nearest else ""
+    return Problem(key, message, hint=hint)
