@@ -25,7 +25,8 @@ from podmap.spec.model import (
 from podmap.spec.values import grid_count, same_value, why_impossible
 
 MAX_GRID = 1_000_000
-ITEM_FILES = (".csv", ".jsonl", ".parquet")
+_TEXT_FILES = (".csv", ".jsonl", ".ndjson")
+ITEM_FILES = (*_TEXT_FILES, *(f"{suffix}.gz" for suffix in _TEXT_FILES), ".parquet")
 _PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,99}")
 _PARAMS: Place = ("search", "params")
 
@@ -221,17 +222,24 @@ def _check_list(search: ListSearch) -> Iterator[Finding]:
             yield Finding(
                 place,
                 f"{show(search.items)} is not allowed: a list, or the URI of a file that ends "
-                "with .csv, .jsonl or .parquet, is needed",
+                "with .csv, .jsonl, .ndjson (each also .gz) or .parquet, is needed",
             )
         return
     if not search.items:
         yield Finding(place, "[] is not allowed: at least one item is needed")
     good_names: set[str] = set()
     for index, item in enumerate(search.items):
-        yield from _check_item((*place, index), item, good_names)
+        yield from check_item((*place, index), item, good_names)
 
 
-def _check_item(place: Place, item: Mapping[str, Any], good_names: set[str]) -> Iterator[Finding]:
+def check_item(place: Place, item: Mapping[str, Any], good_names: set[str]) -> Iterator[Finding]:
+    """What is wrong with one item of a list, by itself.
+
+    Args:
+        place: Where it stands.
+        item: Its params, and perhaps `trial`.
+        good_names: Names of params that were found good before; gets the new ones.
+    """
     if not item:
         yield Finding(place, "{} is not allowed: an item has at least one param")
     for name, value in item.items():

@@ -105,6 +105,21 @@ def _patches(sweep: Sweep) -> Iterator[tuple[Place, TrialPatch]]:
                 yield ("search", "items", index, "trial"), patch
 
 
+def check_item_patch(
+    place: Place, patch: TrialPatch, *, params: Iterable[str], unset: Iterable[str]
+) -> Iterator[Finding]:
+    """What is wrong in one item's `trial:`, beyond its types.
+
+    Args:
+        place: Where it stands.
+        patch: Of the right types.
+        params: The names of the item's params.
+        unset: Of `checkpoint` and `output`, those that the item's trial does not have.
+    """
+    scope = _Scope(params=frozenset(params), shard=False, unset=frozenset(unset))
+    yield from _check_patch(place, patch, scope)
+
+
 def _check_patch(place: Place, patch: TrialPatch, scope: _Scope) -> Iterator[Finding]:
     for where, text in texts(patch):
         own = where[0] if where[0] in ("checkpoint", "output") else None

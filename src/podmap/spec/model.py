@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Tag
 
 from podmap.spec.scalars import (
     LIST,
@@ -37,10 +37,12 @@ class Range(Model):
     high: Number = Field(description="The highest value, included.")
     log: bool = Field(False, description="Spread evenly on a logarithmic scale; needs low > 0.")
     step: Number | None = Field(
-        None, description="Only low, low + step, low + 2·step … up to high."
+        None, description="Only low, low + step, low + 2 steps and so on, up to high."
     )
     steps: int | None = Field(
-        None, description="How many evenly spread points a grid takes, both ends included."
+        None,
+        description="Only this many evenly spread values, both ends included. In a grid a float "
+        "range needs `step` or `steps`.",
     )
     type: Literal["int", "float", None] = Field(
         None, description="By default int if both ends are whole numbers, else float."
@@ -72,7 +74,7 @@ class _SearchBase(Model):
 class ListSearch(_SearchBase):
     """The trials are given: one a list item."""
 
-    kind: Literal["list"]
+    kind: Literal["list"] = Field(description="Trials that are given.")
     items: Annotated[list[dict[str, Any]], Tag(LIST)] | Annotated[str, Tag(PLAIN)] = Field(
         discriminator=by_shape(BaseModel),
         description="The params of each trial, or the URI of a CSV, JSONL or Parquet file. "
@@ -83,7 +85,7 @@ class ListSearch(_SearchBase):
 class GridSearch(_SearchBase):
     """Every combination of the params."""
 
-    kind: Literal["grid"]
+    kind: Literal["grid"] = Field(description="Every combination.")
     params: Params = Field(
         description="Name to range (with `step` or `steps`), choice or constant."
     )
@@ -92,7 +94,7 @@ class GridSearch(_SearchBase):
 class RandomSearch(_SearchBase):
     """Params drawn at random, the same on every machine for the same seed."""
 
-    kind: Literal["random"]
+    kind: Literal["random"] = Field(description="Drawn at random.")
     trials: int = Field(ge=1, description="How many trials.")
     params: Params = Field(description="Name to range, choice or constant.")
     try_first: list[dict[str, Scalar]] = Field(
@@ -103,7 +105,7 @@ class RandomSearch(_SearchBase):
 class ShardsSearch(_SearchBase):
     """One trial a piece of data."""
 
-    kind: Literal["shards"]
+    kind: Literal["shards"] = Field(description="One trial a piece of data.")
     uris: Annotated[str, Tag(PLAIN)] | Annotated[list[str], Tag(LIST)] = Field(
         discriminator=by_shape(BaseModel),
         description="fsspec URIs with wildcards; a pattern that ends with / matches folders.",
@@ -116,7 +118,7 @@ class ShardsSearch(_SearchBase):
 class AdaptiveSearch(_SearchBase):
     """Params proposed by an Optuna sampler that learns from the trials that ended."""
 
-    kind: AdaptiveKind
+    kind: AdaptiveKind = Field(description="Which of Optuna's samplers.")
     trials: int = Field(ge=1, description="How many trials.")
     params: Params = Field(description="Name to range, choice or constant.")
     try_first: list[dict[str, Scalar]] = Field(
@@ -143,20 +145,25 @@ class Objective(Model):
 class ParamFlags(Model):
     """In `args`: every param as `--name=value`."""
 
-    params: Literal["flags"] = Field(description="Stands for --lr=0.01 --depth=4 …")
+    params: Literal["flags"] = Field(description="Stands for `--lr=0.01 --depth=4` and so on.")
 
 
 class SecretRef(Model):
     """An environment variable taken from a Kubernetes Secret."""
 
-    secret: str = Field(description="The Secret's name.")
-    key: str = Field(description="The key inside the Secret.")
+    secret: str = Field(min_length=1, description="The Secret's name.")
+    key: str = Field(min_length=1, description="The key inside the Secret.")
+
+
+def _only_extended_resources(schema: dict[str, Any]) -> None:
+    schema["patternProperties"] = {"/": {"type": "integer", "minimum": 0}}
+    schema["additionalProperties"] = False
 
 
 class Resources(Model):
-    """What one attempt asks for. Other names must be extended resources, such as amd.com/gpu."""
+    """What one attempt asks for. Other names must be extended resources, like amd.com/gpu."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra=_only_extended_resources)
     __pydantic_extra__: dict[str, int]
 
     cpu: Cpu | None = Field(None, description="Cores requested.")
@@ -247,13 +254,17 @@ def _default_exit_codes() -> dict[int, ExitMeaning]:
     return {2: "fail", 64: "fail"}
 
 
+def _with_defaults(given: dict[int, ExitMeaning]) -> dict[int, ExitMeaning]:
+    return {**_default_exit_codes(), **given}
+
+
 class TrialTemplate(TrialPatch):
     """How one trial runs."""
 
     cases: list[Case] = Field(
         default_factory=list, description="Differences by params; later cases win."
     )
-    exit_codes: dict[ExitCode, ExitMeaning] = Field(
+    exit_codes: Annotated[dict[ExitCode, ExitMeaning], AfterValidator(_with_defaults)] = Field(
         default_factory=_default_exit_codes,
         description="What a nonzero exit code means: fail (never retried), retry (spends "
         "retries.user, as codes not listed do) or infra (spends retries.infra). "
@@ -291,7 +302,7 @@ class Failures(Model):
 class MedianPrune(Model):
     """Ends a trial that is worse than the median of the others at the same step."""
 
-    kind: Literal["median"]
+    kind: Literal["median"] = Field(description="Worse than the median.")
     startup_trials: int = Field(5, ge=0, description="Trials that must have ended first.")
     warmup_steps: int = Field(0, ge=0, description="Steps in which no trial is ended.")
 
@@ -299,7 +310,7 @@ class MedianPrune(Model):
 class AshaPrune(Model):
     """Asynchronous successive halving."""
 
-    kind: Literal["asha"]
+    kind: Literal["asha"] = Field(description="Successive halving.")
     min_resource: int = Field(1, ge=1, description="Steps before the first decision.")
     reduction_factor: int = Field(4, ge=2, description="One in this many goes on.")
 
@@ -307,7 +318,7 @@ class AshaPrune(Model):
 class HyperbandPrune(Model):
     """Hyperband: several brackets of successive halving."""
 
-    kind: Literal["hyperband"]
+    kind: Literal["hyperband"] = Field(description="Brackets of successive halving.")
     min_resource: int = Field(1, ge=1, description="Steps before the first decision.")
     max_resource: int | None = Field(None, ge=1, description="Steps of a whole trial.")
     reduction_factor: int = Field(3, ge=2, description="One in this many goes on.")
@@ -316,7 +327,7 @@ class HyperbandPrune(Model):
 class ThresholdPrune(Model):
     """Ends a trial whose objective leaves the bounds."""
 
-    kind: Literal["threshold"]
+    kind: Literal["threshold"] = Field(description="Out of bounds.")
     lower: Finite | None = Field(None, description="Below it a trial ends.")
     upper: Finite | None = Field(None, description="Above it a trial ends.")
     warmup_steps: int = Field(0, ge=0, description="Steps in which no trial is ended.")
@@ -361,7 +372,11 @@ class Sweep(Model):
     """A sweep: what to try, how to run it, and what counts as good."""
 
     apiVersion: Literal["podmap/v1"] = Field(description="The version of this format.")
-    name: str = Field(description="A DNS label of at most 40 characters.")
+    name: str = Field(
+        description="A DNS label of at most 40 characters.",
+        examples=["digits"],
+        json_schema_extra={"pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 40},
+    )
     search: Search | None = Field(
         None, description="Which trials; may be left out where a DAG gives the experiments."
     )

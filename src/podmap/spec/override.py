@@ -98,6 +98,7 @@ def set_all(
             parts = parse_path(path)
         except ValueError as error:
             findings.append(Finding((path,), str(error)))
+            places[(path,)] = path
             continue
         plain, wrong = to_plain(value, parts)
         findings.extend(wrong)

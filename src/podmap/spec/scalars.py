@@ -36,10 +36,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _number(value: Any) -> int | float:
+def _number(value: Any) -> Any:
     if not _is_number(value):
         raise wanted("a number")
-    return value  # type: ignore[no-any-return]  # _is_number narrows it
+    return value
 
 
 def _scalar(value: Any) -> Any:
@@ -62,7 +62,7 @@ Number = Annotated[int | float, PlainValidator(_number), WithJsonSchema({"type":
 Scalar = Annotated[
     bool | int | float | str | None,
     PlainValidator(_scalar),
-    WithJsonSchema({"type": ["number", "string", "boolean", "null"]}),
+    WithJsonSchema({"title": "scalar", "type": ["number", "string", "boolean", "null"]}),
 ]
 Pack = Annotated[
     int | Literal["auto"],
@@ -74,7 +74,9 @@ Duration = Annotated[
     float,
     BeforeValidator(parse_duration_s),
     Field(gt=0),
-    WithJsonSchema({"type": ["number", "string"], "examples": ["90s", "15m", "2h", "1h30m", 90]}),
+    WithJsonSchema(
+        {"title": "duration", "type": ["number", "string"], "examples": ["90s", "2h", "1h30m", 90]}
+    ),
 ]
 """Seconds; written as a number of seconds or as `30s`, `15m`, `2h`, `1d`, `1h30m`."""
 
@@ -82,21 +84,23 @@ Memory = Annotated[
     int,
     BeforeValidator(parse_bytes),
     Field(gt=0),
-    WithJsonSchema({"type": ["integer", "string"], "examples": ["16Gi", "512Mi", "1.5G"]}),
+    WithJsonSchema(
+        {"title": "size", "type": ["integer", "string"], "examples": ["16Gi", "512Mi", "1.5G"]}
+    ),
 ]
 """Bytes; written as Kubernetes writes memory."""
 
 Cpu = Annotated[
     float,
     BeforeValidator(parse_cpu),
-    WithJsonSchema({"type": ["number", "string"], "examples": [4, 0.5, "500m"]}),
+    WithJsonSchema({"title": "CPU", "type": ["number", "string"], "examples": [4, 0.5, "500m"]}),
 ]
 """Cores; written as Kubernetes writes CPU."""
 
 Allowed = Annotated[
     Allowance,
     BeforeValidator(parse_allowance),
-    WithJsonSchema({"type": ["integer", "string"], "examples": [5, "10%"]}),
+    WithJsonSchema({"title": "allowance", "type": ["integer", "string"], "examples": [5, "10%"]}),
 ]
 """A count, or a percentage of the planned trials."""
 
