@@ -1,4 +1,4 @@
-"""Whether a trial's params and patch fit the template, before anything runs."""
+"""Whether given items fit the template, before anything runs."""
 
 from __future__ import annotations
 
@@ -8,63 +8,71 @@ from dataclasses import dataclass
 from typing import Any
 
 from podmap.records import Trial
-from podmap.spec.check_search import check_patch
-from podmap.spec.check_trial import texts
-from podmap.spec.findings import did_you_mean, path_text
-from podmap.spec.model import TrialTemplate
-from podmap.spec.placeholder import KNOWN, Placeholder, find
+from podmap.spec.check_search import check_item
+from podmap.spec.check_trial import check_item_patch, texts
+from podmap.spec.findings import Finding, did_you_mean, path_text
+from podmap.spec.model import TrialPatch, TrialTemplate
+from podmap.spec.placeholder import Placeholder, find
 from podmap.spec.template import effective, matches
+
+PATCH = "trial"
+"""The key of an item that is no param: what differs in the template for that trial."""
 
 
 @dataclass(frozen=True, slots=True)
-class Misfit:
-    """One thing that does not fit.
+class _Needs:
+    """What one combination of cases and patch asks of an item.
 
     Attributes:
-        name: The item's key that is concerned, for example `trial.image`; empty if none.
-        message: What was given and what is allowed.
-        hint: The next step; may be empty.
+        placeholders: Each with the key path of a text it stands in.
+        unset: Of `checkpoint` and `output`, those that the trial does not have.
     """
 
-    name: str
-    message: str
-    hint: str = ""
+    placeholders: tuple[tuple[str, Placeholder], ...]
+    unset: tuple[str, ...]
 
 
 class Fit:
     """Checks items against one template.
 
-    The placeholders are looked up once for each combination of cases and patch that comes up,
+    The template's texts are read once for each combination of cases and patch that comes up,
     so that an item costs microseconds.
     """
 
     def __init__(self, template: TrialTemplate) -> None:
         """Takes the sweep's template, as in the spec."""
         self._template = template
-        self._needed: dict[tuple[Any, ...], tuple[tuple[str, Placeholder], ...]] = {}
+        self._needs: dict[tuple[Any, ...], _Needs] = {}
+        self._good_names: set[str] = set()
 
-    def misfits(self, params: Mapping[str, Any], patch: Mapping[str, Any]) -> list[Misfit]:
-        """What is wrong with one item: its patch, or params that placeholders need."""
-        wrong = _patch_misfits(patch) if patch else []
+    def findings(self, item: Mapping[str, Any]) -> list[Finding]:
+        """What is wrong with one item of plain values; places are those inside the item."""
+        wrong = list(check_item((), item, self._good_names))
         if wrong:
             return wrong
-        return [
+        params = {name: value for name, value in item.items() if name != PATCH}
+        patch: Mapping[str, Any] = item.get(PATCH) or {}
+        needs = self._needed(params, patch)
+        if patch:
+            own = TrialPatch.model_validate(patch)
+            wrong = list(check_item_patch((PATCH,), own, params=params, unset=needs.unset))
+        return wrong or [
             _missing(placeholder, where, params)
-            for where, placeholder in self._placeholders(params, patch)
-            if not _is_there(placeholder, params)
+            for where, placeholder in needs.placeholders
+            if not _is_there(placeholder, params, needs.unset)
         ]
 
-    def _placeholders(
-        self, params: Mapping[str, Any], patch: Mapping[str, Any]
-    ) -> tuple[tuple[str, Placeholder], ...]:
+    def _needed(self, params: Mapping[str, Any], patch: Mapping[str, Any]) -> _Needs:
         cases = self._template.cases
         matching = tuple(i for i, case in enumerate(cases) if matches(case, params))
         combination = (matching, json.dumps(patch, sort_keys=True) if patch else "")
-        if combination not in self._needed:
+        if combination not in self._needs:
             trial = Trial(number=0, key="", seed=0, params=params, patch=patch)
-            found = {str(p): (where, p) for where, p in _all(effective(self._template, trial))}
-            self._needed[combination] = tuple(found.values())
-        return self._needed[combination]
+            own = effective(self._template, trial)
+            found = {str(placeholder): (where, placeholder) for where, placeholder in _all(own)}
+            unset = tuple(name for name in ("checkpoint", "output") if not getattr(own, name))
+            self._needs[combination] = _Needs(tuple(found.values()), unset)
+        return self._needs[combination]
 
 
 def _all(template: TrialTemplate) -> Iterator[tuple[str, Placeholder]]:
@@ -73,25 +81,19 @@ def _all(template: TrialTemplate) -> Iterator[tuple[str, Placeholder]]:
         yield from ((where, placeholder) for placeholder in find(text))
 
 
-def _is_there(placeholder: Placeholder, params: Mapping[str, Any]) -> bool:
+def _is_there(placeholder: Placeholder, params: Mapping[str, Any], unset: tuple[str, ...]) -> bool:
     if placeholder.root == "params":
         return placeholder.name in params
-    return placeholder.root != "shard" and placeholder.name in KNOWN[placeholder.root]
+    return placeholder.root != "shard" and (
+        placeholder.root != "trial" or placeholder.name not in unset
+    )
 
 
-def _missing(placeholder: Placeholder, where: str, params: Mapping[str, Any]) -> Misfit:
+def _missing(placeholder: Placeholder, where: str, params: Mapping[str, Any]) -> Finding:
     if placeholder.root == "params":
         message = f"has no param {placeholder.name!r}, which {where} needs"
         hint = did_you_mean(placeholder.name, params)
-        return Misfit("", message, hint or f"its params are: {', '.join(params) or 'none'}")
+        return Finding((), message, hint or f"its params are: {', '.join(params) or 'none'}")
     if placeholder.root == "shard":
-        return Misfit("", f"is no shard, but {where} has {placeholder}")
-    known = ", ".join(KNOWN[placeholder.root])
-    return Misfit("", f"{where} has {placeholder}", f"under {placeholder.root} are: {known}")
-
-
-def _patch_misfits(patch: Mapping[str, Any]) -> list[Misfit]:
-    return [
-        Misfit(path_text(finding.place), finding.message, finding.hint)
-        for finding in check_patch(("trial",), dict(patch))
-    ]
+        return Finding((), f"is no shard, but {where} has {placeholder}")
+    return Finding((), f"has no trial.{placeholder.name}, but {where} has {placeholder}")

@@ -10,12 +10,10 @@ from typing import Any
 from podmap.errors import Problem
 from podmap.names import digest
 from podmap.search.base import Enumerated
-from podmap.search.fit import Fit
+from podmap.search.fit import PATCH, Fit
 from podmap.search.problems import Problems
 from podmap.search.rows import Row
-
-PATCH = "trial"
-"""The key of an item that is no param: what differs in the template for that trial."""
+from podmap.spec.findings import path_text
 
 _VALUES = "a param is a number, text, true, false, null, or a list of these"
 
@@ -75,18 +73,20 @@ def _checked(row: Row, problems: Problems, fit: Fit) -> dict[str, Any] | None:
         problems.add(row.problem(f"{_short(row.values)} is no object of param names and values"))
         return None
     params, wrong = _plain_params(row)
-    patch = row.values.get(PATCH)
-    if patch is not None and not _is_json_object(patch):
-        message = f"{_short(patch)} is no part of a trial template, such as {{image: …}}"
-        wrong.append(row.problem(message, name=PATCH))
-    elif not wrong:
-        misfits = fit.misfits(params, patch or {})
-        wrong += [row.problem(m.message, name=m.name, hint=m.hint) for m in misfits]
+    item = params
+    given = row.values.get(PATCH)
+    if given is not None:
+        patch = _json_object(given)
+        item = {**params, PATCH: patch}
+        if patch is None:
+            message = f"{_short(given)} is no part of a trial template, such as {{image: …}}"
+            wrong.append(row.problem(message, name=PATCH))
+    for finding in [] if wrong else fit.findings(item):
+        where = path_text(finding.place)
+        wrong.append(row.problem(finding.message, name=where, hint=finding.hint))
     for problem in wrong:
         problems.add(problem)
-    if wrong:
-        return None
-    return {**params, PATCH: dict(patch)} if patch else params
+    return None if wrong else item
 
 
 def _plain_params(row: Row) -> tuple[dict[str, Any], list[Problem]]:
@@ -95,7 +95,7 @@ def _plain_params(row: Row) -> tuple[dict[str, Any], list[Problem]]:
     for name, value in row.values.items():
         if name == PATCH:
             continue
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str):
             wrong.append(row.problem(f"{name!r} is no param name: names are text"))
             continue
         try:
@@ -140,14 +140,15 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _is_json_object(value: Any) -> bool:
+def _json_object(value: Any) -> dict[str, Any] | None:
+    """The value with lists, text keys and so on as JSON has them; None if it is no object."""
     if not isinstance(value, Mapping):
-        return False
+        return None
     try:
-        json.dumps(dict(value), allow_nan=False)
+        found: dict[str, Any] = json.loads(json.dumps(dict(value), allow_nan=False))
     except (TypeError, ValueError, RecursionError):
-        return False
-    return True
+        return None
+    return found
 
 
 def _short(value: Any) -> str:

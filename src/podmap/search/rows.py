@@ -59,14 +59,15 @@ def read_rows(uri: str, problems: Problems, *, key: str = "search.items") -> Ite
         UnreachableError: The file cannot be asked for.
     """
     path = urlsplit(uri).path if uri.startswith(("http://", "https://")) else uri
-    plain = path.removesuffix(".gz")
-    suffix = plain[plain.rfind(".") :].lower()
+    plain = path.lower().removesuffix(".gz")
+    packed = plain != path.lower()
+    suffix = plain[plain.rfind(".") :]
     reader = _READERS.get(suffix)
-    if reader is None or (suffix == ".parquet" and plain != path):
+    if reader is None or (packed and suffix == ".parquet"):
         raise SpecError([Problem(key, f"{uri} is of no known format: allowed are {FORMATS}")])
     with asking(uri), _opened(uri, key=key) as raw:
         stream: IO[bytes] = raw
-        if plain != path:
+        if packed:
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
         try:
             yield from reader(stream, problems)

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from podmap.errors import NotSupportedError, SpecError, UnreachableError
 from podmap.search.plan import make_plan
-from podmap.spec.load import LoadedSpec
+from podmap.spec.load import LoadedSpec, load
 
 MakeSpec = Callable[..., LoadedSpec]
 
@@ -106,8 +106,6 @@ def test_a_file_may_be_on_any_fsspec_filesystem(make_spec: MakeSpec, memory: Any
 def test_relative_paths_start_from_the_specs_folder(
     make_spec: MakeSpec, write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from podmap.spec.load import load
-
     write("list.csv", "a\n1\n")
     spec = write(
         "sweep.yaml",
@@ -272,7 +270,7 @@ def test_patches_in_files_are_read_and_checked(make_spec: MakeSpec, write: Any) 
 
 
 def test_items_must_have_the_params_that_placeholders_name(make_spec: MakeSpec, write: Any) -> None:
-    uri = write("list.csv", "lr,depht\n" + "0.1,3\n" * 7 + ",\n")
+    uri = write("list.csv", "lr,depht\n" + "0.1,3\n" * 7 + ",4\n")
     loaded = make_spec(
         {"kind": "list", "items": uri},
         args=["--lr", "{params.lr}", "--depth={params.depth}", "{{params.any}}", "{params}"],
@@ -302,5 +300,45 @@ def test_placeholders_of_cases_and_patches_count_only_where_they_apply(
     )
     found = problems_of(loaded)
     assert [3, 4, 5, 5] == [int(one.split(":")[1]) for one in found]
-    for text, one in zip(["'gamma'", "'own'", "{shard.uri}", "{run.foo}"], found, strict=True):
+    for text, one in zip(
+        ["'gamma'", "{params.own}", "{shard.uri}", "{run.foo}"], found, strict=True
+    ):
         assert text in one
+
+
+def test_items_and_their_patches_are_checked_as_inline_ones_are(
+    make_spec: MakeSpec, write: Any
+) -> None:
+    lines = [
+        {"learning rate": 1},
+        {},
+        {"a": 1, "trial": {"env": {"PODMAP_X": "1"}}},
+        {"a": 1, "trial": {"volumes": {"data": {}}}},
+        {"a": 1},
+        {"a": 1, "trial": {"checkpoint": "s3://b/{params.a}"}},
+        {"a": 1, "trial": {"image": "x:{params.a}"}},
+    ]
+    uri = write("list.jsonl", "\n".join(map(json.dumps, lines)))
+    found = problems_of(make_spec({"kind": "list", "items": uri}, args=["{trial.checkpoint}"]))
+    for line, text in [
+        (1, "not a param name"),
+        (2, "at least one param"),
+        (3, "PODMAP_"),
+        (4, "not an absolute path"),
+        (5, "has no trial.checkpoint"),
+        (7, "not replaced here"),
+    ]:
+        assert any(one.startswith(f"{uri}:{line}:") and text in one for one in found)
+    assert {1, 2, 3, 4, 5, 7} == {int(one.split(":")[1]) for one in found}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".CSV.gz", ".ndjson", ".jsonl.gz", ".parquet"])
+def test_the_spec_allows_every_format_that_is_read(suffix: str) -> None:
+    spec = {
+        "apiVersion": "podmap/v1",
+        "name": "test",
+        "search": {"kind": "list", "items": f"s3://bucket/list{suffix}"},
+        "objective": {"metric": "accuracy", "direction": "maximize"},
+        "trial": {"command": ["train"]},
+    }
+    assert spec == load(spec).raw
