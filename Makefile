@@ -20,7 +20,7 @@ test: setup ## every check and test, cheap ones first
 	@dev/test.sh $(PYTEST_ARGS)
 
 docs: setup ## write the generated parts of the docs
-	@$(PY) dev/docs.py
+	@$(PY) -m podmap.spec.reference docs/reference/spec.md
 
 lock: setup ## resolve requirements/dev.lock again (UPGRADE=1: with the newest versions)
 	@dev/lock.sh $(if $(UPGRADE),--upgrade)
