@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -14,6 +15,9 @@ MAX_SWEEP_NAME = 40
 RUN_ID_LENGTH = 8
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _RUN_ID = re.compile(r"[0-9a-f]{8}")
+_ATTEMPT_NAME = re.compile(
+    r"[a-z0-9][-a-z0-9]*-(?P<run>[0-9a-f]{8})-(?P<number>[0-9]+)-a(?P<attempt>[0-9]+)"
+)
 
 MANIFEST = "manifest.json"
 RUN_STATE = "run.json"
@@ -56,6 +60,19 @@ def new_epoch() -> str:
 def attempt_name(sweep: str, run_id: str, number: int, attempt: int) -> str:
     """The name of an attempt's pod or process, at most 63 characters."""
     return f"{sweep}-{run_id}-{number}-a{attempt}"
+
+
+@functools.lru_cache(maxsize=1024)
+def parse_attempt_name(name: str) -> tuple[str, int, int]:
+    """The run id, trial number and attempt number in a name made by `attempt_name`.
+
+    Raises:
+        ValueError: The text is not such a name.
+    """
+    match = _ATTEMPT_NAME.fullmatch(name)
+    if match is None:
+        raise ValueError(f"not the name of an attempt: {name!r}")
+    return match["run"], int(match["number"]), int(match["attempt"])
 
 
 def attempt_labels(

@@ -1,1 +1,1 @@
-
+"""What runs attempts: a protocol, and one package for each kind."""

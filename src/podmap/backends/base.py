@@ -43,6 +43,8 @@ class Launch:
         env: Environment on top of what the backend itself gives.
         secret_env: Variable name to (secret, key), for backends that have secrets.
         timeout_s: Seconds from its start until it is ended; None for no limit.
+        cwd: The folder it starts in; None for the backend's own: the folder of the process
+            that creates it, or the image's.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Launch:
     env: Mapping[str, str] = field(default_factory=dict)
     secret_env: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     timeout_s: float | None = None
+    cwd: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,12 @@ class Observation:
         image_id: The image's digest, if there is one.
         started: UTC ISO 8601 of the start; None before it.
         finished: UTC ISO 8601 of the end; None before it.
-        exit_code: Once ended; None if it cannot be known; negative for a signal.
+        exit_code: Once ended, from 0 to 255, as containers give it: 128 + n where signal n ended
+            the attempt, so 137 for SIGKILL; None if it cannot be known.
         result: What the attempt left as its result, at most `result_limit_bytes`; None if nothing.
         result_truncated: Whether the result was longer than what is kept of it.
-        diagnosis: Set when the backend itself knows why it ended badly (lost, timed out …).
+        diagnosis: Set when the backend itself knows why it ended badly (lost, timed out, killed
+            for a reason …), whatever the exit code.
     """
 
     name: str

@@ -1,0 +1,376 @@
+"""Attempts as processes of this host, which outlive the process that started them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+from podmap.backends.base import Launch, LaunchError, Observation, Phase
+from podmap.backends.process.ending import end, end_stragglers, force
+from podmap.backends.process.folder import OUTPUT, RESULT, Asked, Folder
+from podmap.backends.process.lock import StateLock
+from podmap.backends.process.observe import gone, observe, running
+from podmap.backends.process.spawn import check, inherited_env, spawn
+from podmap.backends.process.watch import Watch
+from podmap.errors import BackendError, UsageError
+from podmap.names import parse_attempt_name
+from podmap.records import Category, Diagnosis
+
+PENDING_POLL_S = 0.05
+FIRST_OUTPUT_POLL_S = 0.02
+OUTPUT_POLL_S = 0.3
+CHUNK_BYTES = 64 * 1024
+_LIST_IN_THREAD = 50
+_DELETED = Diagnosis(Category.CANCELLED, "deleted while it ran")
+
+
+def default_state_dir() -> str:
+    """Where attempts keep their state: `$PODMAP_STATE_DIR`, else below `$XDG_STATE_HOME`."""
+    given = os.environ.get("PODMAP_STATE_DIR")
+    if given:
+        return given
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(home, "podmap", "processes")
+
+
+class ProcessBackend:
+    """Runs attempts as local processes, one folder each below `state_dir`.
+
+    The processes belong to nobody: any ProcessBackend with the same folder on the same host, in
+    any process and at any time, sees them, waits for them and enforces their timeouts. Several
+    may do so at once. An attempt is started once, also if its creator is killed at any moment.
+
+    A trial leads a session of its own; when its command ends, what it left in its process group
+    is killed. It inherits the environment the backend was made in, except Airflow's variables.
+
+    Args:
+        state_dir: The folder for the attempts' state, on a disk of this host; made if missing.
+            None for `default_state_dir`.
+        result_limit_bytes: How much of a trial's result is read.
+        timeout_grace_s: From SIGTERM to SIGKILL when an attempt takes longer than its timeout.
+    """
+
+    name = "process"
+
+    def __init__(
+        self,
+        state_dir: str | os.PathLike[str] | None = None,
+        *,
+        result_limit_bytes: int = 1024 * 1024,
+        timeout_grace_s: float = 10.0,
+    ) -> None:
+        self._state_dir = os.path.abspath(state_dir or default_state_dir())
+        self._result_limit_bytes = result_limit_bytes
+        self._timeout_grace_s = timeout_grace_s
+        self._inherited = inherited_env(os.environ)
+        self._lock = StateLock(self._state_dir)
+        self._turn = asyncio.Lock()
+        self._watches: dict[str, Watch] = {}
+        self._null: int | None = None
+
+    def result_path(self, attempt_name: str) -> str:
+        """Where the attempt must write its result.
+
+        Raises:
+            UsageError: That is not the name of an attempt.
+        """
+        return self._folder(attempt_name).file(RESULT)
+
+    async def list(self, run_id: str) -> Sequence[Observation]:
+        """All attempts of a run that are not deleted yet, ended or not, of any epoch.
+
+        Raises:
+            BackendError: The state folder cannot be read, or one runs on another host.
+        """
+        with self._asking("read"):
+            try:
+                names = sorted(os.listdir(os.path.join(self._state_dir, run_id)))
+            except FileNotFoundError:
+                return []
+            names = [name for name in names if _is_attempt(name)]
+            # What this process watches needs no look at the disk: runs list often.
+            found: dict[str, Observation | None] = {
+                name: running(name, self._watches[name].asked)
+                for name in names
+                if name in self._watches and not self._watches[name].ended.done()
+            }
+            unknown = [name for name in names if name not in found]
+            if len(unknown) > _LIST_IN_THREAD:
+                seen = await asyncio.to_thread(lambda: [self._observe(name) for name in unknown])
+            else:
+                seen = [self._observe(name) for name in unknown]
+        for name, observation in zip(unknown, seen, strict=True):
+            pending = observation is not None and observation.phase is Phase.PENDING
+            found[name] = await self._look(name) if pending else observation
+        return [observation for name in names if (observation := found[name]) is not None]
+
+    async def create(self, launch: Launch) -> Observation:
+        """Starts an attempt, once; one of this name that is there is returned as it is.
+
+        Raises:
+            BackendError: It could not be created now.
+            LaunchError: It can never be created as it is.
+            UsageError: Its name and its run do not belong together.
+        """
+        if parse_attempt_name(launch.name)[0] != launch.run_id:
+            raise UsageError(f"attempt {launch.name!r} is not of run {launch.run_id!r}")
+        # One at a time, with a turn of the loop between two: each spawn blocks it.
+        async with self._turn:
+            async with self._lock.held():
+                with self._asking("write"):
+                    observation = self._there(launch.name) or self._start(launch)
+            await asyncio.sleep(0)
+        return observation
+
+    async def wait(self, name: str) -> Observation:
+        """Returns the observation of the attempt once it has ended or is gone.
+
+        Raises:
+            BackendError: The state folder cannot be read, or it runs on another host.
+        """
+        watch = await self._watching(name)
+        if watch is not None:
+            await asyncio.shield(watch.ended)
+        with self._asking("read"):
+            observation = self._observe(name, watch)
+        if observation is None:
+            return gone(name)
+        if observation.exit_code is None:
+            await end_stragglers(self._folder(name))
+        return observation
+
+    async def output(self, name: str, *, offset: int = 0) -> AsyncIterator[bytes]:
+        """The attempt's output from a byte offset, as it comes, until it has ended.
+
+        Raises:
+            BackendError: The output cannot be read.
+        """
+        watch = await self._watching(name)
+        with self._asking("read"):
+            descriptor = self._open_output(name)
+        if descriptor is None:
+            return
+        pause_s = FIRST_OUTPUT_POLL_S
+        try:
+            while True:
+                over = watch is None or watch.ended.done()
+                with self._asking("read"):
+                    chunk = os.pread(descriptor, CHUNK_BYTES, offset)
+                if chunk:
+                    offset += len(chunk)
+                    yield chunk
+                    await asyncio.sleep(0)
+                elif watch is None or over:
+                    return
+                else:
+                    await asyncio.wait({watch.ended}, timeout=pause_s)
+                    pause_s = min(2 * pause_s, OUTPUT_POLL_S)
+        finally:
+            os.close(descriptor)
+
+    async def tail(self, name: str, *, max_bytes: int) -> bytes:
+        """The last bytes of the attempt's output so far; empty if there is none.
+
+        Raises:
+            BackendError: The output cannot be read.
+        """
+        with self._asking("read"):
+            descriptor = self._open_output(name)
+            if descriptor is None:
+                return b""
+            try:
+                size = os.fstat(descriptor).st_size
+                return os.pread(descriptor, max_bytes, max(0, size - max_bytes))
+            finally:
+                os.close(descriptor)
+
+    async def kill(self, name: str, *, reason: Diagnosis, grace_s: float) -> None:
+        """Ends a running attempt: SIGTERM to its group, and after `grace_s` SIGKILL.
+
+        Returns once it has ended. Once begun it is carried through, also if this call is
+        cancelled, and if this process dies, by the next that watches the attempt.
+
+        Raises:
+            BackendError: It runs on another host, or the state folder cannot be read.
+        """
+        watch = await self._watching(name)
+        if watch is not None:
+            await end(watch, reason, grace_s)
+
+    async def delete(self, name: str) -> None:
+        """Removes all that is left of an attempt; ends it at once if it still runs.
+
+        Raises:
+            BackendError: It runs on another host, or its folder cannot be removed.
+        """
+        watch = await self._watching(name)
+        if watch is not None:
+            await end(watch, _DELETED, 0.0)
+        folder = self._folder(name)
+        runner = folder.runner()
+        if runner is not None and runner.ending is None:
+            await end_stragglers(folder)
+        async with self._lock.held():
+            with self._asking("write"):
+                folder.remove()
+                if not self._watches:
+                    with contextlib.suppress(OSError):  # it holds other attempts
+                        os.rmdir(os.path.dirname(folder.path))
+        self._watches.pop(name, None)
+
+    async def close(self) -> None:
+        """Gives back what the backend itself holds; attempts go on."""
+        for watch in self._watches.values():
+            watch.close()
+        self._watches.clear()
+        self._lock.close()
+        if self._null is not None:
+            os.close(self._null)
+            self._null = None
+
+    def _folder(self, name: str) -> Folder:
+        try:
+            run_id, _, _ = parse_attempt_name(name)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        return Folder(f"{self._state_dir}/{run_id}/{name}")
+
+    @contextlib.contextmanager
+    def _asking(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise BackendError(
+                f"cannot {verb} the state of local processes in {self._state_dir}: {error}; "
+                "set PODMAP_STATE_DIR to another folder of this host"
+            ) from error
+
+    def _observe(self, name: str, ended: Watch | None = None) -> Observation | None:
+        limit_bytes = self._result_limit_bytes
+        if ended is None:
+            return observe(name, self._folder(name), result_limit_bytes=limit_bytes)
+        return observe(
+            name,
+            ended.folder,
+            result_limit_bytes=limit_bytes,
+            asked=ended.asked,
+            over=True,
+            reason=ended.reason,
+        )
+
+    def _open_output(self, name: str) -> int | None:
+        try:
+            return os.open(
+                self._folder(name).file(OUTPUT), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+            )
+        except FileNotFoundError:
+            return None
+
+    def _start(self, launch: Launch) -> Observation:
+        command = check(launch, self._inherited)
+        folder = self._folder(launch.name)
+        asked = Asked.now(launch)
+        if self._null is None:
+            self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        output = folder.make(asked)
+        try:
+            pid = spawn(folder.path, command, output=output, null=self._null)
+        except OSError as error:
+            folder.remove()
+            raise BackendError(f"cannot start a process on {asked.host} now: {error}") from error
+        except LaunchError:
+            folder.remove()
+            raise
+        finally:
+            os.close(output)
+        self._watch(launch.name, Watch(asked, folder, pid, child=True), adopted=False)
+        return running(launch.name, asked)
+
+    def _there(self, name: str) -> Observation | None:
+        """The attempt that has this name; what was never started is removed. Needs the lock."""
+        folder = self._folder(name)
+        asked = folder.asked()
+        if asked is None:
+            if folder.exists():
+                self._clear_broken(name, folder)
+            return None
+        observation = self._observe(name)
+        if observation is not None and observation.phase is not Phase.PENDING:
+            return observation
+        if observation is not None and asked.maker_lives and not asked.overdue:
+            return observation
+        if folder.give_up():
+            folder.remove()
+            return None
+        return self._observe(name) or gone(name)
+
+    def _clear_broken(self, name: str, folder: Folder) -> None:
+        runner = folder.runner()
+        if runner is not None and folder.runs(runner):
+            raise BackendError(
+                f"{name} runs as process {runner.pid}, but what was asked of it cannot be read "
+                f"in {folder.path}: end the process, then remove the folder"
+            )
+        folder.remove()
+
+    async def _look(self, name: str) -> Observation | None:
+        """What is to be seen of an attempt now; what was never started is not there."""
+        with self._asking("read"):
+            observation = self._observe(name)
+        if observation is None or observation.phase is not Phase.PENDING:
+            return observation
+        async with self._lock.held():
+            with self._asking("write"):
+                return self._there(name)
+
+    async def _watching(self, name: str) -> Watch | None:
+        """The watch of an attempt that has not ended; None if it has, or is not there."""
+        folder = self._folder(name)
+        while True:
+            watch = self._watches.get(name)
+            if watch is not None:
+                return watch
+            runner = folder.runner()
+            if runner is not None and runner.ending is not None:
+                return None
+            observation = await self._look(name)
+            if observation is None or observation.phase in (Phase.ENDED, Phase.GONE):
+                return None
+            asked, runner = folder.asked(), folder.runner()
+            if name not in self._watches and asked is not None and runner and runner.pid:
+                watch = Watch(asked, folder, runner.pid, child=False)
+                self._watch(name, watch, adopted=True)
+                return watch
+            await asyncio.sleep(PENDING_POLL_S)
+
+    def _watch(self, name: str, watch: Watch, *, adopted: bool) -> None:
+        self._watches[name] = watch
+        watch.ended.add_done_callback(lambda _: self._forget(name, watch))
+        killing = watch.folder.killing() if adopted else None
+        if killing is not None:
+            watch.at(killing.force_up_s, lambda: force(watch))
+        if watch.asked.timeout_s is not None:
+            deadline_up_s = watch.asked.started_up_s + watch.asked.timeout_s
+            watch.at(deadline_up_s, lambda: self._time_out(watch))
+
+    def _forget(self, name: str, watch: Watch) -> None:
+        if self._watches.get(name) is watch:
+            del self._watches[name]
+
+    async def _time_out(self, watch: Watch) -> None:
+        reason = Diagnosis(
+            Category.USER_TIMEOUT,
+            f"took longer than its timeout of {watch.asked.timeout_s:g} s",
+            resolution="Raise trial.timeout, or make the trial shorter.",
+        )
+        await end(watch, reason, self._timeout_grace_s)
+
+
+def _is_attempt(name: str) -> bool:
+    try:
+        parse_attempt_name(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,315 @@
+"""The folder of one attempt: what was asked, which process runs it, and how it ended.
+
+It holds `launch.json`, what was asked, written before anything is started; `process`, who runs it
+and how that ended, made once and by the wrapper itself, so that nothing runs twice; `output`, its
+stdout and stderr; `result`, what it leaves (PODMAP_RESULT); and `killed.json`, why somebody asked
+for its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+from dataclasses import dataclass, fields
+from datetime import datetime, timezone
+from typing import Any
+
+from podmap.backends.base import Launch
+from podmap.backends.process import system
+from podmap.records import Diagnosis, iso, utc_now
+
+LAUNCH = "launch.json"
+PROCESS = "process"
+OUTPUT = "output"
+RESULT = "result"
+KILLED = "killed.json"
+PATIENCE_S = 30.0
+"""A wrapper that has not said who it is after this long never will."""
+_FILES = (LAUNCH, PROCESS, OUTPUT, RESULT, KILLED)
+_WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+# A trial may put anything where its result belongs: a link leads out, a FIFO would block.
+_READ_PLAIN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_NOBODY = b"0\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked, as `launch.json` keeps it.
+
+    Attributes:
+        run_id: As `Launch.run_id`.
+        number: As `Launch.number`.
+        attempt: As `Launch.attempt`.
+        epoch: As `Launch.epoch`.
+        argv: As `Launch.argv`; kept for people who look.
+        timeout_s: As `Launch.timeout_s`.
+        host: Where it runs.
+        boot_id: The host's boot when it was asked.
+        maker_pid: The process that asked.
+        maker_born: The start of that process.
+        started: UTC ISO 8601.
+        started_up_s: The same on `system.uptime_s`.
+    """
+
+    run_id: str
+    number: int
+    attempt: int
+    epoch: str
+    argv: tuple[str, ...]
+    timeout_s: float | None
+    host: str
+    boot_id: str
+    maker_pid: int
+    maker_born: str
+    started: str
+    started_up_s: float
+
+    @classmethod
+    def now(cls, launch: Launch) -> Asked:
+        """What `launch` asks, by this process at this moment."""
+        maker_pid, maker_born = system.myself()
+        return cls(
+            run_id=launch.run_id,
+            number=launch.number,
+            attempt=launch.attempt,
+            epoch=launch.epoch,
+            argv=tuple(launch.argv),
+            timeout_s=launch.timeout_s,
+            host=system.host(),
+            boot_id=system.boot_id(),
+            maker_pid=maker_pid,
+            maker_born=maker_born,
+            started=iso(utc_now()),
+            started_up_s=system.uptime_s(),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What `launch.json` holds."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def maker_lives(self) -> bool:
+        """Whether the process that asked is still there."""
+        same_boot = self.boot_id == system.boot_id()
+        return same_boot and system.born(self.maker_pid) == self.maker_born
+
+    @property
+    def overdue(self) -> bool:
+        """Whether a wrapper would have said long ago that it runs this."""
+        if self.boot_id != system.boot_id():
+            return True
+        return system.uptime_s() - self.started_up_s > PATIENCE_S
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the command ended.
+
+    Attributes:
+        code: As a shell gives it.
+        executed: False if the command could not be executed at all.
+        finished: UTC ISO 8601.
+    """
+
+    code: int
+    executed: bool
+    finished: str
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """The process that runs the attempt, as it says itself.
+
+    Attributes:
+        pid: The wrapper, which leads its session and group; 0 if the attempt was given up
+            before it was started; None if it died before it could say so.
+        boot_id: The host's boot in which it runs.
+        ending: How the command ended; None if it has not, or if that was never written.
+    """
+
+    pid: int | None
+    boot_id: str = ""
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Killing:
+    """Why, when and how somebody asked for the attempt's end.
+
+    Attributes:
+        reason: What its observation carries.
+        force_up_s: When it is to be ended by force, on `system.uptime_s`.
+    """
+
+    reason: Diagnosis
+    force_up_s: float
+
+
+class Folder:
+    """Reads and writes the folder of one attempt; all calls are short and block."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def file(self, name: str) -> str:
+        """The path of one of its files."""
+        return f"{self.path}/{name}"
+
+    def make(self, asked: Asked) -> int:
+        """Makes the folder, and returns a descriptor of its output, for the caller to close.
+
+        Raises:
+            OSError: It could not be made whole; what was made is removed.
+        """
+        try:
+            os.mkdir(self.path, 0o700)
+        except FileNotFoundError:
+            os.makedirs(self.path, 0o700)
+        try:
+            _write_new(self.file(LAUNCH), json.dumps(asked.to_json()).encode())
+            # It is there before the trial is, as in a pod.
+            os.close(os.open(self.file(RESULT), _WRITE_NEW, 0o666))
+            return os.open(self.file(OUTPUT), _WRITE_NEW | os.O_APPEND, 0o600)
+        except OSError:
+            self.remove()
+            raise
+
+    def exists(self) -> bool:
+        """Whether the folder is there."""
+        return os.path.isdir(self.path)
+
+    def asked(self) -> Asked | None:
+        """What was asked; None if the folder is not there or not whole."""
+        data = _read_json(self.file(LAUNCH))
+        if data is None:
+            return None
+        try:
+            return Asked(**{**data, "argv": tuple(data["argv"])})
+        except (KeyError, TypeError):
+            return None
+
+    def runner(self) -> Runner | None:
+        """Who runs it, and how that ended; None as long as nobody said so."""
+        try:
+            descriptor = os.open(self.file(PROCESS), _READ_PLAIN)
+        except OSError:
+            return None
+        try:
+            lines = os.read(descriptor, 4096).decode("ascii", "replace").split("\n")
+            moment = os.fstat(descriptor).st_mtime
+        finally:
+            os.close(descriptor)
+        if len(lines) < 3 or not lines[0].isdigit():
+            return Runner(None)
+        words = lines[2].split()
+        ending = None
+        if len(lines) > 3 and words[0].isdigit():
+            ending = Ending(int(words[0]), len(words) == 1, _iso_of(moment))
+        return Runner(int(lines[0]), lines[1], ending)
+
+    def runs(self, runner: Runner) -> bool:
+        """Whether that very process is still there."""
+        return (
+            bool(runner.pid)
+            and runner.boot_id == system.boot_id()
+            and system.runs(runner.pid or 0, self.path)
+        )
+
+    def give_up(self) -> bool:
+        """Sees to it that the attempt is never started; False if somebody runs or ran it."""
+        try:
+            _write_new(self.file(PROCESS), _NOBODY)
+        except FileExistsError:
+            runner = self.runner()
+            return runner is not None and runner.pid == 0
+        return True
+
+    def last_sign(self) -> str:
+        """When something was last written here, as UTC ISO 8601."""
+        moments = [0.0]
+        for name in (LAUNCH, PROCESS, OUTPUT, RESULT):
+            with contextlib.suppress(OSError):
+                moments.append(os.lstat(self.file(name)).st_mtime)
+        return _iso_of(max(moments))
+
+    def result(self, limit_bytes: int) -> tuple[bytes | None, bool]:
+        """What the trial left, at most `limit_bytes` of it, and whether there was more."""
+        try:
+            descriptor = os.open(self.file(RESULT), _READ_PLAIN)
+        except OSError:
+            return None, False
+        with open(descriptor, "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None, False
+            data = file.read(limit_bytes + 1)
+        return data[:limit_bytes] or None, len(data) > limit_bytes
+
+    def remember_killing(self, killing: Killing) -> bool:
+        """Keeps why the attempt is to end, for whoever looks next; False if a reason was there."""
+        data = {"reason": killing.reason.to_json(), "force_up_s": killing.force_up_s}
+        draft = self.file(f".{KILLED}.{os.getpid()}")
+        try:
+            with open(draft, "wb") as file:
+                file.write(json.dumps(data).encode())
+            os.link(draft, self.file(KILLED))
+        except FileExistsError:
+            return False
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(draft)
+        return True
+
+    def killing(self) -> Killing | None:
+        """Why somebody asked for the attempt's end; None if nobody did."""
+        data = _read_json(self.file(KILLED))
+        if data is None:
+            return None
+        return Killing(Diagnosis.from_json(data["reason"]), data["force_up_s"])
+
+    def forget_killing(self) -> None:
+        """Takes back `remember_killing`."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.file(KILLED))
+
+    def remove(self) -> None:
+        """Removes the folder with all that is in it.
+
+        Raises:
+            OSError: Something of it could not be removed.
+        """
+        for name in _FILES:
+            # A folder in a file's place is left to rmtree below.
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):
+                os.unlink(self.file(name))
+        try:
+            os.rmdir(self.path)
+        except FileNotFoundError:
+            return
+        except OSError:
+            shutil.rmtree(self.path)
+
+
+def _write_new(path: str, data: bytes) -> None:
+    descriptor = os.open(path, _WRITE_NEW, 0o600)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def _read_json(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            data = json.loads(file.read())
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _iso_of(moment: float) -> str:
+    return iso(datetime.fromtimestamp(moment, timezone.utc))

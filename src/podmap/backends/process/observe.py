@@ -1,0 +1,144 @@
+"""What the folder of an attempt and the process table say of it."""
+
+from __future__ import annotations
+
+from podmap.backends.base import Observation, Phase
+from podmap.backends.process import system
+from podmap.backends.process.folder import Asked, Folder, Runner
+from podmap.errors import BackendError
+from podmap.names import parse_attempt_name
+from podmap.records import Category, Diagnosis
+
+KILLED_CODE = 137
+"""What a shell and a container give for an end by SIGKILL."""
+
+
+def running(name: str, asked: Asked, phase: Phase = Phase.RUNNING) -> Observation:
+    """The observation of an attempt that has not ended."""
+    return Observation(
+        name=name,
+        run_id=asked.run_id,
+        number=asked.number,
+        attempt=asked.attempt,
+        epoch=asked.epoch,
+        phase=phase,
+        node=asked.host,
+        started=asked.started if phase is Phase.RUNNING else None,
+    )
+
+
+def gone(name: str) -> Observation:
+    """The observation of an attempt of which nothing is left."""
+    run_id, number, attempt = parse_attempt_name(name)
+    return Observation(
+        name=name, run_id=run_id, number=number, attempt=attempt, epoch="", phase=Phase.GONE
+    )
+
+
+def observe(
+    name: str,
+    folder: Folder,
+    *,
+    result_limit_bytes: int,
+    asked: Asked | None = None,
+    over: bool = False,
+    reason: Diagnosis | None = None,
+) -> Observation | None:
+    """What is to be seen of an attempt; None if it is not there, or was given up unstarted.
+
+    Args:
+        name: The attempt's name.
+        folder: Its folder.
+        result_limit_bytes: How much of a result is read.
+        asked: What the folder says was asked, if this process knows.
+        over: The process is known to have ended.
+        reason: Why it was killed, if this process knows.
+
+    Raises:
+        BackendError: It was started on another host, which alone can tell.
+    """
+    asked = asked or folder.asked()
+    runner = folder.runner()
+    if asked is None or (runner is None and not folder.exists()):
+        return None
+    if runner is not None and runner.pid == 0:
+        return None
+    if not over and (runner is None or runner.ending is None):
+        phase = _phase(name, folder, asked, runner)
+        if phase is not Phase.ENDED:
+            return running(name, asked, phase)
+        runner = folder.runner()  # the end may have come between the two looks
+    return _ended(name, asked, folder, runner, result_limit_bytes, reason)
+
+
+def _phase(name: str, folder: Folder, asked: Asked, runner: Runner | None) -> Phase:
+    if asked.host != system.host():
+        raise BackendError(
+            f"{name} runs on host {asked.host!r}, and its processes cannot be seen from "
+            f"{system.host()!r}: ask there, or set PODMAP_STATE_DIR to a folder of this host"
+        )
+    if runner is None:
+        return Phase.PENDING
+    if runner.pid is None:
+        return Phase.ENDED if asked.overdue else Phase.PENDING
+    return Phase.RUNNING if folder.runs(runner) else Phase.ENDED
+
+
+def _ended(
+    name: str,
+    asked: Asked,
+    folder: Folder,
+    runner: Runner | None,
+    limit_bytes: int,
+    reason: Diagnosis | None,
+) -> Observation:
+    killing = folder.killing()
+    if killing is not None:
+        reason = killing.reason
+    ending = runner.ending if runner else None
+    result, truncated = folder.result(limit_bytes)
+    finished = ending.finished if ending else folder.last_sign()
+    return Observation(
+        name=name,
+        run_id=asked.run_id,
+        number=asked.number,
+        attempt=asked.attempt,
+        epoch=asked.epoch,
+        phase=Phase.ENDED,
+        node=asked.host,
+        started=asked.started,
+        finished=max(asked.started, finished),
+        exit_code=ending.code if ending else KILLED_CODE if reason else None,
+        result=result,
+        result_truncated=truncated,
+        diagnosis=reason or _own_diagnosis(asked, folder, runner),
+    )
+
+
+def _own_diagnosis(asked: Asked, folder: Folder, runner: Runner | None) -> Diagnosis | None:
+    if runner is not None and runner.ending is not None:
+        return None if runner.ending.executed else _not_executed(asked, runner.ending.code)
+    if ((runner and runner.boot_id) or asked.boot_id) != system.boot_id():
+        return Diagnosis(
+            Category.NODE_LOST,
+            f"host {asked.host} was restarted while the process ran",
+            resolution="Run it again; write checkpoints if it takes long.",
+        )
+    who = f"process {runner.pid}" if runner and runner.pid else "the process"
+    return Diagnosis(
+        Category.NODE_LOST,
+        "the process vanished without an exit code",
+        f"{who} on {asked.host} is gone with the wrapper that should have kept its exit code: "
+        "both were killed with SIGKILL (by a person, by the kernel for lack of memory, or by the "
+        f"trial, which killed its own process group), or the disk of {folder.path} was full.",
+        "Look into the host's kernel log for killed processes, and at its memory and disk.",
+    )
+
+
+def _not_executed(asked: Asked, code: int) -> Diagnosis:
+    return Diagnosis(
+        Category.CREATE_ERROR,
+        f"the command could not be executed (exit code {code})",
+        f"The shell could not execute {asked.argv[0]!r}; its output says why.",
+        "See that the program and its interpreter (its first line) are there and executable.",
+    )

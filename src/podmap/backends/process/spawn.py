@@ -1,0 +1,203 @@
+"""Starts a command below a small wrapper that outlives whoever starts it."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from podmap.backends.base import Launch, LaunchError
+from podmap.backends.process import system
+from podmap.records import Category, Diagnosis
+
+# $1 is the attempt's folder, $2 the host's boot id, the rest the command; nothing is ever put into
+# this text. `set -C` makes ">" refuse a file that is there, so `process` is made once: a second
+# wrapper of the same attempt ends there. What the shell traps is reset in the subshell, so signals
+# to the group end the command and not the wrapper. If exec fails the subshell is still a shell, and
+# says so first. The last line ends what the command left in its group, and the wrapper with it.
+_SCRIPT = """\
+set -C
+trap : HUP INT QUIT TERM USR1 USR2
+echo "$$
+$2" >"$1/process" || exit
+(own=$1/process; shift 2; trap 'echo $? not executed >>"$own"' EXIT; exec "$@") 2>&1
+echo $? >>"$1/process"
+kill -KILL 0
+"""
+WRAPPER = "podmap-trial"
+_CONTRACT = frozenset(
+    f"PODMAP_{name}"
+    for name in (
+        "TRIAL",
+        "KEY",
+        "SEED",
+        "RUN",
+        "PARAMS",
+        "RESULT",
+        "CHECKPOINT",
+        "OUTPUT",
+        "ATTEMPT",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that has been checked.
+
+    Attributes:
+        argv: Program and arguments.
+        env: Its whole environment.
+        cwd: The folder it starts in; None for this process's.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str | None
+
+
+def inherited_env(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a trial gets of its parent's environment.
+
+    All of it but Airflow's variables, which hold passwords and make an Airflow inside the
+    trial use the scheduler's database, and but what an outer trial was told of itself.
+    """
+    return {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith(("AIRFLOW_", "_AIRFLOW_")) and name not in _CONTRACT
+    }
+
+
+def check(launch: Launch, inherited: Mapping[str, str]) -> Command:
+    """The command of `launch`, with the environment it will see.
+
+    Raises:
+        LaunchError: It can never be started as it is.
+    """
+    env = {**inherited, **_from_parent(launch), **launch.env}
+    if launch.cwd is not None:
+        if not os.path.isdir(launch.cwd) or not os.access(launch.cwd, os.X_OK):
+            raise _refusal(
+                f"working directory not found or not accessible: {launch.cwd!r}",
+                resolution="Make the folder, or name one that is there.",
+            )
+        env["PWD"] = os.path.abspath(launch.cwd)
+    if "\0" in "".join((*launch.argv, *launch.env, *launch.env.values())):
+        raise _refusal(
+            "an argument or environment variable holds a NUL character",
+            resolution="Take the NUL out of the params, the arguments or the environment.",
+        )
+    _check_program(launch, env)
+    odd = {
+        name: env.pop(name) for name in list(env) if not name.isidentifier() or not name.isascii()
+    }
+    if any("=" in name or not name for name in odd):
+        raise _refusal(
+            "the name of an environment variable is empty or holds '='",
+            resolution="Correct trial.env.",
+        )
+    # A shell does not hand on variables whose names it could not use itself.
+    through = ("env", "--", *(f"{name}={value}" for name, value in odd.items())) if odd else ()
+    return Command((*through, *launch.argv), env, launch.cwd)
+
+
+def _from_parent(launch: Launch) -> dict[str, str]:
+    values = {}
+    for name, (secret, key) in launch.secret_env.items():
+        if name not in os.environ:
+            raise _refusal(
+                f"no value for the environment variable {name}",
+                detail=f"It is taken from key {key!r} of the secret {secret!r} in a cluster; a "
+                "local process gets it from the environment podmap runs in.",
+                resolution=f"Set {name} before podmap is started.",
+            )
+        values[name] = os.environ[name]
+    return values
+
+
+def _check_program(launch: Launch, env: Mapping[str, str]) -> None:
+    if not launch.argv or not launch.argv[0]:
+        raise _refusal("the command is empty", resolution="Give trial.command a program.")
+    program = launch.argv[0]
+    if os.path.dirname(program):
+        place = os.path.join(launch.cwd or os.getcwd(), program)
+        if os.access(place, os.X_OK) and not os.path.isdir(place):
+            return
+        if os.path.exists(place):
+            raise _refusal(
+                f"command not executable: {program!r}",
+                detail=f"{place} is there but may not be executed.",
+                resolution=f"Run `chmod +x {place}`, or name its interpreter in trial.command.",
+            )
+        detail = f"There is no {place}."
+    else:
+        path = env.get("PATH", os.defpath)
+        known = _which(program, path)
+        if known is not None and os.access(known, os.X_OK):
+            return
+        if shutil.which(program, path=path) is not None:
+            return
+        detail = f"It is in no folder of PATH={path}."
+    raise _refusal(
+        f"command not found: {program!r}",
+        detail=detail,
+        resolution=f"Install it on {system.host()}, or write its full path in trial.command.",
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _which(program: str, path: str) -> str | None:
+    return shutil.which(program, path=path)
+
+
+def spawn(folder: str, command: Command, *, output: int, null: int) -> int:
+    """Starts a checked command in a session of its own, and returns the wrapper's pid.
+
+    Args:
+        folder: The attempt's folder.
+        command: What to run.
+        output: Descriptor that takes stdout and stderr.
+        null: Descriptor of /dev/null.
+
+    Raises:
+        LaunchError: The command can never be started as it is.
+        OSError: It could not be started now.
+    """
+    wrapper = ("/bin/sh", "-c", _SCRIPT, WRAPPER, folder, system.boot_id())
+    try:
+        process = subprocess.Popen(
+            (*wrapper, *command.argv),
+            stdin=null,
+            stdout=output,
+            stderr=null,
+            env=command.env,
+            cwd=command.cwd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        if error.errno != errno.E2BIG:
+            raise
+        raise _refusal(
+            "the arguments and environment are too long for a process",
+            detail=f"{sum(map(len, command.argv))} characters of arguments; the system's limit "
+            "is 128 KiB for one argument or variable.",
+            resolution="Hand long values over in a file.",
+        ) from error
+    except UnicodeError as error:
+        raise _refusal(
+            "an argument or environment variable cannot be encoded",
+            detail=str(error),
+            resolution="Take the lone surrogates out of the params.",
+        ) from error
+    # Its end is seen by a watch; without this, Popen would warn that it was left running.
+    process.returncode = 0
+    return process.pid
+
+
+def _refusal(summary: str, *, detail: str = "", resolution: str) -> LaunchError:
+    return LaunchError(Diagnosis(Category.CREATE_ERROR, summary, detail, resolution))

@@ -1,0 +1,170 @@
+"""What the operating system knows of processes: who lives, since when, and how to end them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+
+_PROC = os.path.exists("/proc/self/stat")
+_DEAD_STATES = "ZXx"
+_END_ROUNDS = 50
+_END_PAUSE_S = 0.02
+
+
+@functools.cache
+def boot_id() -> str:
+    """What changes when the host restarts; empty where the system has no such thing."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+@functools.cache
+def host() -> str:
+    """This host's name."""
+    return socket.gethostname()
+
+
+def uptime_s() -> float:
+    """Seconds on a clock that all processes of this host share, and that clock changes leave alone.
+
+    Where the system has no such clock it is the wall clock.
+    """
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.time()
+
+
+def born(pid: int) -> str | None:
+    """When a living process started, in a form to compare only; None if it has ended.
+
+    A pid alone may belong to another process by now; the pair of pid and this never does.
+    """
+    if not _PROC:
+        return _born_by_ps(pid)
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            stat = file.read().decode("ascii", "replace")
+    except OSError:
+        return None
+    fields = _fields(stat)
+    return None if fields[0] in _DEAD_STATES else fields[19]
+
+
+def runs(pid: int, mark: str) -> bool:
+    """Whether a process lives and has `mark` as one of its arguments.
+
+    Args:
+        pid: The process.
+        mark: What no other process has, so that a pid given away again is not mistaken.
+    """
+    if pid <= 0:
+        return False
+    if not _PROC:
+        command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+        return mark in subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
+            return os.fsencode(mark) in file.read().split(b"\0")  # nothing, for the dead
+    except OSError:
+        return False
+
+
+def _fields(stat: str) -> list[str]:
+    # The second field, the program's name in parentheses, may itself hold spaces and ")".
+    return stat[stat.rindex(")") + 2 :].split()
+
+
+def _born_by_ps(pid: int) -> str | None:
+    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split(
+        None, 1
+    )
+    return None if len(shown) < 2 or shown[0][0] in _DEAD_STATES else shown[1].strip()
+
+
+@functools.lru_cache(maxsize=4)
+def _own_birth(pid: int) -> str:
+    return born(pid) or ""
+
+
+def myself() -> tuple[int, str]:
+    """This process, as the pair that `born` explains."""
+    pid = os.getpid()
+    return pid, _own_birth(pid)
+
+
+def open_pidfd(pid: int) -> int | None:
+    """A descriptor that becomes readable when the process ends; None where there are none.
+
+    Raises:
+        ProcessLookupError: There is no such process.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except (AttributeError, OSError):
+        return None
+
+
+def reap(pid: int, pidfd: int | None) -> bool:
+    """Takes an ended child of this process out of the process table; True if there was one."""
+    try:
+        if pidfd is not None:
+            return os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG) is not None
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except OSError:
+        return False
+
+
+def signal_group(pid: int, number: int) -> None:
+    """Sends a signal to the group that a process leads; nothing if it is gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def end_session(pid: int, mark: str) -> None:
+    """Kills all that is left of the session a process leads or led. Blocks for up to a second.
+
+    A session's number is not given to another process while the session has members, so if
+    another process has the pid now, nothing is left to kill.
+
+    Args:
+        pid: The leader; it may have ended.
+        mark: The leader's, as in `runs`.
+    """
+    for _ in range(_END_ROUNDS):
+        if born(pid) is not None and not runs(pid, mark):
+            return
+        members = list(_members(pid))
+        if not members:
+            return
+        signal_group(pid, signal.SIGKILL)
+        for member in members:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(member, signal.SIGKILL)
+        time.sleep(_END_PAUSE_S)
+
+
+def _members(leader: int) -> Iterator[int]:
+    if not _PROC:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, 0)
+            yield leader
+        return
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+            state, _, group, session = _fields(file.read().decode("ascii", "replace"))[:4]
+            if state not in _DEAD_STATES and str(leader) in (group, session):
+                yield int(name)

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from podmap.backends.process import ProcessBackend, system, watch
+from podmap.testing.backend_contract import BackendContract
+
+
+class TestProcessBackend(BackendContract):
+    @pytest.fixture(autouse=True)
+    def _state_dir(self, tmp_path: Path) -> None:
+        self.state_dir = tmp_path / "a state folder with 'quotes' é"
+
+    def new_backend(self) -> ProcessBackend:
+        return ProcessBackend(self.state_dir)
+
+
+class TestProcessBackendWithoutPidfd(TestProcessBackend):
+    @pytest.fixture(autouse=True)
+    def _no_pidfd(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(system, "open_pidfd", lambda pid: None)
+        monkeypatch.setattr(watch, "POLL_S", 0.01)
