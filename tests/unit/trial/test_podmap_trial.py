@@ -81,10 +81,13 @@ def test_outside_a_sweep_nothing_is_written_or_printed(
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_report_is_out_before_the_process_ends(sweep_env: Path) -> None:
+def test_a_report_is_out_before_the_process_ends(
+    sweep_env: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     code = "import podmap_trial, os; podmap_trial.current().report(3, accuracy=0.5); os._exit(0)"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
-    assert b'podmap: {"step": 3, "accuracy": 0.5}\n' == done.stdout
+    assert done.stdout == b'podmap: {"step": 3, "accuracy": 0.5}\n'
 
 
 def test_finish_writes_the_result_and_prints_it(
