@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -49,31 +50,47 @@ class _Ended:
 
 
 async def settle(
-    session: RunSession, number: int, epoch: str, *, on_line: LineHandler | None = None
+    session: RunSession,
+    number: int,
+    epoch: str,
+    *,
+    on_line: LineHandler | None = None,
+    patience_s: float = math.inf,
 ) -> Record:
     """The terminal record of a trial, after as many attempts as it takes.
 
     What was settled before is not run again (DESIGN, "Epochs"): a terminal record of this epoch is
     returned as it is, and so is a COMPLETE one of another epoch whose key is still the same.
-    "Could not ask" is asked again for ever, with growing pauses. Cancelling the call leaves a
-    running attempt alone; the next call of the same epoch adopts it.
+    "Could not ask" is asked again, with growing pauses. Cancelling the call leaves a running
+    attempt alone; the next call of the same epoch adopts it.
 
     Args:
         session: The run.
         number: The trial's number.
         epoch: Which asking this is.
         on_line: Gets each line of output as it comes, where the sweep streams; else the tail.
+        patience_s: How long to go on asking what cannot be asked; by default for ever.
+
+    Raises:
+        UnreachableError: The store or the backend could not be asked for `patience_s`, or not
+            once after the run was interrupted.
     """
     runner = TrialRunner(session, number, epoch, on_line=on_line)
-    pause_s = FIRST_PAUSE_S
+    pause_s, waited_s = FIRST_PAUSE_S, 0.0
     while True:
+        asked = time.monotonic()
         try:
             return await runner.run()
         except UnreachableError as error:
+            if time.monotonic() - asked > LONGEST_PAUSE_S:  # it could be asked for a while
+                pause_s, waited_s = FIRST_PAUSE_S, 0.0
+            if waited_s >= patience_s or session.coordinator.interrupted:
+                raise
             log.warning("trial %d: %s; asking again in %.1f s", number, error, pause_s)
             if on_line:
                 on_line(f"podmap: {error}; asking again in {pause_s:.1f} s")
             await asyncio.sleep(pause_s)
+            waited_s += pause_s
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 

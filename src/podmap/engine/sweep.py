@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -38,17 +39,23 @@ class SweepRun:
         self._interrupted = False
 
     async def run(
-        self, *, on_record: OnRecord | None = None, on_line: OnLine | None = None
+        self,
+        *,
+        on_record: OnRecord | None = None,
+        on_line: OnLine | None = None,
+        patience_s: float = math.inf,
     ) -> None:
         """Returns once every trial has a terminal record, or the run was interrupted.
 
         Args:
             on_record: Called with each trial's record, as it comes.
             on_line: Called with trial number and line of output, as it comes.
+            patience_s: How long to go on asking what cannot be asked; by default for ever.
 
         Raises:
-            StoreError: The ledger could not be read at the start.
-            BackendError: The backend could not be asked at the start.
+            StoreError: The ledger could not be read at the start, or asked for `patience_s`.
+            BackendError: The backend could not be asked at the start, or for `patience_s`.
+                What runs goes on, to be adopted by the next run of the same epoch.
         """
         with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as io:
             session = await open_session(
@@ -57,7 +64,7 @@ class SweepRun:
             self._session = session
             numbers = iter(range(session.plan.count))
             workers = [
-                asyncio.ensure_future(self._work(session, numbers, on_record, on_line))
+                asyncio.ensure_future(self._work(session, numbers, on_record, on_line, patience_s))
                 for _ in range(min(session.sweep.parallelism, session.plan.count))
             ]
             try:
@@ -74,6 +81,7 @@ class SweepRun:
         numbers: Iterator[int],
         on_record: OnRecord | None,
         on_line: OnLine | None,
+        patience_s: float,
     ) -> None:
         for number in numbers:
             if self._interrupted:
@@ -81,9 +89,16 @@ class SweepRun:
             handler: LineHandler | None = None
             if on_line is not None:
                 handler = _numbered(on_line, number)
-            record = await settle(session, number, self._epoch, on_line=handler)
+            record = await settle(
+                session, number, self._epoch, on_line=handler, patience_s=patience_s
+            )
             if on_record is not None:
                 on_record(record)
+
+    @property
+    def stopped_reason(self) -> str:
+        """Why no more trials are started; empty while they are."""
+        return self._session.coordinator.stopped_reason if self._session else ""
 
     def interrupt(self, reason: str) -> None:
         """Starts no more trials and ends those that run; `run` then returns soon."""

@@ -1,0 +1,49 @@
+"""podmap clean: delete a run."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from podmap.cli.options import FIND_STORE, JSON, RUN, example, open_run
+from podmap.cli.out import print_json
+
+EXAMPLES = example("""
+podmap clean 3f9a12c0
+podmap clean 3f9a --yes
+""")
+
+
+@click.command(
+    name="clean",
+    help=f"""Delete RUN with all its records, and end what still runs of it on this host.
+
+It asks first. Without a terminal to ask on, --yes is needed.
+
+{EXAMPLES}""",
+    short_help="Delete a run, and end what still runs of it here.",
+)
+@RUN
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@FIND_STORE
+@JSON
+def command(run: str, yes: bool, store: str | None, as_json: bool) -> None:
+    """Deletes a run."""
+    from podmap.cli.here import remove_all_here
+    from podmap.cli.lock import refuse_held
+    from podmap.errors import UsageError
+
+    ledger, manifest = open_run(run, store)
+    refuse_held(manifest.run_id)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"clean deletes {ledger.run_uri}: without a terminal, say --yes")
+        question = f"Delete {ledger.run_uri} with the records of {manifest.count} trials?"
+        click.confirm(question, abort=True, err=True)
+    ended = remove_all_here(manifest.run_id, reason="ended by podmap clean")
+    ledger.delete()
+    if as_json:
+        print_json({"run_uri": ledger.run_uri, "ended": ended})
+    else:
+        click.echo(f"deleted {ledger.run_uri}" + (f", ended {ended} trials" if ended else ""))

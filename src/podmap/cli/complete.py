@@ -1,0 +1,82 @@
+"""Tab completion of run ids and of the keys of `--set`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import click
+    from click.shell_completion import CompletionItem
+
+_DEPTH = 6
+
+
+def complete_run(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The ids of the store's runs that begin so; nothing if the store cannot be asked."""
+    from click.shell_completion import CompletionItem
+
+    from podmap.errors import PodmapError
+    from podmap.ledger.runs import default_store, run_ids
+
+    try:
+        found = list(run_ids(default_store(ctx.params.get("store"))))
+    except PodmapError:
+        return []
+    return [
+        CompletionItem(run_id, help=sweep)
+        for sweep, run_id in found
+        if run_id.startswith(incomplete)
+    ]
+
+
+def complete_set(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The spec's keys that begin so, with the names of the given spec's params."""
+    from click.shell_completion import CompletionItem
+
+    from podmap.spec.model import Sweep
+
+    if "=" in incomplete:
+        return []
+    schema = Sweep.model_json_schema()
+    keys = set(_keys(schema, schema.get("$defs", {}), "", _DEPTH))
+    keys.update(f"search.params.{name}" for name in _params(ctx.params.get("spec")))
+    # Up to the next dot only, as a shell completes a path folder by folder.
+    level = incomplete.count(".") + 1
+    shown = {
+        ".".join(key.split(".")[:level]) + ("." if key.count(".") >= level else "=")
+        for key in keys
+        if key.startswith(incomplete)
+    }
+    return [CompletionItem(key) for key in sorted(shown)]
+
+
+def _keys(
+    schema: Mapping[str, Any], parts: Mapping[str, Any], prefix: str, depth: int
+) -> Iterator[str]:
+    if depth == 0:
+        return
+    if "$ref" in schema:
+        schema = parts[schema["$ref"].rpartition("/")[2]]
+    for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
+        yield from _keys(branch, parts, prefix, depth)
+    for name, child in schema.get("properties", {}).items():
+        key = f"{prefix}{name}"
+        below = list(_keys(child, parts, f"{key}.", depth - 1))
+        yield from below or [key]
+
+
+def _params(spec: str | None) -> list[str]:
+    from podmap.errors import PodmapError
+    from podmap.spec.load import load
+
+    try:
+        search = load(spec).raw.get("search") if spec else None
+    except PodmapError:
+        return []
+    params = search.get("params") if isinstance(search, dict) else None
+    return list(params) if isinstance(params, dict) else []

@@ -1,0 +1,94 @@
+"""The attempts of a run that are on this host, asked without an event loop at hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from podmap.backends.base import Observation, Phase
+from podmap.backends.process import ProcessBackend
+from podmap.errors import BackendError
+from podmap.records import Category, Diagnosis
+
+KILL_GRACE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """An attempt on this host.
+
+    Attributes:
+        name: Its name.
+        number: Its trial.
+        attempt: Its number.
+        started: UTC ISO 8601; None before it.
+        ended: Whether it has ended.
+    """
+
+    name: str
+    number: int
+    attempt: int
+    started: str | None
+    ended: bool
+
+
+def attempts_here(run_id: str) -> list[Here]:
+    """The run's attempts on this host that are not removed yet; none if it cannot be told."""
+
+    async def ask() -> Sequence[Observation]:
+        backend = ProcessBackend()
+        try:
+            return await backend.list(run_id)
+        finally:
+            await backend.close()
+
+    try:
+        found = asyncio.run(ask())
+    except BackendError:  # of another host, which alone can tell
+        return []
+    return [
+        Here(seen.name, seen.number, seen.attempt, seen.started, seen.phase is Phase.ENDED)
+        for seen in found
+    ]
+
+
+def output_here(name: str, *, max_bytes: int) -> bytes:
+    """The end of what an attempt of this host has printed so far.
+
+    Raises:
+        BackendError: It cannot be read.
+    """
+
+    async def ask() -> bytes:
+        backend = ProcessBackend()
+        try:
+            return await backend.tail(name, max_bytes=max_bytes)
+        finally:
+            await backend.close()
+
+    return asyncio.run(ask())
+
+
+def remove_all_here(run_id: str, *, reason: str) -> int:
+    """Ends and removes all that is left of a run on this host; returns how many attempts ran.
+
+    Raises:
+        BackendError: Something of it runs on another host, or cannot be removed.
+    """
+    why = Diagnosis(Category.CANCELLED, reason)
+
+    async def remove(backend: ProcessBackend, seen: Observation) -> None:
+        await backend.kill(seen.name, reason=why, grace_s=KILL_GRACE_S)
+        await backend.delete(seen.name)
+
+    async def remove_all() -> int:
+        backend = ProcessBackend()
+        try:
+            found = await backend.list(run_id)
+            await asyncio.gather(*(remove(backend, seen) for seen in found))
+            return sum(seen.phase in (Phase.PENDING, Phase.RUNNING) for seen in found)
+        finally:
+            await backend.close()
+
+    return asyncio.run(remove_all())

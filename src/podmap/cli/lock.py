@@ -1,0 +1,92 @@
+"""One process at a time runs a run of the command line on a host."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+
+from podmap.backends.process import default_state_dir
+from podmap.errors import BackendError, ConflictError
+
+
+@contextlib.contextmanager
+def holding(run_id: str) -> Iterator[None]:
+    """Holds the run while the body runs; the system lets go of it even at a kill -9.
+
+    Raises:
+        ConflictError: A living process of this host holds it.
+        BackendError: The lock file cannot be made.
+    """
+    path = _path(run_id)
+    descriptor = _take(path, run_id)
+    try:
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        os.close(descriptor)
+
+
+def holder(run_id: str) -> int | None:
+    """The process of this host that holds the run; None if none does, 0 if it is not known."""
+    try:
+        descriptor = os.open(_path(run_id), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        pid = os.pread(descriptor, 20, 0)
+        return int(pid) if pid.isdigit() else 0
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _path(run_id: str) -> str:
+    return os.path.join(default_state_dir(), ".runs", f"{run_id}.lock")
+
+
+def _take(path: str, run_id: str) -> int:
+    while True:
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise BackendError(
+                f"cannot lock run {run_id} with {path}: {error.strerror}; "
+                "set PODMAP_STATE_DIR to a folder of this host that can be written"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            pid = holder(run_id)
+            os.close(descriptor)
+            if pid is None:
+                continue  # it has ended meanwhile
+            raise _held(run_id, pid) from error
+        # The last holder removes the file; then this one is nobody's any more.
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)
+
+
+def _held(run_id: str, pid: int) -> ConflictError:
+    who = f"process {pid}" if pid else "another process"
+    stop = f" or stop it with: kill -INT {pid}" if pid else ""
+    return ConflictError(f"run {run_id} is being run by {who} of this host; wait for it,{stop}")
+
+
+def refuse_held(run_id: str) -> None:
+    """Refuses to touch a run that a process of this host is running.
+
+    Raises:
+        ConflictError: One does.
+    """
+    pid = holder(run_id)
+    if pid is not None:
+        raise _held(run_id, pid)

@@ -1,0 +1,93 @@
+"""podmap logs: the output of a trial."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from podmap.cli.options import FIND_STORE, JSON, RUN, check_number, example, open_run
+from podmap.cli.out import print_json
+
+if TYPE_CHECKING:
+    from podmap.ledger.ledger import Ledger
+    from podmap.ledger.manifest import Manifest
+
+EXAMPLES = example("""
+podmap logs 3f9a12c0 7
+podmap logs 3f9a 7 --attempt 1
+""")
+TAIL_BYTES = 64 * 1024
+
+
+@click.command(
+    name="logs",
+    help=f"""Show the end of what trial number TRIAL of RUN printed, at most 64 KiB.
+
+If the trial runs now, on this host, it is what it has printed so far.
+
+{EXAMPLES}""",
+    short_help="Show the output of a trial.",
+)
+@RUN
+@click.argument("trial", type=click.IntRange(min=0))
+@click.option(
+    "--attempt", type=click.IntRange(min=1), help="Which attempt, from 1.  [default: the last]"
+)
+@FIND_STORE
+@JSON
+def command(run: str, trial: int, attempt: int | None, store: str | None, as_json: bool) -> None:
+    """Shows a log."""
+    ledger, manifest = open_run(run, store)
+    check_number(trial, manifest)
+    data, log = _find(ledger, manifest, trial, attempt)
+    if as_json:
+        print_json({**data, "log": log.decode("utf-8", "replace")})
+        return
+    about = f"trial {trial} of {manifest.run_id}: {data['state']}"
+    if data["attempt"]:
+        about += f", attempt {data['attempt']} of {data['attempts']}"
+    click.echo(about, err=True)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(log)
+    sys.stdout.buffer.flush()
+    if data["reason"]:
+        if log and not log.endswith(b"\n"):
+            click.echo()
+        click.echo(data["reason"], err=True)
+
+
+def _find(
+    ledger: Ledger, manifest: Manifest, number: int, attempt: int | None
+) -> tuple[dict[str, Any], bytes]:
+    """What there is to say of the attempt, and its output."""
+    from podmap.cli.here import attempts_here, output_here
+    from podmap.errors import UsageError
+
+    record = ledger.read_record(number)
+    kept = {one.number: one for one in ledger.attempts(number)}
+    live = {one.attempt: one for one in attempts_here(manifest.run_id) if one.number == number}
+    known = sorted({*kept, *live})
+    chosen = attempt if attempt is not None else max(known, default=None)
+    if attempt is not None and attempt not in known:
+        raise UsageError(
+            f"trial {number} has no attempt {attempt}; "
+            + (f"it has {', '.join(map(str, known))}" if known else "none has started yet")
+        )
+    log, source = b"", "none"
+    if chosen in kept:
+        log, source = ledger.read_log(number, chosen) or b"", "ledger"
+    elif chosen in live:
+        log, source = output_here(live[chosen].name, max_bytes=TAIL_BYTES), "live"
+    diagnosis = kept[chosen].diagnosis if chosen in kept else None
+    data = {
+        "run_uri": ledger.run_uri,
+        "trial": number,
+        "state": record.state.value if record else "WAITING",
+        "attempt": chosen,
+        "attempts": len(known),
+        "source": source,
+        "reason": diagnosis.summary if diagnosis else record.reason if record else "",
+    }
+    return data, log

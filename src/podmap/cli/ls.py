@@ -1,0 +1,62 @@
+"""podmap ls: the runs of a store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from podmap.cli.options import FIND_STORE, JSON, example
+from podmap.cli.out import print_json, print_table
+
+if TYPE_CHECKING:
+    from podmap.ledger.runs import RunSummary
+
+EXAMPLES = example("""
+podmap ls
+podmap ls --store s3://bucket/podmap --json
+""")
+
+
+@click.command(
+    name="ls",
+    help=f"""List the runs of a store, the newest last.
+
+{EXAMPLES}""",
+    short_help="List the runs of a store.",
+)
+@FIND_STORE
+@JSON
+def command(store: str | None, as_json: bool) -> None:
+    """Lists runs."""
+    from podmap.ledger.runs import default_store, iter_runs
+
+    place = default_store(store)
+    runs = sorted(iter_runs(place), key=lambda run: run.created)
+    if as_json:
+        print_json([{**asdict(run), "counts": dict(run.counts)} for run in runs])
+    elif not runs:
+        click.echo(f"there are no runs in {place}", err=True)
+    else:
+        head = ["run", "sweep", "created", "trials", "complete", "failed", "open"]
+        print_table(head, [_row(run) for run in runs])
+        for run in runs:
+            if run.problem:
+                click.echo(f"{run.run_id}: {run.problem}", err=True)
+
+
+def _row(run: RunSummary) -> list[Any]:
+    counts = run.counts
+    still_open = counts.get("WAITING", 0) + counts.get("RUNNING", 0) + counts.get("UNKNOWN", 0)
+    if run.problem:
+        return [run.run_id, run.sweep, *[None] * 5]
+    return [
+        run.run_id,
+        run.sweep,
+        run.created,
+        run.count,
+        counts.get("COMPLETE", 0),
+        counts.get("FAILED", 0),
+        still_open,
+    ]

@@ -1,0 +1,163 @@
+"""The command `podmap`: its verbs, loaded when asked for, and the border where errors end."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from podmap._version import __version__
+from podmap.errors import PodmapError, Problem, SpecError
+
+BUG = "this is a bug in podmap: please report it with the lines above"
+
+VERBS: Mapping[str, str] = {
+    "demo": "Run a small sweep that comes with podmap, to see one.",
+    "run": "Run a sweep here, with local processes.",
+    "resume": "Go on with a run that was interrupted or killed.",
+    "plan": "Show the trials of a spec, and what they will take.",
+    "render": "Show exactly what one trial would run.",
+    "ls": "List the runs of a store.",
+    "status": "Show how far a run is.",
+    "results": "Show the leaderboard of a run.",
+    "logs": "Show the output of a trial.",
+    "report": "Write a run's report anew, and say where it is.",
+    "reset": "Forget trials of a run, so that they are run again.",
+    "clean": "Delete a run, and end what still runs of it here.",
+    "schema": "Print the JSON Schema of the spec.",
+    "completion": "Print the script for tab completion.",
+}
+"""Verb to its one line in `podmap --help`, so that the help needs none of their modules."""
+
+HELP = """Large ML sweeps: many trials of one training command, and a leaderboard.
+
+A spec (a YAML file) says what to try, how to run it and what counts as good. A run of it keeps
+a record of every trial in a store: ~/.podmap/runs, or what --store or PODMAP_STORE say.
+
+\b
+  podmap demo                     see a sweep run, in seconds
+  podmap plan sweep.yaml          what would be tried
+  podmap run sweep.yaml           run it, and print the leaderboard
+  podmap results RUN              print the leaderboard again
+
+What a command prints on standard output is data (with --json, JSON); all talk goes to
+standard error. RUN is a run's id, the first characters of it, or its URI.
+
+\b
+Exit codes: 0 ok; 1 trials failed beyond the allowance, or another error; 2 wrong spec or
+usage; 3 the store or cluster cannot be reached; 130 after Ctrl-C.
+"""
+
+
+class Verbs(click.Group):
+    """The group of verbs; a verb's module is imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs, in the order they are met."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb of this name; None if there is none."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"podmap.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the list of verbs without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """The verbs that begin so, without loading them."""
+        from click.shell_completion import CompletionItem
+
+        verbs = [
+            CompletionItem(verb, help=line)
+            for verb, line in VERBS.items()
+            if verb.startswith(incomplete)
+        ]
+        return verbs + click.Command.shell_complete(self, ctx, incomplete)
+
+
+@click.group(cls=Verbs, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="podmap", message="%(prog)s %(version)s")
+def podmap() -> None:
+    """The group itself does nothing."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code. The border where every error ends.
+
+    Args:
+        args: The arguments; None for those of this process.
+    """
+    given = list(sys.argv[1:] if args is None else args)
+    try:
+        code = podmap.main(given, prog_name="podmap", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        click.echo("podmap: interrupted", err=True)
+        return 130
+    except click.ClickException as error:
+        return _usage(error, as_json="--json" in given)
+    except PodmapError as error:
+        return _refuse(error, as_json="--json" in given)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. The interpreter flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception:  # the border: what nobody foresaw
+        import traceback
+
+        traceback.print_exc()
+        click.echo(BUG, err=True)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: click.ClickException, *, as_json: bool) -> int:
+    error.show(sys.stderr)
+    if as_json:
+        _print_error(error.format_message(), 2)
+    return 2
+
+
+def _refuse(error: PodmapError, *, as_json: bool) -> int:
+    problems = error.problems if isinstance(error, SpecError) else []
+    lines = str(error).splitlines() or [type(error).__name__]
+    for line in lines:
+        click.echo(line if problems else f"podmap: {line}", err=True)
+    if problems:
+        count = len(problems)
+        click.echo(f"podmap: {count} problem{'s' if count > 1 else ''} in the spec", err=True)
+    if as_json:
+        source = error.source if isinstance(error, SpecError) else ""
+        shown = [_problem(problem, source) for problem in problems]
+        _print_error(str(error), error.exit_code, **({"problems": shown} if shown else {}))
+    return error.exit_code
+
+
+def _problem(problem: Problem, source: str) -> dict[str, Any]:
+    return {
+        "source": problem.source or source,
+        "line": problem.line,
+        "column": problem.column,
+        "path": problem.path,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def _print_error(message: str, exit_code: int, **more: Any) -> None:
+    click.echo(json.dumps({"error": message, "exit_code": exit_code, **more}, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

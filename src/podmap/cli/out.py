@@ -1,0 +1,63 @@
+"""What commands print as data, on standard output: JSON, and tables of text."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+_WIDEST = 40
+_RIGHT = frozenset("0123456789.-+e")
+
+
+def print_json(data: Any) -> None:
+    """Prints a value as JSON on standard output."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Prints rows below their heads, in columns; columns of numbers stand to the right."""
+    cells = [[text(value) for value in row] for row in rows]
+    columns = list(zip(head, *cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    right = [all(_is_number(cell) for cell in column[1:]) for column in columns]
+    for line in ([name.upper() for name in head], *cells):
+        parts = [
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ]
+        click.echo("  ".join(parts).rstrip())
+
+
+def text(value: Any) -> str:
+    """A value for a cell: numbers in at most 6 digits, long texts cut, one line."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    line = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    line = " ".join(line.split()) if not line.isprintable() else line
+    line = "".join(char if char.isprintable() else "?" for char in line)
+    return line if len(line) <= _WIDEST else line[: _WIDEST - 1] + "…"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for a person: `4.2s`, `3m 20s`, `2h 5m`, `3d 4h`."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"
+    whole = round(seconds)
+    for unit, length, below, short in (("d", 86400, "h", 3600), ("h", 3600, "m", 60)):
+        if whole >= length:
+            return f"{whole // length}{unit} {whole % length // short}{below}"
+    return f"{whole // 60}m {whole % 60}s"
+
+
+def _is_number(cell: str) -> bool:
+    return cell in ("", "…") or set(cell) <= _RIGHT

@@ -1,0 +1,111 @@
+"""podmap render: exactly what one trial would run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import Any
+
+import click
+
+from podmap.cli.options import JSON, SET, SPEC, STORE, example, overrides
+from podmap.cli.out import print_json
+
+EXAMPLES = example("""
+podmap render sweep.yaml
+podmap render sweep.yaml --trial 12 --json
+podmap render sweep.yaml --trial 12 > trial-12.sh
+""")
+NO_RUN = "00000000"
+
+
+@click.command(
+    name="render",
+    help=f"""Show exactly what one trial of SPEC would run: its arguments, environment and folder.
+
+It is printed as a shell script that runs the trial by hand. Secrets are shown by name only. The
+run's id is not known before there is a run: {NO_RUN} stands for it.
+
+{EXAMPLES}""",
+    short_help="Show exactly what one trial would run.",
+)
+@SPEC
+@click.option("--trial", "number", default=0, show_default=True, help="The trial's number.")
+@SET
+@click.option(
+    "--backend",
+    type=click.Choice(["process", "kubernetes"]),
+    default="process",
+    show_default=True,
+    help="What would run the trial.",
+)
+@STORE
+@JSON
+def command(
+    spec: str, number: int, sets: tuple[str, ...], backend: str, store: str | None, as_json: bool
+) -> None:
+    """Shows one trial."""
+    from podmap.errors import NotSupportedError, UsageError
+    from podmap.search.plan import make_plan
+    from podmap.spec.load import load
+
+    if backend != "process":
+        raise NotSupportedError(f"rendering for backend {backend} is not yet supported")
+    loaded = load(spec, overrides=overrides(sets), overrides_from="--set")
+    plan = make_plan(loaded)
+    if not 0 <= number < plan.count:
+        raise UsageError(
+            f"--trial {number}: the spec has {plan.count} trials, from 0 to {plan.count - 1}"
+        )
+    folder = os.path.dirname(os.path.abspath(spec))
+    data = _render(loaded.sweep, plan.trial(number), folder, store or loaded.sweep.store)
+    if as_json:
+        print_json(data)
+    else:
+        _print(data)
+
+
+def _render(sweep: Any, trial: Any, folder: str, store: str | None) -> dict[str, Any]:
+    from podmap.backends.process import ProcessBackend
+    from podmap.ledger.runs import default_store
+    from podmap.names import attempt_name, run_uri
+    from podmap.spec.template import effective, render
+
+    template = effective(sweep.trial, trial)
+    name = attempt_name(sweep.name, NO_RUN, trial.number, 1)
+    rendered = render(
+        template,
+        trial,
+        sweep=sweep.name,
+        run_id=NO_RUN,
+        run_uri=run_uri(default_store(store), sweep.name, NO_RUN),
+        attempt=1,
+        result=ProcessBackend().result_path(name),
+    )
+    return {
+        "name": name,
+        "trial": trial.number,
+        "key": trial.key,
+        "params": dict(trial.params),
+        "argv": list(rendered.argv),
+        "env": dict(rendered.env),
+        "secret_env": {
+            name: {"secret": secret, "key": key}
+            for name, (secret, key) in rendered.secret_env.items()
+        },
+        "cwd": folder,
+        "timeout_s": template.timeout,
+    }
+
+
+def _print(data: dict[str, Any]) -> None:
+    click.echo("#!/bin/sh")
+    limit = f", ended after {data['timeout_s']:g} s" if data["timeout_s"] else ""
+    click.echo(f"# {data['name']}: trial {data['trial']}{limit}")
+    click.echo(f"cd {shlex.quote(data['cwd'])}")
+    click.echo(f"mkdir -p {shlex.quote(os.path.dirname(data['env']['PODMAP_RESULT']))}")
+    for name, value in data["env"].items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    for name, ref in data["secret_env"].items():
+        click.echo(f"# {name}: from this environment (secret {ref['secret']}, key {ref['key']})")
+    click.echo(f"exec {shlex.join(data['argv'])}")

@@ -1,0 +1,63 @@
+"""podmap reset: forget trials, so that they are run again."""
+
+from __future__ import annotations
+
+import click
+
+from podmap.cli.options import FIND_STORE, JSON, RUN, check_number, example, open_run
+from podmap.cli.out import print_json
+
+EXAMPLES = example("""
+podmap reset 3f9a12c0 7 12
+podmap reset 3f9a --failed && podmap resume 3f9a
+""")
+
+
+@click.command(
+    name="reset",
+    help=f"""Forget what became of trials of RUN; `podmap resume` then runs them again.
+
+Give the trials' numbers, or --failed for all that are FAILED or CANCELLED. Their old attempts
+and logs are kept.
+
+{EXAMPLES}""",
+    short_help="Forget trials of a run, so that they are run again.",
+)
+@RUN
+@click.argument("trial", type=click.IntRange(min=0), nargs=-1)
+@click.option("--failed", is_flag=True, help="All trials that are FAILED or CANCELLED.")
+@FIND_STORE
+@JSON
+def command(
+    run: str, trial: tuple[int, ...], failed: bool, store: str | None, as_json: bool
+) -> None:
+    """Forgets trials."""
+    from podmap.cli.carry_out import run_reference
+    from podmap.cli.lock import refuse_held
+    from podmap.errors import UsageError
+    from podmap.records import TrialState
+
+    if not trial and not failed:
+        raise UsageError("say which trials: their numbers, or --failed")
+    ledger, manifest = open_run(run, store)
+    for number in trial:
+        check_number(number, manifest)
+    refuse_held(manifest.run_id)
+    numbers = set(trial)
+    if failed:
+        numbers.update(
+            record.number
+            for record in ledger.records()
+            if record.state in (TrialState.FAILED, TrialState.CANCELLED)
+        )
+    for number in sorted(numbers):
+        ledger.forget(number)
+    if numbers:
+        ledger.update_state(finished=None)
+    if as_json:
+        print_json({"run_uri": ledger.run_uri, "reset": sorted(numbers)})
+        return
+    shown = ", ".join(map(str, sorted(numbers)))
+    click.echo(f"reset: {shown or 'no trial is FAILED or CANCELLED'}")
+    if numbers and manifest.owner.get("kind") == "cli":
+        click.echo(f"run them: podmap resume {run_reference(ledger, manifest)}", err=True)

@@ -1,0 +1,46 @@
+"""podmap results: the leaderboard of a run."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from podmap.cli.options import FIND_STORE, JSON, RUN, example, open_run
+from podmap.cli.out import print_json
+
+EXAMPLES = example("""
+podmap results 3f9a12c0
+podmap results 3f9a --top 3
+podmap results 3f9a --csv > leaderboard.csv
+""")
+
+
+@click.command(
+    name="results",
+    help=f"""Show the leaderboard of RUN as it is now, best first.
+
+{EXAMPLES}""",
+    short_help="Show the leaderboard of a run.",
+)
+@RUN
+@click.option("--top", type=click.IntRange(min=1), help="Only this many rows.  [default: all]")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: all rows and columns.")
+@FIND_STORE
+@JSON
+def command(run: str, top: int | None, as_csv: bool, store: str | None, as_json: bool) -> None:
+    """Shows a leaderboard."""
+    from podmap.cli.board import print_board, rows_json
+    from podmap.report.publish import read_leaderboard
+    from podmap.report.summary import build_summary
+
+    ledger, manifest = open_run(run, store)
+    leaderboard = read_leaderboard(ledger, manifest)
+    if as_json:
+        summary = build_summary(ledger, manifest, leaderboard)
+        print_json({**summary, "leaderboard": rows_json(leaderboard)[:top]})
+    elif as_csv:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(leaderboard.to_csv())
+    else:
+        print_board(leaderboard, top=top)

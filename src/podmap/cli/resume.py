@@ -1,0 +1,71 @@
+"""podmap resume: go on with a run that was interrupted or killed."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import click
+
+from podmap.cli.options import FIND_STORE, JSON, RUN, example, open_run
+from podmap.cli.run import LOGS, PATIENCE, QUIET
+from podmap.errors import OwnerError
+
+if TYPE_CHECKING:
+    from podmap.ledger.manifest import Manifest
+
+EXAMPLES = example("""
+podmap resume 3f9a12c0
+podmap resume 3f9a --store /data/podmap
+""")
+
+
+@click.command(
+    name="resume",
+    help=f"""Go on with RUN, which was interrupted, killed, or left by a full disk.
+
+Trials that have ended are not run again. Trials that still run, since only podmap was killed, are
+waited for, and their results count. The spec is the one the run was started with.
+
+{EXAMPLES}""",
+    short_help="Go on with a run that was interrupted or killed.",
+)
+@RUN
+@FIND_STORE
+@QUIET
+@LOGS
+@PATIENCE
+@JSON
+def command(
+    run: str, store: str | None, quiet: bool, logs: bool, patience: float, as_json: bool
+) -> int:
+    """Goes on with a run."""
+    from podmap.cli.carry_out import Manner, carry_out
+    from podmap.cli.lock import holding
+    from podmap.cli.talk import Talk
+    from podmap.engine.support import check_supported
+    from podmap.spec.load import load
+
+    talk = Talk(quiet=quiet)
+    ledger, manifest = open_run(run, store)
+    _check_owner(manifest, ledger.run_uri)
+    with holding(manifest.run_id):
+        sweep = load(manifest.spec, search_required=False).sweep
+        check_supported(sweep, "process")
+        host = manifest.owner.get("host")
+        if host != socket.gethostname():
+            talk.warn(f"the run was started on {host}: what still runs there is not seen from here")
+        ledger.update_state(finished=None)
+        manner = Manner(talk=talk, logs=logs, patience_s=patience, as_json=as_json)
+        return carry_out(ledger, manifest, sweep, manner)
+
+
+def _check_owner(manifest: Manifest, run_uri: str) -> None:
+    owner = manifest.owner
+    if owner.get("kind") == "airflow":
+        raise OwnerError(
+            f"{run_uri} is Airflow's: dag_id={owner.get('dag_id')}, run_id={owner.get('run_id')}; "
+            "clear its tasks in Airflow to go on with it"
+        )
+    if owner.get("kind") != "cli" or not owner.get("epoch"):
+        raise OwnerError(f"{run_uri} was not started by podmap run, so it cannot be resumed")

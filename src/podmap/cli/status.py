@@ -1,0 +1,119 @@
+"""podmap status: how far a run is."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from podmap.cli.options import FIND_STORE, JSON, RUN, example, open_run
+from podmap.cli.out import print_json, print_table
+from podmap.records import Record, TrialState
+
+if TYPE_CHECKING:
+    from podmap.ledger.ledger import Ledger
+    from podmap.ledger.manifest import Manifest
+
+EXAMPLES = example("""
+podmap status 3f9a12c0
+podmap status 3f9a --json | jq .counts
+""")
+
+
+@click.command(
+    name="status",
+    help=f"""Show how far RUN is: its trials by state, and those that run now.
+
+A run is `finished` when all its trials have ended, `running` while a podmap process of this
+host runs it, else `open`: `podmap resume` goes on with it.
+
+{EXAMPLES}""",
+    short_help="Show how far a run is.",
+)
+@RUN
+@FIND_STORE
+@JSON
+def command(run: str, store: str | None, as_json: bool) -> None:
+    """Shows a run's state."""
+    ledger, manifest = open_run(run, store)
+    data = _status(ledger, manifest)
+    if as_json:
+        print_json(data)
+    else:
+        _print(data)
+
+
+def _status(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:
+    from podmap.cli.here import attempts_here
+
+    counts: Counter[str] = Counter()
+    running: list[Record] = []
+    best_effort = {seen.number: seen for seen in attempts_here(manifest.run_id) if not seen.ended}
+    for record in ledger.records():
+        counts[record.state.value] += 1
+        if record.state is TrialState.RUNNING:
+            running.append(record)
+    unwritten = manifest.count - sum(counts.values())
+    if unwritten > 0:
+        counts[TrialState.WAITING.value] += unwritten
+    state, pid = _run_state(manifest, counts)
+    return {
+        "run_uri": ledger.run_uri,
+        "run_id": manifest.run_id,
+        "sweep": manifest.sweep,
+        "owner": {name: value for name, value in manifest.owner.items() if name != "epoch"},
+        "created": manifest.created,
+        "state": state,
+        "pid": pid,
+        "count": manifest.count,
+        "counts": {state.value: counts[state.value] for state in TrialState if counts[state.value]},
+        "running": [
+            {
+                "number": record.number,
+                "started": (
+                    best_effort[record.number].started
+                    if record.number in best_effort
+                    else record.started
+                ),
+                "params": dict(record.params),
+            }
+            for record in running
+        ],
+    }
+
+
+def _run_state(manifest: Manifest, counts: Counter[str]) -> tuple[str, int | None]:
+    from podmap.cli.lock import holder
+
+    if all(TrialState(state).terminal for state, count in counts.items() if count):
+        return "finished", None
+    pid = holder(manifest.run_id)
+    if pid is not None:
+        return "running", pid or None
+    return "open", None
+
+
+def _print(data: dict[str, Any]) -> None:
+    owner = data["owner"]
+    who = " ".join(f"{name}={value}" for name, value in owner.items() if name != "kind")
+    state = data["state"] + (f" (process {data['pid']})" if data["pid"] else "")
+    counts = ", ".join(f"{count} {state}" for state, count in data["counts"].items())
+    click.echo(f"run     {data['run_id']} of {data['sweep']}")
+    click.echo(f"state   {state}")
+    click.echo(f"trials  {data['count']}: {counts}")
+    click.echo(f"since   {data['created']}, by {owner.get('kind', 'unknown')} {who}".rstrip())
+    click.echo(f"ledger  {data['run_uri']}")
+    if data["running"]:
+        click.echo()
+        names = list(dict.fromkeys(name for one in data["running"] for name in one["params"]))
+        rows = [
+            [one["number"], one["started"], *(one["params"].get(name) for name in names)]
+            for one in data["running"]
+        ]
+        print_table(["trial", "started", *names], rows)
+    elif data["state"] == "open" and owner.get("kind") == "cli":
+        host = owner.get("host")
+        there = "" if host == socket.gethostname() else f" (it was started on {host})"
+        click.echo(f"go on with it: podmap resume {data['run_id']}{there}", err=True)
