@@ -44,6 +44,8 @@ def filesystem(uri: str, *, key: str) -> tuple[AbstractFileSystem, str]:
         raise NotSupportedError(f"{key}: {uri} cannot be read here: {error}") from error
     except ValueError as error:
         raise SpecError([Problem(key, f"{uri} is not a URI that can be read: {error}")]) from error
+    # fsspec keeps filesystems, and some of them listings, for as long as the process lives.
+    fs.invalidate_cache()
     return fs, path
 
 
