@@ -8,13 +8,12 @@ from typing import Any
 
 from podmap import names
 from podmap.spec.check_search import check_search
-from podmap.spec.check_trial import check_trials
+from podmap.spec.check_trial import check_trials, may_be_shards
 from podmap.spec.findings import Finding, show
 from podmap.spec.model import (
     AdaptiveSearch,
     HyperbandPrune,
     ListSearch,
-    ShardsSearch,
     Sweep,
     ThresholdPrune,
 )
@@ -37,7 +36,7 @@ def check(sweep: Sweep, raw: dict[str, Any], *, search_required: bool) -> list[F
     if sweep.search is not None:
         findings += check_search(sweep.search, raw.get("search") or {})
     findings += check_trials(sweep, raw)
-    findings += _check_objective(sweep)
+    findings += _check_objective(sweep, shards=may_be_shards(raw))
     findings += _check_prune(sweep)
     findings += _check_budget(sweep)
     findings += _check_oom(sweep)
@@ -66,8 +65,8 @@ def _check_search_given(sweep: Sweep, required: bool) -> Iterator[Finding]:
         )
 
 
-def _check_objective(sweep: Sweep) -> Iterator[Finding]:
-    if not sweep.objectives and not isinstance(sweep.search, ShardsSearch):
+def _check_objective(sweep: Sweep, *, shards: bool) -> Iterator[Finding]:
+    if not sweep.objectives and not shards:
         yield Finding(
             ("objective",),
             "missing: metric and direction; only a search of kind shards can do without",

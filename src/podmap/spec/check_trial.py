@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -14,9 +14,9 @@ from podmap.records import Trial
 from podmap.spec.check_search import check_when
 from podmap.spec.findings import Finding, Place, did_you_mean, show
 from podmap.spec.model import (
+    AdaptiveKind,
     ListSearch,
     Resources,
-    ShardsSearch,
     Sweep,
     TrialPatch,
     TrialTemplate,
@@ -25,6 +25,7 @@ from podmap.spec.placeholder import KNOWN, Placeholder, find
 from podmap.spec.template import effective
 
 _ENV_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
+_KINDS_WITHOUT_SHARDS = ("list", "grid", "random", *get_args(AdaptiveKind))
 _SOURCES = ("claim", "secret", "config_map", "empty")
 
 
@@ -61,7 +62,7 @@ def check_trials(sweep: Sweep, raw: Mapping[str, Any]) -> list[Finding]:
     }
     scope = _Scope(
         params=known,
-        shard=isinstance(search, ShardsSearch),
+        shard=may_be_shards(raw),
         unset=frozenset({"checkpoint", "output"} - given),
     )
     findings: list[Finding] = []
@@ -74,6 +75,15 @@ def check_trials(sweep: Sweep, raw: Mapping[str, Any]) -> list[Finding]:
     if isinstance(search, ListSearch) and isinstance(search.items, list):
         findings += _check_items_complete(sweep.trial, search.items)
     return findings
+
+
+def may_be_shards(raw: Mapping[str, Any]) -> bool:
+    """Whether a spec's search is of kind shards, or of a kind that cannot be told."""
+    search = raw.get("search")
+    if search is None:
+        return False
+    kind = search.get("kind") if isinstance(search, Mapping) else None
+    return kind not in _KINDS_WITHOUT_SHARDS
 
 
 def known_params(raw_search: Any) -> frozenset[str] | None:
@@ -175,12 +185,12 @@ def _check_placeholder(
     if root == "params":
         if scope.params is not None and name not in scope.params:
             listed = ", ".join(sorted(scope.params)) or "none"
-            hint = did_you_mean(name, scope.params) or literal
+            hint = did_you_mean(name, scope.params, prefix="params.") or literal
             yield Finding(place, f"{placeholder} is not a param; there are: {listed}", hint)
         return
     if name not in KNOWN[root]:
         listed = ", ".join(f"{root}.{known}" for known in KNOWN[root])
-        hint = did_you_mean(name, KNOWN[root]) or literal
+        hint = did_you_mean(name, KNOWN[root], prefix=f"{root}.") or literal
         yield Finding(place, f"{placeholder} does not exist; there are: {listed}", hint)
     elif root == "shard" and not scope.shard:
         message = f"{placeholder} has no value: only a search of kind shards gives trials a shard"
@@ -197,9 +207,11 @@ def _check_env(place: Place, patch: TrialPatch) -> Iterator[Finding]:
             message = f"{show(name)} is not allowed: names that begin with PODMAP_ are podmap's own"
             yield Finding((*place, "env", name), message, on="key")
         elif not _ENV_NAME.fullmatch(name):
-            message = f"{show(name)} is not a variable's name: letters, digits, _, - and . only"
-            hint = "it cannot begin with a digit"
-            yield Finding((*place, "env", name), message, hint, on="key")
+            message = (
+                f"{show(name)} is not a variable's name: letters, digits, _, - and . only, and "
+                "no digit at its beginning"
+            )
+            yield Finding((*place, "env", name), message, on="key")
 
 
 def _check_volumes(place: Place, patch: TrialPatch) -> Iterator[Finding]:
@@ -229,8 +241,9 @@ def _check_resources(place: Place, resources: Resources) -> Iterator[Finding]:
             message = f"unknown key {name!r}; allowed here: {', '.join(known)}"
             message += " and extended resources such as amd.com/gpu"
             yield Finding((*place, name), message, did_you_mean(name, known), on="key")
-        elif count < 0:
-            yield Finding((*place, name), f"{count} is not allowed: it must be at least 0")
+        elif not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            message = f"{show(count)} is not allowed: a whole number from 0 is needed"
+            yield Finding((*place, name), message)
 
 
 def _check_items_complete(
@@ -245,7 +258,7 @@ def _check_items_complete(
     others: dict[str, int] = {}
     for index, item in enumerate(items):
         own = item.get("trial")
-        if used <= item.keys() and not own:
+        if not item or (used <= item.keys() and not own):
             continue
         for name in sorted(_lacking(template, item) & every):
             others[name] = others.get(name, -1) + 1

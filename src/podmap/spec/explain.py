@@ -12,8 +12,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from podmap.spec.findings import Finding, Place, any_of, did_you_mean, show
+from podmap.spec.scalars import LIST, MAPPING, PLAIN
 
 _MISSING = object()
+_SHAPES = {PLAIN: "a plain value", LIST: "a list", MAPPING: "a mapping"}
 _YAML_1_1_BOOLS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false"}
 
 _NEEDED = {
@@ -127,6 +129,9 @@ def _elsewhere(key: str, place: Place, model: type[BaseModel]) -> str:
 
 
 def _wrong_kind(place: Place, value: Any, context: Mapping[str, Any]) -> Finding:
+    if context["discriminator"] != "'kind'":
+        shapes = any_of(_SHAPES[tag] for tag in re.findall(r"<[a-z]+>", context["expected_tags"]))
+        return Finding(place, f"{show(value)} is not allowed: {shapes} is needed")
     inside = (*place, "kind")
     given = value.get("kind", _MISSING) if isinstance(value, dict) else _MISSING
     if given is _MISSING and not isinstance(value, dict):

@@ -44,11 +44,17 @@ def path_text(place: Place) -> str:
     return text
 
 
-def did_you_mean(given: object, allowed: Iterable[str]) -> str:
-    """A hint that names the allowed word nearest to what was given; empty if none is near."""
+def did_you_mean(given: object, allowed: Iterable[str], *, prefix: str = "") -> str:
+    """A hint that names the allowed word nearest to what was given; empty if none is near.
+
+    Args:
+        given: What was written.
+        allowed: The words it may have been meant as.
+        prefix: What stands before the word in the hint.
+    """
     words = {word.lower(): word for word in allowed}
     near = difflib.get_close_matches(str(given).lower(), words, n=1, cutoff=0.6)
-    return f"did you mean {words[near[0]]!r}?" if near else ""
+    return f"did you mean {prefix + words[near[0]]!r}?" if near else ""
 
 
 def show(value: Any) -> str:

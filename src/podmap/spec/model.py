@@ -164,7 +164,7 @@ class Resources(Model):
     """What one attempt asks for. Other names must be extended resources, like amd.com/gpu."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra=_only_extended_resources)
-    __pydantic_extra__: dict[str, int]
+    __pydantic_extra__: dict[str, Any]
 
     cpu: Cpu | None = Field(None, description="Cores requested.")
     cpu_limit: Cpu | None = Field(None, description="Caps the cores; by default not capped.")

@@ -112,7 +112,8 @@ def parse(text: str) -> tuple[Node, list[Complaint]]:
         at = error.problem_mark or error.context_mark
         mark = (1, 1) if at is None else (at.line + 1, at.column + 1)
         parts = [part for part in (error.context, error.problem) if part]
-        raise Unreadable(f"not YAML: {', '.join(parts)}", mark) from error
+        hint = "; indent with spaces" if "'\\t'" in parts[-1] else ""
+        raise Unreadable(f"not YAML: {', '.join(parts)}{hint}", mark) from error
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
@@ -155,7 +156,7 @@ class _Reader:
         if name == "AliasEvent":
             return self._alias(event, mark)
         if event.tag is not None:
-            raise Unreadable(f"the tag {event.tag} is not read: write plain values", mark)
+            raise Unreadable(_tagged(event), mark)
         if name == "ScalarEvent":
             node = Node(scalar(event.value) if event.implicit[0] else event.value, mark)
         elif name == "SequenceStartEvent":
@@ -212,14 +213,19 @@ class _Reader:
         if type(event).__name__ != "ScalarEvent":
             raise Unreadable("a key must be text or a number", mark)
         if event.tag is not None:
-            raise Unreadable(f"the tag {event.tag} is not read: write plain keys", mark)
+            raise Unreadable(_tagged(event), mark)
         if event.implicit[0] and event.value == "<<":
-            message = "merge keys (<<) are not read: write the keys out, or use overrides"
+            message = "merge keys (<<) are not read: write the keys out"
             self._complaints.append(Complaint(message, mark))
             return None
         if event.implicit[0] and event.value == "":
             raise Unreadable("a key is missing before the colon", mark)
         return str(event.value)
+
+
+def _tagged(event: Any) -> str:
+    tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+    return f"the tag {tag} is not read: write the value without it"
 
 
 def _mark(event: Any) -> Mark:

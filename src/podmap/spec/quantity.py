@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-_TOO_LARGE = 1e18
-_NUMBER = r"[0-9]{1,18}(?:\.[0-9]{1,18})?"
+_TOO_LARGE = 1e24
+_NUMBER = r"[0-9]{1,24}(?:\.[0-9]{1,24})?"
 _DURATION_PART = re.compile(rf"({_NUMBER})(ms|s|m|h|d|w)")
 _PLAIN = re.compile(_NUMBER)
 _BYTES = re.compile(rf"({_NUMBER})([A-Za-z]*)")
@@ -39,6 +39,8 @@ _ALLOWANCE_RULE = "an allowance is a count or a percentage from 0% to 100%"
 
 def _wrong(value: Any, rule: str, example: str, hint: str = "") -> ValueError:
     shown = repr(value) if isinstance(value, str) else str(value)
+    if isinstance(value, bool):
+        shown = shown.lower()
     if len(shown) > 60:
         shown = shown[:57] + "..."
     text = f"{shown} is not allowed: {rule}, for example {example}"
@@ -183,7 +185,7 @@ def parse_allowance(value: Any) -> Allowance:
         match = _PERCENT.fullmatch(value)
         if match is not None and Fraction(match[1]) <= 100:
             return Allowance(percent=float(match[1]))
-        if re.fullmatch(r"[0-9]{1,18}", value):
+        if re.fullmatch(r"[0-9]{1,24}", value):
             return Allowance(count=int(value))
     hint = ""
     if isinstance(value, float) and 0 < value < 1:

@@ -51,7 +51,7 @@ def _scalar(value: Any) -> Any:
 def _pack(value: Any) -> Any:
     if value == "auto" or (_is_number(value) and isinstance(value, int) and value >= 1):
         return value
-    raise wanted("a whole number from 1, or auto")
+    raise wanted("a whole number from 1 or auto")
 
 
 PLAIN, LIST, MAPPING = "<plain>", "<list>", "<mapping>"

@@ -13,6 +13,12 @@ from podmap.spec.findings import Finding, Place
 from podmap.spec.model import Sweep
 
 _STAND_INS: dict[str, Any] = {"apiVersion": "podmap/v1", "name": "stand-in", "trial": {}}
+_ITEM_STAND_INS: dict[str | int, Any] = {
+    "cases": {"when": {"stand-in": None}},
+    "items": {},
+    "objective": {"metric": "stand-in", "direction": "maximize"},
+    "try_first": {},
+}
 _MAX_REPAIRS = 50
 
 
@@ -41,8 +47,13 @@ def _repaired(raw: dict[str, Any], findings: list[Finding]) -> tuple[Sweep | Non
     data = copy.deepcopy(raw)
     lost: list[Place] = []
     for _ in range(_MAX_REPAIRS):
+        gone: list[Place] = []
         for finding in findings:
-            lost.append(_remove(data, finding.place))
+            if not any(finding.place[: len(place)] == place for place in gone):
+                gone.append(_remove(data, finding.place))
+        lost += gone
+        if ("objective",) in gone:
+            data["objective"] = copy.deepcopy(_ITEM_STAND_INS["objective"])
         for name, stand_in in _STAND_INS.items():
             data.setdefault(name, copy.deepcopy(stand_in))
         try:
@@ -55,17 +66,19 @@ def _repaired(raw: dict[str, Any], findings: list[Finding]) -> tuple[Sweep | Non
 def _remove(data: dict[str, Any], place: Place) -> Place:
     """Takes the nearest thing that exists at a place out of the data.
 
-    A list's item would move the others: an empty text takes its place, and where that is
-    no good either the whole list goes.
+    Without an item the others of its list would move: a stand-in takes its place, and only
+    where that is no good either the whole list goes.
     """
     while place:
         parent = value_at(data, place[:-1])
         if isinstance(parent, dict) and place[-1] in parent:
             del parent[str(place[-1])]
             return place
-        if isinstance(parent, list) and isinstance(place[-1], int) and parent[place[-1]] != "":
-            parent[place[-1]] = ""
-            return place
+        if isinstance(parent, list) and isinstance(place[-1], int):
+            stand_in = _ITEM_STAND_INS.get(place[-2], "")
+            if parent[place[-1]] != stand_in:
+                parent[place[-1]] = copy.deepcopy(stand_in)
+                return place
         place = place[:-1]
     return place
 

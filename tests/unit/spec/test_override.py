@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from podmap.errors import SpecError, UsageError
+from podmap.spec.override import apply, parse_path, parse_set, read_value
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "value"),
+    [
+        ("search.trials=80", "search.trials", 80),
+        ("trial.image=repo/train:1.4", "trial.image", "repo/train:1.4"),
+        ("a=1e-4", "a", 1e-4),
+        ("a=no", "a", "no"),
+        ("a=true", "a", True),
+        ("a=", "a", None),
+        ('a="80"', "a", "80"),
+        ("a=b=c", "a", "b=c"),
+        ("a=[1, x]", "a", [1, "x"]),
+        ("a={low: 1, high: 2}", "a", {"low": 1, "high": 2}),
+        ("a.b[0]=-1", "a.b[0]", -1),
+        ("a=s3://bucket/{run.id}", "a", "s3://bucket/{run.id}"),
+    ],
+)
+def test_a_set_is_a_path_and_a_yaml_value(text: str, path: str, value: Any) -> None:
+    assert (path, value) == parse_set(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("search.trials", "it has no '='; write path=value"),
+        ("=3", "'' is not a path"),
+        ("a..b=3", "'a..b' is not a path"),
+        ("a[x]=3", "is not a path"),
+        ("a=[1", "the value cannot be read"),
+        ("a=b: c: d", "the value cannot be read"),
+        ("a={b: 1, b: 2}", "the key 'b' is given twice"),
+        ("a=!!python/name:os.system", "the value cannot be read"),
+    ],
+)
+def test_a_wrong_set_says_what_is_wrong(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=r"^--set") as error:
+        parse_set(text)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("a", ("a",)),
+        ("a.b-c.d_e", ("a", "b-c", "d_e")),
+        ("a[0].b", ("a", 0, "b")),
+        ("a[0][1]", ("a", 0, 1)),
+        ("a.0.b", ("a", "0", "b")),
+        ("trial.volumes./data.claim", ("trial", "volumes", "/data", "claim")),
+    ],
+)
+def test_paths_are_keys_and_indexes(path: str, place: tuple[str | int, ...]) -> None:
+    assert place == parse_path(path)
+
+
+def test_values_are_set_without_changing_the_original() -> None:
+    raw: dict[str, Any] = {"a": {"b": [{"c": 1}, {"c": 2}]}, "x": {"y": 1}}
+    changed = apply(raw, {"a.b[1].c": 3, "a.b.0.c": 4, "x": 5, "new.deep.key": [1]})
+    assert {"a": {"b": [{"c": 4}, {"c": 3}]}, "x": 5, "new": {"deep": {"key": [1]}}} == changed
+    assert {"a": {"b": [{"c": 1}, {"c": 2}]}, "x": {"y": 1}} == raw
+
+
+def test_later_values_win_and_mappings_are_replaced_as_a_whole() -> None:
+    assert {"a": {"c": 2}} == apply({"a": {"b": 1}}, {"a.b": 3, "a": {"c": 2}})
+
+
+def test_null_is_filled_with_a_mapping() -> None:
+    assert {"a": {"b": 1}} == apply({"a": None}, {"a.b": 1})
+
+
+def test_a_param_that_looks_like_an_index_is_a_key() -> None:
+    assert {"a": {"0": 1}} == apply({"a": {}}, {"a.0": 1})
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("name.x", "name.x: cannot be set: name is 'digits', which has no 'x'"),
+        ("items[2].x", "items is a list of 2, so an index from 0 to 1 is needed instead of '2'"),
+        ("items.x", "so an index from 0 to 1 is needed instead of 'x'"),
+        ("trial[0]", "trial is a mapping, which has no 0"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_named(path: str, message: str) -> None:
+    raw = {"name": "digits", "items": [{}, {}], "trial": {"a": 1}}
+    with pytest.raises(SpecError) as error:
+        apply(raw, {path: 1})
+    assert message in str(error.value)
+
+
+def test_read_value_reads_what_a_template_rendered() -> None:
+    assert [80, 0.5, "x", None] == [read_value(text) for text in ("80", "0.5", "x", " ")]
