@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from podmap.airflow.operators import CleanupOperator, CollectOperator
 
+GRACE_S = 5.0
+
 
 def collect_run(task: CollectOperator, context: Context) -> dict[str, Any]:
     """Publishes the run's results, and each part of the summary as an XCom of its own.
@@ -25,7 +27,12 @@ def collect_run(task: CollectOperator, context: Context) -> dict[str, Any]:
     """
     from airflow.sdk.exceptions import AirflowFailException
 
-    ledger = Ledger.open(task.run["uri"])
+    run = _planned_run(task, context)
+    if run is None:
+        raise AirflowFailException(
+            f"nothing was run: {task.plan_task_id} has left no run, and its log says why"
+        )
+    ledger = Ledger.open(run["uri"])
     manifest = ledger.read_manifest()
     summary = publish(ledger, manifest)
     task.log.info("%s", summary["counts"])
@@ -47,23 +54,32 @@ def collect_run(task: CollectOperator, context: Context) -> dict[str, Any]:
     return summary
 
 
-def clean_run(task: CleanupOperator) -> None:
+def clean_run(task: CleanupOperator, context: Context) -> None:
     """Ends and removes the attempts that are left of a run."""
-    asyncio.run(_clean(task))
+    run = _planned_run(task, context)
+    if run is not None:
+        left = asyncio.run(_clean(Ledger.open(run["uri"]), run["backend"]))
+        task.log.info("%d attempts were left and are removed", left)
 
 
-async def _clean(task: CleanupOperator) -> None:
+def _planned_run(task: CollectOperator | CleanupOperator, context: Context) -> dict[str, str] | None:
+    run: dict[str, str] | None = context["ti"].xcom_pull(
+        task_ids=task.plan_task_id, key="run", map_indexes=-1
+    )
+    return run
+
+
+async def _clean(ledger: Ledger, backend_name: str) -> int:
     from podmap.airflow.backends import make_backend
 
-    ledger = Ledger.open(task.run["uri"])
-    manifest = ledger.read_manifest()
-    backend = make_backend(task.run["backend"])
+    run_id = ledger.read_manifest().run_id
+    backend = make_backend(backend_name)
     reason = Diagnosis(Category.CANCELLED, "the run is over")
     try:
-        left = await backend.list(manifest.run_id)
+        left = await backend.list(run_id)
         for seen in left:
-            await backend.kill(seen.name, reason=reason, grace_s=5)
+            await backend.kill(seen.name, reason=reason, grace_s=GRACE_S)
             await backend.delete(seen.name)
-        task.log.info("%d attempts were left and are removed", len(left))
     finally:
         await backend.close()
+    return len(left)

@@ -64,11 +64,11 @@ def sweep(
         ).expand(numbers=plan.output)
         collect = CollectOperator(
             task_id="collect",
-            run=plan.output["run"],
+            plan_task_id=plan.task_id,
             trigger_rule="all_done",
             outlets=list(outlets),
         )
-        cleanup = CleanupOperator(task_id="cleanup", run=plan.output["run"]).as_teardown(
+        cleanup = CleanupOperator(task_id="cleanup", plan_task_id=plan.task_id).as_teardown(
             on_failure_fail_dagrun=False
         )
         plan >> trials >> collect >> cleanup

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.triggers.base import StartTriggerArgs
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 TRIGGER = "podmap.airflow.triggers.TrialTrigger"
+
+
+@dataclass(frozen=True)
+class StartTrigger:
+    """What Airflow's `StartTriggerArgs` holds.
+
+    Airflow (3.3) reads the attributes alone, and importing its own class would cost every parse
+    of every DAG file about 10 ms. A test compares the two.
+    """
+
+    trigger_cls: str
+    next_method: str
+    trigger_kwargs: dict[str, Any] | None = None
+    next_kwargs: dict[str, Any] | None = None
+    timeout: timedelta | None = None
 
 
 class PlanOperator(BaseOperator):
@@ -40,9 +56,17 @@ class PlanOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[Any]:
         """Plans the run; called again after a clear, it keeps the run and plans it again."""
-        from podmap.airflow.planning import plan_run
+        from airflow.sdk.exceptions import AirflowFailException
 
-        run, mapped_over = plan_run(self, context)
+        from podmap.airflow.planning import plan_run
+        from podmap.errors import PodmapError, UnreachableError
+
+        try:
+            run, mapped_over = plan_run(self, context)
+        except UnreachableError:
+            raise  # the next try may reach it
+        except PodmapError as error:
+            raise AirflowFailException(str(error)) from None
         context["ti"].xcom_push(key="run", value=run)
         return mapped_over
 
@@ -53,7 +77,7 @@ class TrialsOperator(BaseOperator):
     template_fields: Sequence[str] = ("run", "numbers")
     ui_color = "#dcfce7"
     start_from_trigger = True
-    start_trigger_args = StartTriggerArgs(trigger_cls=TRIGGER, next_method="finished")
+    start_trigger_args = StartTrigger(trigger_cls=TRIGGER, next_method="finished")
 
     def __init__(self, *, run: Any, numbers: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -81,12 +105,11 @@ class TrialsOperator(BaseOperator):
 class CollectOperator(BaseOperator):
     """Makes the leaderboard and the report, and returns the best trial."""
 
-    template_fields: Sequence[str] = ("run",)
     ui_color = "#fef9c3"
 
-    def __init__(self, *, run: Any, **kwargs: Any) -> None:
+    def __init__(self, *, plan_task_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.run = run
+        self.plan_task_id = plan_task_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the summary; fails when more trials failed than were allowed."""
@@ -98,15 +121,14 @@ class CollectOperator(BaseOperator):
 class CleanupOperator(BaseOperator):
     """The group's teardown: ends and removes what is left of the run's attempts."""
 
-    template_fields: Sequence[str] = ("run",)
     ui_color = "#f1f5f9"
 
-    def __init__(self, *, run: Any, **kwargs: Any) -> None:
+    def __init__(self, *, plan_task_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.run = run
+        self.plan_task_id = plan_task_id
 
     def execute(self, context: Context) -> None:
         """Removes attempts that nobody waits for any more."""
         from podmap.airflow.collecting import clean_run
 
-        clean_run(self)
+        clean_run(self, context)

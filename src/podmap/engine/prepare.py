@@ -53,7 +53,7 @@ def prepare_run(
         StoreError: The store cannot be written.
     """
     check_supported(loaded.sweep, backend)
-    plan = make_plan(loaded, experiments=experiments)
+    plan = make_plan(loaded, experiments=experiments, folder=folder)
     ledger = Ledger.open(run_uri(store, loaded.sweep.name, run_id))
     manifest = Manifest(
         sweep=loaded.sweep.name,

@@ -1,0 +1,120 @@
+"""Through Airflow on PostgreSQL: mapped trials that sleep, with local processes.
+
+Prints trials per second from the first task instance's start to the last one's end, and the
+CPU-seconds of all Airflow processes per trial (user and system, live and reaped, between the
+trigger and the end of the DAG run; the trials' own processes are in it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from local_airflow import LocalAirflow
+from local_postgres import local_postgres
+
+DAG_FILE = '''
+from airflow.sdk import DAG
+from podmap.airflow import sweep
+
+def spec(name, count, sleep_s, parallelism):
+    return {{
+        "apiVersion": "podmap/v1", "name": name,
+        "search": {{"kind": "grid", "params": {{"n": {{"low": 1, "high": count}}}}}},
+        "objective": {{"metric": "n", "direction": "maximize"}},
+        "trial": {{"command": ["/bin/sh", "-c",
+            'sleep {{0}}; printf "{{1}}" "$1" > "$PODMAP_RESULT"'.format(sleep_s, '{{{{\\\\"n\\\\": %s}}}}'),
+            "trial", "{{params.n}}"]}},
+        "parallelism": parallelism,
+    }}
+
+for dag_id, count in (("warm", {warm}), ("measured", {trials})):
+    with DAG(dag_id, schedule=None) as dag:
+        sweep(spec(dag_id, count, {sleep}, {parallelism}))
+    globals()[dag_id] = dag
+'''
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_by_process(roots: dict[str, int]) -> dict[str, float]:
+    """CPU-seconds of each root's session: of the living, and of the dead they have reaped."""
+    used = dict.fromkeys(roots, 0.0)
+    names = {pid: name for name, pid in roots.items()}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        group = int(fields[2])  # Airflow's processes stay in the group of what was started
+        if group in names:
+            used[names[group]] += sum(int(field) for field in fields[11:15]) / TICKS
+    return used
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=500)
+    parser.add_argument("--parallelism", type=int, default=100)
+    parser.add_argument("--sleep", type=float, default=1.0)
+    parser.add_argument("--warm", type=int, default=5, help="trials of a first run, not counted")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="podmap-bench-")))
+        (root / "dags").mkdir()
+        (root / "dags" / "bench.py").write_text(DAG_FILE.format(**vars(options)))
+        airflow = LocalAirflow(
+            root / "home",
+            dags=root / "dags",
+            database=stack.enter_context(local_postgres()),
+            env={"AIRFLOW__PODMAP__STORE": str(root / "store"), "PODMAP_STATE_DIR": str(root / "p")},
+        )
+        stack.callback(airflow.stop)
+        airflow.start(say=lambda text: print(text, file=sys.stderr))
+        for dag_id in ("warm", "measured"):
+            airflow.wait_for_dag(dag_id)
+        airflow.wait_for_run("warm", airflow.trigger("warm"))
+        report(airflow, options)
+    return 0
+
+
+def report(airflow: LocalAirflow, options: argparse.Namespace) -> None:
+    roots = {name: process.pid for name, process in airflow.processes.items()}
+    before = cpu_by_process(roots)
+    run_id = airflow.trigger("measured")
+    state = airflow.wait_for_run("measured", run_id, 1200)
+    after = cpu_by_process(roots)
+    instances = airflow.instances("measured", run_id, "sweep.trials")
+    span_s = max(map(ended, instances)) - min(map(started, instances))
+    workers = sum(bool(instance["hostname"]) for instance in instances)
+    states = sorted({instance["state"] for instance in instances})
+    count = len(instances)
+    print(f"{count} trials of {options.sleep:g} s, {options.parallelism} at once: run {state}")
+    print(f"| {'trials/s':>8} | {'first start to last end':>23} | {'workers for trials':>18} |")
+    print(f"| {count / span_s:8.1f} | {span_s:21.1f} s | {workers:18d} | states: {states}")
+    print(f"| {'process':14} | CPU-s per trial |")
+    for name in roots:
+        print(f"| {name:14} | {(after[name] - before[name]) / count:15.4f} |")
+    total = sum(after.values()) - sum(before.values())
+    print(f"| {'all':14} | {total / count:15.4f} |")
+
+
+def ended(instance: dict[str, Any]) -> float:
+    return datetime.fromisoformat(instance["end_date"]).timestamp()
+
+
+def started(instance: dict[str, Any]) -> float:
+    return datetime.fromisoformat(instance["start_date"]).timestamp()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""A real Airflow for the tests: on SQLite, and on a PostgreSQL that is started for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from deployment import Deployment
+from local_airflow import LocalAirflow
+from local_postgres import local_postgres
+
+DAGS = Path(__file__).parent / "dags"
+
+
+@pytest.fixture(scope="session", params=["postgresql", "sqlite"])
+def deployment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    root = tmp_path_factory.mktemp(f"airflow-{request.param}")
+    with ExitStack() as stack:
+        database = stack.enter_context(local_postgres()) if request.param == "postgresql" else None
+        airflow = LocalAirflow(
+            root / "home",
+            dags=DAGS,
+            database=database,
+            env={
+                "AIRFLOW__PODMAP__STORE": str(root / "store"),
+                "PODMAP_STATE_DIR": str(root / "state"),
+                "SWEEP_TEST_SCRATCH": str(root / "scratch"),
+                "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
+                "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+                "AIRFLOW__CORE__PARALLELISM": "2",
+                "AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME": "5",
+            },
+        )
+        (root / "scratch").mkdir()
+        stack.callback(airflow.stop)
+        airflow.start()
+        yield Deployment(airflow, root / "store", root / "scratch")
+
+
+@pytest.fixture
+def only_postgresql(deployment: Deployment) -> Deployment:
+    """For faults whose handling has nothing to do with the database."""
+    if deployment.airflow.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith("sqlite"):
+        pytest.skip("runs on PostgreSQL only: the database makes no difference")
+    return deployment
