@@ -114,7 +114,7 @@ class ProcessBackend:
             LaunchError: It can never be created as it is.
             UsageError: Its name and its run do not belong together.
         """
-        if parse_attempt_name(launch.name)[0] != launch.run_id:
+        if not self._folder(launch.name).path.endswith(f"/{launch.run_id}/{launch.name}"):
             raise UsageError(f"attempt {launch.name!r} is not of run {launch.run_id!r}")
         # One at a time, with a turn of the loop between two: each spawn blocks it.
         async with self._turn:

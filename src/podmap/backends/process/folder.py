@@ -243,11 +243,14 @@ class Folder:
             descriptor = os.open(self.file(RESULT), _READ_PLAIN)
         except OSError:
             return None, False
-        with open(descriptor, "rb", buffering=0) as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        try:
+            about = os.fstat(descriptor)
+            if not stat.S_ISREG(about.st_mode):
                 return None, False
-            data = file.read(limit_bytes + 1)
-        return data[:limit_bytes] or None, len(data) > limit_bytes
+            data = os.pread(descriptor, limit_bytes, 0)
+        finally:
+            os.close(descriptor)
+        return data or None, about.st_size > limit_bytes
 
     def remember_killing(self, killing: Killing) -> bool:
         """Keeps why the attempt is to end, for whoever looks next; False if a reason was there."""
