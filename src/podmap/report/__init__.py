@@ -1,1 +1,1 @@
-
+"""What a run came to: leaderboard, figures, report."""

@@ -52,7 +52,9 @@ def publish_leaderboard(
     summary = build_summary(ledger, manifest, leaderboard)
     ledger.write_file(names.LEADERBOARD, leaderboard.to_csv())
     ledger.write_file(names.REPORT, report_html(manifest, leaderboard, summary))
-    ledger.write_file(names.SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False).encode())
+    text = json.dumps(summary, indent=2, ensure_ascii=False)
+    # A lone surrogate in a param becomes JSON's own escape of it.
+    ledger.write_file(names.SUMMARY, text.encode("utf-8", "backslashreplace"))
     if _all_ended(summary["counts"]):
         ledger.update_state(finished=summary["finished"] or iso(utc_now()))
     return summary

@@ -1,0 +1,78 @@
+"""Values of a report as a person reads them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from podmap.records import parse_iso
+
+HIDDEN = "…"
+NOTHING = "\N{EN DASH}"
+_TEXT_LENGTH = 80
+
+
+def value_text(value: Any) -> str:
+    """A param's or metric's value in short: numbers to six digits, lists as JSON."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _TEXT_LENGTH else f"{text[: _TEXT_LENGTH - 1]}…"
+
+
+def duration_text(seconds: float | None) -> str:
+    """A span of time with its two largest units, for example `1h 05m`."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h {minutes:02d}m"
+    days, hours = divmod(hours, 24)
+    return f"{days}d {hours:02d}h"
+
+
+def moment_text(iso: str) -> str:
+    """A time in UTC to the minute; the text itself if it is no time."""
+    try:
+        return f"{parse_iso(iso):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return iso
+
+
+def reason_pattern(reason: str) -> str:
+    """What equal failures of different trials have in common: numbers and ids become `#`."""
+    text = re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+(\.\d+)?", "#", reason)
+    return text or "no reason was recorded"
+
+
+def spec_text(spec: Mapping[str, Any]) -> str:
+    """The spec as indented JSON; values of environment variables are hidden."""
+    return json.dumps(_without_env(spec), indent=2, ensure_ascii=False, default=str)
+
+
+def _without_env(part: Any) -> Any:
+    if isinstance(part, Mapping):
+        return {
+            key: {name: HIDDEN for name in value}
+            if key == "env" and isinstance(value, Mapping)
+            else _without_env(value)
+            for key, value in part.items()
+        }
+    if isinstance(part, (list, tuple)):
+        return [_without_env(item) for item in part]
+    return part
