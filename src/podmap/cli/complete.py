@@ -44,7 +44,7 @@ def complete_set(
         return []
     schema = Sweep.model_json_schema()
     keys = set(_keys(schema, schema.get("$defs", {}), "", _DEPTH))
-    keys.update(f"search.params.{name}" for name in _params(ctx.params.get("spec")))
+    keys.update(f"search.params.{name}" for name in _params())
     # Up to the next dot only, as a shell completes a path folder by folder.
     level = incomplete.count(".") + 1
     shown = {
@@ -70,13 +70,22 @@ def _keys(
         yield from below or [key]
 
 
-def _params(spec: str | None) -> list[str]:
+def _params() -> list[str]:
+    """The params of the spec on the command line.
+
+    An option without its value makes click forget the arguments, so the words are looked at.
+    """
+    import os
+    import shlex
+
     from podmap.errors import PodmapError
     from podmap.spec.load import load
 
     try:
-        search = load(spec).raw.get("search") if spec else None
-    except PodmapError:
+        words = shlex.split(os.environ.get("COMP_WORDS", ""))
+        specs = [word for word in words[2:] if os.path.isfile(word)]
+        search = load(specs[0]).raw.get("search") if specs else None
+    except (PodmapError, ValueError):
         return []
     params = search.get("params") if isinstance(search, dict) else None
     return list(params) if isinstance(params, dict) else []

@@ -12,6 +12,9 @@ import click
 
 Print = Callable[[str], None]
 
+WINDOW_S = 10.0
+WARNINGS_PER_WINDOW = 3
+
 
 class Talk:
     """Says lines on standard error.
@@ -49,7 +52,7 @@ class Talk:
     def catch_logs(self) -> None:
         """Says what podmap's modules log as warnings."""
         logger = logging.getLogger("podmap")
-        logger.addHandler(_Handler(self))
+        logger.handlers = [_Handler(self)]
         logger.propagate = False
 
     def _echo(self, line: str) -> None:
@@ -57,9 +60,19 @@ class Talk:
 
 
 class _Handler(logging.Handler):
+    """Says warnings, but not more than a few of them in a row: 32 trials may say the same."""
+
     def __init__(self, talk: Talk) -> None:
         super().__init__(logging.WARNING)
         self._talk = talk
+        self._window_began = 0.0
+        self._said = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._talk.warn(f"podmap: {record.getMessage()}")
+        if record.created - self._window_began > WINDOW_S:
+            self._window_began, self._said = record.created, 0
+        self._said += 1
+        if self._said <= WARNINGS_PER_WINDOW:
+            self._talk.warn(f"podmap: {record.getMessage()}")
+        elif self._said == WARNINGS_PER_WINDOW + 1:
+            self._talk.warn("podmap: … and more of these")

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podmap.cli.main import main
+
+GRID = """\
+apiVersion: podmap/v1
+name: grid
+search: {kind: grid, params: {x: {low: 0, high: 3}}}
+objective: {metric: y, direction: maximize}
+trial:
+  command: [sh, trial.sh]
+  args: ["{params.x}"]
+parallelism: 2
+"""
+TRIAL = """\
+echo "x is $1"
+echo "{\\"y\\": $1}" >"$PODMAP_RESULT"
+"""
+"""Four trials in four processes of sh, which are fast; y is x."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Cli:
+    """Runs podmap's commands, with store and state of their own below a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = folder / "store"
+        self.env = {
+            **os.environ,
+            "PODMAP_STORE": str(self.store),
+            "PODMAP_STATE_DIR": str(folder / "state"),
+            "PYTHONWARNINGS": "error",
+        }
+
+    def __call__(self, *args: str) -> Ran:
+        """In this process, which is fast."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in "oe")
+        before = os.getcwd(), sys.stdout, sys.stderr
+        os.chdir(self.folder)
+        sys.stdout, sys.stderr = out, err
+        try:
+            code = main(args)
+        finally:
+            sys.stdout, sys.stderr = before[1:]
+            os.chdir(before[0])
+        return Ran(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
+
+    def spec(self, text: str = GRID, *, trial: str = TRIAL, folder: str = ".") -> str:
+        """Writes a spec and the script of its trials; the spec's path."""
+        (self.folder / folder).mkdir(exist_ok=True)
+        (self.folder / folder / "trial.sh").write_text(trial)
+        (self.folder / folder / "sweep.yaml").write_text(text)
+        return os.path.normpath(f"{folder}/sweep.yaml")
+
+    def start(self, *args: str, **more: Any) -> subprocess.Popen[str]:
+        """In a process of its own, whose output is to be read."""
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(
+            [sys.executable, "-m", "podmap.cli.main", *args],
+            cwd=self.folder,
+            env=self.env,
+            text=True,
+            **{**pipes, **more},
+        )
+
+    def process(self, *args: str) -> Ran:
+        """As `start`, to its end."""
+        process = self.start(*args)
+        out, err = process.communicate(timeout=300)
+        return Ran(process.returncode, out, err)
+
+    def run_id(self) -> str:
+        """The id of the only run."""
+        (manifest,) = self.store.glob("*/*/manifest.json")
+        return manifest.parent.name
+
+    def records(self) -> dict[int, dict[str, Any]]:
+        """The records of the only run."""
+        files = self.store.glob("*/*/trials/*.json")
+        return {int(file.stem): json.loads(file.read_text()) for file in files}
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    cli = Cli(tmp_path)
+    for name in ("PODMAP_STORE", "PODMAP_STATE_DIR"):
+        monkeypatch.setenv(name, cli.env[name])
+    return cli

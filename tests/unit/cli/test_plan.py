@@ -1,0 +1,108 @@
+"""The verbs that look at a spec: plan, render and schema."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+RANDOM = """\
+apiVersion: podmap/v1
+name: random
+search: {kind: random, trials: 100, params: {lr: {low: 0.001, high: 1, log: true}, kernel: [a, b]}}
+objective: {metric: y, direction: maximize}
+trial:
+  command: [python, train.py]
+  args: ["--lr", "{params.lr}", "--note", "it's {trial.number}"]
+  env: {TOKEN: {secret: hf, key: token}, PLAIN: "a b"}
+  resources: {gpu: 2}
+  timeout: 30m
+parallelism: 8
+"""
+
+
+def test_plan_shows_the_first_and_last_trials_and_runs_nothing(cli: Any) -> None:
+    ran = cli("plan", cli.spec(RANDOM))
+    assert 0 == ran.code
+    lines = ran.out.splitlines()
+    assert ["TRIAL", "0", "1", "2", "3", "4", "…", "98", "99"] == [x.split()[0] for x in lines[:9]]
+    assert "100 trials (random), 8 at once" in lines
+    assert not cli.store.exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "by", "makespan_s", "gpu_hours", "limited_by"),
+    [
+        ([], "trial.timeout", 13 * 1800.0, 100.0, "parallelism (8)"),
+        (["--seconds-per-trial", "1m"], "--seconds-per-trial", 780.0, 3.333333, "parallelism (8)"),
+        (["--set", "trial.timeout=", "--set", "parallelism=100"], None, None, None, "the longest"),
+        (["--set", "budget={wall: 1h}"], "trial.timeout", 13 * 1800.0, 100.0, "budget.wall"),
+        (
+            ["--set", "trial.cases=[{when: {kernel: [a, b]}, timeout: 1h}]"],
+            "trial.timeout",
+            13 * 3600.0,
+            200.0,
+            "parallelism (8)",
+        ),
+    ],
+    ids=["timeout", "given", "nothing", "wall", "cases"],
+)
+def test_plan_estimates_time_and_gpu_hours_and_says_what_limits_them(
+    cli: Any,
+    more: list[str],
+    by: str | None,
+    makespan_s: float | None,
+    gpu_hours: float | None,
+    limited_by: str,
+) -> None:
+    data = cli("plan", cli.spec(RANDOM), "--json", *more).json
+    assert 100 == data["count"]
+    assert (by, makespan_s, gpu_hours) == (
+        data["estimated_by"],
+        data["makespan_s"],
+        data["gpu_hours"],
+    )
+    assert data["limited_by"].startswith(limited_by)
+
+
+def test_plan_shows_shards_by_their_uri(cli: Any) -> None:
+    spec = cli.spec(RANDOM)
+    (cli.folder / "part-1.csv").write_text("")
+    sets = ["--set", "search={kind: shards, uris: 'part-*.csv'}", "--set", "trial.args=[]"]
+    assert f"{cli.folder}/part-1.csv" in cli("plan", spec, "--json", *sets).out
+
+
+def test_render_shows_exactly_what_would_be_run_and_secrets_by_name_only(cli: Any) -> None:
+    data = cli("render", cli.spec(RANDOM), "--trial", "7", "--json").json
+    trial = cli("plan", "sweep.yaml", "--set", "search.trials=8", "--json").json["trials"][-1]
+    lr = trial["params"]["lr"]
+    assert trial["params"] == data["params"]
+    assert ["python", "train.py", "--lr", repr(lr), "--note", "it's 7"] == data["argv"]
+    assert ("7", "a b") == (data["env"]["PODMAP_TRIAL"], data["env"]["PLAIN"])
+    assert trial["params"] == json.loads(data["env"]["PODMAP_PARAMS"])
+    assert {"TOKEN": {"secret": "hf", "key": "token"}} == data["secret_env"]
+    assert (str(cli.folder), 1800.0) == (data["cwd"], data["timeout_s"])
+
+
+def test_render_prints_a_script_that_runs_the_trial(cli: Any) -> None:
+    script = cli("render", cli.spec(), "--trial", "3").out
+    ran = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert "x is 3\n" == ran.stdout
+
+
+def test_render_of_a_trial_that_is_not_there_ends_with_2(cli: Any) -> None:
+    ran = cli("render", cli.spec(), "--trial", "4")
+    assert (2, True) == (ran.code, "the spec has 4 trials, from 0 to 3" in ran.err)
+
+
+def test_render_of_pods_is_not_yet_supported(cli: Any) -> None:
+    ran = cli("render", cli.spec(), "--backend", "kubernetes")
+    assert (2, True) == (ran.code, "not yet supported" in ran.err)
+
+
+def test_schema_prints_the_json_schema_of_the_spec(cli: Any) -> None:
+    schema = cli("schema").json
+    assert {"apiVersion", "name", "search", "trial", "objective"} <= set(schema["properties"])
+    assert schema == cli("schema", "--json").json

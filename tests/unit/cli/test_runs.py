@@ -1,0 +1,157 @@
+"""The verbs that look at runs, and change them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import Any
+
+import pytest
+
+from podmap.cli.lock import holding
+
+
+@pytest.fixture
+def run(cli: Any) -> str:
+    assert 0 == cli("run", cli.spec(), "-q").code
+    return str(cli.run_id())
+
+
+def test_ls_lists_runs_with_their_counts(cli: Any, run: str) -> None:
+    head, line = cli("ls").out.splitlines()
+    assert ["RUN", "SWEEP", "CREATED", "TRIALS", "COMPLETE", "FAILED", "OPEN"] == head.split()
+    assert [run, "grid"] == line.split()[:2]
+    assert ["4", "4", "0", "0"] == line.split()[3:]
+    assert [run] == [one["run_id"] for one in cli("ls", "--json").json]
+
+
+def test_ls_of_an_empty_store_prints_no_data(cli: Any) -> None:
+    assert (0, "") == (cli("ls").code, cli("ls").out)
+    assert [] == cli("ls", "--json").json
+
+
+def test_results_shows_all_or_the_top(cli: Any, run: str) -> None:
+    assert 5 == len(cli("results", run).out.splitlines())
+    assert 3 == len(cli("results", run, "--top", "2").out.splitlines())
+    data = cli("results", run, "--json", "--top", "2").json
+    assert [3, 2] == [row["number"] for row in data["leaderboard"]]
+
+
+def test_results_as_csv_has_all_rows_and_columns(cli: Any, run: str) -> None:
+    rows = list(csv.DictReader(cli("results", run, "--csv").out.splitlines()))
+    assert ["3", "2", "1", "0"] == [row["params.x"] for row in rows]
+
+
+def test_a_run_is_found_by_the_start_of_its_id_and_by_its_uri(cli: Any, run: str) -> None:
+    for name in (run[:4], f"grid/{run}", str(cli.store / "grid" / run)):
+        assert run == cli("status", name, "--json").json["run_id"]
+
+
+def test_a_run_that_is_not_there_ends_with_2_and_names_near_ones(cli: Any, run: str) -> None:
+    ran = cli("results", run[:-1] + "z")
+    assert 2 == ran.code
+    assert f"did you mean {run}?" in ran.err
+
+
+def test_status_counts_the_trials_by_state(cli: Any, run: str) -> None:
+    data = cli("status", run, "--json").json
+    assert ("finished", 4, {"COMPLETE": 4}, []) == (
+        data["state"],
+        data["count"],
+        data["counts"],
+        data["running"],
+    )
+    assert "4: 4 COMPLETE" in cli("status", run).out
+
+
+def test_status_of_a_run_that_is_being_run_names_the_process(cli: Any, run: str) -> None:
+    cli("reset", run, "0")
+    assert "open" == cli("status", run, "--json").json["state"]
+    with holding(run):
+        data = cli("status", run, "--json").json
+    assert ("running", "int") == (data["state"], type(data["pid"]).__name__)
+
+
+def test_logs_prints_the_output_alone_on_stdout(cli: Any, run: str) -> None:
+    ran = cli("logs", run, "2")
+    assert "x is 2\n" == ran.out
+    assert "COMPLETE" in ran.err
+    data = cli("logs", run, "2", "--attempt", "1", "--json").json
+    assert ("x is 2\n", "ledger", 1) == (data["log"], data["source"], data["attempt"])
+
+
+@pytest.mark.parametrize("verb", ["logs", "reset"])
+def test_a_trial_that_is_not_there_ends_with_2(cli: Any, run: str, verb: str) -> None:
+    ran = cli(verb, run, "4")
+    assert 2 == ran.code
+    assert "has no trial 4; its 4 trials go from 0 to 3" in ran.err
+
+
+def test_logs_of_an_attempt_that_is_not_there_ends_with_2(cli: Any, run: str) -> None:
+    ran = cli("logs", run, "0", "--attempt", "2")
+    assert (2, True) == (ran.code, "has no attempt 2; it has 1" in ran.err)
+
+
+def test_report_prints_where_it_was_written_anew(cli: Any, run: str) -> None:
+    path = cli.store / "grid" / run / "report.html"
+    path.unlink()
+    assert f"{path}\n" == cli("report", run).out
+    assert path.exists()
+
+
+def test_reset_forgets_trials_and_resume_runs_them_alone_again(cli: Any, run: str) -> None:
+    before = cli.records()
+    assert [1, 3] == cli("reset", run, "3", "1", "--json").json["reset"]
+    assert {0, 2} == set(cli.records())
+    assert {"COMPLETE": 2, "WAITING": 2} == cli("status", run, "--json").json["counts"]
+    assert {"COMPLETE": 4} == cli("resume", run, "--json").json["counts"]
+    after = cli.records()
+    assert [[1], [2], [1], [2]] == [
+        [attempt["number"] for attempt in after[n]["attempts"]] for n in range(4)
+    ]
+    assert before[0] == after[0]
+
+
+def test_reset_failed_forgets_those_that_failed(cli: Any) -> None:
+    spec = cli.spec(trial='[ $1 = 2 ] && exit 1; echo "{\\"y\\": 1}" >"$PODMAP_RESULT"')
+    assert 1 == cli("run", spec, "-q").code
+    assert [2] == cli("reset", cli.run_id(), "--failed", "--json").json["reset"]
+
+
+def test_reset_without_trials_ends_with_2(cli: Any, run: str) -> None:
+    assert 2 == cli("reset", run).code
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["resume"], ["clean", "--yes"], ["reset", "--failed"]],
+    ids=["resume", "clean", "reset"],
+)
+def test_a_run_that_is_being_run_is_left_alone(cli: Any, run: str, args: list[str]) -> None:
+    with holding(run):
+        ran = cli(args[0], run, *args[1:])
+    assert 1 == ran.code
+    assert f"run {run} is being run by process" in ran.err
+    assert (cli.store / "grid" / run).exists()
+
+
+def test_resume_of_a_run_of_airflow_is_refused(cli: Any, run: str) -> None:
+    path = cli.store / "grid" / run / "manifest.json"
+    owner = {"kind": "airflow", "dag_id": "d", "run_id": "r", "group_id": "g"}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "owner": owner}))
+    ran = cli("resume", run)
+    assert (1, True) == (ran.code, "dag_id=d, run_id=r; clear its tasks in Airflow" in ran.err)
+
+
+def test_clean_deletes_the_run_but_only_when_told_so(cli: Any, run: str) -> None:
+    ran = cli("clean", run)
+    assert (2, True) == (ran.code, "say --yes" in ran.err)
+    assert {"run_uri": str(cli.store / "grid" / run), "ended": 0} == cli(
+        "clean", run, "--yes", "--json"
+    ).json
+    assert not (cli.store / "grid" / run).exists()
+
+
+def test_two_runs_of_one_sweep_have_ids_and_folders_of_their_own(cli: Any, run: str) -> None:
+    assert 0 == cli("run", "sweep.yaml", "-q").code
+    assert 2 == len(cli("ls", "--json").json)
