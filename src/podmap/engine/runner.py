@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 import time
@@ -15,8 +14,8 @@ from podmap.engine.coordinator import KILL_GRACE_S, RunStoppedError
 from podmap.engine.messages import LineSplitter, Messages, read_messages
 from podmap.engine.outcome import Outcome, judge
 from podmap.engine.session import RunSession
-from podmap.errors import AttemptExistsError, UnreachableError
-from podmap.names import attempt_name, attempt_path, log_path
+from podmap.errors import UnreachableError
+from podmap.names import attempt_name, log_path
 from podmap.policy import Next, decide
 from podmap.records import (
     Attempt,
@@ -107,6 +106,7 @@ class TrialRunner:
         self._on_line = on_line
         self._asked = time.monotonic()
         self._template = effective(session.sweep.trial, self._trial)
+        self._next_attempt = 1
         self._record = Record(
             number=number,
             key=self._trial.key,
@@ -159,7 +159,8 @@ class TrialRunner:
             for seen in await session.backend.list(session.manifest.run_id)
             if seen.number == self._number
         ]
-        record = await session.call(session.ledger.read_record, self._number)
+        record, free = await session.call(self._read)
+        self._next_attempt = max([free, *(seen.attempt + 1 for seen in found)])
         kept = record if record is not None and self._keeps(record) else None
         if record is not None and record.epoch == self._epoch:
             self._record = replace(record, state=TrialState.WAITING, reason="")
@@ -171,6 +172,11 @@ class TrialRunner:
             else:
                 await session.backend.delete(seen.name)
         return mine, kept
+
+    def _read(self) -> tuple[Record | None, int]:
+        """The record, and the number of the next attempt: one trip to the store, not two."""
+        ledger = self._session.ledger
+        return ledger.read_record(self._number), ledger.next_attempt_number(self._number)
 
     def _keeps(self, record: Record) -> bool:
         if record.epoch == self._epoch:
@@ -192,8 +198,7 @@ class TrialRunner:
                 seen, kept = await self._look()
                 if seen is not None or kept is not None:
                     return seen, kept
-            number = await session.call(session.ledger.next_attempt_number, self._number)
-            launch = self._launch(number)
+            launch = self._launch(self._next_attempt)
             queued_s = self._record.queued_s
             if queued_s is None:
                 queued_s = round(time.monotonic() - self._asked, 3)
@@ -365,13 +370,10 @@ class TrialRunner:
         return what
 
     async def _keep(self, record: Record, tail: bytes) -> None:
-        """Writes attempt, log and record, in this order, before anything is deleted."""
-        session, attempt = self._session, record.attempts[-1]
-        with contextlib.suppress(AttemptExistsError):  # settled before, by who died afterwards
-            await session.call(session.ledger.write_attempt, self._number, attempt)
-        if tail:
-            await session.call(session.ledger.write_log, self._number, attempt.number, tail)
-        await self._write(record)
+        """Writes log, attempt and record, before anything is deleted."""
+        self._record = record
+        ledger = self._session.ledger
+        await self._session.call(ledger.settle, record.attempts[-1], record, tail or None)
 
     async def _write(self, record: Record) -> None:
         self._record = record
@@ -386,10 +388,7 @@ class TrialRunner:
 
     async def _unlaunchable(self, diagnosis: Diagnosis) -> Record:
         now = iso(utc_now())
-        number = await self._session.call(
-            self._session.ledger.next_attempt_number, self._number
-        )
-        manifest = self._session.manifest
+        number, manifest = self._next_attempt, self._session.manifest
         attempt = Attempt(
             number=number,
             pod=attempt_name(manifest.sweep, manifest.run_id, self._number, number),
