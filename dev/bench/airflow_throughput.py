@@ -21,26 +21,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from local_airflow import LocalAirflow
 from local_postgres import local_postgres
 
-DAG_FILE = '''
-from airflow.sdk import DAG
-from podmap.airflow import sweep
+DAG_FILE = """
+from podmap.airflow import sweep_dag
 
-def spec(name, count, sleep_s, parallelism):
-    return {{
-        "apiVersion": "podmap/v1", "name": name,
-        "search": {{"kind": "grid", "params": {{"n": {{"low": 1, "high": count}}}}}},
-        "objective": {{"metric": "n", "direction": "maximize"}},
-        "trial": {{"command": ["/bin/sh", "-c",
-            'sleep {{0}}; printf "{{1}}" "$1" > "$PODMAP_RESULT"'.format(sleep_s, '{{{{\\\\"n\\\\": %s}}}}'),
-            "trial", "{{params.n}}"]}},
-        "parallelism": parallelism,
-    }}
-
-for dag_id, count in (("warm", {warm}), ("measured", {trials})):
-    with DAG(dag_id, schedule=None) as dag:
-        sweep(spec(dag_id, count, {sleep}, {parallelism}))
-    globals()[dag_id] = dag
-'''
+warm = sweep_dag("sweep.yaml", dag_id="warm", overrides={{"search.params.n.high": {warm}}})
+measured = sweep_dag("sweep.yaml", dag_id="measured")
+"""
+SWEEP_FILE = """
+apiVersion: podmap/v1
+name: sleeping
+search: {{kind: grid, params: {{n: {{low: 1, high: {trials}}}}}}}
+objective: {{metric: n, direction: maximize}}
+trial:
+  command: [/bin/sh, -c, 'sleep {sleep}; echo "$1" > "$PODMAP_RESULT"', trial]
+  args: ['{{"n": {{params.n}}}}']
+parallelism: {parallelism}
+"""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -72,6 +68,7 @@ def main() -> int:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="podmap-bench-")))
         (root / "dags").mkdir()
         (root / "dags" / "bench.py").write_text(DAG_FILE.format(**vars(options)))
+        (root / "dags" / "sweep.yaml").write_text(SWEEP_FILE.format(**vars(options)))
         airflow = LocalAirflow(
             root / "home",
             dags=root / "dags",
