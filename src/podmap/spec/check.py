@@ -12,11 +12,10 @@ from podmap.spec.check_trial import check_trials, may_be_shards
 from podmap.spec.findings import Finding, show
 from podmap.spec.model import (
     AdaptiveSearch,
-    HyperbandPrune,
     ListSearch,
     Sweep,
-    ThresholdPrune,
 )
+from podmap.spec.pruning import HyperbandPrune, ThresholdPrune
 from podmap.spec.quantity import format_bytes
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")

@@ -95,6 +95,8 @@ def known_params(raw_search: Any) -> frozenset[str] | None:
         if not isinstance(items, list):
             return None
         named = [item for item in items if isinstance(item, Mapping)]
+        if items and not named:
+            return None
         return frozenset(str(name) for item in named for name in item) - {"trial"}
     params = raw_search.get("params", {})
     return frozenset(params) if isinstance(params, Mapping) else None

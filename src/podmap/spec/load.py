@@ -10,7 +10,7 @@ from typing import Any, Literal
 from podmap.errors import Problem, SpecError, UsageError
 from podmap.spec.findings import Finding, Place, path_text, show
 from podmap.spec.model import Sweep
-from podmap.spec.nodes import MAX_CHARACTERS, Complaint, Node, Unreadable, parse, to_data
+from podmap.spec.nodes import MAX_CHARACTERS, Node, Unreadable, parse, to_data
 from podmap.spec.override import set_all
 from podmap.spec.plain import to_plain
 from podmap.spec.validate import validate
@@ -54,29 +54,28 @@ def load(
     """
     name = "" if isinstance(source, Mapping) else str(source)
     root: Node | None = None
-    complaints: list[Complaint] = []
-    data: Any = source
+    problems: list[Problem] = []
     if not isinstance(source, Mapping):
-        try:
-            root, complaints = parse(_text(Path(source), base))
-        except Unreadable as error:
-            raise SpecError([_at(error.message, error.mark)], source=name) from error
-        data = to_data(root)
-    problems = [_at(complaint.message, complaint.mark) for complaint in complaints]
-    raw, findings = to_plain(data)
-    overridden: dict[Place, str] = {}
-    if isinstance(raw, dict):
-        raw, overridden, wrong = set_all(raw, overrides or {})
-        sweep, more = validate(raw, search_required=search_required)
-        findings = _first_told(findings, wrong, more)
-    else:
-        sweep = None
-        findings = [Finding((), f"{show(raw)} is not allowed: a spec is a mapping")]
+        root, problems = _parsed(source, base)
+    raw, findings = to_plain(source if root is None else to_data(root))
+    if not isinstance(raw, dict):
+        message = f"{show(raw)} is not allowed: a spec is a mapping"
+        raise SpecError([*problems, _at(message, (1, 1))], source=name)
+    raw, overridden, wrong = set_all(raw, overrides or {})
+    sweep, more = validate(raw, search_required=search_required)
     placer = _Placer(root, overridden, overrides_from)
-    problems += [placer.problem(finding) for finding in findings]
+    problems += [placer.problem(one) for one in _first_told(findings, wrong, more)]
     if problems or sweep is None:
         raise SpecError(problems, source=name)
     return LoadedSpec(sweep=sweep, raw=raw, source=name)
+
+
+def _parsed(source: str | Path, base: Path | None) -> tuple[Node, list[Problem]]:
+    try:
+        root, complaints = parse(_text(Path(source), base))
+    except Unreadable as error:
+        raise SpecError([_at(error.message, error.mark)], source=str(source)) from error
+    return root, [_at(complaint.message, complaint.mark) for complaint in complaints]
 
 
 def _text(path: Path, base: Path | None) -> str:

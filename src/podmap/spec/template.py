@@ -127,45 +127,30 @@ def render(
         "attempt": attempt,
         "result": result,
     }
-    values: dict[str, Mapping[str, Any]] = {
-        "params": trial.params,
-        "trial": about,
-        "run": {"id": run_id, "uri": run_uri},
-        "sweep": {"name": sweep},
-        "shard": _shard_values(trial.shard),
-    }
+    where = {"run": {"id": run_id, "uri": run_uri}, "sweep": {"name": sweep}}
+    shard = trial.shard.to_json() if trial.shard else {}
+    values = {"params": trial.params, "trial": about, "shard": shard, **where}
     filler = _Filler(values, trial.number)
-    places = {}
-    for name in ("checkpoint", "output"):
-        text = getattr(template, name)
-        places[name] = None if text is None else filler.fill(text, f"trial.{name}")
-    about.update({name: text for name, text in places.items() if text is not None})
-    command = tuple(
-        filler.fill(text, f"trial.command[{index}]")
-        for index, text in enumerate(template.command or ())
-    )
-    argv = command + tuple(_fill_args(template, trial.params, filler))
-    user_env = template.env or {}
-    env = {"PYTHONUNBUFFERED": "1"}
-    for name, value in user_env.items():
-        if isinstance(value, str):
-            env[name] = filler.fill(value, f"trial.env.{name}")
-    secret_env = {
-        name: (value.secret, value.key)
-        for name, value in user_env.items()
-        if isinstance(value, SecretRef)
+    # Before the rest, which may name them; they cannot name each other.
+    places = {
+        name: filler.fill(getattr(template, name), f"trial.{name}")
+        for name in ("checkpoint", "output")
+        if getattr(template, name) is not None
     }
+    about.update(places)
+    command = tuple(_fill_command(template, filler))
+    args = tuple(_fill_args(template, trial, filler))
+    env = {"PYTHONUNBUFFERED": "1", **_fill_env(template, filler)}
     filler.raise_problems()
     env.update(_own_env(trial, about, run_id))
-    for name in env:
-        secret_env.pop(name, None) if name.startswith("PODMAP_") else None
-    return Rendered(argv, env, secret_env, places["checkpoint"], places["output"], command)
-
-
-def _shard_values(shard: Shard | None) -> Mapping[str, Any]:
-    if shard is None:
-        return {}
-    return {"uri": shard.uri, "name": shard.name, "index": shard.index}
+    return Rendered(
+        argv=command + args,
+        env=env,
+        secret_env=_secret_env(template),
+        checkpoint=places.get("checkpoint"),
+        output=places.get("output"),
+        command=command,
+    )
 
 
 class _Filler:
@@ -190,14 +175,33 @@ class _Filler:
             raise SpecError(self._problems)
 
 
-def _fill_args(
-    template: TrialTemplate, params: Mapping[str, Any], filler: _Filler
-) -> Iterable[str]:
+def _fill_command(template: TrialTemplate, filler: _Filler) -> Iterable[str]:
+    for index, text in enumerate(template.command or ()):
+        yield filler.fill(text, f"trial.command[{index}]")
+
+
+def _fill_args(template: TrialTemplate, trial: Trial, filler: _Filler) -> Iterable[str]:
     for index, arg in enumerate(template.args or ()):
         if isinstance(arg, ParamFlags):
-            yield from (f"--{name}={to_text(value)}" for name, value in params.items())
+            yield from (f"--{name}={to_text(value)}" for name, value in trial.params.items())
         else:
             yield filler.fill(arg, f"trial.args[{index}]")
+
+
+def _fill_env(template: TrialTemplate, filler: _Filler) -> dict[str, str]:
+    return {
+        name: filler.fill(value, f"trial.env.{name}")
+        for name, value in (template.env or {}).items()
+        if isinstance(value, str)
+    }
+
+
+def _secret_env(template: TrialTemplate) -> dict[str, tuple[str, str]]:
+    return {
+        name: (value.secret, value.key)
+        for name, value in (template.env or {}).items()
+        if isinstance(value, SecretRef) and not name.startswith("PODMAP_")
+    }
 
 
 def _own_env(trial: Trial, about: Mapping[str, Any], run_id: str) -> dict[str, str]:

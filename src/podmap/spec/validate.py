@@ -37,27 +37,31 @@ def validate(raw: dict[str, Any], *, search_required: bool) -> tuple[Sweep | Non
         if draft is None:
             return None, findings
         meaning = check(draft, raw, search_required=search_required)
-        return None, findings + [f for f in meaning if not _depends_on(f.place, lost)]
+        around = {place[:length] for place in lost for length in range(1, len(place) + 1)}
+        # What is inside or around a lost part may be found only because that is lost.
+        return None, findings + [
+            f for f in meaning if f.place not in around and not _is_inside(f.place, lost)
+        ]
     findings = check(sweep, raw, search_required=search_required)
     return (None if findings else sweep), findings
 
 
-def _repaired(raw: dict[str, Any], findings: list[Finding]) -> tuple[Sweep | None, list[Place]]:
+def _repaired(raw: dict[str, Any], findings: list[Finding]) -> tuple[Sweep | None, set[Place]]:
     """The sweep without its broken parts, so that the others can be checked; and what is lost."""
     data = copy.deepcopy(raw)
-    lost: list[Place] = []
+    lost: set[Place] = set()
     for _ in range(_MAX_REPAIRS):
-        gone: list[Place] = []
+        gone: set[Place] = set()
         for finding in findings:
-            if not any(finding.place[: len(place)] == place for place in gone):
-                gone.append(_remove(data, finding.place))
-        lost += gone
+            if not _is_inside(finding.place, gone):
+                gone.add(_remove(data, finding.place))
+        lost |= gone
         if ("objective",) in gone:
             data["objective"] = copy.deepcopy(_ITEM_STAND_INS["objective"])
         for name, stand_in in _STAND_INS.items():
             data.setdefault(name, copy.deepcopy(stand_in))
         try:
-            return Sweep.model_validate(data), [place for place in lost if place]
+            return Sweep.model_validate(data), lost
         except ValidationError as error:
             findings = explain(error, data, Sweep)
     return None, lost
@@ -83,6 +87,5 @@ def _remove(data: dict[str, Any], place: Place) -> Place:
     return place
 
 
-def _depends_on(place: Place, lost: list[Place]) -> bool:
-    """Whether a finding may be there only because of a part that was lost."""
-    return any(place[: len(one)] == one or one[: len(place)] == place for one in lost)
+def _is_inside(place: Place, places: set[Place]) -> bool:
+    return any(place[:length] in places for length in range(1, len(place) + 1))

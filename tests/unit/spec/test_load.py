@@ -75,10 +75,10 @@ def test_every_kind_of_bad_spec_has_its_messages(bad: Path) -> None:
 
 
 def test_a_mapping_has_the_same_problems_without_lines() -> None:
-    source = spec(parallelism=0, trial={"comand": ["python"]})
+    source = spec(parallelism=0, trial={"commandz": ["python"]})
     assert [
         "parallelism: 0 is not allowed: it must be at least 1",
-        "trial.comand: unknown key 'comand'; allowed here: image, command, args, env, resources, "
+        "trial.commandz: unknown key 'commandz'; allowed here: image, command, args, env, resources, "
         "shm, volumes, timeout, deadline, checkpoint, output, pod, cases, exit_codes "
         "(did you mean 'command'?)",
     ] == messages(source)
@@ -160,6 +160,40 @@ def test_shards_need_no_objective() -> None:
     del source["objective"]
     source["trial"] = {"args": ["{shard.uri}", "{shard.name}", "{shard.index}"]}
     assert () == load(source).sweep.objectives
+
+
+def test_steps_are_the_decimals_that_were_written() -> None:
+    search = {
+        "kind": "random",
+        "trials": 3,
+        "params": {"x": {"low": 0.1, "high": 0.7, "step": 0.1}},
+        "try_first": [{"x": 0.3}, {"x": 0.7}],
+    }
+    assert load(spec(search=search)).sweep.search is not None
+    search["try_first"] = [{"x": 0.35}]
+    assert ["search.try_first[0].x"] == [p.path for p in problems(spec(search=search))]
+
+
+@pytest.mark.parametrize(
+    ("params", "count"),
+    [
+        ({"x": {"low": 0.0, "high": 1.0, "step": 0.000001}}, 1_000_001),
+        ({"x": {"low": 1, "high": 1_000_001}}, 1_000_001),
+        ({"x": {"low": 1, "high": 4_000_008, "step": 4}}, 1_000_002),
+        ({"x": {"low": 0.0, "high": 1.0, "steps": 1000}, "y": list(range(1001))}, 1_001_000),
+    ],
+    ids=["step", "int", "int step", "product"],
+)
+def test_grids_above_a_million_points_are_counted_exactly(
+    params: dict[str, Any], count: int
+) -> None:
+    (only,) = messages(spec(search={"kind": "grid", "params": params}))
+    assert f"the grid has {count:,} points" in only
+
+
+def test_a_grid_of_a_million_points_loads() -> None:
+    params = {"x": {"low": 1, "high": 1000}, "y": {"low": 1.0, "high": 2.0, "steps": 1000}}
+    assert load(spec(search={"kind": "grid", "params": params})).sweep.search is not None
 
 
 def test_overrides_win_over_the_file() -> None:

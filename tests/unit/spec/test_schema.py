@@ -46,9 +46,9 @@ def test_the_schema_takes_right_specs_and_refuses_wrong_ones() -> None:
     raw = load(SPECS / "digits.yaml").raw
     assert [] == [error.message for error in validator.iter_errors(raw)]
     wrong = [
-        {**raw, "paralelism": 3},
+        {**raw, "parallelismus": 3},
         {**raw, "search": {**raw["search"], "kind": "randm"}},
-        {**raw, "trial": {"resources": {"memroy": 3}}},
+        {**raw, "trial": {"resources": {"memorie": 3}}},
         {**raw, "name": "Not_a_label"},
         {**raw, "pack": 0},
     ]
