@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 
+from podmap.ledger import objects
 from podmap.testing.ledger_contract import LedgerContract
 
 
@@ -11,3 +12,9 @@ class TestMemoryLedger(LedgerContract):
     @pytest.fixture
     def store_uri(self) -> str:
         return f"memory://store-{uuid4().hex}"
+
+
+class TestLedgerWithoutExclusivePut(TestMemoryLedger):
+    @pytest.fixture(autouse=True)
+    def without_exclusive_put(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(objects, "_can_create", lambda fs: False)

@@ -27,11 +27,11 @@ from podmap.errors import AttemptExistsError, OwnerError, RecordError, UsageErro
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.ledger.state import RunState
-from podmap.ledger.store import Store, open_store
+from podmap.ledger.store import Store
 from podmap.records import Attempt, Category, Diagnosis, Record, Shard, TrialState
 from podmap.testing import ledger_writers as writing
+from podmap.testing.store_contract import RUN_ID, StoreContract
 
-RUN_ID = "0123abcd"
 MANIFEST = Manifest(
     sweep="digits",
     run_id=RUN_ID,
@@ -82,7 +82,7 @@ def record_of(state: str, *, epoch: str = "e1", number: int = 0, reason: str = "
     return Record(number, "k", epoch, TrialState(state), reason=reason)
 
 
-class LedgerContract:
+class LedgerContract(StoreContract):
     """What a ledger does on a store; subclasses give the fixture `store_uri`, an empty store."""
 
     writers: ClassVar[tuple[str, ...]] = ("threads",)
@@ -93,66 +93,11 @@ class LedgerContract:
             metafunc.parametrize("writers", self.writers)
 
     @pytest.fixture
-    def run_uri(self, store_uri: str) -> str:
-        """A run that is not there yet."""
-        return names.run_uri(store_uri, "digits", RUN_ID)
-
-    @pytest.fixture
     def ledger(self, run_uri: str) -> Iterator[Ledger]:
         """The ledger of that run; the run is deleted at the end."""
         ledger = Ledger.open(run_uri)
         yield ledger
         ledger.delete()
-
-    @pytest.fixture
-    def store(self, run_uri: str) -> Store:
-        """The store of that run's folder."""
-        return open_store(run_uri)
-
-    def test_store_keeps_bytes_as_they_are(self, store: Store) -> None:
-        data = bytes(range(256)) * 50
-        store.write("a/b.bin", data)
-        store.write("a/empty", b"")
-        assert (data, b"") == (store.read("a/b.bin"), store.read("a/empty"))
-
-    def test_store_replaces_what_was_there(self, store: Store) -> None:
-        store.write("a/x", b"a longer text")
-        store.write("a/x", b"short")
-        assert store.read("a/x") == b"short"
-
-    def test_store_creates_once(self, store: Store) -> None:
-        assert [store.create("a/x", b"1"), store.create("a/x", b"2")] == [True, False]
-        assert store.read("a/x") == b"1"
-
-    def test_store_says_what_is_not_there(self, store: Store) -> None:
-        store.write("a/x", b"1")
-        assert (store.exists("a/x"), store.exists("a/y")) == (True, False)
-        assert (store.read("a/y"), store.read("b/x")) == (None, None)
-        assert list(store.list("b")) == list(store.folders("b")) == []
-
-    def test_store_lists_files_and_folders_apart(self, store: Store) -> None:
-        for path in ("a/x", "a/y", "a/b/z", "top"):
-            store.write(path, b"1")
-        assert {"x", "y"} == set(store.list("a"))
-        assert {"b"} == set(store.folders("a"))
-        assert ({"top"}, {"a"}) == (set(store.list("")), set(store.folders()))
-
-    def test_store_lists_what_was_written_since_the_last_list(self, store: Store) -> None:
-        assert list(store.list("a")) == []
-        store.write("a/x", b"1")
-        assert list(store.list("a")) == ["x"]
-
-    def test_store_deletes_a_file_and_then_nothing(self, store: Store) -> None:
-        store.write("a/x", b"1")
-        store.delete("a/x")
-        store.delete("a/x")
-        assert not store.exists("a/x")
-
-    def test_store_reads_many_in_the_order_asked(self, store: Store) -> None:
-        store.write("a/x", b"1")
-        store.write("a/y", b"2")
-        paths = ["a/y", "a/none", "a/x"]
-        assert list(store.read_many(paths)) == [("a/y", b"2"), ("a/none", None), ("a/x", b"1")]
 
     def test_manifest_is_read_as_written(self, ledger: Ledger) -> None:
         assert ledger.write_manifest(MANIFEST) == MANIFEST
@@ -169,6 +114,14 @@ class LedgerContract:
         assert "dag_id=d" in str(caught.value)
         assert "kind=cli" in str(caught.value)
         assert ledger.read_manifest() == MANIFEST
+
+    def test_run_is_planned_anew_by_its_owner_only(self, ledger: Ledger) -> None:
+        anew = replace(MANIFEST, count=80, created="2026-02-02T00:00:00.000Z")
+        assert ledger.replan(MANIFEST) == MANIFEST
+        assert ledger.replan(anew) == replace(MANIFEST, count=80)
+        with pytest.raises(OwnerError):
+            ledger.replan(replace(anew, owner={"kind": "cli"}))
+        assert ledger.read_manifest() == replace(MANIFEST, count=80)
 
     def test_missing_run_is_said_with_near_ids(self, ledger: Ledger, store_uri: str) -> None:
         near = Ledger.open(names.run_uri(store_uri, "digits", "0123abce"))

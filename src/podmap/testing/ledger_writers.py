@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -32,14 +33,21 @@ def run_at_once(writers: str, task: Task, run_uri: str) -> list[Any]:
         ValueError: There is no such kind of writers.
     """
     if writers == "threads":
-        with ThreadPoolExecutor(WRITERS, initializer=_set_start, initargs=(Barrier(WRITERS),)) as t:
-            return _results(t, task, run_uri)
+        # Without this a thread is rarely interrupted in the middle of anything.
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            start = Barrier(WRITERS)
+            with ThreadPoolExecutor(WRITERS, initializer=_set_start, initargs=(start,)) as threads:
+                return _results(threads, task, run_uri)
+        finally:
+            sys.setswitchinterval(interval)
     if writers != "processes":
         raise ValueError(f"writers are threads or processes, not {writers!r}")
     context = get_context("spawn")
-    start = context.Barrier(WRITERS)
+    shared = context.Barrier(WRITERS)
     with ProcessPoolExecutor(
-        WRITERS, mp_context=context, initializer=_set_start, initargs=(start,)
+        WRITERS, mp_context=context, initializer=_set_start, initargs=(shared,)
     ) as processes:
         return _results(processes, task, run_uri)
 

@@ -138,14 +138,6 @@ def test_lock_taken_on_a_deleted_run_is_taken_anew(tmp_path: Path) -> None:
             assert (tmp_path / "run" / ".lock").exists()
 
 
-def test_store_without_exclusive_put_creates_once() -> None:
-    store = objects.FsspecStore("memory://without-exclusive")
-    store._exclusive = False
-    assert [store.create("a/x", b"1"), store.create("a/x", b"2")] == [True, False]
-    assert store.read("a/x") == b"1"
-    store.delete_all()
-
-
 @pytest.mark.parametrize("call", ["read", "exists", "delete", "write", "create", "list", "folders"])
 def test_whatever_a_store_library_raises_is_a_store_error(call: str) -> None:
     class Refused(Exception):
