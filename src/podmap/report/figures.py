@@ -14,6 +14,7 @@ from podmap.report.scale import Axis, make_axis, within_reach
 HISTORY_POINTS = 1200
 SCATTER_POINTS = 500
 SCATTERS = 12
+MISSES = 300
 CATEGORIES = 10
 _MOST = 1e300
 _MOST_BINS = 6
@@ -59,6 +60,11 @@ class HistoryInfo:
     total: int
     x: Axis
     y: Axis
+
+    @property
+    def clipped(self) -> bool:
+        """Whether outliers lie on the edge instead of where they belong."""
+        return any(dot.y < self.y.low or dot.y > self.y.high for dot in self.dots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ def get_history_info(board: Leaderboard, *, goal: int = 0) -> HistoryInfo | None
         maximize=maximize,
         dots=tuple(Dot(n, n, v, n == marked) for n, v in sorted([*dots, *best])),
         best=tuple(_thin(best, HISTORY_POINTS)),
-        misses=tuple(_thin(sorted(misses), HISTORY_POINTS)),
+        misses=tuple(_thin(sorted(misses), MISSES)),
         total=len(values),
         x=make_axis([0, last], whole=True),
         y=make_axis(span),

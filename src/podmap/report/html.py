@@ -200,6 +200,8 @@ def _history_note(info: figures.HistoryInfo) -> str:
     parts = ["one dot a trial", "the line is the best so far"]
     if info.total > len(info.dots):
         parts[0] = f"{len(info.dots)} of {info.total} trials"
+    if info.clipped:
+        parts.append("far outliers lie on the edge")
     if info.misses:
         parts.append("ticks below: trials without a value")
     return "; ".join(parts)

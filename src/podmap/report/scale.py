@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_LOG_SPREAD = 100.0
+_LOG_DECADES = 2.0
+_LEAST_LOG = 1e-290
 _OUTLIERS = 3.0
 _SAME = 1e-9
 _FEWEST_TICKS = 4
@@ -48,7 +49,7 @@ def make_axis(values: Sequence[float], *, whole: bool = False) -> Axis:
         whole: Whether only whole numbers make sense as ticks.
     """
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    if low > 0 and high / low >= _LOG_SPREAD:
+    if _is_log(low, high):
         return _log_axis(low, high)
     spread = high - low
     same = spread <= max(abs(low), abs(high)) * _SAME
@@ -68,7 +69,7 @@ def within_reach(values: Sequence[float], *, maximize: bool) -> tuple[float, flo
     low, high = ordered[0], ordered[-1]
     lower, upper = ordered[len(ordered) // 10], ordered[len(ordered) * 9 // 10]
     # Far is meant as it is drawn: on a logarithmic axis, in decades.
-    if low > 0 and high / low >= _LOG_SPREAD:
+    if _is_log(low, high):
         low, lower, upper, high = map(math.log10, (low, lower, upper, high))
         low, high = _without_outliers(low, lower, upper, high, maximize=maximize)
         return 10.0**low, 10.0**high
@@ -99,8 +100,12 @@ def _without_outliers(
     return low, high
 
 
+def _is_log(low: float, high: float) -> bool:
+    return low >= _LEAST_LOG and math.log10(high) - math.log10(low) >= _LOG_DECADES
+
+
 def _log_axis(low: float, high: float) -> Axis:
-    span = math.log10(high / low) * 0.04
+    span = (math.log10(high) - math.log10(low)) * 0.04
     low, high = low / 10**span, high * 10**span
     first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
     step = max(1, (last - first) // 5)
