@@ -78,8 +78,8 @@ def test_a_mapping_has_the_same_problems_without_lines() -> None:
     source = spec(parallelism=0, trial={"commandz": ["python"]})
     assert [
         "parallelism: 0 is not allowed: it must be at least 1",
-        "trial.commandz: unknown key 'commandz'; allowed here: image, command, args, env, resources, "
-        "shm, volumes, timeout, deadline, checkpoint, output, pod, cases, exit_codes "
+        "trial.commandz: unknown key 'commandz'; allowed here: image, command, args, env, "
+        "resources, shm, volumes, timeout, deadline, checkpoint, output, pod, cases, exit_codes "
         "(did you mean 'command'?)",
     ] == messages(source)
 
