@@ -46,7 +46,7 @@ def _next_step(error: BaseException) -> str:
     if isinstance(error, PermissionError):
         return _NEXT_STEP[errno.EACCES]
     if isinstance(error, FileNotFoundError):
-        return "there is no such bucket or container: create it first, or correct the URI"
+        return "there is no such folder or bucket: create it first, or correct the URI"
     if "credential" in f"{type(error).__name__} {error}".lower():
         return "give this process credentials for the store"
     return "check that the store can be reached from here"
