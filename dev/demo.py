@@ -1,4 +1,4 @@
-"""`make demo`: examples/digits through a real Airflow on this machine, from start to leaderboard."""
+"""`make demo`: examples/digits through a real Airflow on this machine, to its leaderboard."""
 
 from __future__ import annotations
 

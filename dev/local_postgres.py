@@ -41,7 +41,18 @@ def local_postgres() -> Iterator[str]:
             shutil.chown(folder, "postgres")
         data, port = f"{folder}/data", free_port()
         subprocess.run(
-            [*as_user, programs / "initdb", "-D", data, "-U", "podmap", "-A", "trust", "-E", "UTF8"],
+            [
+                *as_user,
+                programs / "initdb",
+                "-D",
+                data,
+                "-U",
+                "podmap",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+            ],
             check=True,
             cwd=folder,
             stdout=subprocess.DEVNULL,
@@ -52,7 +63,16 @@ def local_postgres() -> Iterator[str]:
         subprocess.run([*control, "-l", log, "-o", options, "start"], check=True, cwd=folder)
         try:
             subprocess.run(
-                [programs / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "podmap", "airflow"],
+                [
+                    programs / "createdb",
+                    "-h",
+                    "127.0.0.1",
+                    "-p",
+                    str(port),
+                    "-U",
+                    "podmap",
+                    "airflow",
+                ],
                 check=True,
             )
             yield f"postgresql+psycopg2://podmap@127.0.0.1:{port}/airflow"

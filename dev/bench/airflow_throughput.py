@@ -73,7 +73,10 @@ def main() -> int:
             root / "home",
             dags=root / "dags",
             database=stack.enter_context(local_postgres()),
-            env={"AIRFLOW__PODMAP__STORE": str(root / "store"), "PODMAP_STATE_DIR": str(root / "p")},
+            env={
+                "AIRFLOW__PODMAP__STORE": str(root / "store"),
+                "PODMAP_STATE_DIR": str(root / "p"),
+            },
         )
         stack.callback(airflow.stop)
         airflow.start(say=lambda text: print(text, file=sys.stderr))

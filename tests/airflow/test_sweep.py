@@ -8,9 +8,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from podmap.ledger.ledger import Ledger
 import pytest
 from deployment import Deployment
+
+from podmap.ledger.ledger import Ledger
 
 pytestmark = pytest.mark.airflow
 
@@ -120,7 +121,9 @@ def test_clearing_the_group_runs_what_is_not_complete(deployment: Deployment) ->
     assert airflow.wait_for_run(DAG, run_id) == "success"
 
     (deployment.scratch / "group" / "fail-e0").unlink()
-    clear(deployment, run_id, ["stage1.plan", TRIALS, "stage1.collect", "stage1.cleanup", "promote"])
+    clear(
+        deployment, run_id, ["stage1.plan", TRIALS, "stage1.collect", "stage1.cleanup", "promote"]
+    )
     airflow.wait_for(
         lambda: states(deployment, DAG, run_id, TRIALS).get(0) == "success", "trial 0", 120
     )

@@ -46,9 +46,7 @@ def collect_run(task: CollectOperator, context: Context) -> dict[str, Any]:
             "best": summary["best"],
         }
     sweep = load(manifest.spec, search_required=False).sweep
-    wrong = verdict(
-        summary["counts"], sweep, planned=manifest.count, forgive_by_default=True
-    )
+    wrong = verdict(summary["counts"], sweep, planned=manifest.count, forgive_by_default=True)
     if wrong:
         raise AirflowFailException(wrong)
     return summary
@@ -62,7 +60,9 @@ def clean_run(task: CleanupOperator, context: Context) -> None:
         task.log.info("%d attempts were left and are removed", left)
 
 
-def _planned_run(task: CollectOperator | CleanupOperator, context: Context) -> dict[str, str] | None:
+def _planned_run(
+    task: CollectOperator | CleanupOperator, context: Context
+) -> dict[str, str] | None:
     run: dict[str, str] | None = context["ti"].xcom_pull(
         task_ids=task.plan_task_id, key="run", map_indexes=-1
     )

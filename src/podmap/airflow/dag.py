@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, TaskGroup
+from airflow.sdk import DAG, TaskGroup, XComArg
 
 from podmap.airflow.operators import (
     CleanupOperator,
@@ -17,9 +17,6 @@ from podmap.airflow.operators import (
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
-    from airflow.sdk.definitions.xcom_arg import XComArg
-
-RUNTIMES = ("pods", "operator", "executor")
 
 
 def sweep(
@@ -60,7 +57,7 @@ def sweep(
             backend=backend,
         )
         trials = TrialsOperator.partial(
-            task_id="trials", run=plan.output["run"], retries=0, execution_timeout=None
+            task_id="trials", run=XComArg(plan, "run"), retries=0, execution_timeout=None
         ).expand(numbers=plan.output)
         collect = CollectOperator(
             task_id="collect",

@@ -77,7 +77,9 @@ class TrialsOperator(BaseOperator):
     template_fields: Sequence[str] = ("run", "numbers")
     ui_color = "#dcfce7"
     start_from_trigger = True
-    start_trigger_args = StartTrigger(trigger_cls=TRIGGER, next_method="finished")
+    start_trigger_args = StartTrigger(  # type: ignore[assignment]  # the same shape
+        trigger_cls=TRIGGER, next_method="finished"
+    )
 
     def __init__(self, *, run: Any, numbers: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -89,7 +91,7 @@ class TrialsOperator(BaseOperator):
         from podmap.airflow.triggers import TrialTrigger
 
         ti = context["ti"]
-        trigger = TrialTrigger(run=self.run, map_index=max(0, ti.map_index), epoch=str(ti.id))
+        trigger = TrialTrigger(run=self.run, map_index=max(0, ti.map_index or 0), epoch=str(ti.id))
         self.defer(trigger=trigger, method_name="finished")
 
     def finished(self, context: Context, event: str) -> None:

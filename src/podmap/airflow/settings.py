@@ -16,7 +16,9 @@ def store() -> str:
     from airflow.sdk.configuration import conf
 
     configured = conf.get(SECTION, "store", fallback="") or os.environ.get("PODMAP_STORE", "")
-    return configured or str(Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / SECTION)
+    return configured or str(
+        Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / SECTION
+    )
 
 
 def deployment() -> str:

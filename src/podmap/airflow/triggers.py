@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +43,7 @@ class TrialTrigger(BaseTrigger):
         map_index: int | None = None,
         epoch: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own
         self.given_run = run
         self.given_map_index = map_index
         self.given_epoch = epoch

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from airflow.sdk import dag, task
+
 from podmap.airflow import sweep, sweep_dag
 
 SCRATCH = Path(os.environ.get("SWEEP_TEST_SCRATCH", "/nonexistent"))
