@@ -57,7 +57,8 @@ def local_postgres() -> Iterator[str]:
             cwd=folder,
             stdout=subprocess.DEVNULL,
         )
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off -c max_connections=300"
+        settings = ("listen_addresses=127.0.0.1", "fsync=off", "max_connections=300")
+        options = f"-p {port} -k {folder} " + " ".join(f"-c {setting}" for setting in settings)
         control = [*as_user, str(programs / "pg_ctl"), "-D", data, "-w", "-s"]
         log = f"{folder}/log"
         subprocess.run([*control, "-l", log, "-o", options, "start"], check=True, cwd=folder)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from podmap.airflow import settings
 from podmap.engine.prepare import prepare_run
-from podmap.errors import UsageError
+from podmap.errors import SpecError, UsageError
 from podmap.names import digest, run_id_for
 from podmap.spec.load import LoadedSpec, load
+from podmap.spec.override import read_value
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,18 +56,35 @@ def plan_run(task: PlanOperator, context: Context) -> tuple[dict[str, str], list
 
 
 def _load(task: PlanOperator, folder: Path) -> LoadedSpec:
-    loaded = load(
-        task.spec,
-        overrides=task.overrides or None,
-        base=folder,
-        search_required=task.experiments is None,
-    )
+    overrides = dict(task.overrides or {})
+    try:
+        loaded = _load_with(overrides, task, folder)
+    except SpecError as error:
+        # A rendered template is text: where text is wrong, it is read as YAML, as --set is.
+        texts = {path: value for path, value in overrides.items() if isinstance(value, str)}
+        wrong = [path for path in texts if any(path in p.source for p in error.problems)]
+        if not wrong:
+            raise
+        try:
+            overrides.update({path: read_value(texts[path]) for path in wrong})
+        except ValueError:
+            raise error from None
+        loaded = _load_with(overrides, task, folder)
     if task.experiments is not None and loaded.sweep.search is not None:
         raise UsageError(
             "the trials are given twice: by experiments= in the DAG and by search: in "
             f"{loaded.source}; leave one of them out"
         )
     return loaded
+
+
+def _load_with(overrides: dict[str, Any], task: PlanOperator, folder: Path) -> LoadedSpec:
+    return load(
+        task.spec,
+        overrides=overrides or None,
+        base=folder,
+        search_required=task.experiments is None,
+    )
 
 
 def _folder(spec: str | Mapping[str, Any], dag_folder: Path) -> str:

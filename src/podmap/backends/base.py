@@ -9,6 +9,7 @@ from typing import Protocol
 
 from podmap.errors import PodmapError
 from podmap.records import Diagnosis
+from podmap.spec.model import Kubernetes, TrialTemplate
 
 
 class LaunchError(PodmapError):
@@ -45,6 +46,9 @@ class Launch:
         timeout_s: Seconds from its start until it is ended; None for no limit.
         cwd: The folder it starts in; None for the backend's own: the folder of the process
             that creates it, or the image's.
+        command: The leading part of `argv` that takes the place of an image's entrypoint.
+        template: How the trial runs besides: image, resources, volumes, the pod's overlay.
+        placement: Where and as whom pods run.
     """
 
     name: str
@@ -58,6 +62,9 @@ class Launch:
     secret_env: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     timeout_s: float | None = None
     cwd: str | None = None
+    command: Sequence[str] = ()
+    template: TrialTemplate | None = None
+    placement: Kubernetes | None = None
 
 
 @dataclass(frozen=True, slots=True)

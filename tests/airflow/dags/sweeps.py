@@ -42,8 +42,7 @@ found_at_run_time()
 in_chunks = sweep_dag(
     "chunks.yaml",
     dag_id="in_chunks",
-    overrides={"parallelism": "{{ dag_run.conf.get('parallelism', 3) | int }}"},
-    render_template_as_native_obj=True,
+    overrides={"parallelism": "{{ dag_run.conf.get('parallelism', 3) }}"},
 )
 
 wrong = sweep_dag("wrong.yaml", dag_id="wrong")
