@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,12 @@ class TestProcessBackendWithoutPidfd(TestProcessBackend):
     def _no_pidfd(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(system, "open_pidfd", lambda pid: None)
         monkeypatch.setattr(watch, "POLL_S", 0.01)
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps")
+class TestProcessBackendWithoutProc(TestProcessBackendWithoutPidfd):
+    """As on macOS."""
+
+    @pytest.fixture(autouse=True)
+    def _no_proc(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(system, "_PROC", False)

@@ -121,6 +121,9 @@ def test_what_can_never_be_started_is_refused_with_a_diagnosis(
     host.play(scenario)
 
 
+@pytest.mark.skipif(
+    "bash" in os.path.realpath("/bin/sh"), reason="bash forgets its EXIT trap before it executes"
+)
 def test_a_missing_interpreter_is_a_create_error(host: Host) -> None:
     program = host.work / "train"
     program.write_text("#!/no/such/interpreter\n")

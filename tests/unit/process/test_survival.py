@@ -15,8 +15,10 @@ from tests.unit.process.conftest import RUN_ID, Host, alive, pids, until, wait_u
 
 from podmap.backends.base import Launch, Observation, Phase
 from podmap.backends.process import system
-from podmap.backends.process.folder import PATIENCE_S, Asked, Folder
+from podmap.backends.process.folder import PATIENCE_S, Asked, Folder, Runner
+from podmap.backends.process.observe import observe
 from podmap.backends.process.spawn import check, spawn
+from podmap.backends.process.watch import Watch
 from podmap.errors import BackendError
 from podmap.records import Category, Diagnosis
 
@@ -136,7 +138,7 @@ def test_many_attempts_are_each_started_once_when_their_parent_is_killed(
 def test_an_attempt_that_ended_without_any_parent_keeps_its_end(host: Host) -> None:
     parent = start_parent(host, "after create", [host.shell("echo hi; exit 4")])
     parent.wait()
-    wait_until(lambda: (host.folder() / "process").read_text().count("\n") == 3)
+    wait_until(lambda: _written(host) == 3)
 
     async def scenario() -> None:
         [seen] = await host.backend().list(RUN_ID)
@@ -375,3 +377,44 @@ def test_of_all_wrappers_of_an_attempt_at_most_one_runs_it(host: Host, given_up:
         os.waitpid(pid, 0)
     ran = host.work / "ran"
     assert (0 if given_up else 1) == (ran.read_text().count("\n") if ran.exists() else 0)
+
+
+def test_a_watch_of_a_pid_that_was_given_away_ends_at_once(host: Host) -> None:
+    async def scenario() -> bool:
+        folder = Folder(str(host.folder()))
+        watch = Watch(Asked.now(host.shell("true")), folder, os.getppid(), child=False)
+        return watch.ended.done()
+
+    assert host.play(scenario)
+
+
+def test_a_kill_that_comes_too_late_is_no_reason(host: Host) -> None:
+    async def scenario() -> Observation:
+        backend = host.backend()
+        await backend.create(host.shell("exit 3"))
+        # The loop gets no turn in which it could see the end.
+        wait_until(lambda: _written(host) == 3)
+        await backend.kill(host.name(), reason=REASON, grace_s=0.0)
+        return await backend.wait(host.name())
+
+    seen = host.play(scenario)
+    assert (3, None) == (seen.exit_code, seen.diagnosis)
+
+
+def _written(host: Host) -> int:
+    """How many lines the wrapper wrote: three, once the command has ended."""
+    process = host.folder() / "process"
+    return process.read_text().count("\n") if process.exists() else 0
+
+
+def test_an_end_between_two_looks_is_seen(host: Host) -> None:
+    class Ending(Folder):
+        def runs(self, runner: Runner) -> bool:
+            with open(self.file("process"), "a") as file:
+                file.write("5\n")
+            return False
+
+    fake_runner(host, f"1\n{system.boot_id()}\n", Asked.now(host.shell("true")))
+    seen = observe(host.name(), Ending(str(host.folder())), result_limit_bytes=1)
+    assert seen is not None
+    assert (5, None) == (seen.exit_code, seen.diagnosis)

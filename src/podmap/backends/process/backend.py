@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
-from podmap.backends.base import Launch, LaunchError, Observation, Phase
+from podmap.backends.base import FullError, Launch, LaunchError, Observation, Phase
 from podmap.backends.process.ending import end, end_stragglers, force
 from podmap.backends.process.folder import OUTPUT, RESULT, Asked, Folder
 from podmap.backends.process.lock import StateLock
@@ -78,18 +78,18 @@ class ProcessBackend:
         """
         return self._folder(attempt_name).file(RESULT)
 
-    async def list(self, run_id: str) -> Sequence[Observation]:
+    async def list(self, run_id: str, *, number: int | None = None) -> Sequence[Observation]:
         """All attempts of a run that are not deleted yet, ended or not, of any epoch.
+
+        Args:
+            run_id: The run.
+            number: Only those of this trial; None for all.
 
         Raises:
             BackendError: The state folder cannot be read, or one runs on another host.
         """
         with self._asking("read"):
-            try:
-                names = sorted(os.listdir(os.path.join(self._state_dir, run_id)))
-            except FileNotFoundError:
-                return []
-            names = [name for name in names if _is_attempt(name)]
+            names = self._names(run_id, number)
             # What this process watches needs no look at the disk: runs list often.
             found: dict[str, Observation | None] = {
                 name: running(name, self._watches[name].asked)
@@ -106,12 +106,18 @@ class ProcessBackend:
             found[name] = await self._look(name) if pending else observation
         return [observation for name in names if (observation := found[name]) is not None]
 
-    async def create(self, launch: Launch) -> Observation:
+    async def create(self, launch: Launch, *, limit: int | None = None) -> Observation:
         """Starts an attempt, once; one of this name that is there is returned as it is.
+
+        Args:
+            launch: The attempt.
+            limit: How many attempts of the run may be alive with it, of all processes that use
+                the state folder; None for any number.
 
         Raises:
             BackendError: It could not be created now.
             LaunchError: It can never be created as it is.
+            FullError: As many are alive as `limit` allows.
             UsageError: Its name and its run do not belong together.
         """
         if not self._folder(launch.name).path.endswith(f"/{launch.run_id}/{launch.name}"):
@@ -120,7 +126,10 @@ class ProcessBackend:
         async with self._turn:
             async with self._lock.held():
                 with self._asking("write"):
-                    observation = self._there(launch.name) or self._start(launch)
+                    observation = self._there(launch.name)
+                    if observation is None:
+                        self._check_room(launch.run_id, limit)
+                        observation = self._start(launch)
             await asyncio.sleep(0)
         return observation
 
@@ -141,7 +150,7 @@ class ProcessBackend:
             await end_stragglers(self._folder(name))
         return observation
 
-    async def output(self, name: str, *, offset: int = 0) -> AsyncIterator[bytes]:
+    async def output(self, name: str, *, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """The attempt's output from a byte offset, as it comes, until it has ended.
 
         Raises:
@@ -267,6 +276,32 @@ class ProcessBackend:
             )
         except FileNotFoundError:
             return None
+
+    def _names(self, run_id: str, number: int | None = None) -> Sequence[str]:
+        try:
+            names = os.listdir(f"{self._state_dir}/{run_id}")
+        except FileNotFoundError:
+            return []
+        if number is not None:
+            mark = f"-{run_id}-{number}-a"
+            names = [name for name in names if mark in name]
+        return sorted(name for name in names if _is_attempt(name))
+
+    def _check_room(self, run_id: str, limit: int | None) -> None:
+        """Sees to it that another attempt may be alive. Needs the lock."""
+        names = [] if limit is None else self._names(run_id)
+        if limit is None or len(names) < limit:
+            return
+        alive = [name for name in names if self._lives(name)]
+        if len(alive) >= limit:
+            raise FullError(alive)
+
+    def _lives(self, name: str) -> bool:
+        watch = self._watches.get(name)
+        if watch is not None:
+            return not watch.ended.done()
+        seen = self._there(name)
+        return seen is not None and seen.phase in (Phase.PENDING, Phase.RUNNING)
 
     def _start(self, launch: Launch) -> Observation:
         command = check(launch, self._inherited)

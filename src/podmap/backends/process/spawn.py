@@ -18,7 +18,8 @@ from podmap.records import Category, Diagnosis
 # this text. `set -C` makes ">" refuse a file that is there, so `process` is made once: a second
 # wrapper of the same attempt ends there. What the shell traps is reset in the subshell, so signals
 # to the group end the command and not the wrapper. If exec fails the subshell is still a shell, and
-# says so first. The last line ends what the command left in its group, and the wrapper with it.
+# says so first (where sh is bash, only of what it cannot find). The last line ends what the command
+# left in its group, and the wrapper with it.
 _SCRIPT = """\
 set -C
 trap : HUP INT QUIT TERM USR1 USR2
@@ -28,7 +29,6 @@ $2" >"$1/process" || exit
 echo $? >>"$1/process"
 kill -KILL 0
 """
-WRAPPER = "podmap-trial"
 _CONTRACT = frozenset(
     f"PODMAP_{name}"
     for name in (
@@ -168,7 +168,7 @@ def spawn(folder: str, command: Command, *, output: int, null: int) -> int:
         LaunchError: The command can never be started as it is.
         OSError: It could not be started now.
     """
-    wrapper = ("/bin/sh", "-c", _SCRIPT, WRAPPER, folder, system.boot_id())
+    wrapper = ("/bin/sh", "-c", _SCRIPT, "podmap-trial", folder, system.boot_id())
     try:
         process = subprocess.Popen(
             (*wrapper, *command.argv),
