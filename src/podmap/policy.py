@@ -64,9 +64,7 @@ def budget_of(attempt: Attempt, exit_codes: Mapping[int, str]) -> Budget:
     return _PAYS[attempt.diagnosis.category]
 
 
-def decide(
-    attempts: Sequence[Attempt], *, retries: Retries, exit_codes: Mapping[int, str]
-) -> Next:
+def decide(attempts: Sequence[Attempt], *, retries: Retries, exit_codes: Mapping[int, str]) -> Next:
     """What to do after the last of these attempts, which failed.
 
     Args:

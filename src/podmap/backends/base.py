@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,6 +18,14 @@ class LaunchError(PodmapError):
     def __init__(self, diagnosis: Diagnosis) -> None:
         self.diagnosis = diagnosis
         super().__init__(diagnosis.summary)
+
+
+class FullError(PodmapError):
+    """As many attempts of the run are alive as there may be; `alive` are their names."""
+
+    def __init__(self, alive: Sequence[str]) -> None:
+        self.alive = tuple(alive)
+        super().__init__(f"{len(self.alive)} attempts of the run are alive already")
 
 
 class Phase(str, enum.Enum):
@@ -120,19 +128,30 @@ class Backend(Protocol):
         """Where the attempt must write its result, as it sees the path."""
         ...
 
-    async def list(self, run_id: str) -> Sequence[Observation]:
-        """All attempts of a run that are not deleted yet, ended or not, of any epoch."""
+    async def list(self, run_id: str, *, number: int | None = None) -> Sequence[Observation]:
+        """All attempts of a run that are not deleted yet, ended or not, of any epoch.
+
+        Args:
+            run_id: The run.
+            number: Only those of this trial; None for all.
+        """
         ...
 
-    async def create(self, launch: Launch) -> Observation:
+    async def create(self, launch: Launch, *, limit: int | None = None) -> Observation:
         """Starts an attempt, once.
 
         If an attempt of this name is already there it is left as it is and returned: the
         caller compares epochs.
 
+        Args:
+            launch: The attempt.
+            limit: How many attempts of the run may be alive with it, whoever created them, where
+                the backend can count them; None for any number.
+
         Raises:
             BackendError: It could not be created now.
             LaunchError: It can never be created as it is.
+            FullError: As many are alive as `limit` allows.
         """
         ...
 
@@ -140,7 +159,7 @@ class Backend(Protocol):
         """Returns the observation of the attempt once it has ended or is gone."""
         ...
 
-    def output(self, name: str, *, offset: int = 0) -> AsyncIterator[bytes]:
+    def output(self, name: str, *, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """The attempt's output from a byte offset, as it comes, until it has ended."""
         ...
 

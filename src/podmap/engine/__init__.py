@@ -1,1 +1,1 @@
-
+"""Runs trials to their end: slots, attempts, retries, records."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import logging
 from collections.abc import Iterable
 
-from podmap.backends.base import Backend
+from podmap.backends.base import Backend, Observation
 from podmap.engine.spawning import spawn
 from podmap.errors import BackendError, PodmapError
 from podmap.records import Category, Diagnosis, Record, TrialState
@@ -26,13 +27,12 @@ class RunStoppedError(PodmapError):
 class Slot:
     """The right to run one attempt: bind it to the attempt, or give it back."""
 
-    def __init__(self, coordinator: Coordinator, *, waited: bool) -> None:
+    def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
         self._open = True
-        self.waited = waited
 
     def bind(self, name: str) -> None:
-        """The attempt was created: the slot is its own until it has ended."""
+        """The attempt was created, or may have been: the slot is its own until it has ended."""
         if self._open:
             self._open = False
             self._coordinator._bind(name)
@@ -59,7 +59,7 @@ class Coordinator:
         parallelism: int,
         allowed_failures: int | None = None,
         cancel_on_failures: bool = False,
-        failures: int = 0,
+        failed: Iterable[int] = (),
     ) -> None:
         """Makes a coordinator with all slots free.
 
@@ -68,21 +68,22 @@ class Coordinator:
             parallelism: Attempts alive at once.
             allowed_failures: Trials that may end FAILED; None for any number.
             cancel_on_failures: Whether running attempts are ended when more fail.
-            failures: Trials that have ended FAILED already.
+            failed: Numbers of the trials that have ended FAILED already.
         """
         self._backend = backend
         self._parallelism = parallelism
         self._allowed_failures = allowed_failures
         self._cancel_on_failures = cancel_on_failures
-        self._failures = failures
-        self._alive: set[str] = set()
+        self._failed = set(failed)
+        self._alive: dict[str, asyncio.Future[Observation]] = {}
         self._unbound = 0  # slots of trials whose attempt is not created yet
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._ticket = itertools.count()
         self._timers: list[asyncio.TimerHandle] = []
-        self.stopped_reason = ""
-        self.interrupted = False
-        self._check_failures()
+        self._watchers: set[asyncio.Task[None]] = set()
+        self._stopped = ""
+        self._ending = ""  # why attempts that run are ended; empty while they are not
+        self._interruption = asyncio.Event()
 
     @property
     def alive(self) -> int:
@@ -90,17 +91,21 @@ class Coordinator:
         return len(self._alive)
 
     @property
-    def full(self) -> bool:
-        """Whether the next `acquire` has to wait."""
-        taken = len(self._alive) + self._unbound
-        return bool(self._waiting) or taken >= self._parallelism
+    def interrupted(self) -> bool:
+        """Whether the run is to be left as it is, for a later resume."""
+        return self._interruption.is_set()
 
-    def adopt(self, names: Iterable[str]) -> None:
-        """Counts attempts that are alive already, even if they are more than the slots."""
-        for name in names:
-            if name not in self._alive:
-                self._alive.add(name)
-                spawn(self._release_at_end(name))
+    @property
+    def stopped_reason(self) -> str:
+        """Why no more attempts are started; empty while they are."""
+        return self._stopped or self._too_many_failures()
+
+    def take(self) -> Slot | None:
+        """A slot at once; None if that would mean waiting, or if the run is stopped."""
+        if self.stopped_reason or self._waiting or not self._has_room():
+            return None
+        self._unbound += 1
+        return Slot(self)
 
     async def acquire(self, *, order: int) -> Slot:
         """A slot, once there is a free one and no trial of a lower order waits.
@@ -108,24 +113,33 @@ class Coordinator:
         Raises:
             RunStoppedError: The run starts no more attempts.
         """
-        if self.stopped_reason:
-            raise RunStoppedError(self.stopped_reason)
-        if not self.full:
-            self._unbound += 1
-            return Slot(self, waited=False)
+        self.check()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (order, next(self._ticket), turn))
+        self._hand_out()
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self._unbound -= 1
-                self._hand_out()
+                self._unbind()
             raise
-        return Slot(self, waited=True)
+        return Slot(self)
+
+    def check(self) -> None:
+        """Makes sure that attempts may be started.
+
+        Raises:
+            RunStoppedError: They may not.
+        """
+        reason = self.stopped_reason
+        if reason:
+            raise RunStoppedError(reason)
+
+    def _has_room(self) -> bool:
+        return len(self._alive) + self._unbound < self._parallelism
 
     def _hand_out(self) -> None:
-        while self._waiting and len(self._alive) + self._unbound < self._parallelism:
+        while self._waiting and self._has_room():
             *_, turn = heapq.heappop(self._waiting)
             if not turn.done():
                 self._unbound += 1
@@ -134,70 +148,136 @@ class Coordinator:
     def _bind(self, name: str) -> None:
         self._unbound -= 1
         self.adopt([name])
-        self._hand_out()
+        self._hand_out()  # the attempt may have been adopted before
 
     def _unbind(self) -> None:
         self._unbound -= 1
         self._hand_out()
 
-    async def _release_at_end(self, name: str) -> None:
+    def adopt(self, names: Iterable[str]) -> None:
+        """Counts attempts that are alive already, even if they are more than the slots."""
+        for name in names:
+            if name not in self._alive:
+                self._alive[name] = asyncio.get_running_loop().create_future()
+                watcher = spawn(self._watch(name))
+                self._watchers.add(watcher)
+                watcher.add_done_callback(self._watchers.discard)
+                if self._ending and self.stopped_reason:
+                    spawn(self._end(name, self._ending))
+
+    async def ended(self, name: str) -> Observation:
+        """The observation of an attempt once it has ended or is gone.
+
+        Raises:
+            BackendError: The backend could not be asked; the attempt keeps its slot.
+        """
+        end = self._alive.get(name)
+        if end is None:
+            return await self._backend.wait(name)
+        return await asyncio.shield(end)
+
+    async def _watch(self, name: str) -> None:
+        try:
+            seen = await self._wait(name)
+        except BaseException as error:
+            end = self._alive.pop(name)
+            if isinstance(error, Exception):
+                _refuse(end, error)  # a bug: whoever waits is told, and the slot is free again
+            else:
+                end.cancel()
+            self._hand_out()
+            raise
+        self._alive.pop(name).set_result(seen)
+        self._hand_out()
+
+    async def _wait(self, name: str) -> Observation:
         while True:
             try:
-                await self._backend.wait(name)
-                break
+                return await self._backend.wait(name)
             except BackendError as error:
                 log.warning("cannot ask about %s, its slot stays taken: %s", name, error)
+                _refuse(self._alive[name], error)
+                self._alive[name] = asyncio.get_running_loop().create_future()
                 await asyncio.sleep(ASK_AGAIN_S)
-        self._alive.discard(name)
-        self._hand_out()
 
     def settled(self, record: Record) -> None:
         """Takes note of a trial that ended."""
-        if record.state is TrialState.FAILED:
-            self._failures += 1
-            self._check_failures()
+        if record.state is not TrialState.FAILED:
+            self._failed.discard(record.number)
+            return
+        self._failed.add(record.number)
+        reason = self._too_many_failures()
+        if reason:
+            self._refuse_waiting(reason)
+            if self._cancel_on_failures:
+                self._end_all(reason)
 
-    def _check_failures(self) -> None:
-        if self._allowed_failures is not None and self._failures > self._allowed_failures:
-            self.stop(
-                f"{self._failures} trials failed, {self._allowed_failures} were allowed "
-                "(failures.allow)",
-                cancel=self._cancel_on_failures,
-            )
+    def reopened(self, number: int) -> None:
+        """Takes note of a trial that is run again: that it failed before does not count."""
+        self._failed.discard(number)
+
+    def _too_many_failures(self) -> str:
+        if self._allowed_failures is None or len(self._failed) <= self._allowed_failures:
+            return ""
+        return (
+            f"{len(self._failed)} trials failed, {self._allowed_failures} were allowed "
+            "(failures.allow)"
+        )
 
     def stop_after(self, seconds: float, reason: str, *, cancel: bool) -> None:
         """Stops the run when a time has passed."""
         loop = asyncio.get_running_loop()
-        self._timers.append(loop.call_later(max(0.0, seconds), self._stop_now, reason, cancel))
-
-    def _stop_now(self, reason: str, cancel: bool) -> None:
-        self.stop(reason, cancel=cancel)
+        self._timers.append(loop.call_later(max(0.0, seconds), self._stop, reason, cancel))
 
     def stop(self, reason: str, *, cancel: bool) -> None:
         """Starts no more attempts; with `cancel`, ends those that run."""
-        if not self.stopped_reason:
-            self.stopped_reason = reason
-            while self._waiting:
-                *_, turn = heapq.heappop(self._waiting)
-                if not turn.done():
-                    turn.set_exception(RunStoppedError(reason))
+        self._stop(reason, cancel)
+
+    def _stop(self, reason: str, cancel: bool) -> None:
+        self._stopped = self._stopped or reason
+        self._refuse_waiting(reason)
         if cancel:
-            for name in list(self._alive):
-                spawn(self._kill(name))
+            self._end_all(reason)
 
     def interrupt(self, reason: str) -> None:
         """Ends what runs and starts no more, but leaves all that has not ended to be resumed."""
-        self.interrupted = True
-        self.stop(reason, cancel=True)
+        self._interruption.set()
+        self._stop(reason, True)
 
-    async def _kill(self, name: str) -> None:
-        reason = Diagnosis(Category.CANCELLED, self.stopped_reason)
-        try:
-            await self._backend.kill(name, reason=reason, grace_s=KILL_GRACE_S)
-        except BackendError as error:
-            log.error("%s could not be ended: %s", name, error)
+    async def pause(self, seconds: float) -> None:
+        """Returns after a time, or once the run is interrupted."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._interruption.wait(), seconds)
+
+    def _refuse_waiting(self, reason: str) -> None:
+        while self._waiting:
+            *_, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_exception(RunStoppedError(reason))
+
+    def _end_all(self, reason: str) -> None:
+        self._ending = reason
+        for name in self._alive:
+            spawn(self._end(name, reason))
+
+    async def _end(self, name: str, reason: str) -> None:
+        why = Diagnosis(Category.CANCELLED, reason)
+        while name in self._alive:
+            try:
+                await self._backend.kill(name, reason=why, grace_s=KILL_GRACE_S)
+                return
+            except BackendError as error:
+                log.error("%s could not be ended, trying again: %s", name, error)
+                await asyncio.sleep(ASK_AGAIN_S)
 
     def close(self) -> None:
-        """Forgets the timers; attempts go on."""
+        """Forgets the timers and stops watching; attempts go on."""
         for timer in self._timers:
             timer.cancel()
+        for watcher in self._watchers:
+            watcher.cancel()
+
+
+def _refuse(end: asyncio.Future[Observation], error: Exception) -> None:
+    end.set_exception(error)
+    end.exception()  # nobody may be waiting; asyncio would complain that it was never looked at

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from podmap.backends.base import Backend
 from podmap.engine.session import RunSession, open_session
@@ -14,26 +14,38 @@ from podmap.ledger.ledger import Ledger
 
 IO_THREADS = 8
 
-BackendFactory = Callable[[], Awaitable[Backend]]
+_hubs: dict[asyncio.AbstractEventLoop, dict[str, Hub]] = {}
 
-_hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Hub]] = (
-    weakref.WeakKeyDictionary()
-)
+
+@dataclass(slots=True)
+class _Entry:
+    opening: asyncio.Task[RunSession]
+    users: int = 0
+
+    @property
+    def failed(self) -> bool:
+        task = self.opening
+        return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 class Hub:
     """One backend and the sessions of its runs, within one event loop.
 
     A loop can die under its hub (`dag.test()` makes one for each trial), so a hub never outlives
-    its loop. A session is opened once, however many trials ask for it at the same time, and is
-    closed when the last of them has let go of it.
+    its loop: its backend is closed when the loop shuts down. A session is opened once, however
+    many trials ask for it at the same time, and is closed when the last of them has let go of it.
     """
 
     def __init__(self, backend: Backend) -> None:
+        """Makes a hub for the running loop; `current` is the usual way.
+
+        Args:
+            backend: What runs the attempts; closed with the loop.
+        """
         self._backend = backend
-        self._io: Executor = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io")
-        self._sessions: dict[tuple[str, str], asyncio.Task[RunSession]] = {}
-        self._users: dict[tuple[str, str], int] = {}
+        self._io = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io")
+        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._life: AsyncGenerator[None, None] | None = None
 
     @classmethod
     def current(cls, key: str, make_backend: Callable[[], Backend]) -> Hub:
@@ -43,6 +55,8 @@ class Hub:
             key: What tells backends apart: kind, connection, namespace.
             make_backend: Called once a loop and key.
         """
+        for loop in [loop for loop in _hubs if loop.is_closed()]:
+            del _hubs[loop]
         hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
         if key not in hubs:
             hubs[key] = cls(make_backend())
@@ -59,15 +73,32 @@ class Hub:
             StoreError: The ledger could not be read.
             BackendError: The backend could not be asked.
         """
+        if self._life is None:
+            # The one thing a loop tells before it shuts down are its asynchronous generators.
+            self._life = self._live()
+            await anext(self._life)
         key = (run_uri, version)
-        self._users[key] = self._users.get(key, 0) + 1
+        entry = self._entries.get(key)
+        if entry is None or entry.failed:
+            entry = self._entries[key] = _Entry(spawn(self._open(run_uri)))
+        entry.users += 1
         try:
-            if key not in self._sessions:
-                self._sessions[key] = spawn(self._open(run_uri))
-            return await asyncio.shield(self._sessions[key])
+            return await asyncio.shield(entry.opening)
         except BaseException:
-            self.leave(run_uri, version)
+            self._let_go(key, entry)
             raise
+
+    def leave(self, run_uri: str, version: str) -> None:
+        """Lets go of a run's session."""
+        key = (run_uri, version)
+        self._let_go(key, self._entries[key])
+
+    def _let_go(self, key: tuple[str, str], entry: _Entry) -> None:
+        entry.users -= 1
+        if entry.users == 0:
+            if self._entries.get(key) is entry:
+                del self._entries[key]
+            entry.opening.add_done_callback(_close_session)
 
     async def _open(self, run_uri: str) -> RunSession:
         def read() -> Ledger:
@@ -78,18 +109,15 @@ class Hub:
         manifest = await loop.run_in_executor(self._io, ledger.read_manifest)
         return await open_session(ledger, manifest, self._backend, self._io)
 
-    def leave(self, run_uri: str, version: str) -> None:
-        """Lets go of a run's session."""
-        key = (run_uri, version)
-        self._users[key] -= 1
-        failed = key in self._sessions and _failed(self._sessions[key])
-        if self._users[key] == 0 or failed:
-            session = self._sessions.pop(key, None)
-            if session is not None and session.done() and not failed:
-                session.result().coordinator.close()
-        if self._users[key] == 0:
-            del self._users[key]
+    async def _live(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            _hubs.pop(asyncio.get_running_loop(), None)
+            self._io.shutdown(wait=False)
+            await self._backend.close()
 
 
-def _failed(task: asyncio.Task[RunSession]) -> bool:
-    return task.done() and (task.cancelled() or task.exception() is not None)
+def _close_session(opening: asyncio.Task[RunSession]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().coordinator.close()

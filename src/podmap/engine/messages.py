@@ -1,9 +1,10 @@
-"""What a trial says on its standard output: lines that begin with `podmap:` and hold JSON."""
+"""What a trial says on its standard output: `podmap:` and a JSON object, at the end of a line."""
 
 from __future__ import annotations
 
 import codecs
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,10 @@ MAX_LINE_CHARS = 64 * 1024
 
 
 class LineSplitter:
-    """Turns chunks of bytes into lines; `\\r` ends a line as `\\n` does."""
+    r"""Turns chunks of bytes into lines; `\r` ends a line as `\n` does.
+
+    The lines are the same however the bytes are cut into chunks.
+    """
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -23,16 +27,28 @@ class LineSplitter:
     def feed(self, data: bytes) -> Iterator[str]:
         """The lines that ended with this chunk, without their ends; empty ones are left out."""
         text = self._rest + self._decoder.decode(data)
-        *lines, self._rest = text.replace("\r", "\n").split("\n")
-        while len(self._rest) > MAX_LINE_CHARS:
-            lines.append(self._rest[:MAX_LINE_CHARS])
-            self._rest = self._rest[MAX_LINE_CHARS:]
-        return (line for line in lines if line)
+        *lines, rest = text.replace("\r", "\n").split("\n")
+        # The last piece waits for more even if it is full: its end may be all that is missing.
+        while len(rest) > MAX_LINE_CHARS:
+            lines.append(rest[:MAX_LINE_CHARS])
+            rest = rest[MAX_LINE_CHARS:]
+        self._rest = rest
+        return _pieces(lines)
 
     def finish(self) -> Iterator[str]:
         """The last line, if the output did not end with a line's end."""
         rest, self._rest = self._rest + self._decoder.decode(b"", True), ""
-        return iter([rest] if rest else [])
+        return _pieces([rest])
+
+
+def _pieces(lines: list[str]) -> Iterator[str]:
+    for line in lines:
+        if len(line) <= MAX_LINE_CHARS:
+            if line:
+                yield line
+        else:
+            for start in range(0, len(line), MAX_LINE_CHARS):
+                yield line[start : start + MAX_LINE_CHARS]
 
 
 @dataclass(slots=True)
@@ -50,22 +66,28 @@ class Messages:
     last_report: Mapping[str, Any] = field(default_factory=dict)
 
     def hear(self, line: str) -> bool:
-        """Takes in one line; returns whether it was a message of podmap's."""
-        text = line.strip()
-        if not text.startswith(PREFIX):
+        """Takes in one line; returns whether it was a message of podmap's.
+
+        What stands before the prefix is left out: a progress bar on stderr that has not ended
+        its line shares it with the message that comes after.
+        """
+        start = line.find(PREFIX)
+        if start < 0:
             return False
         try:
-            message = json.loads(text[len(PREFIX) :])
-        except ValueError:
+            message = json.loads(line[start + len(PREFIX) :])
+        except (ValueError, RecursionError):
             return False
-        if not isinstance(message, dict):
-            return False
+        return isinstance(message, dict) and self._take(message)
+
+    def _take(self, message: dict[str, Any]) -> bool:
+        step = message.get("step")
         if isinstance(message.get("final"), dict):
             self.final = message["final"]
         elif message.get("pruned") is True:
             self.pruned = True
-        elif isinstance(message.get("step"), int):
-            if message["step"] >= self.last_report.get("step", 0):
+        elif isinstance(step, int) and not isinstance(step, bool):
+            if step >= self.last_report.get("step", -math.inf):
                 self.last_report = message
         else:
             return False

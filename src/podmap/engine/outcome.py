@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from podmap.backends.base import Observation, Phase
@@ -13,8 +13,10 @@ from podmap.engine.messages import Messages
 from podmap.records import Category, Diagnosis, TrialState
 
 MAX_METRICS = 1000
+_DETAIL_CHARS = 2000
 _RESULT_HELP = (
-    'Write one JSON object, metric name to number, to $PODMAP_RESULT, for example {"accuracy": 0.9}'
+    "Write one JSON object, metric name to number, to $PODMAP_RESULT, "
+    'for example {"accuracy": 0.9}.'
 )
 
 
@@ -42,11 +44,15 @@ class Outcome:
 class _BadResultError(Exception):
     """Why a result cannot be used."""
 
+    def __init__(self, text: str, category: Category = Category.BAD_RESULT) -> None:
+        self.category = category
+        super().__init__(text)
+
 
 def judge(
     seen: Observation, messages: Messages, *, objectives: Sequence[str], tail: str = ""
 ) -> Outcome:
-    """The outcome of an attempt that ended or is gone.
+    """The outcome of an attempt that ended or is gone. It never raises, whatever was left.
 
     Args:
         seen: The attempt as last seen; its phase is ENDED or GONE.
@@ -65,18 +71,23 @@ def judge(
     try:
         return _complete(seen, messages, objectives)
     except _BadResultError as error:
-        category = Category.BAD_RESULT if seen.result or messages.final else Category.NO_RESULT
-        return _failed(
-            Diagnosis(category, str(error), resolution=_RESULT_HELP + "."),
-            tail,
-        )
+        diagnosis = Diagnosis(error.category, str(error), resolution=_RESULT_HELP)
+        return _failed(diagnosis, tail)
+
+
+def objective_of(
+    metrics: Mapping[str, float | None], objectives: Sequence[str]
+) -> float | list[float] | None:
+    """The objective's value in some metrics, a list for several; None if one is missing."""
+    values = [value for name in objectives if (value := metrics.get(name)) is not None]
+    if not values or len(values) < len(objectives):
+        return None
+    return values[0] if len(values) == 1 else values
 
 
 def _failed(diagnosis: Diagnosis, tail: str) -> Outcome:
     if tail and not diagnosis.detail:
-        diagnosis = Diagnosis(
-            diagnosis.category, diagnosis.summary, tail.strip()[-2000:], diagnosis.resolution
-        )
+        diagnosis = replace(diagnosis, detail=tail.strip()[-_DETAIL_CHARS:])
     return Outcome(TrialState.FAILED, diagnosis=diagnosis)
 
 
@@ -101,47 +112,45 @@ def _bad_exit(seen: Observation) -> Diagnosis:
 
 
 def _pruned(messages: Messages, objectives: Sequence[str]) -> Outcome:
-    metrics, _ = _split(messages.final or messages.last_report)
-    metrics.pop("step", None)
-    values = [value for name in objectives if (value := metrics.get(name)) is not None]
+    given = messages.final
+    if given is None:
+        given = {name: value for name, value in messages.last_report.items() if name != "step"}
+    metrics, outputs, _ = _split(given, objectives)
     return Outcome(
         TrialState.PRUNED,
         metrics=metrics,
-        objective=_objective(values) if len(values) == len(objectives) else None,
+        objective=objective_of(metrics, objectives),
+        outputs=outputs,
     )
 
 
 def _complete(seen: Observation, messages: Messages, objectives: Sequence[str]) -> Outcome:
     given, warning = _result(seen, messages, objectives)
-    metrics, outputs = _split(given)
-    values: list[float] = []
+    metrics, outputs, left_out = _split(given, objectives)
     for name in objectives:
         if name not in given:
             have = ", ".join(sorted(metrics)[:10]) or "nothing"
-            raise _BadResultError(f"the result has no metric {name!r}, the objective; it has {have}")
-        value = metrics.get(name)
-        if value is None:
+            raise _BadResultError(
+                f"the result has no metric {name!r}, the objective; it has {have}"
+            )
+        if metrics.get(name) is None:
             raise _BadResultError(
                 f"the objective {name!r} is {_shown(given[name])}, which is not a finite number"
             )
-        values.append(value)
     return Outcome(
         TrialState.COMPLETE,
         metrics=metrics,
-        objective=_objective(values),
+        objective=objective_of(metrics, objectives),
         outputs=outputs,
-        warning=warning,
+        warning="; ".join(text for text in (warning, left_out) if text),
     )
 
 
-def _objective(values: Sequence[float]) -> float | list[float] | None:
-    if not values:
-        return None
-    return values[0] if len(values) == 1 else list(values)
-
-
 def _shown(value: Any) -> str:
-    text = json.dumps(value) if not isinstance(value, float) else str(value)
+    try:
+        text = str(value) if isinstance(value, float) else json.dumps(value)
+    except (ValueError, RecursionError):
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -149,30 +158,41 @@ def _result(
     seen: Observation, messages: Messages, objectives: Sequence[str]
 ) -> tuple[Mapping[str, Any], str]:
     """The result as written, and a warning if it is not the whole of it."""
-    raw = seen.result or b""
+    raw, final = seen.result or b"", messages.final
     if not raw.strip():
-        if messages.final is not None:
-            return messages.final, ""
-        if not objectives:
-            return {}, ""
-        raise _BadResultError("the command ended with exit code 0 but wrote no result")
-    if not seen.result_truncated:
-        try:
-            return _parse(raw), ""
-        except _BadResultError:
-            if messages.final is None:
-                raise
-            return messages.final, "the result file cannot be read; the final line was used"
-    rescued = messages.final if messages.final is not None else leading_pairs(raw)
-    if objectives and all(name in rescued for name in objectives):
-        return rescued, (
-            f"the result was larger than the {len(raw)} bytes that are kept of it; "
-            "what could be read of it was used: write large things to $PODMAP_OUTPUT"
+        if final is not None or not objectives:
+            return final or {}, ""
+        raise _BadResultError(
+            "the command ended with exit code 0 but wrote no result", Category.NO_RESULT
         )
-    raise _BadResultError(
-        f"the result is larger than the {len(raw)} bytes that are kept of it, "
-        "and the objective is not in the part that was kept"
+    if seen.result_truncated:
+        return _rescued(raw, final, objectives)
+    try:
+        given = _parse(raw)
+    except _BadResultError as error:
+        if final is None:
+            raise
+        return final, f"{error}; the final line was used"
+    if final is not None and not _has(given, objectives) and _has(final, objectives):
+        return final, "the result file lacks the objective; the final line was used"
+    return given, ""
+
+
+def _rescued(
+    raw: bytes, final: Mapping[str, Any] | None, objectives: Sequence[str]
+) -> tuple[Mapping[str, Any], str]:
+    """What can be used of a result that was too large to be kept whole."""
+    size = f"the result is larger than the {len(raw)} bytes that are kept of it"
+    given = leading_pairs(raw) if final is None else final
+    if not _has(given, objectives) or (final is None and not raw.lstrip().startswith(b"{")):
+        raise _BadResultError(f"{size}, and the objective is not in the part that was kept")
+    return given, (
+        f"{size}; what could be read of it was used: write large things to $PODMAP_OUTPUT"
     )
+
+
+def _has(given: Mapping[str, Any], objectives: Sequence[str]) -> bool:
+    return all(name in given for name in objectives)
 
 
 def _parse(raw: bytes) -> Mapping[str, Any]:
@@ -180,7 +200,9 @@ def _parse(raw: bytes) -> Mapping[str, Any]:
         value = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         start = raw[:60].decode("utf-8", "replace")
-        raise _BadResultError(f"the result is not JSON: {error}; it begins with {start!r}") from None
+        raise _BadResultError(
+            f"the result is not JSON: {error}; it begins with {start!r}"
+        ) from None
     if not isinstance(value, dict):
         raise _BadResultError(f"the result is JSON, but not an object: {_shown(value)}")
     return value
@@ -188,42 +210,66 @@ def _parse(raw: bytes) -> Mapping[str, Any]:
 
 def leading_pairs(raw: bytes) -> dict[str, Any]:
     """The whole leading pairs of a JSON object whose end was cut off; empty if there are none."""
-    text = raw.decode("utf-8", "ignore").lstrip()
+    text = _decodable(raw)
     decoder = json.JSONDecoder()
     pairs: dict[str, Any] = {}
-    if not text.startswith("{"):
-        return pairs
-    position = 1
+    position = _after(text, 0, "{")
     try:
-        while True:
-            position = _skip(text, position, " \t\r\n,")
-            key, position = decoder.raw_decode(text, position)
-            position = _skip(text, position, " \t\r\n:")
-            value, position = decoder.raw_decode(text, position)
-            after = _skip(text, position, " \t\r\n")
-            if after >= len(text):
-                return pairs  # the value may itself be cut: 0.12 of 0.1234
-            pairs[str(key)] = value
-    except (ValueError, IndexError, RecursionError):
-        return pairs
+        while position >= 0:
+            key, position = decoder.raw_decode(text, _after_space(text, position))
+            position = _after(text, position, ":")
+            if not isinstance(key, str) or position < 0:
+                break
+            value, end = decoder.raw_decode(text, _after_space(text, position))
+            position = _after(text, end, ",")
+            if position < 0 and _after(text, end, "}") < 0:
+                break  # the value may itself be cut: 12 of 12.5, or 1 of 1e-5
+            pairs[key] = value
+    except (ValueError, RecursionError):
+        pass  # here it was cut
+    return pairs
 
 
-def _skip(text: str, position: int, characters: str) -> int:
-    while position < len(text) and text[position] in characters:
+def _decodable(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return raw[: error.start].decode("utf-8")
+
+
+def _after(text: str, position: int, mark: str) -> int:
+    """The position behind the mark that comes next, space apart; -1 if another thing does."""
+    position = _after_space(text, position)
+    return position + 1 if text.startswith(mark, position) else -1
+
+
+def _after_space(text: str, position: int) -> int:
+    while position < len(text) and text[position] in " \t\r\n":
         position += 1
     return position
 
 
-def _split(given: Mapping[str, Any]) -> tuple[dict[str, float | None], dict[str, str]]:
-    """Metrics and outputs of a result; what is neither is left out."""
+def _split(
+    given: Mapping[str, Any], objectives: Sequence[str]
+) -> tuple[dict[str, float | None], dict[str, str], str]:
+    """Metrics and outputs of a result, and a warning if there is something else in it."""
     metrics: dict[str, float | None] = {}
     outputs: dict[str, str] = {}
+    left_out: list[str] = []
+    if len(given) > MAX_METRICS:
+        given = {**{name: given[name] for name in objectives if name in given}, **given}
     for name, value in given.items():
         if name == "outputs" and isinstance(value, dict):
             outputs = {str(k): v for k, v in value.items() if isinstance(v, str)}
         elif len(metrics) < MAX_METRICS and _is_metric(value):
             metrics[str(name)] = _finite(value)
-    return metrics, outputs
+        else:
+            left_out.append(str(name))
+    if not left_out:
+        return metrics, outputs, ""
+    names = ", ".join(left_out[:5]) + (" ..." if len(left_out) > 5 else "")
+    why = f"only numbers are kept, and at most {MAX_METRICS}"
+    return metrics, outputs, f"left out of the metrics: {names} ({why})"
 
 
 def _is_metric(value: Any) -> bool:

@@ -55,11 +55,13 @@ def prepare_run(
     check_supported(loaded.sweep, backend)
     plan = make_plan(loaded, experiments=experiments, folder=folder)
     ledger = Ledger.open(run_uri(store, loaded.sweep.name, run_id))
+    now = iso(utc_now())
     manifest = Manifest(
         sweep=loaded.sweep.name,
         run_id=run_id,
         owner=dict(owner),
-        created=iso(utc_now()),
+        created=now,
+        planned=now,
         spec=loaded.raw,
         source=loaded.source,
         folder=folder,

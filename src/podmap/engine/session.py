@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from podmap.backends.base import Backend, Phase
 from podmap.engine.coordinator import Coordinator
+from podmap.ledger.keys import KeyIndex
 from podmap.records import TrialState, parse_iso, utc_now
 from podmap.search.plan import Plan
 from podmap.spec.load import load
@@ -34,6 +35,8 @@ class RunSession:
         manifest: What the run is.
         sweep: The effective spec.
         plan: Number to trial.
+        objectives: Names of the metrics without which a trial has no result.
+        keys: The sweep's finished trials by key; None unless `reuse: sweep`.
         backend: What runs the attempts.
         coordinator: The run's slots and budgets.
         io: The bounded pool in which the store is read and written.
@@ -43,6 +46,8 @@ class RunSession:
     manifest: Manifest
     sweep: Sweep
     plan: Plan
+    objectives: tuple[str, ...]
+    keys: KeyIndex | None
     backend: Backend
     coordinator: Coordinator
     io: Executor
@@ -66,36 +71,60 @@ async def open_session(
 
     Raises:
         StoreError: The ledger cannot be read.
+        RecordError: A record, or the manifest's plan, cannot be understood.
         BackendError: The backend cannot be asked what is alive.
         SpecError: The manifest's spec is not valid in this version.
     """
-    loop = asyncio.get_running_loop()
 
-    def read() -> tuple[Sweep, Plan, int]:
+    def read() -> tuple[Sweep, Plan, KeyIndex | None, list[int]]:
         sweep = load(manifest.spec, search_required=False).sweep
-        plan = Plan.from_json(manifest.plan, sweep)
-        return sweep, plan, _count_failures(ledger) if sweep.failures else 0
+        keys = KeyIndex.open(_store_of(ledger), manifest.sweep) if sweep.reuse == "sweep" else None
+        failed = _failed(ledger, manifest) if sweep.failures else []
+        return sweep, Plan.from_json(manifest.plan or {}, sweep), keys, failed
 
-    sweep, plan, failures = await loop.run_in_executor(io, read)
-    coordinator = Coordinator(
-        backend,
-        parallelism=sweep.parallelism,
-        allowed_failures=sweep.failures.allow.limit(plan.count) if sweep.failures else None,
-        cancel_on_failures=bool(sweep.failures and sweep.failures.on_exceed == "cancel"),
-        failures=failures,
-    )
+    sweep, plan, keys, failed = await asyncio.get_running_loop().run_in_executor(io, read)
     found = await backend.list(manifest.run_id)
+    coordinator = _coordinator(sweep, backend, count=plan.count, failed=failed)
     coordinator.adopt(seen.name for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING))
     if sweep.budget and sweep.budget.wall is not None:
-        spent_s = (utc_now() - parse_iso(manifest.created)).total_seconds()
+        spent_s = (utc_now() - parse_iso(manifest.planned or manifest.created)).total_seconds()
         coordinator.stop_after(
             sweep.budget.wall - spent_s,
             "the run's time is over (budget.wall)",
             cancel=sweep.budget.on_exceed == "cancel",
         )
     return RunSession(
-        ledger, manifest, sweep, plan, backend, coordinator, io)
+        ledger=ledger,
+        manifest=manifest,
+        sweep=sweep,
+        plan=plan,
+        objectives=tuple(objective.metric for objective in sweep.objectives),
+        keys=keys,
+        backend=backend,
+        coordinator=coordinator,
+        io=io,
+    )
 
 
-def _count_failures(ledger: Ledger) -> int:
-    return sum(record.state is TrialState.FAILED for record in ledger.records())
+def _coordinator(sweep: Sweep, backend: Backend, *, count: int, failed: list[int]) -> Coordinator:
+    failures = sweep.failures
+    return Coordinator(
+        backend,
+        parallelism=sweep.parallelism,
+        allowed_failures=failures.allow.limit(count) if failures else None,
+        cancel_on_failures=failures is not None and failures.on_exceed == "cancel",
+        failed=failed,
+    )
+
+
+def _failed(ledger: Ledger, manifest: Manifest) -> list[int]:
+    """The trials that failed since the run was last planned: those before are asked for anew."""
+    return [
+        record.number
+        for record in ledger.records()
+        if record.state is TrialState.FAILED and (record.finished or "") >= manifest.planned
+    ]
+
+
+def _store_of(ledger: Ledger) -> str:
+    return ledger.run_uri.rsplit("/", 2)[0]

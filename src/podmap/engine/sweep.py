@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from podmap.backends.base import Backend
 from podmap.engine.hub import IO_THREADS
-from podmap.engine.runner import LineHandler, settle
+from podmap.engine.listening import LineHandler
+from podmap.engine.runner import settle
 from podmap.engine.session import RunSession, open_session
+from podmap.errors import PodmapError, UnreachableError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.records import Record
+
+log = logging.getLogger(__name__)
 
 OnRecord = Callable[[Record], None]
 OnLine = Callable[[int, str], None]
@@ -47,8 +52,12 @@ class SweepRun:
     ) -> None:
         """Returns once every trial has a terminal record, or the run was interrupted.
 
+        An error that concerns one trial, such as a record that cannot be understood, is raised
+        when all other trials have ended.
+
         Args:
-            on_record: Called with each trial's record, as it comes.
+            on_record: Called with each trial's record, as it comes; after an interrupt also with
+                those that stay open.
             on_line: Called with trial number and line of output, as it comes.
             patience_s: How long to go on asking what cannot be asked; by default for ever.
 
@@ -56,15 +65,14 @@ class SweepRun:
             StoreError: The ledger could not be read at the start, or asked for `patience_s`.
             BackendError: The backend could not be asked at the start, or for `patience_s`.
                 What runs goes on, to be adopted by the next run of the same epoch.
+            RecordError: What the ledger holds of a trial cannot be understood.
         """
         with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as io:
-            session = await open_session(
-                self._ledger, self._manifest, self._backend, io
-            )
+            session = await open_session(self._ledger, self._manifest, self._backend, io)
             self._session = session
-            numbers = iter(range(session.plan.count))
+            work = _Work(session, self._epoch, on_record, on_line, patience_s)
             workers = [
-                asyncio.ensure_future(self._work(session, numbers, on_record, on_line, patience_s))
+                asyncio.ensure_future(self._work(work))
                 for _ in range(min(session.sweep.parallelism, session.plan.count))
             ]
             try:
@@ -74,26 +82,21 @@ class SweepRun:
                     worker.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
                 session.coordinator.close()
+        if work.error is not None:
+            raise work.error
 
-    async def _work(
-        self,
-        session: RunSession,
-        numbers: Iterator[int],
-        on_record: OnRecord | None,
-        on_line: OnLine | None,
-        patience_s: float,
-    ) -> None:
-        for number in numbers:
+    async def _work(self, work: _Work) -> None:
+        for number in work.numbers:
             if self._interrupted:
                 return  # what was not started stays open for a resume
-            handler: LineHandler | None = None
-            if on_line is not None:
-                handler = _numbered(on_line, number)
-            record = await settle(
-                session, number, self._epoch, on_line=handler, patience_s=patience_s
-            )
-            if on_record is not None:
-                on_record(record)
+            try:
+                await work.settle(number)
+            except UnreachableError:
+                raise
+            except Exception as error:  # one trial's error is not the others'
+                bug = not isinstance(error, PodmapError)
+                log.error("trial %d: %s", number, error, exc_info=bug)
+                work.error = work.error or error
 
     @property
     def stopped_reason(self) -> str:
@@ -105,6 +108,34 @@ class SweepRun:
         self._interrupted = True
         if self._session is not None:
             self._session.coordinator.interrupt(reason)
+
+
+class _Work:
+    """The trials of a run that nobody has taken yet, and what to do with each."""
+
+    def __init__(
+        self,
+        session: RunSession,
+        epoch: str,
+        on_record: OnRecord | None,
+        on_line: OnLine | None,
+        patience_s: float,
+    ) -> None:
+        self.numbers = iter(range(session.plan.count))
+        self.error: Exception | None = None
+        self._session = session
+        self._epoch = epoch
+        self._on_record = on_record
+        self._on_line = on_line
+        self._patience_s = patience_s
+
+    async def settle(self, number: int) -> None:
+        handler = None if self._on_line is None else _numbered(self._on_line, number)
+        record = await settle(
+            self._session, number, self._epoch, on_line=handler, patience_s=self._patience_s
+        )
+        if self._on_record is not None:
+            self._on_record(record)
 
 
 def _numbered(on_line: OnLine, number: int) -> LineHandler:

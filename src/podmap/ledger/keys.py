@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from podmap.errors import RecordError, UsageError
 from podmap.ledger import encode
@@ -11,6 +12,19 @@ from podmap.records import Record, TrialState
 
 _KEY = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _RECORD_URI = re.compile(r"(?P<run>.+)/(?P<path>trials/[0-9]+\.json)")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A finished trial that was found by its key.
+
+    Attributes:
+        uri: Where its record is kept.
+        record: The record; it is COMPLETE.
+    """
+
+    uri: str
+    record: Record
 
 
 class KeyIndex:
@@ -61,6 +75,17 @@ class KeyIndex:
 
         Raises:
             StoreError: The store could not be asked.
+            RecordError: What is kept under the key cannot be understood.
+        """
+        found = self.find(key)
+        return found.record if found else None
+
+    def find(self, key: str) -> Found | None:
+        """As `recall`, with the place of the record.
+
+        Raises:
+            StoreError: The store could not be asked.
+            RecordError: What is kept under the key cannot be understood.
         """
         raw = self._store.read(_key_path(key))
         if raw is None:
@@ -73,7 +98,8 @@ class KeyIndex:
         if kept is None:
             return None
         record = encode.parse_record(kept, uri=uri)
-        return record if record.key == key and record.state is TrialState.COMPLETE else None
+        fits = record.key == key and record.state is TrialState.COMPLETE
+        return Found(uri, record) if fits else None
 
 
 def _key_path(key: str) -> str:

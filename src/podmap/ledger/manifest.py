@@ -21,6 +21,8 @@ class Manifest:
         owner: Who decides for the run, for example `{"kind": "cli"}` or `{"kind": "airflow",
             "dag_id": …, "run_id": …, "group_id": …}`.
         created: UTC ISO 8601.
+        planned: UTC ISO 8601 of the last planning; later than `created` if the owner has planned
+            the run anew.
         spec: The effective spec: the file with all overrides in it.
         source: Where the spec came from: a path, a URI, or "" for a dict.
         count: How many trials are planned.
@@ -42,6 +44,7 @@ class Manifest:
     trials_per_task: int = 1
     folder: str = ""
     podmap_version: str = ""
+    planned: str = ""
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

@@ -1,0 +1,269 @@
+"""What the ledger knows of one trial, and what this process writes there of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from podmap.backends.base import Launch, Observation
+from podmap.engine.reuse import completed, left_result, recalled, rescored, result_uri
+from podmap.engine.session import RunSession
+from podmap.engine.settlement import Rules, Settlement, close, time_left_s
+from podmap.errors import PodmapError, StoreError
+from podmap.names import attempt_name
+from podmap.records import Record, TrialState
+from podmap.spec.template import Rendered, effective, render
+
+log = logging.getLogger(__name__)
+
+
+class SupersededError(PodmapError):
+    """Another epoch asks for the trial now, so that this one has nothing more to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Where a trial stands.
+
+    Attributes:
+        kept: The record that settles it; None if it is not settled.
+        mine: The attempt to wait for; None if there is none.
+        launch: What to create now; None if not now.
+        leftovers: Attempts that are to be removed, before anything is created.
+    """
+
+    kept: Record | None = None
+    mine: Observation | None = None
+    launch: Launch | None = None
+    leftovers: Sequence[str] = ()
+
+
+class TrialBook:
+    """One trial's side of the ledger, for one epoch.
+
+    All its methods block and are called off the event loop, one at a time. Each raises
+    `StoreError` when the store could not be asked, and leaves things so that it can be called
+    again.
+
+    Attributes:
+        record: The trial's record as this process last saw or wrote it.
+        rules: What the trial may cost.
+        shows_waiting: Whether the ledger tells already that the trial waits, or something that
+            must stand until the trial really is run.
+    """
+
+    def __init__(self, session: RunSession, number: int, epoch: str) -> None:
+        """Nothing is read yet."""
+        self._session = session
+        self._trial = session.plan.trial(number)
+        self._number = number
+        self._epoch = epoch
+        self._asked = time.monotonic()
+        self._template = effective(session.sweep.trial, self._trial)
+        self._shows_running = False
+        resources = self._template.resources
+        self.shows_waiting = False
+        self.rules = Rules(
+            retries=session.sweep.retries,
+            exit_codes=self._template.exit_codes,
+            deadline_s=self._template.deadline,
+            gpus=(resources.gpu or 0) if resources else 0,
+        )
+        self.record = Record(
+            number=number,
+            key=self._trial.key,
+            epoch=epoch,
+            state=TrialState.WAITING,
+            params=self._trial.params,
+            seed=self._trial.seed,
+            shard=self._trial.shard,
+        )
+
+    def look(self, found: Sequence[Observation], *, start: bool) -> Sight:
+        """Where the trial stands.
+
+        Args:
+            found: Its attempts, listed before this call.
+            start: Whether a slot is at hand: then the next attempt is prepared, if one is due,
+                and the record says RUNNING.
+
+        Raises:
+            SupersededError: The trial was asked for anew, by another epoch.
+        """
+        record = self._session.ledger.read_record(self._number)
+        kept = self._kept(record)
+        if kept is not None:
+            return Sight(kept=kept, leftovers=[seen.name for seen in found])
+        ours = record is not None and record.epoch == self._epoch
+        if record is not None:
+            self.shows_waiting = ours or record.state is TrialState.COMPLETE
+            if ours:
+                self.record = replace(record, state=TrialState.WAITING, reason="")
+        done = {attempt.number for attempt in self.record.attempts}
+        own = [seen for seen in found if seen.epoch == self._epoch and seen.attempt not in done]
+        mine = max(own, key=lambda seen: seen.attempt, default=None)
+        leftovers = [seen.name for seen in found if seen is not mine]
+        if mine is None and start:
+            return self._prepare(found, leftovers)
+        if found and not ours:
+            self.claim()  # before leftovers are removed: they may be newer than this asking
+        return Sight(mine=mine, leftovers=leftovers)
+
+    def claim(self) -> bool:
+        """Writes that the trial waits; False if a record of this epoch stands.
+
+        Raises:
+            SupersededError: The trial was asked for anew, by another epoch.
+        """
+        return self._write(self.record)
+
+    def keep(self, settlement: Settlement, tail: bytes, *, gone: bool) -> bool:
+        """Writes what an attempt left: log, attempt and record.
+
+        Args:
+            settlement: What is to be written.
+            tail: The end of its output; may be empty.
+            gone: Whether the attempt's end was not seen.
+
+        Returns:
+            False if the record that stands says otherwise: another process has settled the
+            attempt, and perhaps more.
+        """
+        ledger, attempt = self._session.ledger, settlement.attempt
+        if (gone or settlement.again) and self._knows(attempt.number):
+            return False
+        if not ledger.settle(attempt, settlement.record, tail or None):
+            return False
+        self.record, self._shows_running = settlement.record, False
+        self._remember()
+        return True
+
+    def cancel(self, reason: str, *, resumable: bool) -> Record:
+        """The record of a trial that is not run any more; one that stands is kept.
+
+        Args:
+            reason: Why.
+            resumable: Whether it stays open, to be run by a resume.
+        """
+        if resumable:
+            record = replace(self.record, state=TrialState.WAITING, reason=reason)
+            if self._shows_running:
+                self._session.ledger.write_record(record)
+            return record
+        record = close(self.record, TrialState.CANCELLED, reason)
+        if not self._session.ledger.write_record(record):
+            return self._kept(self._session.ledger.read_record(self._number)) or record
+        return record
+
+    def _knows(self, attempt: int) -> bool:
+        standing = self._session.ledger.read_record(self._number)
+        if standing is None or standing.epoch != self._epoch:
+            return False
+        return standing.state.terminal or any(a.number == attempt for a in standing.attempts)
+
+    def _kept(self, record: Record | None) -> Record | None:
+        """The record to emit again instead of running the trial; None if it has to be run."""
+        if record is None:
+            return None
+        if record.epoch == self._epoch:
+            return record if record.state.terminal else None
+        complete = record.state is TrialState.COMPLETE and record.key == self._trial.key
+        if not complete or self._session.sweep.reuse == "none":
+            return None
+        usable = rescored(record, self._session.objectives)
+        if usable is None or usable is record:
+            return usable
+        usable = replace(usable, epoch=self._epoch)
+        return usable if self._write(usable) else None
+
+    def _write(self, record: Record) -> bool:
+        ledger = self._session.ledger
+        if ledger.write_record(record):
+            self._shows_running = record.state is TrialState.RUNNING
+            self.shows_waiting = True
+            return True
+        standing = ledger.read_record(self._number)
+        if standing is None or standing.epoch == self._epoch:
+            return False
+        raise SupersededError(f"trial {self._number} was asked for anew meanwhile")
+
+    def _remember(self) -> None:
+        keys, record = self._session.keys, self.record
+        if keys is not None and record.state is TrialState.COMPLETE:
+            try:
+                keys.remember(record, record_uri=self._session.ledger.record_uri(self._number))
+            except StoreError as error:
+                log.warning("other runs cannot reuse trial %d: %s", self._number, error)
+
+    def _prepare(self, found: Sequence[Observation], leftovers: Sequence[str]) -> Sight:
+        """The next attempt, or a record that makes it needless."""
+        free = self._session.ledger.next_attempt_number(self._number)
+        launch, checkpoint = self._launch(max([free, *(seen.attempt + 1 for seen in found)]))
+        done = self._done_already(checkpoint)
+        if done is not None:
+            if not self._write(done):
+                return Sight()
+            self.record = done
+            self._remember()
+            return Sight(kept=done, leftovers=leftovers)
+        if self.record.queued_s is None:
+            queued_s = round(time.monotonic() - self._asked, 3)
+            self.record = replace(self.record, queued_s=queued_s)
+        if not self._write(replace(self.record, state=TrialState.RUNNING)):
+            return Sight()
+        return Sight(launch=launch, leftovers=leftovers)
+
+    def _done_already(self, checkpoint: str | None) -> Record | None:
+        """The record of a trial that needs no attempt, or may have none any more."""
+        session, record = self._session, self.record
+        if not record.attempts:
+            return recalled(session.keys, record, session.objectives) if session.keys else None
+        if checkpoint and record.started:
+            uri = result_uri(checkpoint, self._trial.key, folder=session.manifest.folder)
+            left = left_result(uri, objectives=session.objectives, since=record.started)
+            if left is not None:
+                return completed(record, left, reason=f"the result was found at {uri}")
+        left_s = time_left_s(record, self.rules.deadline_s)
+        if left_s is not None and left_s <= 0:
+            reason = f"user_timeout: the deadline of {self.rules.deadline_s:g} s is over"
+            return close(record, TrialState.FAILED, reason)
+        return None
+
+    def _launch(self, attempt: int) -> tuple[Launch, str | None]:
+        """An attempt, and the place of its checkpoint."""
+        manifest = self._session.manifest
+        name = attempt_name(manifest.sweep, manifest.run_id, self._number, attempt)
+        rendered = self._render(name, attempt)
+        left_s = time_left_s(self.record, self.rules.deadline_s)
+        limits = [limit for limit in (self._template.timeout, left_s) if limit is not None]
+        launch = Launch(
+            name=name,
+            sweep=manifest.sweep,
+            run_id=manifest.run_id,
+            number=self._number,
+            attempt=attempt,
+            epoch=self._epoch,
+            argv=rendered.argv,
+            env=rendered.env,
+            secret_env=rendered.secret_env,
+            timeout_s=min(limits, default=None),
+            cwd=manifest.folder or None,
+            command=rendered.command,
+            template=self._template,
+            placement=self._session.sweep.kubernetes,
+        )
+        return launch, rendered.checkpoint
+
+    def _render(self, name: str, attempt: int) -> Rendered:
+        manifest = self._session.manifest
+        return render(
+            self._template,
+            self._trial,
+            sweep=manifest.sweep,
+            run_id=manifest.run_id,
+            run_uri=self._session.ledger.run_uri,
+            attempt=attempt,
+            result=self._session.backend.result_path(name),
+        )

@@ -1,0 +1,111 @@
+"""What one attempt says, from its start to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from podmap.backends.base import Backend, Observation
+from podmap.engine.coordinator import Coordinator
+from podmap.engine.messages import LineSplitter, Messages, read_messages
+from podmap.engine.settlement import RECORD_TAIL_BYTES
+
+LineHandler = Callable[[str], None]
+
+TAIL_BYTES = 64 * 1024
+STREAM_LIMIT_BYTES = 16 * 1024 * 1024
+"""Of one attempt's output, no more than this is streamed; the tail is always kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What is left of an attempt that ended or is gone.
+
+    Attributes:
+        seen: The attempt as last seen.
+        messages: What it said.
+        tail: The end of its output, at most `TAIL_BYTES`.
+    """
+
+    seen: Observation
+    messages: Messages
+    tail: bytes
+
+
+class Listener:
+    """Follows one attempt. After an error `listen` may be called again: no line comes twice."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        coordinator: Coordinator,
+        name: str,
+        *,
+        on_line: LineHandler | None,
+        streams: bool,
+    ) -> None:
+        """Hears nothing yet.
+
+        Args:
+            backend: Where the attempt lives.
+            coordinator: Knows when it has ended.
+            name: The attempt's name.
+            on_line: Gets its lines; None if nobody wants them.
+            streams: Whether `on_line` gets them as they come, or the last ones at the end.
+        """
+        self.name = name
+        self._backend = backend
+        self._coordinator = coordinator
+        self._on_line = on_line
+        self._streams = streams and on_line is not None
+        self._messages = Messages()
+        self._splitter = LineSplitter()
+        self._offset = 0
+
+    async def listen(self) -> Ended:
+        """What the attempt leaves, once it has ended or is gone.
+
+        Raises:
+            BackendError: The backend could not be asked.
+        """
+        if self._streams:
+            await self._hear(self._on_line)
+        seen = await self._coordinator.ended(self.name)
+        tail = await self._backend.tail(self.name, max_bytes=TAIL_BYTES)
+        if not self._streams:
+            self._messages = read_messages(tail)
+            if len(tail) == TAIL_BYTES and self._lacks_result(seen):
+                self._messages = Messages()
+                await self._hear(None)
+            self._show_end(tail)
+        return Ended(seen, self._messages, tail)
+
+    def _lacks_result(self, seen: Observation) -> bool:
+        """Whether the result, if there is one, stands further up in the output."""
+        heard = self._messages.final is not None or self._messages.pruned
+        return not heard and (not seen.result or seen.result_truncated)
+
+    def _show_end(self, tail: bytes) -> None:
+        if self._on_line is not None:
+            for line in tail[-RECORD_TAIL_BYTES:].decode("utf-8", "replace").splitlines():
+                self._on_line(line)
+
+    async def _hear(self, on_line: LineHandler | None) -> None:
+        """Takes in the whole output from where it was left, in bounded memory."""
+        async with aclosing(self._backend.output(self.name, offset=self._offset)) as output:
+            async for chunk in output:
+                shown = self._offset < STREAM_LIMIT_BYTES
+                self._offset += len(chunk)
+                for line in self._splitter.feed(chunk):
+                    self._take(line, on_line if shown else None)
+                if on_line and shown and self._offset >= STREAM_LIMIT_BYTES:
+                    on_line("podmap: more output is not shown here; its end is in the record")
+        shown = self._offset <= STREAM_LIMIT_BYTES
+        for line in self._splitter.finish():
+            self._take(line, on_line if shown else None)
+
+    def _take(self, line: str, on_line: LineHandler | None) -> None:
+        self._messages.hear(line)
+        if on_line is not None:
+            on_line(line)

@@ -1,0 +1,160 @@
+"""What an ended attempt makes of its trial's record. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from podmap.backends.base import Observation
+from podmap.engine.outcome import Outcome
+from podmap.policy import Next, decide
+from podmap.records import (
+    Attempt,
+    Category,
+    Diagnosis,
+    Record,
+    TrialState,
+    iso,
+    parse_iso,
+    utc_now,
+)
+from podmap.spec.model import Retries
+
+RECORD_TAIL_BYTES = 4096
+_ROUNDING_S = 0.01  # times are kept in milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What one trial may cost.
+
+    Attributes:
+        retries: The budgets for new attempts.
+        exit_codes: Exit code to "fail", "retry" or "infra".
+        deadline_s: Seconds that all attempts together may take; None for no limit.
+        gpus: How many GPUs each attempt holds.
+    """
+
+    retries: Retries
+    exit_codes: Mapping[int, str]
+    deadline_s: float | None = None
+    gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A record after an attempt.
+
+    Attributes:
+        record: The record to be kept.
+        attempt: The attempt, as it stands last in the record.
+        again: Whether another attempt follows now.
+        stops_run: Whether no other trial of the run could do better.
+    """
+
+    record: Record
+    attempt: Attempt
+    again: bool = False
+    stops_run: bool = False
+
+
+def attempt_of(seen: Observation, diagnosis: Diagnosis | None, *, log_uri: str) -> Attempt:
+    """What is kept of an attempt that ended or is gone."""
+    return Attempt(
+        number=seen.attempt,
+        pod=seen.name,
+        node=seen.node,
+        image_id=seen.image_id,
+        started=seen.started,
+        finished=seen.finished or iso(utc_now()),
+        exit_code=seen.exit_code,
+        diagnosis=diagnosis,
+        log_uri=log_uri,
+    )
+
+
+def settle_attempt(
+    record: Record,
+    attempt: Attempt,
+    outcome: Outcome,
+    *,
+    tail: bytes,
+    rules: Rules,
+    interrupted: bool,
+) -> Settlement:
+    """The record after one more attempt, and what comes next.
+
+    Args:
+        record: The trial's record before it.
+        attempt: The attempt that ended.
+        outcome: What it amounts to.
+        tail: The end of its output.
+        rules: What the trial may cost.
+        interrupted: Whether an attempt that was cancelled leaves the trial open for a resume.
+    """
+    record = replace(
+        record,
+        attempts=(*record.attempts, attempt),
+        started=record.started or attempt.started,
+        gpu_seconds=record.gpu_seconds + rules.gpus * _took_s(attempt),
+        log_tail=tail[-RECORD_TAIL_BYTES:].decode("utf-8", "replace"),
+    )
+    if attempt.diagnosis is None:
+        done = replace(
+            record, metrics=outcome.metrics, objective=outcome.objective, outputs=outcome.outputs
+        )
+        return Settlement(close(done, outcome.state, outcome.warning, attempt.finished), attempt)
+    if attempt.diagnosis.category is Category.CANCELLED:
+        reason = attempt.diagnosis.summary
+        if interrupted:
+            return Settlement(replace(record, state=TrialState.WAITING, reason=reason), attempt)
+        return Settlement(close(record, TrialState.CANCELLED, reason, attempt.finished), attempt)
+    return _after_failure(record, attempt, attempt.diagnosis, rules)
+
+
+def _after_failure(
+    record: Record, attempt: Attempt, diagnosis: Diagnosis, rules: Rules
+) -> Settlement:
+    following = decide(record.attempts, retries=rules.retries, exit_codes=rules.exit_codes)
+    reason = reason_of(diagnosis)
+    left_s = time_left_s(record, rules.deadline_s)
+    if left_s is not None and left_s <= _ROUNDING_S and following is not Next.STOP:
+        following = Next.FAIL
+        reason += f"; the deadline of {rules.deadline_s:g} s for all attempts is over"
+    if following is Next.RETRY:
+        waiting = replace(record, state=TrialState.WAITING, reason=reason)
+        return Settlement(waiting, attempt, again=True)
+    failed = close(record, TrialState.FAILED, reason, attempt.finished)
+    return Settlement(failed, attempt, stops_run=following is Next.STOP)
+
+
+def close(record: Record, state: TrialState, reason: str, finished: str | None = None) -> Record:
+    """The record of a trial that ends.
+
+    Args:
+        record: The record so far.
+        state: A terminal state.
+        reason: For a person: why it failed, or what to be warned of.
+        finished: UTC ISO 8601; None for now.
+    """
+    finished = finished or iso(utc_now())
+    duration_s = None
+    if record.started:
+        duration_s = round((parse_iso(finished) - parse_iso(record.started)).total_seconds(), 3)
+    return replace(record, state=state, finished=finished, duration_s=duration_s, reason=reason)
+
+
+def reason_of(diagnosis: Diagnosis) -> str:
+    """A diagnosis as a record's reason: its category and summary."""
+    return f"{diagnosis.category.value}: {diagnosis.summary}"
+
+
+def time_left_s(record: Record, deadline_s: float | None) -> float | None:
+    """What is left of the deadline after the attempts so far; None if there is no deadline."""
+    return None if deadline_s is None else deadline_s - sum(map(_took_s, record.attempts))
+
+
+def _took_s(attempt: Attempt) -> float:
+    if attempt.started is None or attempt.finished is None:
+        return 0.0
+    return (parse_iso(attempt.finished) - parse_iso(attempt.started)).total_seconds()
