@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class Cli:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.processes: list[subprocess.Popen[str]] = []
         self.store = folder / "store"
         self.env = {
             **os.environ,
@@ -77,13 +79,22 @@ class Cli:
     def start(self, *args: str, **more: Any) -> subprocess.Popen[str]:
         """In a process of its own, whose output is to be read."""
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "podmap.cli.main", *args],
             cwd=self.folder,
             env=self.env,
             text=True,
             **{**pipes, **more},
         )
+        self.processes.append(process)
+        return process
+
+    def end(self) -> None:
+        """Ends what a test that failed has left."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
 
     def process(self, *args: str) -> Ran:
         """As `start`, to its end."""
@@ -103,8 +114,9 @@ class Cli:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
     cli = Cli(tmp_path)
     for name in ("PODMAP_STORE", "PODMAP_STATE_DIR"):
         monkeypatch.setenv(name, cli.env[name])
-    return cli
+    yield cli
+    cli.end()

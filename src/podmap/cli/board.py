@@ -27,7 +27,7 @@ def print_board(leaderboard: Leaderboard, *, top: int | None) -> None:
         rows = list(leaderboard.rows)
     rows = rows[:top]
     if not rows:
-        click.echo("no trial has a result yet")
+        click.echo("no trial has a result", err=True)
         return
     used = {name for row in rows for name in row.metric_names}
     metrics = [name for name in leaderboard.metric_names if name in used and name not in goals]
