@@ -18,6 +18,7 @@ from podmap.spec.model import (
 from podmap.spec.pruning import HyperbandPrune, ThresholdPrune
 from podmap.spec.quantity import format_bytes
 
+_MAX_LABEL_VALUE = 63
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 # cmaes searches one objective in Optuna 4; the other samplers take several.
 _ONE_OBJECTIVE_ONLY = ("cmaes",)
@@ -146,3 +147,7 @@ def _check_kubernetes(sweep: Sweep) -> Iterator[Finding]:
                 f"{show(name)} is not a Kubernetes name: a-z, 0-9, - and ., with a letter or "
                 "digit at both ends",
             )
+    queue = sweep.kubernetes.queue
+    if queue is not None and len(queue) > _MAX_LABEL_VALUE:
+        message = f"{show(queue)} is not allowed: a queue's name stands in a label, which takes"
+        yield Finding(("kubernetes", "queue"), f"{message} {_MAX_LABEL_VALUE} characters")

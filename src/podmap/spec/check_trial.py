@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from podmap.records import Trial
+from podmap.spec.check_pod import check_pod
 from podmap.spec.check_search import check_when
 from podmap.spec.findings import Finding, Place, did_you_mean, show
 from podmap.spec.model import (
@@ -145,6 +146,8 @@ def _check_patch(place: Place, patch: TrialPatch, scope: _Scope) -> Iterator[Fin
     yield from _check_volumes(place, patch)
     if patch.resources is not None:
         yield from _check_resources((*place, "resources"), patch.resources)
+    if patch.pod is not None:
+        yield from check_pod((*place, "pod"), patch.pod)
 
 
 def texts(patch: TrialPatch) -> Iterator[tuple[Place, str]]:
