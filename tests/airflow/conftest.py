@@ -39,11 +39,3 @@ def deployment(
         stack.callback(airflow.stop)
         airflow.start()
         yield Deployment(airflow, root / "store", root / "scratch")
-
-
-@pytest.fixture
-def only_postgresql(deployment: Deployment) -> Deployment:
-    """For faults whose handling has nothing to do with the database."""
-    if deployment.airflow.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith("sqlite"):
-        pytest.skip("runs on PostgreSQL only: the database makes no difference")
-    return deployment

@@ -15,6 +15,11 @@ from podmap.ledger.ledger import Ledger
 
 pytestmark = pytest.mark.airflow
 
+# Faults in whose handling the database makes no difference.
+on_postgresql = pytest.mark.parametrize(
+    "deployment", ["postgresql"], indirect=True, scope="session"
+)
+
 DAG = "found_at_run_time"
 TRIALS = "stage1.trials"
 
@@ -157,8 +162,9 @@ def test_a_wrong_spec_fails_plan_with_every_problem(deployment: Deployment) -> N
     assert "wrong.yaml:4:" in log
 
 
-def test_a_trial_marked_failed_is_ended(only_postgresql: Deployment) -> None:
-    deployment, airflow = only_postgresql, only_postgresql.airflow
+@on_postgresql
+def test_a_trial_marked_failed_is_ended(deployment: Deployment) -> None:
+    airflow = deployment.airflow
     prepare(deployment, "kill", "hold")
     airflow.wait_for_dag(DAG)
     run_id = airflow.trigger(DAG, tag="kill", count=2)
@@ -179,8 +185,9 @@ def test_a_trial_marked_failed_is_ended(only_postgresql: Deployment) -> None:
     assert ["CANCELLED", "COMPLETE"] == [record.state.value for record in records]
 
 
-def test_a_dag_run_marked_failed_leaves_nothing_running(only_postgresql: Deployment) -> None:
-    deployment, airflow = only_postgresql, only_postgresql.airflow
+@on_postgresql
+def test_a_dag_run_marked_failed_leaves_nothing_running(deployment: Deployment) -> None:
+    airflow = deployment.airflow
     prepare(deployment, "dagrun", "hold")
     airflow.wait_for_dag(DAG)
     run_id = airflow.trigger(DAG, tag="dagrun", count=2)
@@ -191,8 +198,9 @@ def test_a_dag_run_marked_failed_leaves_nothing_running(only_postgresql: Deploym
     )
 
 
-def test_trials_outlive_a_triggerer_killed_with_9(only_postgresql: Deployment) -> None:
-    deployment, airflow = only_postgresql, only_postgresql.airflow
+@on_postgresql
+def test_trials_outlive_a_triggerer_killed_with_9(deployment: Deployment) -> None:
+    airflow = deployment.airflow
     prepare(deployment, "crash", "hold")
     airflow.wait_for_dag(DAG)
     run_id = airflow.trigger(DAG, tag="crash", count=4)
@@ -210,9 +218,10 @@ def test_trials_outlive_a_triggerer_killed_with_9(only_postgresql: Deployment) -
     assert [1] * 4 == [len(record.attempts) for record in records]
 
 
-def test_trials_outlive_a_triggerer_that_hands_over(only_postgresql: Deployment) -> None:
+@on_postgresql
+def test_trials_outlive_a_triggerer_that_hands_over(deployment: Deployment) -> None:
     """A triggerer that hangs loses its triggers to another, and is told to kill when it wakes."""
-    deployment, airflow = only_postgresql, only_postgresql.airflow
+    airflow = deployment.airflow
     prepare(deployment, "hand", "hold")
     airflow.wait_for_dag(DAG)
     run_id = airflow.trigger(DAG, tag="hand", count=2)
