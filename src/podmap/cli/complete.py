@@ -38,11 +38,11 @@ def complete_set(
     """The spec's keys that begin so, with the names of the given spec's params."""
     from click.shell_completion import CompletionItem
 
-    from podmap.spec.model import Sweep
+    from podmap.spec.schema import json_schema
 
     if "=" in incomplete:
         return []
-    schema = Sweep.model_json_schema()
+    schema = json_schema()
     keys = set(_keys(schema, schema.get("$defs", {}), "", _DEPTH))
     keys.update(f"search.params.{name}" for name in _params())
     # Up to the next dot only, as a shell completes a path folder by folder.

@@ -49,8 +49,9 @@ What a command prints on standard output is data (with --json, JSON); all talk g
 standard error. RUN is a run's id, the first characters of it, or its URI.
 
 \b
-Exit codes: 0 ok; 1 trials failed beyond the allowance, or another error; 2 wrong spec or
-usage; 3 the store or cluster cannot be reached; 130 after Ctrl-C.
+Exit codes: 0 ok; 1 trials failed beyond the allowance, or another error;
+2 wrong spec or usage; 3 the store or cluster cannot be reached;
+130 after Ctrl-C; 143 after SIGTERM.
 """
 
 
