@@ -153,7 +153,7 @@ class Attempt:
         image_id: The image's digest; empty for processes.
         started: UTC ISO 8601; None if it never started.
         finished: UTC ISO 8601.
-        exit_code: As the container or process gave it; negative for a signal; None if unknown.
+        exit_code: From 0 to 255, 128 + n where signal n ended it; None if unknown.
         diagnosis: Why it did not end well; None when it did.
         memory_bytes: The memory it was given; None if unlimited.
         log_uri: Where the tail of its log is kept.

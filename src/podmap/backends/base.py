@@ -5,11 +5,13 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from podmap.errors import PodmapError
 from podmap.records import Diagnosis
-from podmap.spec.model import Kubernetes, TrialTemplate
+
+if TYPE_CHECKING:  # at run time nothing here needs pydantic
+    from podmap.spec.model import Kubernetes, TrialTemplate
 
 
 class LaunchError(PodmapError):
