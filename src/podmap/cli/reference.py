@@ -35,16 +35,15 @@ def markdown() -> str:
     for verb in VERBS:
         command = podmap.get_command(context, verb)
         if command is not None:
-            parts.append("\n".join(_verb(verb, command, context)))
+            parts.append("\n".join(_verb(verb, command)))
     return "\n".join(parts)
 
 
-def _verb(verb: str, command: click.Command, parent: click.Context) -> Iterator[str]:
-    context = click.Context(command, parent=parent, info_name=verb)
+def _verb(verb: str, command: click.Command) -> Iterator[str]:
     yield f"## podmap {verb}"
     yield ""
     yield "```"
-    yield " ".join([f"podmap {verb}", *command.collect_usage_pieces(context)])
+    yield " ".join([f"podmap {verb} [OPTIONS]", *filter(None, map(_argument, command.params))])
     yield "```"
     yield ""
     yield from _text(command.help or "")
@@ -71,6 +70,15 @@ def _text(text: str) -> Iterator[str]:
             yield ""
         if code:
             yield from ("```", *code, "```", "")
+
+
+def _argument(param: click.Parameter) -> str:
+    if isinstance(param, click.Option):
+        return ""
+    if isinstance(param.type, click.Choice):
+        return "|".join(map(str, param.type.choices))
+    name = (param.name or "").upper()
+    return f"[{name}]..." if param.nargs == -1 else name
 
 
 def _names(option: click.Option) -> str:
