@@ -1,0 +1,78 @@
+"""Asking a cluster's API server, and waiting for what it says."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+from instance import ClusterError, Instance
+
+
+class Api:
+    """Requests as the administrator."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.context = ssl.create_default_context(cafile=str(instance.folder / "certs/ca.crt"))
+        self.token = (instance.folder / "certs/admin.token").read_text()
+
+    def __call__(
+        self, method: str, path: str, body: object = None, kind: str = "application/json"
+    ) -> Any:
+        """The answer, read as JSON where it is.
+
+        Raises:
+            urllib.error.HTTPError: the server refused.
+            OSError: the server could not be reached.
+        """
+        request = urllib.request.Request(
+            self.instance.server + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": kind},
+        )
+        with urllib.request.urlopen(request, context=self.context, timeout=10) as response:
+            text = response.read().decode()
+        return json.loads(text) if text.startswith("{") else text
+
+    def apply(self, path: str, body: object) -> None:
+        """Makes or changes an object as `kubectl apply --server-side` does."""
+        query = "?fieldManager=cluster&force=true"
+        self("PATCH", path + query, body, "application/apply-patch+yaml")
+
+    def ready(self) -> bool:
+        """Does the server say that it is ready?"""
+        try:
+            return bool(self("GET", "/readyz") == "ok")
+        except OSError:
+            return False
+
+    def node_ready(self, name: str) -> bool:
+        """Does the node say that it is ready?"""
+        try:
+            conditions = self("GET", f"/api/v1/nodes/{name}")["status"]["conditions"]
+        except (OSError, KeyError):
+            return False
+        return any(x["type"] == "Ready" and x["status"] == "True" for x in conditions)
+
+
+def wait(
+    what: str, fulfilled: Callable[[], bool], instance: Instance, timeout_s: int = 120
+) -> None:
+    """Waits until something is so.
+
+    Raises:
+        ClusterError: it is not so after all that time.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not fulfilled():
+        if time.monotonic() > deadline:
+            raise ClusterError(
+                f"not after {timeout_s} s: {what}. The logs are in {instance.folder}/*.log"
+            )
+        time.sleep(0.1)

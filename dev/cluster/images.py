@@ -1,0 +1,211 @@
+"""The images of a cluster, from Debian packages and wheels; no registry, no container builder.
+
+An image is layers (tar files) and a small description of them. `podmap-digits` is the layer of
+`podmap-test`, one with its libraries, and one with this work tree's training code, so that a change
+of the code costs nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import io
+import json
+import platform
+import shutil
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from instance import REPOSITORY
+from programs import HERE, cached, run, uv
+
+SUITE = "bookworm"
+PACKAGES = "/usr/local/lib/python3.11/dist-packages"
+WHEELS = HERE / "digits.txt"
+TRAIN = REPOSITORY / "examples/digits/train.py"
+SDK = REPOSITORY / "trial/podmap_trial.py"
+PAUSE = "localhost/podmap-pause:1"
+TEST = "localhost/podmap-test:1"
+DIGITS = "localhost/podmap-digits:1"
+# What the stock operator's result sidecar asks for; it needs no more than a shell.
+SIDECAR = "docker.io/library/alpine:3.24.2"
+UNNEEDED = ["doc/*", "man/*", "locale/*", "i18n/*", "perl/*"]
+# Of all of Amazon's services the digits image knows S3 alone.
+BOTOCORE_DATA = {"s3", "sts", "endpoints.json", "partitions.json", "_retry.json"}
+
+
+@dataclass(frozen=True)
+class Image:
+    """What is told of an image beside its layers."""
+
+    names: tuple[str, ...]
+    layers: tuple[Path, ...]
+    command: tuple[str, ...] = ("/bin/sh",)
+    folder: str = "/"
+
+    @functools.cached_property
+    def config(self) -> bytes:
+        """The image's description; its digest is the image's id."""
+        return _json(
+            {
+                "architecture": _architecture(),
+                "os": "linux",
+                "config": {
+                    "Cmd": self.command,
+                    "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "PYTHONUNBUFFERED=1"],
+                    "WorkingDir": self.folder,
+                },
+                "rootfs": {"type": "layers", "diff_ids": [_digest(x) for x in self.layers]},
+            }
+        )
+
+
+def layers() -> tuple[Path, Path, Path]:
+    """The layers Debian, libraries and training code, made where they are missing."""
+    base = cached("debian", [inspect.getsource(_debian), SUITE, *UNNEEDED], _debian)
+    inputs = [inspect.getsource(_libraries), WHEELS, *sorted(BOTOCORE_DATA), base.name]
+    libraries = cached("libraries", inputs, lambda path: _libraries(base, path))
+    return base, libraries, cached("code", [inspect.getsource(_code), TRAIN, SDK], _code)
+
+
+def images() -> list[Image]:
+    """Every image a cluster has."""
+    base, libraries, code = layers()
+    return [
+        Image((PAUSE,), (base,), ("sleep", "infinity")),
+        Image((TEST, SIDECAR), (base,)),
+        Image((DIGITS,), (base, libraries, code), ("python", "train.py"), "/work"),
+    ]
+
+
+def archive(images: Sequence[Image], stream: IO[bytes]) -> None:
+    """Writes an OCI archive of images to a stream."""
+    with tarfile.open(fileobj=stream, mode="w|") as tar:
+        _add(tar, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
+        manifests = []
+        written: set[Path] = set()
+        for image in images:
+            manifest = _json(
+                {
+                    "schemaVersion": 2,
+                    "config": _descriptor("image.config.v1+json", image.config),
+                    "layers": [_descriptor("image.layer.v1.tar", layer) for layer in image.layers],
+                }
+            )
+            for layer in set(image.layers) - written:
+                tar.add(layer, f"blobs/sha256/{_digest(layer)[7:]}")
+                written.add(layer)
+            for blob in (image.config, manifest):
+                _add(tar, f"blobs/sha256/{_digest(blob)[7:]}", blob)
+            described = _descriptor("image.manifest.v1+json", manifest)
+            manifests += [
+                {**described, "annotations": {"io.containerd.image.name": name}}
+                for name in image.names
+            ]
+        _add(tar, "index.json", _json({"schemaVersion": 2, "manifests": manifests}))
+
+
+def _debian(layer: Path) -> None:
+    unneeded = [f"/usr/share/{path}" for path in UNNEEDED] + ["/usr/lib/*/gconv/*"]
+    run(
+        [
+            "mmdebstrap",
+            "--quiet",
+            "--format=tar",
+            "--variant=essential",
+            # Without usr-is-merged perl comes along, 50 MB. NumPy wants libstdc++.
+            "--include=python3,libstdc++6,usr-is-merged",
+            "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+            *(f"--dpkgopt=path-exclude={path}" for path in unneeded),
+            '--aptopt=APT::Install-Recommends "false"',
+            '--customize-hook=ln -s python3 "$1/usr/bin/python"',
+            '--customize-hook=rm -rf "$1"/var/lib/dpkg/info "$1"/var/log/*',
+            SUITE,
+            layer,
+        ],
+        quiet=True,
+    )
+
+
+def _libraries(base: Path, layer: Path) -> None:
+    """The wheels of digits.txt, without what no trial needs, compiled by the image's own Python."""
+    root = layer.with_name("root")
+    root.mkdir()
+    run(["tar", "--extract", "--file", base, "--directory", root])
+    packages = root / PACKAGES.lstrip("/")
+    run(
+        [
+            *uv(),
+            "pip",
+            "install",
+            "--quiet",
+            "--require-hashes",
+            "--only-binary=:all:",
+            "--python-version=3.11",
+            f"--python-platform={platform.machine()}-manylinux_2_28",
+            f"--target={packages}",
+            f"--requirement={WHEELS}",
+        ]
+    )
+    for unneeded in [
+        packages / "bin",
+        *packages.glob("**/tests"),
+        *(x for x in (packages / "botocore/data").iterdir() if x.name not in BOTOCORE_DATA),
+    ]:
+        _remove(unneeded)
+    for ending in (".pyi", ".pxd", ".h", ".c"):
+        for file in packages.glob(f"**/*{ending}"):
+            file.unlink()
+    # Compiled once here, and not again in every pod; by hash, since the times may be lost.
+    compiling = ["python3", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"]
+    run(["chroot", root, *compiling, PACKAGES])
+    owned = ["--owner=0", "--group=0", "--sort=name", "--mtime=@0"]
+    run(["tar", "--create", *owned, "--file", layer, "--directory", root, PACKAGES.lstrip("/")])
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.exists():
+        path.unlink()
+
+
+def _code(layer: Path) -> None:
+    with tarfile.open(layer, "w") as tar:
+        _add(tar, "work/train.py", TRAIN.read_bytes())
+        _add(tar, f"{PACKAGES.lstrip('/')}/podmap_trial.py", SDK.read_bytes())
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content), 0o644
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def _descriptor(media_type: str, blob: bytes | Path) -> dict[str, Any]:
+    size = blob.stat().st_size if isinstance(blob, Path) else len(blob)
+    kind = f"application/vnd.oci.{media_type}"
+    return {"mediaType": kind, "digest": _digest(blob), "size": size}
+
+
+@functools.lru_cache
+def _digest(blob: bytes | Path) -> str:
+    if isinstance(blob, bytes):
+        return f"sha256:{hashlib.sha256(blob).hexdigest()}"
+    digest = hashlib.sha256()
+    with blob.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True).encode()
+
+
+def _architecture() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
