@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from podmap.backends.base import Backend, Phase
 from podmap.engine.coordinator import Coordinator
+from podmap.engine.shortcut import Shortcut
 from podmap.ledger.keys import KeyIndex
 from podmap.records import TrialState, parse_iso, utc_now
 from podmap.search.plan import Plan
@@ -40,6 +41,7 @@ class RunSession:
         backend: What runs the attempts.
         coordinator: The run's slots and budgets.
         io: The bounded pool in which the store is read and written.
+        shortcut: How calls to the store go without that pool; None if they never do.
     """
 
     ledger: Ledger
@@ -51,6 +53,7 @@ class RunSession:
     backend: Backend
     coordinator: Coordinator
     io: Executor
+    shortcut: Shortcut | None = None
 
     @property
     def streams(self) -> bool:
@@ -60,14 +63,28 @@ class RunSession:
         return self.sweep.logs == "stream"
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Runs a call that reads or writes the store, off the event loop."""
+        """Runs a call that reads or writes the store, off the event loop if it may be long."""
+        if self.shortcut is not None and self.shortcut.take():
+            return await self.shortcut.call(function, *args)
         return await asyncio.get_running_loop().run_in_executor(self.io, function, *args)
 
 
 async def open_session(
-    ledger: Ledger, manifest: Manifest, backend: Backend, io: Executor
+    ledger: Ledger,
+    manifest: Manifest,
+    backend: Backend,
+    io: Executor,
+    *,
+    shortcut: Shortcut | None = None,
 ) -> RunSession:
     """The session of a run, with its living attempts counted.
+
+    Args:
+        ledger: The run's records.
+        manifest: What the run is.
+        backend: What runs the attempts.
+        io: Threads in which the store is read and written.
+        shortcut: How calls to the store go without them; None if they never do.
 
     Raises:
         StoreError: The ledger cannot be read.
@@ -103,6 +120,7 @@ async def open_session(
         backend=backend,
         coordinator=coordinator,
         io=io,
+        shortcut=shortcut,
     )
 
 

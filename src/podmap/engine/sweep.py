@@ -13,6 +13,7 @@ from podmap.engine.hub import IO_THREADS
 from podmap.engine.listening import LineHandler
 from podmap.engine.runner import settle
 from podmap.engine.session import RunSession, open_session
+from podmap.engine.shortcut import Shortcut
 from podmap.errors import PodmapError, UnreachableError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
@@ -68,7 +69,14 @@ class SweepRun:
             RecordError: What the ledger holds of a trial cannot be understood.
         """
         with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as io:
-            session = await open_session(self._ledger, self._manifest, self._backend, io)
+            local = "://" not in self._ledger.run_uri
+            session = await open_session(
+                self._ledger,
+                self._manifest,
+                self._backend,
+                io,
+                shortcut=Shortcut() if local else None,
+            )
             self._session = session
             work = _Work(session, self._epoch, on_record, on_line, patience_s)
             workers = [
