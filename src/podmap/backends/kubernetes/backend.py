@@ -1,0 +1,404 @@
+"""Attempts as pods of one namespace."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from podmap.backends.base import Launch, Observation, Phase
+from podmap.backends.kubernetes import logs
+from podmap.backends.kubernetes.api import ApiError, pods_path
+from podmap.backends.kubernetes.creating import Creator, QuotaBrake
+from podmap.backends.kubernetes.ending import Ender, Timeouts
+from podmap.backends.kubernetes.manifest import RESULT_PATH, SLOT_GATE
+from podmap.backends.kubernetes.namespace import Namespace
+from podmap.backends.kubernetes.pods import Pod
+from podmap.errors import BackendError, UsageError
+from podmap.names import parse_attempt_name
+from podmap.records import Diagnosis
+
+if TYPE_CHECKING:
+    from podmap.backends.kubernetes.client import Client
+    from podmap.backends.kubernetes.connection import Load
+
+log = logging.getLogger(__name__)
+
+_LOG_TRIES = 4
+_LOG_PAUSE_S = 0.3
+_LONGEST_LOG_PAUSE_S = 10.0
+_END_SHOWS_S = 5.0
+"""How long after a log's end the watch may take to show that the container has ended."""
+
+
+class KubernetesBackend:
+    """Runs attempts as pods, one each, on top of one connection and one watch.
+
+    The pods belong to nobody: any KubernetesBackend of the same namespace, in any process and at
+    any time, sees them, waits for them and enforces the timeouts of those it waits for. An attempt
+    is created once, also if answers get lost: its name is its identity.
+
+    What is asked again and again (`list`, `wait`, `pods`) is answered from the watch.
+    """
+
+    name = "kubernetes"
+
+    def __init__(
+        self, client: Client, namespace: str | None = None, *, timeout_grace_s: float = 10.0
+    ) -> None:
+        """Asks nothing yet; `connect` is the usual way.
+
+        Args:
+            client: The connection; closed with the backend.
+            namespace: Where the pods are; None for the connection's.
+            timeout_grace_s: From SIGTERM to SIGKILL when an attempt takes longer than its timeout.
+        """
+        self._client = client
+        self._space = Namespace(client, namespace)
+        self._brake = QuotaBrake()
+        self._creator = Creator(self._space, self._brake)
+        self._ender = Ender(self._space)
+        self._timeouts = Timeouts(self._space, self._ender, grace_s=timeout_grace_s)
+        self._cursors: dict[str, logs.Cursor] = {}
+        self._space.subscribe(self._note_room)
+
+    @classmethod
+    def connect(
+        cls, load: Load, namespace: str | None = None, *, timeout_grace_s: float = 10.0
+    ) -> KubernetesBackend:
+        """A backend with a connection of its own; asks nothing yet.
+
+        Args:
+            load: Reads the connection: one of the functions of `connection` makes it.
+            namespace: As for the class.
+            timeout_grace_s: As for the class.
+
+        Raises:
+            UsageError: The extra `kubernetes` is not installed.
+        """
+        try:
+            from podmap.backends.kubernetes.client import Client
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"the kubernetes backend needs {error.name}: pip install 'podmap[kubernetes]'"
+            ) from error
+        return cls(Client(load), namespace, timeout_grace_s=timeout_grace_s)
+
+    @property
+    def client(self) -> Client:
+        """The connection, for leases and the like."""
+        return self._client
+
+    @property
+    def requests(self) -> Counter[str]:
+        """Verb and resource to the number of requests so far, for example "create pods"."""
+        return self._client.requests
+
+    @property
+    def fresh(self) -> bool:
+        """Whether what `pods` gives is up to date within seconds: else no slot may be given."""
+        watch = self._space.watch
+        return watch is not None and watch.fresh
+
+    @property
+    def short_of_quota(self) -> bool:
+        """Whether a quota has refused the last pod, so that pods held ready would only harm."""
+        return self._brake.on
+
+    async def namespace(self) -> str:
+        """The namespace of the pods.
+
+        Raises:
+            BackendError: The server cannot be asked.
+        """
+        await self._space.opened()
+        return self._space.name
+
+    def result_path(self, attempt_name: str) -> str:
+        """Where the attempt must write its result: in every pod the same."""
+        return RESULT_PATH
+
+    async def list(self, run_id: str, *, number: int | None = None) -> Sequence[Observation]:
+        """All attempts of a run that are not deleted yet, ended or not, of any epoch.
+
+        Args:
+            run_id: The run.
+            number: Only those of this trial; None for all.
+
+        Raises:
+            BackendError: The server cannot be asked.
+        """
+        return [pod.seen for pod in await self.pods(run_id, number=number)]
+
+    async def pods(self, run_id: str, *, number: int | None = None) -> Sequence[Pod]:
+        """As `list`, with what slots are decided by: gates, versions, deletion.
+
+        Args:
+            run_id: The run.
+            number: Only those of this trial; None for all.
+
+        Raises:
+            BackendError: The server cannot be asked.
+        """
+        watch = await self._space.opened()
+        return watch.pods.of(run_id, number)
+
+    async def relist(self) -> None:
+        """Has `pods` know all that the server knows now, however far the watch is behind.
+
+        Raises:
+            BackendError: The server cannot be asked.
+        """
+        watch = await self._space.opened()
+        await watch.relist()
+
+    def subscribe(self, listener: Callable[[Pod], None]) -> Callable[[], None]:
+        """Has a function called for every change of a pod, of any run; what ends that again."""
+        return self._space.subscribe(listener)
+
+    async def create(
+        self, launch: Launch, *, limit: int | None = None, gated: bool = False
+    ) -> Observation:
+        """Creates the attempt's pod, once; one of this name that is there is returned as it is.
+
+        A pod of this name that is being deleted is waited for to go. Where a quota has no room,
+        the call waits for some.
+
+        Args:
+            launch: The attempt.
+            limit: How many pods of the run may be alive and ungated with it, as far as this
+                process sees them; None for any number. Gated pods are not counted.
+            gated: Whether it waits for `ungate`.
+
+        Raises:
+            BackendError: It could not be created now; QuotaError if a quota had no room for long.
+            LaunchError: It can never be created as it is.
+            FullError: As many are alive as `limit` allows.
+            UsageError: It is meant for another namespace.
+        """
+        pod = await self._creator.create(launch, limit=limit, gated=gated)
+        return pod.seen
+
+    async def dry_run(self, launch: Launch, *, gated: bool = False) -> Mapping[str, Any] | None:
+        """The pod as the server would create it now, with all that admission would change.
+
+        Args:
+            launch: The attempt.
+            gated: As for `create`.
+
+        Returns:
+            None if a webhook of the cluster cannot check pods beforehand.
+
+        Raises:
+            BackendError: The server could not be asked, or a quota has no room now (QuotaError).
+            LaunchError: The pod would be refused; its diagnosis says why.
+            SpecError: The spec gives no pod.
+        """
+        return await self._creator.dry_run(launch, gated=gated)
+
+    async def ungate(self, name: str, resource_version: str, *, limit_s: float) -> bool:
+        """Gives a pod its slot, if it is still as it was seen.
+
+        Args:
+            name: The pod's name.
+            resource_version: As `pods` gave it.
+            limit_s: How long the request may take. It is not repeated.
+
+        Returns:
+            False if the pod has changed or is gone, so that it has to be looked at again.
+
+        Raises:
+            BackendError: It is not known whether the pod has its slot.
+        """
+        watch = await self._space.opened()
+        pod = watch.pods.get(name)
+        if pod is None or not pod.gated or pod.resource_version != resource_version:
+            return False
+        gate = f"/spec/schedulingGates/{pod.gates.index(SLOT_GATE)}"
+        change = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version},
+            {"op": "test", "path": f"{gate}/name", "value": SLOT_GATE},
+            {"op": "remove", "path": gate},
+        ]
+        try:
+            raw = await self._client.patch(
+                pods_path(self._space.name, name), change, kind="json", retry=False, limit_s=limit_s
+            )
+        except ApiError as error:
+            if error.status in (404, 409, 422):
+                return False
+            raise
+        watch.answered(raw)
+        return True
+
+    async def wait(self, name: str) -> Observation:
+        """Returns the observation of the attempt once it has ended or is gone.
+
+        Raises:
+            BackendError: The server cannot be asked.
+        """
+        pod = await self._space.find(name)
+        if pod is not None:
+            self._timeouts.watch(pod)
+            pod = await self._space.until(name, _is_over)
+        return _gone(name) if pod is None else pod.seen
+
+    async def output(self, name: str, *, offset: int = 0) -> AsyncIterator[bytes]:
+        """The attempt's output from a byte offset, as it comes, until it has ended.
+
+        After an error it can be asked for again from where it was left, and nothing is given
+        twice. What the node has thrown away of a long log is not given.
+
+        Raises:
+            BackendError: The server cannot be asked.
+        """
+        cursor = self._cursors.get(name)
+        if cursor is None or cursor.offset != offset:
+            cursor = logs.Cursor()
+        self._cursors[name] = cursor
+        skip = offset - cursor.offset
+        failures = 0
+        while True:
+            pod = await self._started(name)
+            if pod is None:
+                break
+            try:
+                async with contextlib.aclosing(
+                    logs.follow(self._client, self._space.name, name, cursor, live=pod.alive)
+                ) as chunks:
+                    async for chunk in chunks:
+                        failures = 0
+                        skipped = min(skip, len(chunk))
+                        skip -= skipped
+                        if skipped < len(chunk):
+                            yield chunk[skipped:]
+            except BackendError as error:
+                failures += 1
+                if await self._gives_up(name, error, failures):
+                    break
+            else:
+                if not pod.alive or await self._has_ended(name):
+                    break
+                failures += 1
+                await asyncio.sleep(_pause_s(failures))
+        self._cursors.pop(name, None)
+
+    async def tail(self, name: str, *, max_bytes: int) -> bytes:
+        """The last bytes of the attempt's output so far; empty if there is none.
+
+        It is empty, too, where the server answers but the pod's node does not.
+
+        Raises:
+            BackendError: The server cannot be asked.
+        """
+        pod = await self._space.find(name)
+        if pod is None or not pod.there or pod.seen.started is None:
+            return b""
+        for failures in range(1, _LOG_TRIES + 1):
+            try:
+                return await logs.tail(self._client, self._space.name, name, max_bytes=max_bytes)
+            except ApiError as error:
+                if error.status in (401, 403):
+                    raise
+                if not logs.is_transient(error):
+                    break
+                if failures == _LOG_TRIES:
+                    log.warning("the log of %s cannot be had: %s", name, error)
+                    break
+            except BackendError:
+                if failures == _LOG_TRIES:
+                    raise
+            await asyncio.sleep(_pause_s(failures))
+        return b""
+
+    async def kill(self, name: str, *, reason: Diagnosis, grace_s: float) -> None:
+        """Ends a running attempt: SIGTERM, and after `grace_s` or the pod's own grace SIGKILL.
+
+        Returns once it has ended. The pod stays, with the reason, unless its own grace is longer
+        than `grace_s` and has to be cut short. Once begun it is carried through, also if this call
+        is cancelled, and by the node if this process dies.
+
+        Raises:
+            BackendError: The server cannot be asked, or the node does not end the pod.
+        """
+        await self._ender.kill(name, reason, grace_s)
+
+    async def delete(self, name: str) -> None:
+        """Removes all that is left of an attempt; ends it at once if it still runs.
+
+        Raises:
+            BackendError: The server cannot be asked, or the node does not end the pod.
+        """
+        await self._ender.delete(name)
+        self._cursors.pop(name, None)
+
+    async def close(self) -> None:
+        """Gives back what the backend itself holds; attempts go on."""
+        await self._timeouts.close()
+        await self._ender.close()
+        await self._space.close()
+        await self._client.close()
+
+    def _note_room(self, pod: Pod) -> None:
+        if not pod.alive:
+            self._brake.note_room()
+
+    async def _started(self, name: str) -> Pod | None:
+        """The pod once there is a log; None if there will be none."""
+        pod = await self._space.find(name)
+        if pod is not None:
+            pod = await self._space.until(name, _has_log)
+        if pod is None or not pod.there or pod.seen.started is None:
+            return None
+        return pod
+
+    async def _has_ended(self, name: str) -> bool:
+        """Whether the end of a log was the end of its container, not of a connection alone."""
+        pod = await self._space.until(name, _is_over, limit_s=_END_SHOWS_S)
+        return pod is None or not pod.alive
+
+    async def _gives_up(self, name: str, error: BackendError, failures: int) -> bool:
+        """Whether a log that cannot be read is at its end; else it is read again after a pause."""
+        answered = isinstance(error, ApiError)
+        if isinstance(error, ApiError):
+            if error.status == 404:
+                return True
+            # 400: the container waits to be started, or was never
+            if not logs.is_transient(error) and error.status != 400:
+                raise error
+        pod = await self._space.find(name)
+        if pod is None or not pod.there:
+            return True
+        if failures >= _LOG_TRIES and not (answered and pod.alive):
+            if not answered:
+                raise error
+            log.warning("the log of %s cannot be had: %s", name, error)
+            return True
+        await asyncio.sleep(_pause_s(failures))
+        return False
+
+
+def _is_over(pod: Pod) -> bool:
+    return not pod.alive
+
+
+def _has_log(pod: Pod) -> bool:
+    return not pod.alive or pod.seen.started is not None
+
+
+def _pause_s(failures: int) -> float:
+    pause_s = min(_LOG_PAUSE_S * 2.0 ** min(failures - 1, 10), _LONGEST_LOG_PAUSE_S)
+    return pause_s * random.uniform(0.5, 1.0)
+
+
+def _gone(name: str) -> Observation:
+    """What is seen of an attempt that is not there."""
+    try:
+        run_id, number, attempt = parse_attempt_name(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return Observation(name, run_id, number, attempt, "", Phase.GONE)

@@ -1,0 +1,397 @@
+"""Requests to an API server: raw JSON in and out, retried where that is safe, counted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import aiohttp
+
+from podmap.backends.kubernetes.api import ApiError, api_error, describe, resource_of
+from podmap.backends.kubernetes.connection import Connection, Load
+from podmap.backends.kubernetes.session import (
+    CONNECT_S,
+    PLUGIN_S,
+    Credentials,
+    Session,
+    unreachable,
+)
+from podmap.errors import BackendError, UsageError
+
+LIMIT_S = 30.0
+"""How long a request may take, with all its retries."""
+ATTEMPT_S = 15.0
+AT_ONCE = 32
+"""Short requests at once: more would only wait in the server's queue, each with a connection."""
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 8.0
+PAGE = 500
+_RETRIED = frozenset({429, 500, 502, 503, 504})
+_BEFORE_EXPIRY_S = 60.0
+_RENEW_AGAIN_S = 5.0
+# What KubeConfigLoader lets through when a plugin is missing or says something unexpected.
+_LOADER_ERRORS = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+PatchKind = Literal["merge", "json"]
+_PATCH_TYPES: Mapping[PatchKind, str] = {
+    "merge": "application/merge-patch+json",
+    "json": "application/json-patch+json",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    verb: str
+    method: str
+    path: str
+    params: dict[str, str] = field(default_factory=dict)
+    data: bytes | None = None
+    content_type: str = "application/json"
+    part: str = ""
+
+    @property
+    def counted_as(self) -> str:
+        resource = resource_of(self.path)
+        return f"{self.verb} {resource}{self.part}"
+
+
+class Client:
+    """One connection to one API server, shared by everything in one event loop.
+
+    Every method raises BackendError when the server could not be asked within the time limit, and
+    ApiError, which is one too, when its answer is an error. What may be sent again is sent again,
+    after growing random pauses or the server's own Retry-After, as long as there is time.
+
+    Attributes:
+        requests: Verb and resource to how many requests were sent, for example "create pods".
+    """
+
+    def __init__(self, load: Load, *, limit_s: float = LIMIT_S) -> None:
+        """Connects on first use.
+
+        Args:
+            load: Reads the connection; again when the server no longer accepts its credentials.
+            limit_s: How long a request may take, with all its retries.
+        """
+        self.requests: Counter[str] = Counter()
+        self._load = load
+        self._limit_s = limit_s
+        self._session: Session | None = None
+        self._changing = asyncio.Lock()
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._closed = False
+        self._renewed_at = -math.inf
+
+    async def connection(self) -> Connection:
+        """The connection in use.
+
+        Raises:
+            UsageError: It cannot be read, or makes no sense.
+            BackendError: The credentials cannot be had.
+        """
+        return (await self._current()).connection
+
+    async def get(self, path: str, *, limit_s: float | None = None) -> Any:
+        """One object."""
+        return await self._ask(_Request("get", "GET", path), limit_s=limit_s)
+
+    async def pages(self, path: str, *, selector: str = "") -> AsyncIterator[Any]:
+        """A consistent list of all objects that match, as it is now, page by page.
+
+        Raises:
+            ApiError: With status 410 when the list has to be begun anew.
+        """
+        params = {"limit": str(PAGE)}
+        if selector:
+            params["labelSelector"] = selector
+        while True:
+            page = await self._ask(_Request("list", "GET", path, dict(params)))
+            yield page
+            more = page.get("metadata", {}).get("continue")
+            if not more:
+                return
+            params["continue"] = more
+
+    async def create(self, path: str, body: Mapping[str, Any], *, dry_run: bool = False) -> Any:
+        """The object as created. A retry may answer 409 to what an earlier try has created.
+
+        Args:
+            path: Where to create it.
+            body: The object. A field that the server does not know is an error.
+            dry_run: Whether all of it is only checked.
+        """
+        params = {"fieldValidation": "Strict"}
+        if dry_run:
+            params["dryRun"] = "All"
+        return await self._ask(_Request("create", "POST", path, params, _encoded(body)))
+
+    async def update(
+        self, path: str, body: Mapping[str, Any], *, limit_s: float | None = None
+    ) -> Any:
+        """The object as replaced; not retried, as it may have been replaced all the same."""
+        request = _Request("update", "PUT", path, {}, _encoded(body))
+        return await self._ask(request, limit_s=limit_s, retry=False)
+
+    async def patch(
+        self,
+        path: str,
+        change: Any,
+        *,
+        kind: PatchKind = "merge",
+        retry: bool = True,
+        limit_s: float | None = None,
+    ) -> Any:
+        """The object as changed.
+
+        Args:
+            path: The object's.
+            change: The patch.
+            kind: A merge patch, or a JSON patch, which can test what it changes.
+            retry: Whether the same patch may be sent twice.
+            limit_s: As for the client, for this request.
+        """
+        request = _Request("patch", "PATCH", path, {}, _encoded(change), _PATCH_TYPES[kind])
+        return await self._ask(request, limit_s=limit_s, retry=retry)
+
+    async def delete(self, path: str, *, grace_s: int | None = None, uid: str = "") -> Any:
+        """The answer to deleting an object.
+
+        Args:
+            path: The object's.
+            grace_s: Seconds its containers have; 0 removes the object without waiting for them.
+            uid: Only the object with this uid.
+        """
+        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if grace_s is not None:
+            options["gracePeriodSeconds"] = grace_s
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        return await self._ask(_Request("delete", "DELETE", path, {}, _encoded(options)))
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, verb: str, path: str, params: Mapping[str, str], *, silence_s: float
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The bytes of an answer as they come, for watches and logs; never retried.
+
+        Args:
+            verb: "watch", or "get" for logs.
+            path: What to read.
+            params: The query.
+            silence_s: After so long without a byte the connection counts as lost.
+        """
+        part = "/log" if path.endswith("/log") else ""
+        request = _Request(verb, "GET", path, dict(params), part=part)
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_S, sock_read=silence_s, ceil_threshold=60
+        )
+        async with self._talking():
+            response = await self._send(request, timeout)
+        try:
+            if response.status >= 300:
+                async with self._talking():
+                    raise await self._refusal(request, response)
+            yield self._chunks(response)
+        finally:
+            response.close()
+
+    async def close(self) -> None:
+        """Closes all connections; the client cannot be used any more."""
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
+
+    async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        async with self._talking():
+            async for chunk in response.content.iter_any():
+                yield chunk
+
+    async def _ask(
+        self, request: _Request, *, limit_s: float | None = None, retry: bool = True
+    ) -> Any:
+        deadline = time.monotonic() + (self._limit_s if limit_s is None else limit_s)
+        pause_s = FIRST_PAUSE_S
+        while True:
+            left_s = deadline - time.monotonic()
+            retry_s: float | None = None
+            try:
+                return await self._try(request, min(ATTEMPT_S, max(left_s, 0.05)))
+            except ApiError as error:
+                if error.status not in _RETRIED or not (retry or error.status == 429):
+                    raise
+                failure: BackendError = error
+                retry_s = error.retry_after_s
+            except BackendError as error:
+                if not retry:
+                    raise
+                failure = error
+            wait_s = pause_s * random.uniform(0.5, 1.0) if retry_s is None else retry_s
+            if time.monotonic() + wait_s > deadline:
+                raise failure
+            await asyncio.sleep(wait_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _try(self, request: _Request, limit_s: float) -> Any:
+        timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=min(CONNECT_S, limit_s))
+        async with self._gate, self._talking():
+            response = await self._send(request, timeout)
+            async with response:
+                if response.status >= 300:
+                    raise await self._refusal(request, response)
+                raw = await response.read()
+        try:
+            return json.loads(raw)
+        except ValueError as error:
+            connection = await self.connection()
+            raise BackendError(
+                f"{connection.server} is not a Kubernetes API: its answer to "
+                f"{describe(request.verb, request.path)} is not JSON ({connection.origin})"
+            ) from error
+
+    async def _send(
+        self, request: _Request, timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        """One answer; where credentials were refused, with those that were read anew."""
+        session = await self._current()
+        for last in (False, True):
+            self.requests[request.counted_as] += 1
+            response = await session.send(
+                request.method,
+                request.path,
+                params=request.params,
+                data=request.data,
+                content_type=request.content_type,
+                timeout=timeout,
+            )
+            if response.status != 401 or last:
+                break
+            response.close()
+            session = await self._renewed(session)
+        return response
+
+    async def _refusal(self, request: _Request, response: aiohttp.ClientResponse) -> ApiError:
+        raw = await response.content.read(256 * 1024)
+        connection = await self.connection()
+        return api_error(
+            request.verb,
+            request.path,
+            response.status,
+            raw,
+            server=connection.server,
+            origin=connection.origin,
+            retry_after=response.headers.get("Retry-After", ""),
+        )
+
+    @contextlib.asynccontextmanager
+    async def _talking(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except (aiohttp.ClientError, aiohttp.InvalidURL, OSError, asyncio.TimeoutError) as error:
+            connection = self._session.connection if self._session else None
+            raise unreachable(
+                error,
+                server=connection.server if connection else "an unknown address",
+                origin=connection.origin if connection else "no connection",
+            ) from error
+
+    async def _current(self) -> Session:
+        if self._session is None:
+            async with self._changing:
+                if self._session is None:
+                    connection = await asyncio.to_thread(self._load)
+                    self._session = await self._new_session(connection)
+        return self._session
+
+    async def _renewed(self, refused: Session) -> Session:
+        """A session with credentials read anew, once for all whose credentials were refused."""
+        async with self._changing:
+            if self._session is not refused and self._session is not None:
+                return self._session
+            if time.monotonic() - self._renewed_at < _RENEW_AGAIN_S:
+                return refused
+            self._renewed_at = time.monotonic()
+            try:
+                connection = await asyncio.to_thread(self._load)
+                if connection == refused.connection:
+                    refused.renew()
+                    return refused
+                self._session = await self._new_session(connection)
+            except UsageError as error:  # the file may be being written just now
+                raise BackendError(f"cannot renew the credentials: {error}") from error
+            await refused.close()
+            return self._session
+
+    async def _new_session(self, connection: Connection) -> Session:
+        if self._closed:
+            raise BackendError("the connection to Kubernetes is closed")
+        session = Session(connection, ask_plugin)
+        await session.open()
+        return session
+
+
+async def ask_plugin(connection: Connection) -> Credentials:
+    """The credentials that a kubeconfig's plugin gives now.
+
+    Args:
+        connection: One with a `plugin`.
+
+    Raises:
+        BackendError: The plugin could not give any.
+    """
+    if connection.plugin is None:
+        return Credentials(connection.authorization)
+    make_loader, config_error = await asyncio.to_thread(_import_loader)
+    try:
+        loader = make_loader(
+            config_dict=connection.plugin,
+            active_context=connection.plugin["current-context"],
+            config_base_path=connection.folder,
+        )
+        given = SimpleNamespace(api_key={}, cert_file=None, key_file=None)
+        await loader.load_and_set(given)
+        expiry = getattr(loader, "exec_plugin_expiry", None)
+        return Credentials(
+            authorization=given.api_key.get("BearerToken"),
+            certificate=_file_text(given.cert_file),
+            key=_file_text(given.key_file),
+            lasts_s=_lasts_s(expiry) if expiry else PLUGIN_S,
+        )
+    except (config_error, aiohttp.ClientError, OSError, *_LOADER_ERRORS) as error:
+        raise BackendError(
+            f"the credential plugin of {connection.origin} failed: {error}; "
+            "log in to the cluster again"
+        ) from error
+
+
+def _import_loader() -> tuple[Callable[..., Any], type[Exception]]:
+    # Imported in a thread and only for plugins: it takes more than a second.
+    from kubernetes_asyncio.config.config_exception import ConfigException
+    from kubernetes_asyncio.config.kube_config import KubeConfigLoader
+
+    return KubeConfigLoader, ConfigException
+
+
+def _file_text(path: str | None) -> str | None:
+    if path is None:
+        return None
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _lasts_s(expiry: datetime) -> float:
+    left_s = (expiry - datetime.now(timezone.utc)).total_seconds()
+    return max(1.0, left_s - _BEFORE_EXPIRY_S)
+
+
+def _encoded(body: Any) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()

@@ -1,0 +1,257 @@
+"""Ending pods: for a reason that stays with them, after a timeout, or for good."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from podmap.backends.base import Phase
+from podmap.backends.kubernetes.api import ApiError, pods_path
+from podmap.backends.kubernetes.diagnose import killed_annotation
+from podmap.backends.kubernetes.namespace import Namespace
+from podmap.backends.kubernetes.pods import Pod
+from podmap.backends.kubernetes.watch import start
+from podmap.errors import BackendError
+from podmap.records import Category, Diagnosis, parse_iso, utc_now
+
+log = logging.getLogger(__name__)
+
+AT_ONCE_S = 1
+"""The shortest grace with which a node still confirms that the containers have ended."""
+NODE_PATIENCE_S = 60.0
+"""How long a node may take to end a pod beyond the grace."""
+_SLACK_S = 5.0
+_TRIES = 10
+_TRY_AGAIN_S = 5.0
+
+
+class Ender:
+    """Ends pods of one namespace.
+
+    A pod is killed by giving it a deadline of one second: the node sends SIGTERM, after the pod's
+    own grace SIGKILL, and the pod stays as a failed one that carries the reason, its exit code
+    and its log, for whoever looks next. Only where that takes longer than the grace asked for, or
+    on a pod without a node, it is deleted.
+    """
+
+    def __init__(self, space: Namespace) -> None:
+        self._space = space
+        self._kills: dict[str, asyncio.Task[None]] = {}
+
+    async def kill(self, name: str, reason: Diagnosis, grace_s: float) -> None:
+        """Returns once the pod has ended; carried through even if this call is cancelled.
+
+        Raises:
+            BackendError: The server could not be asked, or the node does not end the pod.
+        """
+        task = self._kills.get(name)
+        if task is None:
+            task = self._kills[name] = start(self._kill(name, reason, grace_s))
+            task.add_done_callback(lambda _: self._kills.pop(name, None))
+        await asyncio.shield(task)
+
+    async def delete(self, name: str) -> None:
+        """Returns once nothing of the pod runs and it is gone, or is about to go.
+
+        Raises:
+            BackendError: The server could not be asked, or the node does not end the pod.
+        """
+        for _ in range(_TRIES):
+            pod = await self._space.find(name)
+            if pod is None or await self._delete(pod):
+                return
+        raise BackendError(
+            f"pod {name} in namespace {self._space.name} is replaced again and again"
+        )
+
+    async def close(self) -> None:
+        """Stops waiting for what was killed."""
+        tasks = list(self._kills.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _kill(self, name: str, reason: Diagnosis, grace_s: float) -> None:
+        pod = await self._mark(name, reason)
+        if pod is None or not pod.alive:
+            return
+        if pod.placed:
+            # The node's own SIGKILL leaves the pod to be looked at, so it is waited for a little.
+            forced_after_s = min(grace_s, pod.grace_s)
+            if pod.grace_s <= grace_s + _SLACK_S:
+                forced_after_s = pod.grace_s + _SLACK_S
+            pod = await self._space.until(name, _is_over, limit_s=forced_after_s)
+            if pod is None or _is_over(pod):
+                return
+        await self._ask_to_delete(pod, AT_ONCE_S)
+        await self._await_end(pod)
+
+    async def _mark(self, name: str, reason: Diagnosis) -> Pod | None:
+        """Has the node end a pod, unless it has ended; how it is then."""
+        for _ in range(_TRIES):
+            pod = await self._space.find(name)
+            if pod is None or not pod.alive or pod.killing:
+                return pod
+            try:
+                return await self._change(pod, _deadline(pod, reason))
+            except ApiError as error:
+                if error.status == 404:
+                    return await self._vanished(pod)
+                if error.status != 409:
+                    raise
+            await self._space.fetch(name)
+        raise BackendError(f"pod {name} in namespace {self._space.name} changes all the time")
+
+    async def _change(self, pod: Pod, change: Mapping[str, Any]) -> Pod | None:
+        watch = await self._space.opened()
+        raw = await self._space.client.patch(pods_path(self._space.name, pod.name), change)
+        return watch.answered(raw)
+
+    async def _vanished(self, pod: Pod) -> Pod | None:
+        """A pod that the server no longer has, once the watch has said so, too."""
+        limit_s = NODE_PATIENCE_S
+        return await self._space.until(pod.name, lambda now: not now.there, limit_s=limit_s)
+
+    async def _delete(self, pod: Pod) -> bool:
+        """Whether the pod is gone, and not another one of its name is there."""
+        watch = await self._space.opened()
+        if not pod.there:
+            watch.forget(pod.name, pod.uid)
+            return True
+        asked = pod.deleting and not pod.stopped
+        if not (asked and pod.ended) and not await self._ask_to_delete(pod, _grace_s(pod)):
+            return False
+        if pod.alive:
+            await self._await_end(pod)
+        watch.forget(pod.name, pod.uid)
+        return True
+
+    async def _ask_to_delete(self, pod: Pod, grace_s: int | None) -> bool:
+        """Whether it was this pod that the server was asked to delete."""
+        path = pods_path(self._space.name, pod.name)
+        try:
+            await self._space.client.delete(path, grace_s=grace_s, uid=pod.uid)
+        except ApiError as error:
+            if error.status == 404:
+                return True
+            if error.status != 409:
+                raise
+            watch = await self._space.opened()
+            watch.forget(pod.name, pod.uid)
+            return False
+        return True
+
+    async def _await_end(self, pod: Pod) -> None:
+        limit_s = NODE_PATIENCE_S
+        now = await self._space.until(pod.name, _is_over, limit_s=limit_s)
+        if now is not None and now.uid == pod.uid and not _is_over(now):
+            raise BackendError(
+                f"pod {pod.name} in namespace {self._space.name} was to end {limit_s:g} s ago, but "
+                f"node {pod.seen.node or '?'} has not said that it did"
+            )
+
+
+class Timeouts:
+    """Kills pods whose container has run for longer than it may; for those that are watched."""
+
+    def __init__(self, space: Namespace, ender: Ender, *, grace_s: float) -> None:
+        """Watches nothing yet.
+
+        Args:
+            space: Where the pods are.
+            ender: Kills them.
+            grace_s: From SIGTERM to SIGKILL.
+        """
+        self._space = space
+        self._ender = ender
+        self._grace_s = grace_s
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._watched: dict[str, float | None] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unsubscribe = space.subscribe(self._on_change)
+
+    def watch(self, pod: Pod) -> None:
+        """Sees to a pod from now on."""
+        if pod.timeout_s is not None and pod.alive and pod.name not in self._watched:
+            self._watched[pod.name] = None
+            self._on_change(pod)
+
+    async def close(self) -> None:
+        """Leaves the pods to themselves."""
+        self._unsubscribe()
+        for timer in self._timers.values():
+            timer.cancel()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _on_change(self, pod: Pod) -> None:
+        if pod.name not in self._watched:
+            return
+        if not pod.alive:
+            del self._watched[pod.name]
+            timer = self._timers.pop(pod.name, None)
+            if timer is not None:
+                timer.cancel()
+        elif pod.seen.phase is Phase.PENDING:
+            self._watched[pod.name] = asyncio.get_running_loop().time()
+        elif pod.name not in self._timers:
+            self._begin(pod)
+
+    def _begin(self, pod: Pod) -> None:
+        if pod.timeout_s is None or pod.seen.started is None:
+            return
+        loop = asyncio.get_running_loop()
+        ran = utc_now() - parse_iso(pod.seen.started)
+        # Clocks differ: it cannot have run since before it was seen waiting.
+        pending_at = self._watched[pod.name]
+        if pending_at is not None:
+            ran = min(ran, timedelta(seconds=loop.time() - pending_at))
+        left_s = max(0.0, pod.timeout_s - max(0.0, ran.total_seconds()))
+        self._timers[pod.name] = loop.call_later(left_s, self._fire, pod.name, pod.timeout_s)
+
+    def _fire(self, name: str, timeout_s: float) -> None:
+        task = start(self._time_out(name, timeout_s))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _time_out(self, name: str, timeout_s: float) -> None:
+        reason = Diagnosis(
+            Category.USER_TIMEOUT,
+            f"took longer than its timeout of {timeout_s:g} s",
+            resolution="Raise trial.timeout, or make the trial shorter.",
+        )
+        while name in self._watched:
+            try:
+                return await self._ender.kill(name, reason, self._grace_s)
+            except BackendError as error:
+                log.warning("%s has run out of time but cannot be ended yet: %s", name, error)
+                await asyncio.sleep(_TRY_AGAIN_S)
+
+
+def _is_over(pod: Pod) -> bool:
+    return not pod.alive
+
+
+def _deadline(pod: Pod, reason: Diagnosis) -> Mapping[str, Any]:
+    """The change that ends a pod, unless it is no longer as it was seen."""
+    return {
+        "metadata": {
+            "resourceVersion": pod.resource_version,
+            "annotations": killed_annotation(reason),
+        },
+        "spec": {"activeDeadlineSeconds": AT_ONCE_S},
+    }
+
+
+def _grace_s(pod: Pod) -> int | None:
+    """What a pod's containers get when it is deleted; None for the pod's own grace."""
+    if pod.stopped:
+        return 0
+    return None if pod.ended else AT_ONCE_S

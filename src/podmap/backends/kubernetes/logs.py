@@ -1,0 +1,185 @@
+"""A container's log by byte offset, from an API that knows lines and seconds only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from podmap.backends.kubernetes.api import ApiError, pods_path
+from podmap.backends.kubernetes.manifest import CONTAINER
+from podmap.errors import BackendError
+
+if TYPE_CHECKING:
+    from podmap.backends.kubernetes.client import Client
+
+FOLLOW_SILENCE_S = 600.0
+"""A trial may say nothing for hours; after so long the connection is made anew, to be sure."""
+TAIL_SILENCE_S = 20.0
+_LINE_BYTES = 64
+_LONGEST_HELD = 64 * 1024
+_MAX_TAIL_LINES = 1 << 20
+
+
+@dataclass(slots=True)
+class Cursor:
+    """Where reading a log goes on, exactly, though the API can go back to whole seconds only.
+
+    Attributes:
+        offset: Bytes of output given so far.
+        since: The second of the newest line, as the API writes it; empty at the beginning.
+        lines: How many whole lines of that second or later were given.
+        part: How many bytes of the line after those were given.
+    """
+
+    offset: int = 0
+    since: str = ""
+    lines: int = 0
+    part: int = 0
+
+
+class LogReader:
+    """Takes in a log's bytes with timestamps; gives its output from where a cursor is."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        """Begins a connection that was asked for everything since `cursor.since`."""
+        self._cursor = cursor
+        self._skip = cursor.lines
+        self._skip_part = cursor.part
+        self._rest = b""
+        self._in_line = False
+        self._counts = True
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The output in a chunk of the connection, without what was given before."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        out = [self._line(line, whole=True) for line in lines]
+        if len(self._rest) > _LONGEST_HELD:
+            out.append(self._line(self._rest, whole=False))
+            self._rest = b""
+        return self._given(b"".join(out))
+
+    def finish(self) -> bytes:
+        """The output in a last line that has no end."""
+        rest, self._rest = self._rest, b""
+        return self._given(self._line(rest, whole=False)) if rest else b""
+
+    def _given(self, output: bytes) -> bytes:
+        self._cursor.offset += len(output)
+        return output
+
+    def _line(self, raw: bytes, *, whole: bool) -> bytes:
+        text = raw
+        if not self._in_line:
+            stamp, space, text = raw.partition(b" ")
+            if not space and not whole:
+                return b""  # cut within the timestamp
+            if self._skip == 0:
+                self._note(stamp)
+        self._in_line = not whole
+        if self._skip > 0:
+            self._skip -= whole
+            return b""
+        return self._new(text, whole=whole)
+
+    def _new(self, text: bytes, *, whole: bool) -> bytes:
+        cursor = self._cursor
+        skipped = min(self._skip_part, len(text))
+        self._skip_part -= skipped
+        if whole:
+            self._skip_part = 0
+            cursor.lines += self._counts
+            cursor.part = 0
+            return text[skipped:] + b"\n"
+        if self._counts:
+            cursor.part += len(text) - skipped
+        return text[skipped:]
+
+    def _note(self, stamp: bytes) -> None:
+        """Moves the cursor to the second of a line, unless it is one that came late.
+
+        Standard output and error are written side by side, so that a line of an earlier second may
+        come after one of a later. Asked since the later, the API does not give it again.
+        """
+        moment = stamp.decode("ascii", "replace")
+        newest = self._cursor.since[:19]
+        self._counts = moment[:19] >= newest
+        if moment[:19] > newest:
+            self._cursor.since = moment[:19] + _zone(moment)
+            self._cursor.lines = 0
+
+
+def _zone(moment: str) -> str:
+    rest = moment[19:]
+    return rest[-6:] if len(rest) > 6 and rest[-6] in "+-" else "Z"
+
+
+async def follow(
+    client: Client, namespace: str, name: str, cursor: Cursor, *, live: bool
+) -> AsyncGenerator[bytes, None]:
+    """The log from where the cursor is, which moves with it, to the connection's end.
+
+    Args:
+        client: The connection.
+        namespace: The pod's.
+        name: The pod's.
+        cursor: Where to go on; after an error, too.
+        live: Whether to wait for more until the container has ended.
+
+    Raises:
+        ApiError: The server answered, but the log cannot be had; 404 if the pod is gone.
+        BackendError: The connection was lost.
+    """
+    params = {"container": CONTAINER, "timestamps": "true"}
+    if live:
+        params["follow"] = "true"
+    if cursor.since:
+        params["sinceTime"] = cursor.since
+    reader = LogReader(cursor)
+    path = pods_path(namespace, name, "log")
+    silence_s = FOLLOW_SILENCE_S if live else TAIL_SILENCE_S
+    async with client.stream("get", path, params, silence_s=silence_s) as chunks:
+        async for chunk in chunks:
+            output = reader.feed(chunk)
+            if output:
+                yield output
+    output = reader.finish()
+    if output:
+        yield output
+
+
+async def tail(client: Client, namespace: str, name: str, *, max_bytes: int) -> bytes:
+    """The last bytes of the log so far.
+
+    Raises:
+        ApiError: The server answered, but the log cannot be had; 404 if the pod is gone.
+        BackendError: The connection was lost.
+    """
+    lines = max(16, max_bytes // _LINE_BYTES)
+    while True:
+        kept, count = await _last(client, namespace, name, lines, max_bytes)
+        if len(kept) >= max_bytes or count < lines or lines > _MAX_TAIL_LINES:
+            return kept
+        lines *= 16
+
+
+async def _last(
+    client: Client, namespace: str, name: str, lines: int, max_bytes: int
+) -> tuple[bytes, int]:
+    """The end of the last lines, and how many lines there were."""
+    params = {"container": CONTAINER, "tailLines": str(lines)}
+    kept, count = b"", 0
+    async with client.stream(
+        "get", pods_path(namespace, name, "log"), params, silence_s=TAIL_SILENCE_S
+    ) as chunks:
+        async for chunk in chunks:
+            count += chunk.count(b"\n")
+            kept = (kept + chunk)[-max_bytes:] if max_bytes else b""
+    return kept, count
+
+
+def is_transient(error: BackendError) -> bool:
+    """Whether a log that could not be read may be there a moment later."""
+    if not isinstance(error, ApiError):
+        return True
+    return error.status in (429, 500, 502, 503, 504)

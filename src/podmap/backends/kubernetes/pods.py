@@ -1,0 +1,326 @@
+"""What is known of the pods of a namespace: a pure reducer over lists, events and answers."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from podmap.backends.base import Observation, Phase
+from podmap.backends.kubernetes import status
+from podmap.backends.kubernetes.diagnose import KILLED_ANNOTATION, observe, recheck_at
+from podmap.backends.kubernetes.manifest import SLOT_GATE, TIMEOUT_ANNOTATION
+from podmap.records import Diagnosis, utc_now
+
+REMEMBERED = 1000
+"""Of so many pods that somebody else removed the last state is still known."""
+_REMOVED_UIDS = 20_000
+_DEFAULT_GRACE_S = 30
+_DROPPED_OF_CONTAINERS = ("args", "command", "env", "envFrom", "volumeMounts")
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One pod as last seen, without what is not needed: there may be many thousands.
+
+    Attributes:
+        seen: What it means as an attempt.
+        uid: Tells it from another pod of the same name.
+        resource_version: Its version, for changes that must not go unnoticed.
+        gates: Its scheduling gates, in their order.
+        placed: Whether it has a node.
+        deleting: Whether somebody asked for its deletion.
+        killing: Whether podmap is ending it for a reason that it carries.
+        stopped: Whether nothing of it runs any more, so that it can be deleted without grace.
+        timeout_s: How long its container may run; None for no limit.
+        grace_s: What its containers have between SIGTERM and SIGKILL.
+        recheck_at: When it will mean something else although nothing is heard of it.
+        there: Whether it still exists.
+        raw: What it was made of; None once nothing more can follow from it.
+    """
+
+    seen: Observation
+    uid: str
+    resource_version: str
+    gates: tuple[str, ...] = ()
+    placed: bool = False
+    deleting: bool = False
+    killing: bool = False
+    stopped: bool = False
+    timeout_s: float | None = None
+    grace_s: float = _DEFAULT_GRACE_S
+    recheck_at: datetime | None = None
+    there: bool = True
+    raw: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The pod's name, which is the attempt's."""
+        return self.seen.name
+
+    @property
+    def ended(self) -> bool:
+        """Whether the attempt has ended; what it left is known then."""
+        return self.seen.phase is Phase.ENDED
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is there and may still run, gated or not."""
+        return self.there and self.seen.phase in (Phase.PENDING, Phase.RUNNING)
+
+    @property
+    def gated(self) -> bool:
+        """Whether it waits for a slot."""
+        return SLOT_GATE in self.gates
+
+    @property
+    def held_by_others(self) -> bool:
+        """Whether somebody else's scheduling gate holds it, a queue's for example."""
+        return any(gate != SLOT_GATE for gate in self.gates)
+
+
+def pod_of(raw: Mapping[str, Any], *, now: datetime | None = None, there: bool = True) -> Pod:
+    """What is kept of a pod.
+
+    Args:
+        raw: The pod as the API server sends it.
+        now: The time; None for the clock's.
+        there: Whether it still exists; else this is the last that was seen of it.
+
+    Raises:
+        ValueError: It is not a pod that podmap made.
+    """
+    metadata, spec = raw["metadata"], raw.get("spec") or {}
+    annotations = metadata.get("annotations") or {}
+    killed = annotations.get(KILLED_ANNOTATION)
+    seen = observe(raw, now=now, deleted=not there)
+    if killed is not None and status.status_of(raw).get("reason") == "DeadlineExceeded":
+        seen = _because(seen, killed)
+    stopped = not there or status.containers_ended(raw)
+    return Pod(
+        seen=seen,
+        uid=metadata.get("uid", ""),
+        resource_version=metadata.get("resourceVersion", ""),
+        gates=tuple(status.gates(raw)),
+        placed=bool(spec.get("nodeName")),
+        deleting=metadata.get("deletionTimestamp") is not None,
+        killing=killed is not None,
+        stopped=stopped,
+        timeout_s=_seconds(annotations.get(TIMEOUT_ANNOTATION)),
+        grace_s=spec.get("terminationGracePeriodSeconds", _DEFAULT_GRACE_S),
+        recheck_at=recheck_at(raw) if there else None,
+        there=there,
+        raw=None if stopped else _slim(raw),
+    )
+
+
+def _because(seen: Observation, killed: str) -> Observation:
+    """An attempt that podmap ended by its pod's deadline: for the reason that it was given."""
+    try:
+        return replace(seen, diagnosis=Diagnosis.from_json(json.loads(killed)))
+    except (ValueError, LookupError, TypeError, AttributeError):  # somebody else wrote it
+        return seen
+
+
+def _slim(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The pod without what says nothing about how the attempt goes."""
+    metadata = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
+    spec = {key: value for key, value in (raw.get("spec") or {}).items() if key != "volumes"}
+    for kind in ("containers", "initContainers"):
+        if kind in spec:
+            spec[kind] = [
+                {key: each[key] for key in each if key not in _DROPPED_OF_CONTAINERS}
+                for each in spec[kind]
+            ]
+    return {"metadata": metadata, "spec": spec, "status": raw.get("status") or {}}
+
+
+def _removed(last: Pod) -> Pod:
+    """A pod that is not there any more, as it was seen last."""
+    if last.raw is None:
+        return replace(last, there=False, recheck_at=None)
+    seen = last.seen if last.ended else observe(last.raw, deleted=True)
+    return replace(last, seen=seen, there=False, recheck_at=None, stopped=True, raw=None)
+
+
+def _seconds(text: Any) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+class Pods:
+    """The pods of one namespace, from events that may be repeated, late, lost or out of order.
+
+    A pod's state only goes forward: an older version never replaces a newer one, nothing replaces
+    an end but a newer end, and what was removed never comes back.
+    """
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Pod] = {}
+        self._by_trial: dict[str, dict[int, set[str]]] = {}
+        self._last: OrderedDict[str, Pod] = OrderedDict()
+        self._removed_uids: OrderedDict[str, None] = OrderedDict()
+        self._due: dict[str, datetime] = {}
+        self._listed_version: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __iter__(self) -> Iterator[Pod]:
+        return iter(tuple(self._by_name.values()))
+
+    def get(self, name: str) -> Pod | None:
+        """The pod of this name, also if it was removed not long ago; None if not known."""
+        return self._by_name.get(name) or self._last.get(name)
+
+    def of(self, run_id: str, number: int | None = None) -> list[Pod]:
+        """The pods of a run that are there, ordered by trial and attempt.
+
+        Args:
+            run_id: The run.
+            number: Only those of this trial; None for all.
+        """
+        trials = self._by_trial.get(run_id, {})
+        groups = trials.values() if number is None else [trials.get(number, ())]
+        pods = [self._by_name[name] for names in groups for name in names]
+        return sorted(pods, key=lambda pod: (pod.seen.number, pod.seen.attempt))
+
+    def apply(self, raw: Mapping[str, Any], *, removed: bool = False) -> Pod | None:
+        """Takes in a pod from an event or an answer; what changed by it, if anything did.
+
+        Args:
+            raw: The pod as the API server sends it.
+            removed: Whether this is its last state, and it is not there any more.
+        """
+        try:
+            pod = pod_of(raw)
+        except (ValueError, LookupError):
+            return None  # it has our label, but we did not make it
+        if pod.uid in self._removed_uids:
+            return None
+        known = self._by_name.get(pod.name)
+        if known is None or known.uid != pod.uid:
+            return self._meet(pod, known, removed=removed)
+        newest = pod if self._replaces(pod, known) else known
+        if removed:
+            return self._remove(newest)
+        return None if newest is known else self._put(newest)
+
+    def drop_missing(self, present: set[str], version: str) -> list[Pod]:
+        """Ends a list that was taken in by `apply`; the pods that are not in it any more.
+
+        Args:
+            present: The uids of all pods in the list.
+            version: The list's resourceVersion.
+        """
+        listed = _number(version)
+        missing = [
+            pod
+            for pod in self._by_name.values()
+            if pod.uid not in present and not _newer(pod.resource_version, listed)
+        ]
+        if listed is not None:
+            self._listed_version = max(listed, self._listed_version or 0)
+        return [self._remove(pod) for pod in missing]
+
+    def recheck(self, now: datetime | None = None) -> list[Pod]:
+        """What changed by the passing of time alone.
+
+        Args:
+            now: The time; None for the clock's.
+        """
+        now = now or utc_now()
+        changed = []
+        for name in [name for name, due in self._due.items() if due <= now]:
+            known = self._by_name[name]
+            del self._due[name]
+            if known.raw is not None:
+                pod = pod_of(known.raw, now=now)
+                if self._put(pod).seen != known.seen:
+                    changed.append(pod)
+        return changed
+
+    def forget(self, name: str, uid: str) -> Pod | None:
+        """Takes note that a pod was removed for good; what changed, if it was known.
+
+        Args:
+            name: Its name.
+            uid: Only the pod with this uid.
+        """
+        self._last.pop(name, None)
+        known = self._by_name.get(name)
+        if known is None or known.uid != uid:
+            return None
+        gone = self._remove(known)
+        self._last.pop(name, None)
+        return gone
+
+    def _meet(self, pod: Pod, known: Pod | None, *, removed: bool) -> Pod | None:
+        """Takes in a pod that was not seen before."""
+        if known is None:
+            stale = self._listed_version is not None and not _newer(
+                pod.resource_version, self._listed_version
+            )
+        else:
+            stale = not _newer(pod.resource_version, _number(known.resource_version))
+        if stale:
+            return None
+        if known is not None:
+            self._remove(known)
+        if removed:
+            return self._remove(pod)
+        return self._put(pod)
+
+    def _replaces(self, pod: Pod, known: Pod) -> bool:
+        if known.ended and not pod.ended:
+            return False
+        return _newer(pod.resource_version, _number(known.resource_version))
+
+    def _put(self, pod: Pod) -> Pod:
+        if pod.name not in self._by_name:
+            trials = self._by_trial.setdefault(pod.seen.run_id, {})
+            trials.setdefault(pod.seen.number, set()).add(pod.name)
+            self._last.pop(pod.name, None)
+        self._by_name[pod.name] = pod
+        if pod.recheck_at is not None and not pod.ended:
+            self._due[pod.name] = pod.recheck_at
+        else:
+            self._due.pop(pod.name, None)
+        return pod
+
+    def _remove(self, pod: Pod) -> Pod:
+        self._due.pop(pod.name, None)
+        if self._by_name.pop(pod.name, None) is not None:
+            trials = self._by_trial[pod.seen.run_id]
+            names = trials[pod.seen.number]
+            names.discard(pod.name)
+            if not names:
+                del trials[pod.seen.number]
+            if not trials:
+                del self._by_trial[pod.seen.run_id]
+        gone = _removed(pod)
+        _keep(self._removed_uids, pod.uid, None, most=_REMOVED_UIDS)
+        _keep(self._last, pod.name, gone, most=REMEMBERED)
+        return gone
+
+
+def _keep(where: OrderedDict[str, Any], key: str, value: Any, *, most: int) -> None:
+    where[key] = value
+    where.move_to_end(key)
+    if len(where) > most:
+        where.popitem(last=False)
+
+
+def _number(version: str) -> int | None:
+    return int(version) if version.isdecimal() else None
+
+
+def _newer(version: str, than: int | None) -> bool:
+    """Whether a resourceVersion is newer; one that cannot be compared counts as newer."""
+    number = _number(version)
+    return number is None or than is None or number > than

@@ -1,0 +1,229 @@
+"""One HTTP session with an API server: TLS, and credentials that may change at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import tempfile
+import time
+import urllib.request
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from podmap._version import __version__
+from podmap.backends.kubernetes.connection import Connection
+from podmap.errors import BackendError, UsageError
+
+CONNECT_S = 10.0
+KEEP_ALIVE_S = 60.0
+TOKEN_FILE_S = 60.0
+"""How long a token file's content is used: a pod's token is replaced long before it expires."""
+PLUGIN_S = 600.0
+"""How long a plugin's credentials are used where it does not say how long they last."""
+_READ_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a kubeconfig's plugin gave.
+
+    Attributes:
+        authorization: The `Authorization` header's value; None to send none.
+        certificate: The client's PEM certificate chain; None if it gave none.
+        key: Its PEM key.
+        lasts_s: How long they can be used.
+    """
+
+    authorization: str | None = field(default=None, repr=False)
+    certificate: str | None = field(default=None, repr=False)
+    key: str | None = field(default=None, repr=False)
+    lasts_s: float = PLUGIN_S
+
+
+AskPlugin = Callable[[Connection], Awaitable[Credentials]]
+
+
+class Session:
+    """An aiohttp session for one connection, with headers that are always up to date."""
+
+    def __init__(self, connection: Connection, ask_plugin: AskPlugin) -> None:
+        """Opens nothing yet.
+
+        Args:
+            connection: Where to, and as whom.
+            ask_plugin: Gets credentials from the kubeconfig's plugin.
+        """
+        self.connection = connection
+        self._ask_plugin = ask_plugin
+        self._http: aiohttp.ClientSession | None = None
+        self._authorization = connection.authorization
+        self._good_until = 0.0
+        self._refreshing = asyncio.Lock()
+        self._proxy = connection.proxy or _proxy_of(connection.server)
+
+    async def open(self) -> None:
+        """Reads the credentials and makes the session.
+
+        Raises:
+            BackendError: The credentials cannot be had.
+            UsageError: What the connection says about TLS cannot be used.
+        """
+        certificate, key = self.connection.certificate, self.connection.key
+        if self.connection.plugin is not None:
+            given = await self._ask_plugin(self.connection)
+            self._take(given)
+            if given.certificate is not None:
+                certificate, key = given.certificate, given.key
+        context = await asyncio.to_thread(tls_context, self.connection, certificate, key)
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0, ssl=context, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=60
+            ),
+            headers={"User-Agent": f"podmap/{__version__}", "Accept": "application/json"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=_READ_BYTES,
+        )
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, str],
+        data: bytes | None,
+        content_type: str,
+        timeout: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        """One request; the answer may have any status, and its body is still to be read.
+
+        Raises:
+            BackendError: A plugin could not give credentials.
+            aiohttp.ClientError: The server could not be asked; OSError and TimeoutError likewise.
+        """
+        if self._http is None:
+            raise BackendError("the connection to Kubernetes is closed")
+        headers = {"Content-Type": content_type} if data is not None else {}
+        authorization = await self._current_authorization()
+        if authorization:
+            headers["Authorization"] = authorization
+        return await self._http.request(
+            method,
+            self.connection.server + path,
+            params=params,
+            data=data,
+            headers=headers,
+            timeout=timeout,
+            proxy=self._proxy,
+            server_hostname=self.connection.server_name,
+            allow_redirects=False,
+        )
+
+    def renew(self) -> None:
+        """Has credentials that come from a token file or a plugin read before the next request."""
+        self._good_until = 0.0
+
+    async def close(self) -> None:
+        """Closes all its connections."""
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def _current_authorization(self) -> str | None:
+        connection = self.connection
+        if connection.token_file is None and connection.plugin is None:
+            return self._authorization
+        if time.monotonic() < self._good_until:
+            return self._authorization
+        async with self._refreshing:
+            if time.monotonic() >= self._good_until:
+                await self._refresh()
+        return self._authorization
+
+    async def _refresh(self) -> None:
+        if self.connection.plugin is not None:
+            self._take(await self._ask_plugin(self.connection))
+        elif self.connection.token_file is not None:
+            try:
+                with open(self.connection.token_file, encoding="utf-8") as file:
+                    token = file.read().strip()
+            except OSError as error:
+                raise BackendError(f"the token of {self.connection.origin}: {error}") from error
+            self._authorization = f"Bearer {token}"
+            self._good_until = time.monotonic() + TOKEN_FILE_S
+
+    def _take(self, given: Credentials) -> None:
+        self._authorization = given.authorization
+        self._good_until = time.monotonic() + given.lasts_s
+
+
+def tls_context(
+    connection: Connection, certificate: str | None, key: str | None
+) -> ssl.SSLContext | bool:
+    """The TLS settings of a connection; True for aiohttp's own, where there is no TLS.
+
+    Raises:
+        UsageError: A certificate or key cannot be used.
+    """
+    if not connection.server.startswith("https://"):
+        return True
+    # Not create_default_context: from Python 3.13 it refuses certificates without an authority
+    # key identifier, which many clusters made themselves, and loading certifi's costs 30 ms.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if not connection.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif connection.ca is not None:
+            context.load_verify_locations(cadata=connection.ca)
+        else:
+            context.load_default_certs()
+        if certificate is not None:
+            _load_pair(context, certificate, key or "")
+    except (ssl.SSLError, ValueError) as error:
+        raise UsageError(f"the certificates of {connection.origin} cannot be used: {error}") from (
+            error
+        )
+    return context
+
+
+def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    # OpenSSL reads a key pair from files only; mkstemp's are for this user alone.
+    descriptor, path = tempfile.mkstemp(suffix=".pem")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(f"{certificate.strip()}\n{key.strip()}\n")
+        context.load_cert_chain(path)
+    finally:
+        os.unlink(path)
+
+
+def _proxy_of(server: str) -> str | None:
+    """The proxy that the environment asks for, as curl and kubectl use it."""
+    parts = urlsplit(server)
+    if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
+
+
+def unreachable(error: BaseException, *, server: str, origin: str) -> BackendError:
+    """The error of a request that got no answer: what is wrong, and the next step."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = f"its certificate is not trusted ({error.certificate_error})"
+        step = "check certificate-authority and server in the kubeconfig"
+    elif isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        why, step = f"TLS failed ({error})", "check server and client certificate"
+    elif isinstance(error, aiohttp.ClientConnectorDNSError):
+        why, step = "its name cannot be resolved", "check server, DNS and VPN"
+    elif isinstance(error, aiohttp.ClientConnectorError):
+        why, step = f"{error.os_error.strerror or error.os_error}", "is the cluster up?"
+    elif isinstance(error, asyncio.TimeoutError):
+        why, step = "it did not answer in time", "is the cluster up, and the network to it?"
+    elif isinstance(error, aiohttp.InvalidURL):
+        why, step = "that is not an address", "check server in the kubeconfig"
+    else:
+        why, step = f"{str(error) or type(error).__name__}", "is the cluster up?"
+    return BackendError(f"cannot reach the Kubernetes API at {server}: {why}; {step} ({origin})")
