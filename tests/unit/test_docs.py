@@ -18,7 +18,7 @@ PAGES = [*BY_HAND, *sorted((ROOT / "docs").glob("*/**/*.md")), ROOT / "CHANGELOG
 ALL_PAGES = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_LINK = re.compile(r"""(?:\]\(|src=")([^)"\s]+)[)"]""")
 _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 
 
