@@ -5,7 +5,8 @@
   cluster status             what runs; exit 1 if it does not answer
   cluster env                shell exports: KUBECONFIG, the audit log, kubectl on the PATH
   cluster kubeconfig         the path of the administrator's kubeconfig
-  cluster install|build|images    the steps of `up`, alone; images also renews a running cluster's
+  cluster install|build|images     the steps of `up`, alone; build prints the programs' folder,
+                             images also renews those of a running cluster
   cluster node start|lose|remove N   one more node; its kubelet killed; all of it removed
   cluster kwok [N]           N fake nodes (5), which finish pods without running them
   cluster s3                 an S3 server over a folder; prints exports
@@ -71,7 +72,8 @@ def _remove(instance: Instance | None) -> None:
         return
     _as_root()
     end(lambda: running(instance) + contained(instance))
-    for number in nodes(instance):
+    # All that there may be: someone may have removed the folder under them.
+    for number in range(1, MOST_NODES + 1):
         remove_node(instance, number)
     unmount(instance.folder)
     remove_cgroups(instance)
@@ -107,6 +109,10 @@ def environment() -> None:
         }
     )
     print(f'export PATH="{programs.kubernetes()}:$PATH"')
+
+
+def build() -> None:
+    print(programs.kubernetes())
 
 
 def images() -> None:
@@ -170,7 +176,7 @@ VERBS: dict[str, Callable[..., object]] = {
     "env": environment,
     "kubeconfig": kubeconfig,
     "install": programs.install,
-    "build": programs.kubernetes,
+    "build": build,
     "images": images,
     "node": node,
     "kwok": kwok,

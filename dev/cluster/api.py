@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from instance import ClusterError, Instance
+from processes import running
 
 
 class Api:
@@ -61,18 +62,22 @@ class Api:
         return any(x["type"] == "Ready" and x["status"] == "True" for x in conditions)
 
 
-def wait(
-    what: str, fulfilled: Callable[[], bool], instance: Instance, timeout_s: int = 120
-) -> None:
-    """Waits until something is so.
+def wait(instance: Instance, part: str, fulfilled: Callable[[], bool]) -> None:
+    """Waits for a part that was just started.
+
+    Args:
+        instance: the cluster.
+        part: the part.
+        fulfilled: is it so far?
 
     Raises:
-        ClusterError: it is not so after all that time.
+        ClusterError: the part has ended, or is not so far after two minutes.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + 120
     while not fulfilled():
-        if time.monotonic() > deadline:
-            raise ClusterError(
-                f"not after {timeout_s} s: {what}. The logs are in {instance.folder}/*.log"
-            )
+        ended = not running(instance, part)
+        if ended or time.monotonic() > deadline:
+            log = (instance.folder / f"{part}.log").read_text().splitlines()
+            problem = "has ended" if ended else "is not ready after two minutes"
+            raise ClusterError("\n".join([f"{part} {problem}; its log's end:", *log[-10:]]))
         time.sleep(0.1)

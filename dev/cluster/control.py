@@ -76,7 +76,7 @@ def start_control_plane(instance: Instance, programs: Path, nodes: list[str]) ->
         ],
     )
     api = Api(instance)
-    wait("the API server is ready", api.ready, instance)
+    wait(instance, "apiserver", api.ready)
     _start_controllers(instance, programs, certificates)
 
 

@@ -45,7 +45,7 @@ def start_fake_nodes(instance: Instance, count: int) -> None:
         taint = {"key": "kwok.x-k8s.io/node", "value": "fake", "effect": "NoSchedule"}
         node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
         api.apply(f"/api/v1/nodes/{name}", {**node, "spec": {"taints": [taint]}})
-    wait("the fake nodes are ready", lambda: all(map(api.node_ready, names)), instance)
+    wait(instance, "kwok", lambda: all(map(api.node_ready, names)))
 
 
 def start_s3(instance: Instance) -> None:
@@ -58,7 +58,7 @@ def start_s3(instance: Instance) -> None:
         address = f"127.0.0.1:{instance.port('s3')}"
         account = [f"--access={access}", f"--secret={secret}", "--region=us-east-1"]
         start(instance, "s3", [program, f"--port={address}", *account, "--quiet", "posix", folder])
-    wait("the S3 server answers", lambda: _listens(instance.port("s3")), instance)
+    wait(instance, "s3", lambda: _listens(instance.port("s3")))
 
 
 def s3_environment(instance: Instance) -> dict[str, str]:

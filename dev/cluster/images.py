@@ -67,7 +67,8 @@ class Image:
 def layers() -> tuple[Path, Path, Path]:
     """The layers Debian, libraries and training code, made where they are missing."""
     base = cached("debian", [inspect.getsource(_debian), SUITE, *UNNEEDED], _debian)
-    inputs = [inspect.getsource(_libraries), WHEELS, *sorted(BOTOCORE_DATA), base.name]
+    inputs: list[Path | str] = [inspect.getsource(_libraries), WHEELS, base.name]
+    inputs += sorted(BOTOCORE_DATA)
     libraries = cached("libraries", inputs, lambda path: _libraries(base, path))
     return base, libraries, cached("code", [inspect.getsource(_code), TRAIN, SDK], _code)
 

@@ -68,7 +68,7 @@ def start_containerd(instance: Instance, number: int) -> None:
     part = f"containerd-{number}"
     if not running(instance, part):
         start(instance, part, ["containerd", "--config", folder / "containerd.toml"])
-    wait("containerd answers", lambda: _ctr(folder, "version") is not None, instance)
+    wait(instance, part, lambda: _ctr(folder, "version") is not None)
     import_images(folder)
 
 
@@ -85,7 +85,7 @@ def start_kubelet(instance: Instance, programs: Path, number: int) -> None:
         ]
         start(instance, f"kubelet-{number}", command)
     api = Api(instance)
-    wait(f"{name} is ready", lambda: api.node_ready(name), instance)
+    wait(instance, f"kubelet-{number}", lambda: api.node_ready(name))
 
 
 def stop_kubelet(instance: Instance, number: int) -> None:
@@ -103,25 +103,13 @@ def remove_node(instance: Instance, number: int) -> None:
             + contained(instance, part)
         )
     )
-    with contextlib.suppress(OSError):  # not known to the cluster, or no cluster that answers
+    with contextlib.suppress(OSError):  # no such node, or no cluster that answers
         Api(instance)("DELETE", f"/api/v1/nodes/{name}")
     unmount(node_folder(instance, number))
     remove_cgroups(instance, part)
-    leftovers(node_folder(instance, number))
+    _remove_leftovers(instance, number)
     shutil.rmtree(node_folder(instance, number), ignore_errors=True)
     forget_host(name)
-
-
-def leftovers(folder: Path) -> None:
-    """Removes what a node has put into folders that are there for the whole machine."""
-    for address in folder.glob("state/io.containerd.runtime.v2.task/*/*/address"):
-        Path(address.read_text().strip().removeprefix("unix://")).unlink(missing_ok=True)
-    for link in Path("/var/log/containers").glob("*.log"):
-        if str(link.readlink()).startswith(f"{folder}/"):
-            link.unlink()
-    network = json.loads((folder / "cni/10-pods.conflist").read_text())["name"]
-    for result in Path("/var/lib/cni/results").glob(f"{network}-*"):
-        result.unlink()
 
 
 def nodes(instance: Instance) -> list[int]:
@@ -160,6 +148,19 @@ def forget_host(name: str) -> None:
     kept = [line for line in lines if line.split()[1:] != [name]]
     if kept != lines:
         HOSTS.write_text("".join(kept))
+
+
+def _remove_leftovers(instance: Instance, number: int) -> None:
+    """Removes what a node has put into folders that are there for the whole machine."""
+    folder = node_folder(instance, number)
+    for address in folder.glob("state/io.containerd.runtime.v2.task/*/*/address"):
+        Path(address.read_text().strip().removeprefix("unix://")).unlink(missing_ok=True)
+    for link in Path("/var/log/containers").glob("*.log"):
+        if str(link.readlink()).startswith(f"{folder}/"):
+            link.unlink()
+    for sandbox in folder.glob("containerd/io.containerd.grpc.v1.cri/sandboxes/*"):
+        for result in Path("/var/lib/cni/results").glob(f"*-{sandbox.name}-*"):
+            result.unlink()
 
 
 def _know_host(name: str) -> None:
