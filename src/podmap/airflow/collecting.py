@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from podmap.engine.verdict import verdict
 from podmap.ledger.ledger import Ledger
-from podmap.records import Category, Diagnosis
+from podmap.records import Category, Diagnosis, TrialState
 from podmap.report.publish import publish
 from podmap.spec.load import load
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from podmap.airflow.operators import CleanupOperator, CollectOperator
 
 GRACE_S = 5.0
+REASONS = 3
 
 
 def collect_run(task: CollectOperator, context: Context) -> dict[str, Any]:
@@ -48,8 +50,18 @@ def collect_run(task: CollectOperator, context: Context) -> dict[str, Any]:
     sweep = load(manifest.spec, search_required=False).sweep
     wrong = verdict(summary["counts"], sweep, planned=manifest.count, forgive_by_default=True)
     if wrong:
-        raise AirflowFailException(wrong)
+        raise AirflowFailException("\n".join([wrong, *_reasons(ledger)]))
     return summary
+
+
+def _reasons(ledger: Ledger) -> list[str]:
+    """The commonest reasons of failed and cancelled trials, with their counts."""
+    reasons = Counter(
+        record.reason
+        for record in ledger.records()
+        if record.state in (TrialState.FAILED, TrialState.CANCELLED)
+    )
+    return [f"{count} x {reason}" for reason, count in reasons.most_common(REASONS)]
 
 
 def clean_run(task: CleanupOperator, context: Context) -> None:

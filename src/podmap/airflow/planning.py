@@ -27,6 +27,8 @@ def plan_run(task: PlanOperator, context: Context) -> tuple[dict[str, str], list
         NotSupportedError: The spec asks for what cannot be run.
         UsageError: The sweep would need more mapped instances than Airflow allows.
     """
+    from airflow.sdk.configuration import conf
+
     folder = Path(task.dag.fileloc).resolve().parent
     loaded = _load(task, folder)
     dag_run, group_id = context["dag_run"], task.task_id.rpartition(".")[0]
@@ -45,6 +47,7 @@ def plan_run(task: PlanOperator, context: Context) -> tuple[dict[str, str], list
         folder=_folder(task.spec, folder),
         backend=task.backend,
         experiments=task.experiments,
+        most_instances=conf.getint("core", "max_map_length", fallback=1024),
     )
     run = {
         "uri": ledger.run_uri,
@@ -73,7 +76,7 @@ def _load(task: PlanOperator, folder: Path) -> LoadedSpec:
     if task.experiments is not None and loaded.sweep.search is not None:
         raise UsageError(
             "the trials are given twice: by experiments= in the DAG and by search: in "
-            f"{loaded.source}; leave one of them out"
+            f"{loaded.source or 'the spec'}; leave one of them out"
         )
     return loaded
 
@@ -94,15 +97,6 @@ def _folder(spec: str | Mapping[str, Any], dag_folder: Path) -> str:
 
 def _mapped_over(count: int, size: int) -> list[Any]:
     """One element a mapped instance: the trial's number, or the first and last of a chunk."""
-    from airflow.sdk.configuration import conf
-
-    longest = conf.getint("core", "max_map_length", fallback=1024)
-    chunks = -(-count // size)
-    if chunks > longest:
-        raise UsageError(
-            f"{count} trials at {size} a task make {chunks} mapped instances; [core] "
-            f"max_map_length allows {longest}: raise trials_per_task to {-(-count // longest)}"
-        )
     if size == 1:
         return list(range(count))
     return [[first, min(first + size, count) - 1] for first in range(0, count, size)]

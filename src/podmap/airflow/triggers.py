@@ -79,10 +79,10 @@ class TrialTrigger(BaseTrigger):
     async def _settle_all(self, session: RunSession, numbers: range) -> list[Record]:
         from podmap.engine.runner import settle
 
-        if len(numbers) == 1:
-            number = numbers[0]
+        for number in numbers:
             self.log.info("trial %d: %s", number, _params(session, number))
-            return [await settle(session, number, self._epoch, on_line=self._line)]
+        if len(numbers) == 1:
+            return [await settle(session, numbers[0], self._epoch, on_line=self._line)]
         tasks = [
             asyncio.ensure_future(
                 settle(session, number, self._epoch, on_line=self._numbered_line(number))
@@ -104,6 +104,8 @@ class TrialTrigger(BaseTrigger):
     def _event(self, records: list[Record]) -> BaseTaskEndEvent:
         for record in records:
             what = f"trial {record.number}: {record.state.value}"
+            if record.state is TrialState.COMPLETE and record.epoch != self._epoch:
+                what += f", kept from {record.finished}: not run again"
             if record.state is TrialState.FAILED:
                 self.log.error("%s: %s%s", what, record.reason, _resolution(record))
             elif record.state is TrialState.CANCELLED:

@@ -7,6 +7,7 @@ from typing import Any
 
 from podmap._version import __version__
 from podmap.engine.support import check_supported
+from podmap.errors import UsageError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.names import run_uri
@@ -34,6 +35,7 @@ def prepare_run(
     folder: str,
     backend: str,
     experiments: Sequence[Mapping[str, Any]] | None = None,
+    most_instances: int | None = None,
 ) -> tuple[Ledger, Manifest]:
     """The ledger and manifest of a new run, or of the owner's run of the same id, planned again.
 
@@ -45,15 +47,24 @@ def prepare_run(
         folder: The folder that local trials run in.
         backend: "process" or "kubernetes".
         experiments: The trials' params, where they were found at run time.
+        most_instances: How many mapped task instances there may be; None for any number.
 
     Raises:
         SpecError: The trials cannot be made.
+        UsageError: There would be more mapped instances than there may be.
         NotSupportedError: The spec asks for what cannot be run.
         OwnerError: The run id belongs to another owner.
         StoreError: The store cannot be written.
     """
     check_supported(loaded.sweep, backend)
     plan = make_plan(loaded, experiments=experiments, folder=folder)
+    size = chunk_size(plan.count, loaded.sweep.trials_per_task)
+    if most_instances is not None and plan.count > size * most_instances:
+        raise UsageError(
+            f"{plan.count} trials at {size} a task make {-(-plan.count // size)} mapped "
+            f"instances; [core] max_map_length allows {most_instances}: raise trials_per_task "
+            f"to {-(-plan.count // most_instances)}"
+        )
     ledger = Ledger.open(run_uri(store, loaded.sweep.name, run_id))
     now = iso(utc_now())
     manifest = Manifest(
@@ -67,7 +78,7 @@ def prepare_run(
         folder=folder,
         count=plan.count,
         plan=plan.to_json(),
-        trials_per_task=chunk_size(plan.count, loaded.sweep.trials_per_task),
+        trials_per_task=size,
         podmap_version=__version__,
     )
     return ledger, ledger.replan(manifest)
