@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import math
 import random
 import time
 from collections import Counter
@@ -23,10 +22,10 @@ from podmap.backends.kubernetes.session import (
     CONNECT_S,
     PLUGIN_S,
     Credentials,
-    Session,
+    Sessions,
     unreachable,
 )
-from podmap.errors import BackendError, UsageError
+from podmap.errors import BackendError
 
 LIMIT_S = 30.0
 """How long a request may take, with all its retries."""
@@ -38,7 +37,6 @@ LONGEST_PAUSE_S = 8.0
 PAGE = 500
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _BEFORE_EXPIRY_S = 60.0
-_RENEW_AGAIN_S = 5.0
 # What KubeConfigLoader lets through when a plugin is missing or says something unexpected.
 _LOADER_ERRORS = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -84,13 +82,9 @@ class Client:
             limit_s: How long a request may take, with all its retries.
         """
         self.requests: Counter[str] = Counter()
-        self._load = load
+        self._sessions = Sessions(load, ask_plugin)
         self._limit_s = limit_s
-        self._session: Session | None = None
-        self._changing = asyncio.Lock()
         self._gate = asyncio.Semaphore(AT_ONCE)
-        self._closed = False
-        self._renewed_at = -math.inf
 
     async def connection(self) -> Connection:
         """The connection in use.
@@ -99,7 +93,7 @@ class Client:
             UsageError: It cannot be read, or makes no sense.
             BackendError: The credentials cannot be had.
         """
-        return (await self._current()).connection
+        return (await self._sessions.current()).connection
 
     async def get(self, path: str, *, limit_s: float | None = None) -> Any:
         """One object."""
@@ -122,18 +116,27 @@ class Client:
                 return
             params["continue"] = more
 
-    async def create(self, path: str, body: Mapping[str, Any], *, dry_run: bool = False) -> Any:
+    async def create(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        dry_run: bool = False,
+        limit_s: float | None = None,
+    ) -> Any:
         """The object as created. A retry may answer 409 to what an earlier try has created.
 
         Args:
             path: Where to create it.
             body: The object. A field that the server does not know is an error.
             dry_run: Whether all of it is only checked.
+            limit_s: As for the client, for this request.
         """
         params = {"fieldValidation": "Strict"}
         if dry_run:
             params["dryRun"] = "All"
-        return await self._ask(_Request("create", "POST", path, params, _encoded(body)))
+        request = _Request("create", "POST", path, params, _encoded(body))
+        return await self._ask(request, limit_s=limit_s)
 
     async def update(
         self, path: str, body: Mapping[str, Any], *, limit_s: float | None = None
@@ -163,19 +166,23 @@ class Client:
         request = _Request("patch", "PATCH", path, {}, _encoded(change), _PATCH_TYPES[kind])
         return await self._ask(request, limit_s=limit_s, retry=retry)
 
-    async def delete(self, path: str, *, grace_s: int | None = None, uid: str = "") -> Any:
+    async def delete(
+        self, path: str, *, grace_s: int | None = None, uid: str = "", version: str = ""
+    ) -> Any:
         """The answer to deleting an object.
 
         Args:
             path: The object's.
             grace_s: Seconds its containers have; 0 removes the object without waiting for them.
             uid: Only the object with this uid.
+            version: Only if it has this resourceVersion.
         """
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace_s is not None:
             options["gracePeriodSeconds"] = grace_s
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        wanted = {"uid": uid, "resourceVersion": version}
+        if any(wanted.values()):
+            options["preconditions"] = {key: value for key, value in wanted.items() if value}
         return await self._ask(_Request("delete", "DELETE", path, {}, _encoded(options)))
 
     @contextlib.asynccontextmanager
@@ -207,9 +214,7 @@ class Client:
 
     async def close(self) -> None:
         """Closes all connections; the client cannot be used any more."""
-        self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        await self._sessions.close()
 
     async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         async with self._talking():
@@ -262,7 +267,7 @@ class Client:
         self, request: _Request, timeout: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         """One answer; where credentials were refused, with those that were read anew."""
-        session = await self._current()
+        session = await self._sessions.current()
         for last in (False, True):
             self.requests[request.counted_as] += 1
             response = await session.send(
@@ -276,7 +281,7 @@ class Client:
             if response.status != 401 or last:
                 break
             response.close()
-            session = await self._renewed(session)
+            session = await self._sessions.renewed(session)
         return response
 
     async def _refusal(self, request: _Request, response: aiohttp.ClientResponse) -> ApiError:
@@ -297,46 +302,8 @@ class Client:
         try:
             yield
         except (aiohttp.ClientError, aiohttp.InvalidURL, OSError, asyncio.TimeoutError) as error:
-            connection = self._session.connection if self._session else None
-            raise unreachable(
-                error,
-                server=connection.server if connection else "an unknown address",
-                origin=connection.origin if connection else "no connection",
-            ) from error
-
-    async def _current(self) -> Session:
-        if self._session is None:
-            async with self._changing:
-                if self._session is None:
-                    connection = await asyncio.to_thread(self._load)
-                    self._session = await self._new_session(connection)
-        return self._session
-
-    async def _renewed(self, refused: Session) -> Session:
-        """A session with credentials read anew, once for all whose credentials were refused."""
-        async with self._changing:
-            if self._session is not refused and self._session is not None:
-                return self._session
-            if time.monotonic() - self._renewed_at < _RENEW_AGAIN_S:
-                return refused
-            self._renewed_at = time.monotonic()
-            try:
-                connection = await asyncio.to_thread(self._load)
-                if connection == refused.connection:
-                    refused.renew()
-                    return refused
-                self._session = await self._new_session(connection)
-            except UsageError as error:  # the file may be being written just now
-                raise BackendError(f"cannot renew the credentials: {error}") from error
-            await refused.close()
-            return self._session
-
-    async def _new_session(self, connection: Connection) -> Session:
-        if self._closed:
-            raise BackendError("the connection to Kubernetes is closed")
-        session = Session(connection, ask_plugin)
-        await session.open()
-        return session
+            connection = await self.connection()
+            raise unreachable(error, server=connection.server, origin=connection.origin) from error
 
 
 async def ask_plugin(connection: Connection) -> Credentials:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import ssl
 import tempfile
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from podmap._version import __version__
-from podmap.backends.kubernetes.connection import Connection
+from podmap.backends.kubernetes.connection import Connection, Load
 from podmap.errors import BackendError, UsageError
 
 CONNECT_S = 10.0
@@ -24,6 +25,8 @@ TOKEN_FILE_S = 60.0
 """How long a token file's content is used: a pod's token is replaced long before it expires."""
 PLUGIN_S = 600.0
 """How long a plugin's credentials are used where it does not say how long they last."""
+RENEW_AGAIN_S = 5.0
+"""Credentials that are refused are not read anew more often than this."""
 _READ_BYTES = 256 * 1024
 
 
@@ -158,6 +161,74 @@ class Session:
     def _take(self, given: Credentials) -> None:
         self._authorization = given.authorization
         self._good_until = time.monotonic() + given.lasts_s
+
+
+class Sessions:
+    """The session in use; another one once the connection is read anew and has changed."""
+
+    def __init__(self, load: Load, ask_plugin: AskPlugin) -> None:
+        """Opens nothing yet.
+
+        Args:
+            load: Reads the connection.
+            ask_plugin: Gets credentials from the kubeconfig's plugin.
+        """
+        self._load = load
+        self._ask_plugin = ask_plugin
+        self._session: Session | None = None
+        self._changing = asyncio.Lock()
+        self._closed = False
+        self._renewed_at = -math.inf
+
+    async def current(self) -> Session:
+        """The session in use; opened if there is none.
+
+        Raises:
+            UsageError: The connection cannot be read, or makes no sense.
+            BackendError: The credentials cannot be had, or all is closed.
+        """
+        if self._session is None:
+            async with self._changing:
+                if self._session is None:
+                    connection = await asyncio.to_thread(self._load)
+                    self._session = await self._opened(connection)
+        return self._session
+
+    async def renewed(self, refused: Session) -> Session:
+        """A session with credentials read anew, once for all whose credentials were refused.
+
+        Raises:
+            BackendError: They cannot be read now.
+        """
+        async with self._changing:
+            if self._session is not refused and self._session is not None:
+                return self._session
+            if time.monotonic() - self._renewed_at < RENEW_AGAIN_S:
+                return refused
+            self._renewed_at = time.monotonic()
+            try:
+                connection = await asyncio.to_thread(self._load)
+                if connection == refused.connection:
+                    refused.renew()
+                    return refused
+                self._session = await self._opened(connection)
+            except UsageError as error:  # the file may be being written just now
+                raise BackendError(f"cannot renew the credentials: {error}") from error
+            await refused.close()
+            return self._session
+
+    async def close(self) -> None:
+        """Closes all connections, for good."""
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
+
+    async def _opened(self, connection: Connection) -> Session:
+        if self._closed:
+            raise BackendError("the connection to Kubernetes is closed")
+        session = Session(connection, self._ask_plugin)
+        await session.open()
+        return session
 
 
 def tls_context(

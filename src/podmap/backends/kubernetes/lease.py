@@ -1,0 +1,265 @@
+"""Leader election by a Lease of coordination.k8s.io, by the rules that Kubernetes' own parts keep.
+
+A candidate takes a lease that is free, or whose record has not changed for the lease's duration by
+the candidate's own clock; clocks are never compared. Every change carries the resourceVersion that
+was seen, so of two that try at once one wins. The holder counts its time from before it asked for
+the renewal: it stops relying on the lease before anybody else can have it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from podmap.backends.kubernetes.api import ApiError, leases_path
+from podmap.backends.kubernetes.watch import start
+from podmap.errors import BackendError
+from podmap.records import utc_now
+
+if TYPE_CHECKING:
+    from podmap.backends.kubernetes.client import Client
+
+log = logging.getLogger(__name__)
+
+DURATION_S = 15.0
+RENEW_EVERY_S = 5.0
+REFUSED_AGAIN_S = 60.0
+"""How long after leases were forbidden they are asked for again."""
+
+
+class Lease:
+    """One candidate for one lease; `start` it, and `close` it to let others have it at once.
+
+    Attributes:
+        identity: Who this candidate is, different from all others.
+        holder: Who holds the lease as far as is known; empty for nobody.
+        refused: Set while this account has no right to leases; then nobody can rely on one.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        name: str,
+        identity: str,
+        *,
+        duration_s: float = DURATION_S,
+        renew_every_s: float = RENEW_EVERY_S,
+        healthy: Callable[[], bool] = lambda: True,
+        on_change: Callable[[bool], None] = lambda held: None,
+        labels: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Asks nothing yet.
+
+        Args:
+            client: The connection.
+            namespace: The lease's.
+            name: The lease's.
+            identity: As the attribute.
+            duration_s: How long a holder that is silent keeps the lease; rounded up to seconds.
+            renew_every_s: How often it is renewed, or tried for.
+            healthy: Whether this candidate is fit to hold it: else it neither takes nor renews.
+            on_change: Called with whether it is held, whenever that changes.
+            labels: What a lease made here is labelled with.
+            clock: Seconds from any start.
+        """
+        self.identity = identity
+        self.holder = ""
+        self.refused: ApiError | None = None
+        self._client = client
+        self._namespace = namespace
+        self._name = name
+        self._duration_s = math.ceil(duration_s)
+        self._renew_every_s = renew_every_s
+        self._healthy = healthy
+        self._on_change = on_change
+        self._labels = dict(labels or {})
+        self._clock = clock
+        self._seen: Mapping[str, Any] | None = None
+        self._seen_at = -math.inf
+        self._until = -math.inf
+        self._told = False
+        self._task: asyncio.Task[None] | None = None
+        self._turn = asyncio.Event()
+
+    @property
+    def held(self) -> bool:
+        """Whether this candidate holds the lease, and nobody else can have it by now."""
+        return self.remaining_s > 0
+
+    @property
+    def remaining_s(self) -> float:
+        """How long nobody else can have it, even if no renewal comes through; 0 if not held."""
+        return max(0.0, self._until - self._clock())
+
+    def start(self) -> None:
+        """Begins to try for the lease, and to renew it once it is held."""
+        if self._task is None:
+            self._task = start(self.run())
+
+    def hurry(self) -> None:
+        """Has the next try made now."""
+        self._turn.set()
+
+    async def run(self) -> None:
+        """Tries for the lease and renews it, for ever; `start` is the usual way."""
+        while True:
+            await self.step()
+            self._tell()
+            await self._sleep()
+
+    async def step(self) -> None:
+        """One try to take or renew the lease; a server that cannot be asked changes nothing."""
+        try:
+            await self._step()
+            self.refused = None
+        except ApiError as error:
+            if error.status == 403:
+                if self.refused is None:
+                    log.warning("%s", error)
+                self.refused = error
+            elif error.status != 409:
+                log.warning("%s", error)
+        except BackendError as error:
+            log.warning("%s", error)
+
+    async def close(self, *, delete: bool = False) -> None:
+        """Stops, and lets others have the lease at once if it is held.
+
+        Args:
+            delete: Whether the lease itself is removed, since nobody will need it any more.
+        """
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+        held, self._until = self.held, -math.inf
+        self._tell()
+        if held and self._seen is not None:
+            try:
+                await self._give_up(self._seen, delete=delete)
+            except BackendError as error:
+                log.warning("the lease is left to expire: %s", error)
+
+    async def _give_up(self, seen: Mapping[str, Any], *, delete: bool) -> None:
+        path = leases_path(self._namespace, self._name)
+        if delete:
+            metadata = seen["metadata"]
+            await self._client.delete(
+                path, uid=metadata["uid"], version=metadata["resourceVersion"]
+            )
+            return
+        body = self._record(seen, holder="")
+        body["spec"]["leaseDurationSeconds"] = 1
+        await self._client.update(path, body, limit_s=self._renew_every_s)
+
+    async def _step(self) -> None:
+        if self._seen is None or self.holder != self.identity:
+            await self._look()
+        if not self._healthy() or not self._may_take():
+            return
+        asked_at = self._clock()
+        try:
+            self._take(await self._write(), asked_at)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+            # Somebody else was quicker, or an earlier answer to this candidate was lost.
+            await self._look()
+            if self.holder == self.identity:
+                asked_at = self._clock()
+                self._take(await self._write(), asked_at)
+
+    async def _look(self) -> None:
+        try:
+            seen = await self._client.get(
+                leases_path(self._namespace, self._name), limit_s=self._renew_every_s
+            )
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            seen = None
+        if _spec(seen) != _spec(self._seen) or _uid(seen) != _uid(self._seen):
+            self._seen_at = self._clock()
+        self._seen = seen
+        self.holder = _spec(seen).get("holderIdentity") or ""
+        if self.holder != self.identity:
+            self._until = -math.inf
+
+    def _may_take(self) -> bool:
+        if self.holder in ("", self.identity):
+            return True
+        lasts_s = _spec(self._seen).get("leaseDurationSeconds") or self._duration_s
+        return self._clock() - self._seen_at >= lasts_s
+
+    async def _write(self) -> Mapping[str, Any]:
+        limit_s = self._renew_every_s
+        if self._seen is None:
+            body = self._record(None, holder=self.identity)
+            path = leases_path(self._namespace)
+            created: Mapping[str, Any] = await self._client.create(path, body, limit_s=limit_s)
+            return created
+        body = self._record(self._seen, holder=self.identity)
+        path = leases_path(self._namespace, self._name)
+        updated: Mapping[str, Any] = await self._client.update(path, body, limit_s=limit_s)
+        return updated
+
+    def _record(self, seen: Mapping[str, Any] | None, *, holder: str) -> dict[str, Any]:
+        now = _micro_time(utc_now())
+        metadata = seen["metadata"] if seen else {"name": self._name, "labels": self._labels}
+        spec = dict(_spec(seen))
+        if spec.get("holderIdentity") != holder:
+            spec["acquireTime"] = now
+            if seen is not None and holder:
+                spec["leaseTransitions"] = (spec.get("leaseTransitions") or 0) + 1
+        spec.setdefault("leaseTransitions", 0)
+        spec.update(holderIdentity=holder, leaseDurationSeconds=self._duration_s, renewTime=now)
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": metadata,
+            "spec": spec,
+        }
+
+    def _take(self, written: Mapping[str, Any], asked_at: float) -> None:
+        self._seen = written
+        self._seen_at = self._clock()
+        self.holder = self.identity
+        self._until = asked_at + self._duration_s
+
+    def _tell(self) -> None:
+        held = self.held
+        if held is not self._told:
+            self._told = held
+            self._on_change(held)
+
+    async def _sleep(self) -> None:
+        """Returns when it is time to renew or try again; tells of the lease's end in time."""
+        pause_s = REFUSED_AGAIN_S if self.refused else self._renew_every_s
+        wake_at = self._clock() + pause_s * random.uniform(0.9, 1.0)
+        self._turn.clear()
+        while (left_s := wake_at - self._clock()) > 0 and not self._turn.is_set():
+            until_end_s = self.remaining_s if self._told else math.inf
+            try:
+                await asyncio.wait_for(self._turn.wait(), min(left_s, until_end_s))
+            except asyncio.TimeoutError:
+                self._tell()
+
+
+def _spec(lease: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return (lease or {}).get("spec") or {}
+
+
+def _uid(lease: Mapping[str, Any] | None) -> str:
+    return ((lease or {}).get("metadata") or {}).get("uid") or ""
+
+
+def _micro_time(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
