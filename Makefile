@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs lock bench clean
+.PHONY: help setup demo test lint docs lock bench cluster clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -28,6 +28,9 @@ lock: setup ## resolve requirements/dev.lock again (UPGRADE=1: with the newest v
 
 bench: setup ## run the benchmarks and print their tables
 	@$(PY) -m dev.bench $(BENCH_ARGS)
+
+cluster: setup ## start a real Kubernetes for tests (DO=down ends it; DO=status, DO=env, ...)
+	@dev/cluster/cluster $(or $(DO),up)
 
 clean: ## remove what was built; .venv stays
 	rm -rf .build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

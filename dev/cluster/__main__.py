@@ -103,7 +103,6 @@ def environment() -> None:
     _exports(
         {
             "KUBECONFIG": str(instance.kubeconfig),
-            "PODMAP_TEST_KUBECONFIG": str(instance.kubeconfig),
             "PODMAP_CLUSTER_AUDIT": str(instance.audit_log),
             **(s3_environment(instance) if running(instance, "s3") else {}),
         }

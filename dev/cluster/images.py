@@ -35,7 +35,7 @@ DIGITS = "localhost/podmap-digits:1"
 SIDECAR = "docker.io/library/alpine:3.24.2"
 UNNEEDED = ["doc/*", "man/*", "locale/*", "i18n/*", "perl/*"]
 # Of all of Amazon's services the digits image knows S3 alone.
-BOTOCORE_DATA = {"s3", "sts", "endpoints.json", "partitions.json", "_retry.json"}
+SERVICES = {"s3", "sts"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def layers() -> tuple[Path, Path, Path]:
     """The layers Debian, libraries and training code, made where they are missing."""
     base = cached("debian", [inspect.getsource(_debian), SUITE, *UNNEEDED], _debian)
     inputs: list[Path | str] = [inspect.getsource(_libraries), WHEELS, base.name]
-    inputs += sorted(BOTOCORE_DATA)
+    inputs += sorted(SERVICES)
     libraries = cached("libraries", inputs, lambda path: _libraries(base, path))
     return base, libraries, cached("code", [inspect.getsource(_code), TRAIN, SDK], _code)
 
@@ -152,12 +152,13 @@ def _libraries(base: Path, layer: Path) -> None:
             f"--requirement={WHEELS}",
         ]
     )
+    services = [path for path in (packages / "botocore/data").iterdir() if path.is_dir()]
     for unneeded in [
         packages / "bin",
         *packages.glob("**/tests"),
-        *(x for x in (packages / "botocore/data").iterdir() if x.name not in BOTOCORE_DATA),
+        *(service for service in services if service.name not in SERVICES),
     ]:
-        _remove(unneeded)
+        shutil.rmtree(unneeded, ignore_errors=True)
     for ending in (".pyi", ".pxd", ".h", ".c"):
         for file in packages.glob(f"**/*{ending}"):
             file.unlink()
@@ -166,13 +167,6 @@ def _libraries(base: Path, layer: Path) -> None:
     run(["chroot", root, *compiling, PACKAGES])
     owned = ["--owner=0", "--group=0", "--sort=name", "--mtime=@0"]
     run(["tar", "--create", *owned, "--file", layer, "--directory", root, PACKAGES.lstrip("/")])
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    elif path.exists():
-        path.unlink()
 
 
 def _code(layer: Path) -> None:

@@ -63,14 +63,21 @@ class Instance:
 
 
 def folder_asked_for() -> Path:
-    """CLUSTER_DIR, or else `.cluster` in the work tree."""
-    folder = Path(os.environ.get("CLUSTER_DIR") or REPOSITORY / ".cluster").absolute()
-    if len(str(folder)) > LONGEST_FOLDER:
+    """CLUSTER_DIR, or else `.cluster` in the work tree, or in /var/tmp if that is too deep.
+
+    Raises:
+        ClusterError: CLUSTER_DIR is too long a path.
+    """
+    asked = os.environ.get("CLUSTER_DIR")
+    folder = Path(asked or REPOSITORY / ".cluster").absolute()
+    if len(str(folder)) <= LONGEST_FOLDER:
+        return folder
+    if asked:
         raise ClusterError(
-            f"{folder} is too long a path for the sockets below it (at most {LONGEST_FOLDER} "
-            "characters): set CLUSTER_DIR to a shorter one"
+            f"CLUSTER_DIR is {len(asked)} characters long: sockets lie below it, "
+            f"so it may have {LONGEST_FOLDER}"
         )
-    return folder
+    return Path(f"/var/tmp/podmap-{_short_hash(folder)}")
 
 
 def find(folder: Path) -> Instance | None:
@@ -114,8 +121,12 @@ def locked(folder: Path) -> Iterator[None]:
 @contextmanager
 def locked_for(folder: Path) -> Iterator[None]:
     """Keeps other processes that start or end this folder's cluster waiting."""
-    with locked(CLAIMS / hashlib.sha256(str(folder).encode()).hexdigest()[:16]):
+    with locked(CLAIMS / _short_hash(folder)):
         yield
+
+
+def _short_hash(folder: Path) -> str:
+    return hashlib.sha256(str(folder).encode()).hexdigest()[:12]
 
 
 def _free(instance: Instance) -> bool:
