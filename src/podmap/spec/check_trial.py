@@ -23,10 +23,13 @@ from podmap.spec.model import (
     TrialTemplate,
 )
 from podmap.spec.placeholder import KNOWN, Placeholder, find
+from podmap.spec.quantity import format_bytes
 from podmap.spec.template import effective
 
 _ENV_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
 _KINDS_WITHOUT_SHARDS = ("list", "grid", "random", *get_args(AdaptiveKind))
+_LEAST_MEMORY = 4 * 2**20  # below it, runc 1.1 cannot start a container at all
+_MOST_GIB = 4096
 _SOURCES = ("claim", "secret", "config_map", "empty")
 
 
@@ -240,6 +243,12 @@ def _check_resources(place: Place, resources: Resources) -> Iterator[Finding]:
     cpu, limit = resources.cpu, resources.cpu_limit
     if cpu is not None and limit is not None and limit < cpu:
         yield Finding((*place, "cpu_limit"), f"{limit:g} must be at least cpu, {cpu:g}")
+    memory = resources.memory
+    if memory is not None and memory < _LEAST_MEMORY:
+        hint = f"did you mean {memory}Gi?" if memory <= _MOST_GIB else ""
+        message = f"{format_bytes(memory)} bytes" if memory < 1000 else format_bytes(memory)
+        message += f" is not enough to start any container: at least {format_bytes(_LEAST_MEMORY)}"
+        yield Finding((*place, "memory"), message, hint)
     known = list(Resources.model_fields)
     for name, count in (resources.model_extra or {}).items():
         if "/" not in name:

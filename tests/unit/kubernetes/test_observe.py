@@ -171,6 +171,13 @@ WAITS = {
         "no node takes it: 0/1 nodes are available: 1 node(s) had untolerated taint(s). Tolerate "
         "the taint (trial.pod.spec.tolerations), or leave those nodes to others.",
     ),
+    "room, and a taint of other nodes": (
+        unplaced("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint."),
+        "no node takes it: 0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated "
+        "taint. It starts when room is free. If it never is, no node may have as much cpu as "
+        "trial.resources asks for: see `kubectl describe nodes`. Tolerate the taint "
+        "(trial.pod.spec.tolerations), or leave those nodes to others.",
+    ),
     "claim": (
         unplaced('0/1 nodes are available: persistentvolumeclaim "data" not found.'),
         'no node takes it: 0/1 nodes are available: persistentvolumeclaim "data" not found. '
@@ -178,7 +185,16 @@ WAITS = {
     ),
     "image": (
         {"phase": "Pending", "state": CREATING},
-        "node gpu-7 prepares it: image, volumes, network",
+        "node gpu-7 gets its image",
+    ),
+    "volumes": (
+        {
+            "phase": "Pending",
+            "state": CREATING,
+            "conditions": ({"type": "PodReadyToStartContainers", "status": "False"},),
+        },
+        "node gpu-7 has not made its volumes and network yet; if that takes long, `kubectl "
+        "describe pod digits-0badcafe-3-a1` says why",
     ),
     "init container": (
         {"phase": "Pending", "init": RUNNING, "state": CREATING},

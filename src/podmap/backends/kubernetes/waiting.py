@@ -12,17 +12,19 @@ from podmap.backends.kubernetes.stuck import refusal
 from podmap.records import Category, Diagnosis
 
 _KUEUE_GATE = "kueue.x-k8s.io/admission"
+# All that match are told: nodes may refuse a pod for different reasons. Taints come last, since
+# control planes have one that nobody means to tolerate.
 _CURES: Mapping[str, str] = {
     r'persistentvolumeclaim "[^"]*" not found': "Create the claim, or correct trial.volumes.",
     r"unbound immediate PersistentVolumeClaims": "See `kubectl describe pvc`: nothing has given "
     "the claim a volume yet.",
-    r"untolerated taint": "Tolerate the taint (trial.pod.spec.tolerations), or leave those nodes "
-    "to others.",
     r"node affinity|node selector": "No node has the labels that are asked for: see nodeSelector "
     "and affinity in trial.pod.spec, and `kubectl get nodes --show-labels`.",
     r"Insufficient (?P<what>\S+?)[,.]?(\s|$)": "It starts when room is free. If it never is, no "
     "node may have as much {what} as trial.resources asks for: see `kubectl describe nodes`.",
     r"Too many pods": "It starts when a pod on those nodes ends.",
+    r"untolerated taint": "Tolerate the taint (trial.pod.spec.tolerations), or leave those nodes "
+    "to others.",
 }
 
 
@@ -75,7 +77,14 @@ def _unready(pod: Pod) -> str:
     for each in status.containers(pod, "initContainerStatuses"):
         if status.state(each, "running") is not None and not each.get("started"):
             return f"its init container {each.get('name')} runs on node {node}"
-    return f"node {node} prepares it: image, volumes, network"
+    ready = status.condition(pod, "PodReadyToStartContainers")
+    if ready is not None and ready.get("status") == "False":
+        name = pod["metadata"]["name"]
+        return (
+            f"node {node} has not made its volumes and network yet; if that takes long, "
+            f"`kubectl describe pod {name}` says why"
+        )
+    return f"node {node} gets its image"
 
 
 def _shortened(message: str) -> str:
@@ -85,8 +94,6 @@ def _shortened(message: str) -> str:
 
 
 def _cure(message: str) -> str:
-    for pattern, cure in _CURES.items():
-        found = re.search(pattern, message)
-        if found:
-            return cure.format(**found.groupdict())
-    return "See `kubectl describe pod`."
+    found = [(re.search(pattern, message), cure) for pattern, cure in _CURES.items()]
+    cures = [cure.format(**match.groupdict()) for match, cure in found if match is not None]
+    return " ".join(cures) or "See `kubectl describe pod`."
