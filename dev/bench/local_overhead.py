@@ -2,13 +2,15 @@
 
 Whole processes are timed, start-up, records and report included, one after the other in turns.
 Then peak memory, with few trials and with many. Prints two tables.
+
+ext4 makes new files several times slower for some minutes after many files were deleted, so nothing
+is deleted before the end, and figures taken right after another benchmark or the tests are worse.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -29,13 +31,15 @@ parallelism: {AT_ONCE}
 """Shards, since what makes nothing has no objective."""
 
 
-def prepare(folder: Path, trials: int) -> None:
-    shards = folder / "shards"
-    shutil.rmtree(shards, ignore_errors=True)
-    shards.mkdir()
-    for number in range(trials):
-        (shards / f"{number:06d}").touch()
-    (folder / "sweep.yaml").write_text(SPEC)
+def prepare(folder: Path, trials: int) -> Path:
+    """A folder with a sweep of so many trials."""
+    shards = folder / f"of-{trials}" / "shards"
+    if not shards.exists():
+        shards.mkdir(parents=True)
+        for number in range(trials):
+            (shards / f"{number:06d}").touch()
+        (shards.parent / "sweep.yaml").write_text(SPEC)
+    return shards.parent
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -59,7 +63,6 @@ def run_podmap(folder: Path) -> tuple[float, float, int]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"podmap run ended with {process.returncode}")
-    shutil.rmtree(folder / "store")
     return took_s, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
 
 
@@ -72,7 +75,7 @@ def run_xargs(trials: int) -> float:
 
 
 def compare_time(folder: Path, trials: int, runs: int) -> bool:
-    prepare(folder, trials)
+    folder = prepare(folder, trials)
     run_podmap(folder)  # so that the modules' byte code is there, as it is once installed
     pairs, cpu_s = [], []
     for _ in range(runs):
@@ -96,8 +99,7 @@ def compare_time(folder: Path, trials: int, runs: int) -> bool:
 def compare_memory(folder: Path, few: int, many: int) -> bool:
     peaks = []
     for trials in (few, many):
-        prepare(folder, trials)
-        peaks.append(run_podmap(folder)[2])
+        peaks.append(run_podmap(prepare(folder, trials))[2])
     print("\n| trials | peak memory of podmap run |")
     print(f"|-------:|{'-' * 27}|")
     for trials, peak in zip((few, many), peaks, strict=True):
