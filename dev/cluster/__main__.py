@@ -23,10 +23,11 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import programs
 from api import Api
-from control import start_control_plane
+from control import PARTS, start_controllers, start_server
 from extras import s3_environment, start_fake_nodes, start_s3
 from images import layers
 from instance import ClusterError, Instance, claim, find, folder_asked_for, locked_for, release
@@ -37,6 +38,7 @@ from node import (
     node_name,
     nodes,
     remove_node,
+    start_containerd,
     start_node,
     stop_kubelet,
 )
@@ -51,14 +53,28 @@ def up() -> None:
     layers()
     with locked_for(folder):
         instance = find(folder)
-        if instance is None or not _answers(instance):
+        if instance is None or not all(running(instance, part) for part in PARTS):
             _remove(instance)
-            folder.mkdir(parents=True, exist_ok=True)
-            instance = claim(folder)
+            instance = _new(folder)
             names = [node_name(instance, number) for number in range(1, MOST_NODES + 1)]
-            start_control_plane(instance, built, names)
+            start_server(instance, built, names)
+            # While the server starts, which takes as long.
+            start_containerd(instance, 1)
+            start_controllers(instance, built)
         start_node(instance, built, 1)
     print(instance.kubeconfig)
+
+
+def _new(folder: Path) -> Instance:
+    mark = folder / ".podmap-cluster"
+    if mark.exists():  # of before a restart of the machine: nothing of it runs
+        unmount(folder)
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise ClusterError(f"{folder} is not empty, and `down` removes it: name a new folder")
+    mark.touch()
+    return claim(folder)
 
 
 def down() -> None:

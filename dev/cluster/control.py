@@ -26,8 +26,11 @@ AUDIT_POLICY = {
 }
 
 
-def start_control_plane(instance: Instance, programs: Path, nodes: list[str]) -> None:
-    """Starts it with credentials for these nodes, and waits until it answers."""
+PARTS = ("etcd", "apiserver", "controllers", "scheduler")
+
+
+def start_server(instance: Instance, programs: Path, nodes: list[str]) -> None:
+    """Starts etcd and the API server, with credentials for these nodes."""
     certificates = _certificates(instance)
     _users(instance, {**USERS, **{n: (f"system:node:{n}", "system:nodes") for n in nodes}})
     policy = instance.folder / "audit-policy.json"
@@ -75,12 +78,12 @@ def start_control_plane(instance: Instance, programs: Path, nodes: list[str]) ->
             f"--audit-log-path={instance.audit_log}",
         ],
     )
-    api = Api(instance)
-    wait(instance, "apiserver", api.ready)
-    _start_controllers(instance, programs, certificates)
 
 
-def _start_controllers(instance: Instance, programs: Path, certificates: Path) -> None:
+def start_controllers(instance: Instance, programs: Path) -> None:
+    """Starts the controllers and the scheduler when the API server is ready."""
+    wait(instance, "apiserver", Api(instance).ready)
+    certificates = instance.folder / "certs"
     # Port 0: they serve nothing.
     common = [
         "--leader-elect=false",

