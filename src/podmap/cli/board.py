@@ -34,10 +34,11 @@ def print_board(leaderboard: Leaderboard, *, top: int | None) -> None:
     metrics = metrics[:_MOST_METRICS]
     varied = _varied(leaderboard, rows)
     states = {row.state for row in rows}
-    head = ["rank", "trial", *(["state"] if len(states) > 1 else []), *goals, *metrics]
+    ranks = ["rank"] if goals else []
+    head = [*ranks, "trial", *(["state"] if len(states) > 1 else []), *goals, *metrics]
     table = [
         [
-            place if row.ranked else None,
+            *([place if row.ranked else None] if ranks else []),
             row.number,
             *([row.state.value] if len(states) > 1 else []),
             *row.objectives,

@@ -113,6 +113,8 @@ def _conclude(
         print_board(leaderboard, top=TOP)
     talk = manner.talk
     ended.failures.tell(talk, run)
+    if summary["counts"].keys() & {TrialState.FAILED.value, TrialState.CANCELLED.value}:
+        talk.say(f"run them again: podmap reset {run} --failed && podmap resume {run}")
     if ended.stopped_reason:
         talk.warn(f"stopped early: {ended.stopped_reason}")
     _tell_end(summary, talk)

@@ -24,9 +24,9 @@ search: {kind: random, trials: ten, params: {lr: {low: 1, high: 0.1}, lr: 3}}
 objective: {metric: accuracy, direction: maximise}
 trial:
   command: [python, train.py]
-  args: ["{params.learning_rate}", "{trial.nmber}"]
+  args: ["{params.learning_rate}", "{trial.numbir}"]
   timeout: 3 parsecs
-paralellism: 4
+paralllelizm: 4
 """
 
 

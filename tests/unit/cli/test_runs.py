@@ -97,6 +97,7 @@ def test_report_prints_where_it_was_written_anew(cli: Any, run: str) -> None:
     path.unlink()
     assert f"{path}\n" == cli("report", run).out
     assert path.exists()
+    assert str(path) == cli("report", run, "--json").json["report_uri"]
 
 
 def test_reset_forgets_trials_and_resume_runs_them_alone_again(cli: Any, run: str) -> None:
@@ -155,3 +156,12 @@ def test_clean_deletes_the_run_but_only_when_told_so(cli: Any, run: str) -> None
 def test_two_runs_of_one_sweep_have_ids_and_folders_of_their_own(cli: Any, run: str) -> None:
     assert 0 == cli("run", "sweep.yaml", "-q").code
     assert 2 == len(cli("ls", "--json").json)
+
+
+def test_a_sweep_without_an_objective_lists_its_trials_by_number(cli: Any) -> None:
+    for number in range(3):
+        (cli.folder / f"part-{number}").touch()
+    shards = ["--set", "search={kind: shards, uris: 'part-*'}", "--set", "objective="]
+    ran = cli("run", cli.spec(), *shards, "--set", 'trial.args=["{shard.index}"]')
+    assert 0 == ran.code
+    assert ["TRIAL", "0", "1", "2"] == [line.split()[0] for line in ran.out.splitlines()]
