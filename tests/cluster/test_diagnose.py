@@ -180,6 +180,19 @@ def test_podmaps_own_deletion_carries_its_reason(api: Api, command: list[str]) -
     assert reason == api.ended(name).diagnosis
 
 
+@pytest.mark.parametrize("command", [OBEDIENT, ["sleep", "1000"]], ids=["obeys", "is killed"])
+def test_podmaps_own_deadline_carries_its_reason(api: Api, command: list[str]) -> None:
+    reason = Diagnosis(Category.CANCELLED, "the run was stopped", "detail", "cure")
+    name = api.run(*command, terminationGracePeriodSeconds=1)
+    api.running(name)
+    told = {
+        "metadata": {"annotations": killed_annotation(reason)},
+        "spec": {"activeDeadlineSeconds": 1},
+    }
+    assert 200 == api.ask(api.pods(name), told, "PATCH")[0]
+    assert reason == api.ended(name).diagnosis
+
+
 def test_a_reason_comes_too_late_for_what_has_ended(api: Api) -> None:
     name = api.run("true")
     _, made = api.seen(name, lambda seen, _: seen.phase is Phase.PENDING)

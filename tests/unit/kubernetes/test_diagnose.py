@@ -11,6 +11,8 @@ import pytest
 from podmap.backends.kubernetes.diagnose import diagnose, killed_annotation
 from podmap.records import Category, Diagnosis, parse_iso
 
+from .statuses import make_pod
+
 STARTED = "2026-11-22T10:00:05Z"
 RUNNING = {"running": {"startedAt": STARTED}}
 EVICTED_FOR_MEMORY = (
@@ -233,7 +235,7 @@ ENDS = {
 
 @pytest.mark.parametrize(("pod", "category", "summary"), ENDS.values(), ids=ENDS)
 def test_each_end_has_its_category_and_a_cure(
-    make_pod: Any, pod: dict[str, Any], category: str, summary: str
+    pod: dict[str, Any], category: str, summary: str
 ) -> None:
     found = diagnose(make_pod(**pod))
     assert found is not None
@@ -270,11 +272,11 @@ GOOD = {
 
 
 @pytest.mark.parametrize("pod", GOOD.values(), ids=GOOD)
-def test_what_ended_well_or_goes_on_has_no_diagnosis(make_pod: Any, pod: dict[str, Any]) -> None:
+def test_what_ended_well_or_goes_on_has_no_diagnosis(pod: dict[str, Any]) -> None:
     assert diagnose(make_pod(**pod), now=parse_iso(at("10:04:10"))) is None
 
 
-def test_a_failure_before_a_disruption_keeps_its_own_cause(make_pod: Any) -> None:
+def test_a_failure_before_a_disruption_keeps_its_own_cause() -> None:
     pod = make_pod(
         metadata=deleted(),
         state=ended(1, finished="10:04:00"),
@@ -287,7 +289,7 @@ REASON = Diagnosis(Category.USER_TIMEOUT, "over its 2 h", "detail", "raise trial
 
 
 @pytest.mark.parametrize("code", [0, 1, 137, 143])
-def test_what_podmap_ended_carries_podmaps_reason(make_pod: Any, code: int) -> None:
+def test_what_podmap_ended_carries_podmaps_reason(code: int) -> None:
     pod = make_pod(
         metadata=deleted(**killed_annotation(REASON)),
         state=ended(code, message='{"y": 1}', finished="10:04:20"),
@@ -295,7 +297,19 @@ def test_what_podmap_ended_carries_podmaps_reason(make_pod: Any, code: int) -> N
     assert REASON == diagnose(pod)
 
 
-def test_what_ended_before_podmap_ended_it_keeps_its_own_end(make_pod: Any) -> None:
+@pytest.mark.parametrize("state", [ended(0), ended(143), None], ids=["0", "143", "unstarted"])
+def test_a_deadline_that_podmap_set_to_end_it_carries_the_reason(
+    state: dict[str, Any] | None,
+) -> None:
+    annotations = {"annotations": killed_annotation(REASON)}
+    name = {"name": "digits-0badcafe-3-a1"}
+    pod = make_pod(
+        phase="Failed", reason="DeadlineExceeded", metadata={**name, **annotations}, state=state
+    )
+    assert REASON == diagnose(pod)
+
+
+def test_what_ended_before_podmap_ended_it_keeps_its_own_end() -> None:
     pod = make_pod(
         metadata=deleted(**killed_annotation(REASON)),
         state=ended(0, message='{"y": 1}', finished="10:03:59"),
@@ -303,12 +317,12 @@ def test_what_ended_before_podmap_ended_it_keeps_its_own_end(make_pod: Any) -> N
     assert diagnose(pod) is None
 
 
-def test_a_reason_without_a_deletion_does_not_count(make_pod: Any) -> None:
+def test_a_reason_without_a_deletion_or_deadline_does_not_count() -> None:
     pod = make_pod(metadata={"annotations": killed_annotation(REASON)}, state=ended(0))
     assert diagnose(pod) is None
 
 
-def test_a_reason_that_cannot_be_read_is_a_cancellation(make_pod: Any) -> None:
+def test_a_reason_that_cannot_be_read_is_a_cancellation() -> None:
     pod = make_pod(
         metadata=deleted(**{"podmap.io/killed-because": "[]"}),
         state=ended(143, finished="10:04:20"),
@@ -316,19 +330,19 @@ def test_a_reason_that_cannot_be_read_is_a_cancellation(make_pod: Any) -> None:
     assert Category.CANCELLED is diagnose(pod).category
 
 
-def test_the_end_of_the_log_stands_in_the_detail(make_pod: Any) -> None:
+def test_the_end_of_the_log_stands_in_the_detail() -> None:
     found = diagnose(make_pod(state=ended(1, message="Traceback ...\nValueError: lr\n")))
     assert found is not None
     assert "Traceback ...\nValueError: lr" == found.detail
 
 
-def test_a_result_is_no_log(make_pod: Any) -> None:
+def test_a_result_is_no_log() -> None:
     found = diagnose(make_pod(state=ended(1, message=json.dumps({"y": 1}))))
     assert found is not None
     assert "" == found.detail
 
 
-def test_a_node_that_does_not_answer_a_deletion_is_lost(make_pod: Any) -> None:
+def test_a_node_that_does_not_answer_a_deletion_is_lost() -> None:
     pod = make_pod(
         metadata=deleted(due="10:04:30"),
         state=RUNNING,

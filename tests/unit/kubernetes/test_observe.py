@@ -19,6 +19,8 @@ from podmap.backends.kubernetes.diagnose import (
 from podmap.backends.kubernetes.stuck import PULL_PATIENCE_S
 from podmap.records import Category, parse_iso
 
+from .statuses import make_pod
+
 RUNNING = {"running": {"startedAt": "2026-11-22T10:00:05Z"}}
 CREATING = {"waiting": {"reason": "ContainerCreating"}}
 NOT_PLACED = {"spec": {"nodeName": None}, "startTime": None, "phase": "Pending"}
@@ -34,7 +36,7 @@ def unplaced(message: str, reason: str = "Unschedulable") -> dict[str, Any]:
     return {**NOT_PLACED, "conditions": (told,)}
 
 
-def test_an_ended_attempt_is_seen_with_all_that_is_kept_of_it(make_pod: Any) -> None:
+def test_an_ended_attempt_is_seen_with_all_that_is_kept_of_it() -> None:
     pod = make_pod(phase="Succeeded", state=ended(message='{"y": 1}'))
     expected = Observation(
         name="digits-0badcafe-3-a1",
@@ -70,27 +72,25 @@ PHASES = {
 
 
 @pytest.mark.parametrize(("pod", "phase"), PHASES.values(), ids=PHASES)
-def test_phases(make_pod: Any, pod: dict[str, Any], phase: Phase) -> None:
+def test_phases(pod: dict[str, Any], phase: Phase) -> None:
     assert phase is observe(make_pod(**pod)).phase
 
 
-def test_a_pod_deleted_while_it_ran_is_gone_and_one_that_had_ended_has_its_end(
-    make_pod: Any,
-) -> None:
+def test_a_pod_deleted_while_it_ran_is_gone_and_one_that_had_ended_has_its_end() -> None:
     gone = observe(make_pod(state=RUNNING), deleted=True)
     assert (Phase.GONE, Category.NODE_LOST) == (gone.phase, gone.diagnosis.category)
     there = observe(make_pod(state=ended(message="{}")), deleted=True)
     assert (Phase.ENDED, None, b"{}") == (there.phase, there.diagnosis, there.result)
 
 
-def test_times_that_runtimes_make_up_are_not_taken(make_pod: Any) -> None:
+def test_times_that_runtimes_make_up_are_not_taken() -> None:
     state = ended(128, "exec: ...", reason="StartError", startedAt="1970-01-01T00:00:00Z")
     seen = observe(make_pod(phase="Failed", state=state))
     assert (None, None) == (seen.started, seen.exit_code)
     assert "2026-11-22T10:05:00.000Z" == seen.finished
 
 
-def test_an_end_that_nobody_saw_is_when_the_pod_was_given_up(make_pod: Any) -> None:
+def test_an_end_that_nobody_saw_is_when_the_pod_was_given_up() -> None:
     told = {
         "type": "DisruptionTarget",
         "status": "True",
@@ -103,7 +103,7 @@ def test_an_end_that_nobody_saw_is_when_the_pod_was_given_up(make_pod: Any) -> N
     )
 
 
-def test_the_epoch_is_read_in_full(make_pod: Any) -> None:
+def test_the_epoch_is_read_in_full() -> None:
     metadata = {
         "name": "digits-0badcafe-3-a1",
         "labels": {"podmap.io/epoch": "0123456789abcdef"},
@@ -112,7 +112,7 @@ def test_the_epoch_is_read_in_full(make_pod: Any) -> None:
     assert "manual__2026/11" == observe(make_pod(metadata=metadata)).epoch
 
 
-def test_the_end_of_a_log_is_no_result(make_pod: Any) -> None:
+def test_the_end_of_a_log_is_no_result() -> None:
     assert observe(make_pod(state=ended(1, '{"y": 1}'))).result is None
 
 
@@ -122,14 +122,14 @@ def test_the_end_of_a_log_is_no_result(make_pod: Any) -> None:
     ids=["shorter", "cut", "just fits"],
 )
 def test_a_result_that_fills_the_room_and_cannot_be_read_was_cut(
-    make_pod: Any, length: int, whole: bool, truncated: bool
+    length: int, whole: bool, truncated: bool
 ) -> None:
     text = json.dumps({"y": "x" * (length - len('{"y": ""}'))}) if whole else "x" * length
     assert length == len(text)
     assert truncated is observe(make_pod(state=ended(0, text))).result_truncated
 
 
-def test_containers_share_the_room_for_results(make_pod: Any) -> None:
+def test_containers_share_the_room_for_results() -> None:
     more = [{"name": name} for name in ("trial", "a", "b", "c")]
     pod = make_pod(state=ended(0, "x" * 3072), spec={"nodeName": "n", "containers": more})
     assert observe(pod).result_truncated
@@ -213,13 +213,11 @@ WAITS = {
 
 
 @pytest.mark.parametrize(("pod", "words"), WAITS.values(), ids=WAITS)
-def test_what_a_pod_waits_for_is_said_in_words(
-    make_pod: Any, pod: dict[str, Any], words: str
-) -> None:
+def test_what_a_pod_waits_for_is_said_in_words(pod: dict[str, Any], words: str) -> None:
     assert words == waiting_reason(make_pod(**pod))
 
 
-def test_waiting_for_a_node_is_a_diagnosis_but_no_failure(make_pod: Any) -> None:
+def test_waiting_for_a_node_is_a_diagnosis_but_no_failure() -> None:
     pod = make_pod(**unplaced("0/1 nodes are available: 1 Insufficient memory."))
     found = unschedulable(pod)
     assert found is not None
@@ -228,7 +226,7 @@ def test_waiting_for_a_node_is_a_diagnosis_but_no_failure(make_pod: Any) -> None
     assert unschedulable(make_pod(state=RUNNING)) is None
 
 
-def test_when_to_look_again_although_nothing_is_heard(make_pod: Any) -> None:
+def test_when_to_look_again_although_nothing_is_heard() -> None:
     refused = {"waiting": {"reason": "ErrImagePull", "message": "i/o timeout"}}
     deleted = {"name": "s-0badcafe-0-a1", "deletionTimestamp": "2026-11-22T10:04:30Z"}
     arrived = parse_iso("2026-11-22T10:00:00Z").timestamp()
@@ -243,7 +241,7 @@ def test_when_to_look_again_although_nothing_is_heard(make_pod: Any) -> None:
     assert expected == [look and look.timestamp() for look in looks]
 
 
-def test_a_pod_may_be_deleted_without_grace_once_nothing_of_it_runs(make_pod: Any) -> None:
+def test_a_pod_may_be_deleted_without_grace_once_nothing_of_it_runs() -> None:
     cases = {
         "ended": make_pod(state=ended()),
         "failed": make_pod(phase="Failed", state=RUNNING),
@@ -256,7 +254,7 @@ def test_a_pod_may_be_deleted_without_grace_once_nothing_of_it_runs(make_pod: An
     assert {"ended", "failed"} == done
 
 
-def test_gates_are_told_apart(make_pod: Any) -> None:
+def test_gates_are_told_apart() -> None:
     own = make_pod(spec={"schedulingGates": [{"name": "podmap.io/slot"}]})
     others = make_pod(spec={"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}]})
     pods = (own, others, make_pod())
@@ -264,6 +262,6 @@ def test_gates_are_told_apart(make_pod: Any) -> None:
     assert [True, False, False] == [status.waits_for_slot(pod) for pod in pods]
 
 
-def test_a_name_that_is_no_attempts_is_refused(make_pod: Any) -> None:
+def test_a_name_that_is_no_attempts_is_refused() -> None:
     with pytest.raises(ValueError, match="not the name of an attempt"):
         observe(make_pod(metadata={"name": "web-1"}))

@@ -11,6 +11,8 @@ from podmap.backends.kubernetes.diagnose import diagnose
 from podmap.backends.kubernetes.stuck import CREATE_PATIENCE_S, PULL_PATIENCE_S
 from podmap.records import Category, parse_iso
 
+from .statuses import make_pod
+
 ARRIVED = parse_iso("2026-11-22T10:00:00Z")
 PULL = 'failed to pull and unpack image "docker.io/library/train:1": failed to resolve reference '
 
@@ -34,9 +36,7 @@ STUCK = {
 
 
 @pytest.mark.parametrize(("reason", "message"), STUCK.values(), ids=STUCK)
-def test_a_pod_that_can_never_start_is_told_at_once(
-    make_pod: Any, reason: str, message: str
-) -> None:
+def test_a_pod_that_can_never_start_is_told_at_once(reason: str, message: str) -> None:
     pod = make_pod(phase="Pending", state=waiting(reason, message))
     found = diagnose(pod, now=ARRIVED)
     assert found is not None
@@ -64,16 +64,14 @@ PATIENT = {
 
 
 @pytest.mark.parametrize(("reason", "message", "patience_s"), PATIENT.values(), ids=PATIENT)
-def test_what_may_pass_is_given_time(
-    make_pod: Any, reason: str, message: str, patience_s: int
-) -> None:
+def test_what_may_pass_is_given_time(reason: str, message: str, patience_s: int) -> None:
     pod = make_pod(phase="Pending", state=waiting(reason, message))
     end = ARRIVED + timedelta(seconds=patience_s)
     assert diagnose(pod, now=end - timedelta(seconds=1)) is None
     assert diagnose(pod, now=end) is not None
 
 
-def test_an_init_containers_image_counts_too(make_pod: Any) -> None:
+def test_an_init_containers_image_counts_too() -> None:
     pod = make_pod(
         phase="Pending",
         init=waiting("InvalidImageName"),

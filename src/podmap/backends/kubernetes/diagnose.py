@@ -109,7 +109,7 @@ def recheck_at(pod: Pod) -> datetime | None:
 
 
 def killed_annotation(reason: Diagnosis) -> dict[str, str]:
-    """The annotation to be set on a pod before podmap deletes it while it runs.
+    """The annotation to be set on a pod when podmap ends it, by its deadline or its deletion.
 
     Set it on the resource version at which the pod was last seen running, so that an attempt that
     ended meanwhile keeps its own end.

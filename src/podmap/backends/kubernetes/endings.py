@@ -44,8 +44,11 @@ def diagnose_end(pod: Pod, *, killed: Diagnosis | None) -> Diagnosis | None:
     """
     ended = status.ended(pod)
     asked = status.deletion_asked(pod)
-    if killed is not None and asked is not None and not _ended_before(ended, asked):
-        return killed
+    if killed is not None:
+        # podmap ends a pod by its deadline, and deletes it where that is not enough.
+        past_deadline = status.status_of(pod).get("reason") == "DeadlineExceeded"
+        if past_deadline or (asked is not None and not _ended_before(ended, asked)):
+            return killed
     if ended is not None and ended.get("exitCode") == 0 and ended.get("message"):
         return None
     return (
