@@ -1,16 +1,16 @@
 """Every error podmap raises on purpose, with the exit code a command ends with.
 
-    PodmapError                      1  anything below
-    ├── SpecError                    2  the spec is wrong: all its problems at once
-    ├── UsageError                   2  a command or call was used wrongly
-    │   └── NotSupportedError        2  valid, but this version or backend cannot run it yet
-    ├── UnreachableError             3  cluster, store or Airflow cannot be asked
-    │   ├── BackendError             3  the thing that runs attempts cannot be asked
-    │   └── StoreError               3  the store cannot be read or written
-    ├── ConflictError                1  somebody else's thing has this name
-    │   ├── OwnerError               1  the run belongs to another owner
-    │   └── AttemptExistsError       1  the attempt number is taken
-    └── RecordError                  1  a record in the ledger cannot be understood
+PodmapError                      1  anything below
+├── SpecError                    2  the spec is wrong: all its problems at once
+├── UsageError                   2  a command or call was used wrongly
+│   └── NotSupportedError        2  valid, but this version or backend cannot run it yet
+├── UnreachableError             3  cluster, store or Airflow cannot be asked
+│   ├── BackendError             3  the thing that runs attempts cannot be asked
+│   └── StoreError               3  the store cannot be read or written
+├── ConflictError                1  somebody else's thing has this name
+│   ├── OwnerError               1  the run belongs to another owner
+│   └── AttemptExistsError       1  the attempt number is taken
+└── RecordError                  1  a record in the ledger cannot be understood
 """
 
 from __future__ import annotations
