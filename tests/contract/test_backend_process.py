@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,5 +31,8 @@ class TestProcessBackendWithoutProc(TestProcessBackendWithoutPidfd):
     """As on macOS."""
 
     @pytest.fixture(autouse=True)
-    def _no_proc(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _no_proc(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(system, "_PROC", False)
+        system._own_birth.cache_clear()  # ps has another form for it
+        yield
+        system._own_birth.cache_clear()

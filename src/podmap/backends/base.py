@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,6 +28,10 @@ class FullError(PodmapError):
     def __init__(self, alive: Sequence[str]) -> None:
         self.alive = tuple(alive)
         super().__init__(f"{len(self.alive)} attempts of the run are alive already")
+
+
+class WithdrawnError(PodmapError):
+    """The attempt was not started, since whoever asked for it took that back."""
 
 
 class Phase(str, enum.Enum):
@@ -116,6 +120,9 @@ class Observation:
     diagnosis: Diagnosis | None = None
 
 
+Confirm = Callable[[], Awaitable[bool]]
+
+
 class Backend(Protocol):
     """Runs attempts.
 
@@ -139,7 +146,9 @@ class Backend(Protocol):
         """
         ...
 
-    async def create(self, launch: Launch, *, limit: int | None = None) -> Observation:
+    async def create(
+        self, launch: Launch, *, limit: int | None = None, confirm: Confirm | None = None
+    ) -> Observation:
         """Starts an attempt, once.
 
         If an attempt of this name is already there it is left as it is and returned: the
@@ -149,11 +158,15 @@ class Backend(Protocol):
             launch: The attempt.
             limit: How many attempts of the run may be alive with it, whoever created them, where
                 the backend can count them; None for any number.
+            confirm: Asked when the name is taken and nothing runs yet: whoever creates it too
+                finds it, and what somebody else has settled and deleted before shows by now.
+                If the answer is no, nothing is left. None to start at once.
 
         Raises:
             BackendError: It could not be created now.
             LaunchError: It can never be created as it is.
             FullError: As many are alive as `limit` allows.
+            WithdrawnError: `confirm` said no.
         """
         ...
 

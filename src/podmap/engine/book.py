@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from podmap.backends.base import Launch, Observation
 from podmap.engine.reuse import completed, left_result, recalled, rescored, result_uri
 from podmap.engine.session import RunSession
-from podmap.engine.settlement import Rules, Settlement, close, time_left_s
-from podmap.errors import PodmapError, StoreError
+from podmap.engine.settlement import Rules, Settlement, attempt_of, close, time_left_s
+from podmap.errors import AttemptExistsError, PodmapError, StoreError
 from podmap.names import attempt_name
-from podmap.records import Record, TrialState
+from podmap.records import Category, Diagnosis, Record, TrialState
 from podmap.spec.template import Rendered, effective, render
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,12 @@ class TrialBook:
             return self._prepare(found, leftovers)
         if found and not ours:
             self.claim()  # before leftovers are removed: they may be newer than this asking
+            self._note(seen for seen in found if seen is not mine)
         return Sight(mine=mine, leftovers=leftovers)
+
+    def confirm(self, attempt: int) -> bool:
+        """Whether an attempt is still to be started, now that nobody else can start it."""
+        return not self._knows(attempt)
 
     def claim(self) -> bool:
         """Writes that the trial waits; False if a record of this epoch stands.
@@ -132,7 +138,8 @@ class TrialBook:
             attempt, and perhaps more.
         """
         ledger, attempt = self._session.ledger, settlement.attempt
-        if (gone or settlement.again) and self._knows(attempt.number):
+        has_result = settlement.record.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        if (gone or not has_result) and self._knows(attempt.number):
             return False
         if not ledger.settle(attempt, settlement.record, tail or None):
             return False
@@ -158,10 +165,21 @@ class TrialBook:
         return record
 
     def _knows(self, attempt: int) -> bool:
+        """Whether the standing record tells of the attempt's end, or of another asking."""
         standing = self._session.ledger.read_record(self._number)
-        if standing is None or standing.epoch != self._epoch:
+        if standing is None:
             return False
-        return standing.state.terminal or any(a.number == attempt for a in standing.attempts)
+        ours = standing.epoch == self._epoch and not standing.state.terminal
+        return not ours or any(a.number == attempt for a in standing.attempts)
+
+    def _note(self, leftovers: Iterable[Observation]) -> None:
+        """Keeps what is removed before its end, so that its number is not used again."""
+        for seen in leftovers:
+            diagnosis = Diagnosis(Category.CANCELLED, "its trial was asked for anew")
+            with contextlib.suppress(AttemptExistsError):
+                self._session.ledger.write_attempt(
+                    self._number, attempt_of(seen, diagnosis, log_uri="")
+                )
 
     def _kept(self, record: Record | None) -> Record | None:
         """The record to emit again instead of running the trial; None if it has to be run."""
@@ -213,6 +231,7 @@ class TrialBook:
             self.record = replace(self.record, queued_s=queued_s)
         if not self._write(replace(self.record, state=TrialState.RUNNING)):
             return Sight()
+        self._note(seen for seen in found if seen.epoch != self._epoch)
         return Sight(launch=launch, leftovers=leftovers)
 
     def _done_already(self, checkpoint: str | None) -> Record | None:

@@ -7,7 +7,14 @@ import math
 import time
 from dataclasses import replace
 
-from podmap.backends.base import FullError, Launch, LaunchError, Observation, Phase
+from podmap.backends.base import (
+    FullError,
+    Launch,
+    LaunchError,
+    Observation,
+    Phase,
+    WithdrawnError,
+)
 from podmap.engine.book import Sight, SupersededError, TrialBook
 from podmap.engine.coordinator import KILL_GRACE_S, RunStoppedError, Slot
 from podmap.engine.listening import LineHandler, Listener
@@ -194,6 +201,8 @@ class TrialRunner:
             self._give_back()
             coordinator.adopt(full.alive)
             return None
+        except WithdrawnError:
+            return None  # another process has run it in this very moment
         if seen.epoch != self._epoch:
             return None  # made by another asking meanwhile
         return await self._finish(seen)
@@ -201,9 +210,15 @@ class TrialRunner:
     async def _create(self, launch: Launch) -> Observation:
         session = self._session
         session.coordinator.check()
+
+        async def confirm() -> bool:
+            return await session.call(self._book.confirm, launch.attempt)
+
         try:
-            seen = await session.backend.create(launch, limit=session.sweep.parallelism)
-        except (LaunchError, FullError):
+            seen = await session.backend.create(
+                launch, limit=session.sweep.parallelism, confirm=confirm
+            )
+        except (LaunchError, FullError, WithdrawnError):
             raise
         except BaseException:
             self._bind(launch.name)  # it may have been created all the same

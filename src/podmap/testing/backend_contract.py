@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from podmap import names
-from podmap.backends.base import Backend, Launch, Observation, Phase
+from podmap.backends.base import Backend, Launch, Observation, Phase, WithdrawnError
 from podmap.records import Category, Diagnosis, parse_iso
 
 RUN_ID = "0123abcd"
@@ -181,6 +181,32 @@ class BackendContract:
                 assert _identity(running) == _identity(found[running.name])
             await backend.delete(other.name)
             assert [] == list(await backend.list(other_run))
+
+        self.play(scenario)
+
+    def test_list_shows_the_attempts_of_one_trial(self) -> None:
+        async def scenario(make: Callable[[], Backend]) -> None:
+            backend = make()
+            for number, attempt in ((1, 1), (1, 12), (11, 1), (21, 1)):
+                launch = self.launch(backend, Program.SUCCEED, number=number, attempt=attempt)
+                await backend.create(launch)
+            found = await make().list(RUN_ID, number=1)
+            assert [(1, 1), (1, 12)] == sorted((seen.number, seen.attempt) for seen in found)
+            assert [] == list(await backend.list(RUN_ID, number=2))
+
+        self.play(scenario)
+
+    def test_an_attempt_that_is_not_confirmed_leaves_nothing(self) -> None:
+        async def scenario(make: Callable[[], Backend]) -> None:
+            backend = make()
+            launch = self.launch(backend, Program.HOLD)
+
+            async def refuse() -> bool:
+                return False
+
+            with pytest.raises(WithdrawnError):
+                await backend.create(launch, confirm=refuse)
+            assert [] == list(await backend.list(RUN_ID))
 
         self.play(scenario)
 

@@ -33,21 +33,21 @@ REASON = Diagnosis(Category.CANCELLED, "stopped by the user")
 PARENT = """
     import asyncio, json, os, signal, sys
     from podmap.backends.base import Launch
-    from podmap.backends.process import ProcessBackend, backend, folder
+    from podmap.backends.process import ProcessBackend, folder, reserve
 
     def die(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
 
     moment, state_dir, launches = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-    spawn = backend.spawn
+    spawn = reserve.spawn
     if moment == "before the folder":
         folder.os.mkdir = die
     elif moment == "in the empty folder":
         folder._write_new = die
     elif moment == "before the spawn":
-        backend.spawn = die
+        reserve.spawn = die
     elif moment == "right after the spawn":
-        backend.spawn = lambda *args, **kwargs: (spawn(*args, **kwargs), die())
+        reserve.spawn = lambda *args, **kwargs: (spawn(*args, **kwargs), die())
 
     async def main():
         made = ProcessBackend(state_dir)

@@ -7,12 +7,20 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
-from podmap.backends.base import FullError, Launch, LaunchError, Observation, Phase
+from podmap.backends.base import (
+    Confirm,
+    FullError,
+    Launch,
+    Observation,
+    Phase,
+    WithdrawnError,
+)
 from podmap.backends.process.ending import end, end_stragglers, force
-from podmap.backends.process.folder import OUTPUT, RESULT, Asked, Folder
+from podmap.backends.process.folder import OUTPUT, RESULT, Folder, attempt_names
 from podmap.backends.process.lock import StateLock
 from podmap.backends.process.observe import gone, observe, running
-from podmap.backends.process.spawn import check, inherited_env, spawn
+from podmap.backends.process.reserve import Reserved
+from podmap.backends.process.spawn import inherited_env
 from podmap.backends.process.watch import Watch
 from podmap.errors import BackendError, UsageError
 from podmap.names import parse_attempt_name
@@ -89,12 +97,12 @@ class ProcessBackend:
             BackendError: The state folder cannot be read, or one runs on another host.
         """
         with self._asking("read"):
-            names = self._names(run_id, number)
+            names = attempt_names(f"{self._state_dir}/{run_id}", number)
             # What this process watches needs no look at the disk: runs list often.
             found: dict[str, Observation | None] = {
-                name: running(name, self._watches[name].asked)
+                name: self._known(name, self._watches[name])
                 for name in names
-                if name in self._watches and not self._watches[name].ended.done()
+                if name in self._watches
             }
             unknown = [name for name in names if name not in found]
             if len(unknown) > _LIST_IN_THREAD:
@@ -106,32 +114,43 @@ class ProcessBackend:
             found[name] = await self._look(name) if pending else observation
         return [observation for name in names if (observation := found[name]) is not None]
 
-    async def create(self, launch: Launch, *, limit: int | None = None) -> Observation:
+    async def create(
+        self, launch: Launch, *, limit: int | None = None, confirm: Confirm | None = None
+    ) -> Observation:
         """Starts an attempt, once; one of this name that is there is returned as it is.
 
         Args:
             launch: The attempt.
             limit: How many attempts of the run may be alive with it, of all processes that use
                 the state folder; None for any number.
+            confirm: Asked when its folder is there and nothing runs yet; None to start at once.
 
         Raises:
             BackendError: It could not be created now.
             LaunchError: It can never be created as it is.
             FullError: As many are alive as `limit` allows.
+            WithdrawnError: `confirm` said no.
             UsageError: Its name and its run do not belong together.
         """
         if not self._folder(launch.name).path.endswith(f"/{launch.run_id}/{launch.name}"):
             raise UsageError(f"attempt {launch.name!r} is not of run {launch.run_id!r}")
-        # One at a time, with a turn of the loop between two: each spawn blocks it.
-        async with self._turn:
-            async with self._lock.held():
-                with self._asking("write"):
-                    observation = self._there(launch.name)
-                    if observation is None:
-                        self._check_room(launch.run_id, limit)
-                        observation = self._start(launch)
-            await asyncio.sleep(0)
-        return observation
+        async with self._lock.held():
+            with self._asking("write"):
+                observation = self._there(launch.name)
+                if observation is not None:
+                    return observation
+                self._check_room(launch.run_id, limit)
+                folder = self._folder(launch.name)
+                reserved = Reserved(folder, launch, self._inherited)
+        try:
+            if confirm is not None and not await confirm():
+                raise WithdrawnError(f"{launch.name} is not started after all")
+            # One at a time, with a turn of the loop between two: each spawn blocks it.
+            async with self._turn:
+                await asyncio.sleep(0)
+                return self._start(launch, reserved)
+        finally:
+            reserved.let_go()
 
     async def wait(self, name: str) -> Observation:
         """Returns the observation of the attempt once it has ended or is gone.
@@ -205,7 +224,7 @@ class ProcessBackend:
             BackendError: It runs on another host, or the state folder cannot be read.
         """
         watch = await self._watching(name)
-        if watch is not None:
+        if watch is not None and not watch.ended.done():
             await end(watch, reason, grace_s)
 
     async def delete(self, name: str) -> None:
@@ -215,7 +234,7 @@ class ProcessBackend:
             BackendError: It runs on another host, or its folder cannot be removed.
         """
         watch = await self._watching(name)
-        if watch is not None:
+        if watch is not None and not watch.ended.done():
             await end(watch, _DELETED, 0.0)
         folder = self._folder(name)
         runner = folder.runner()
@@ -224,10 +243,10 @@ class ProcessBackend:
         async with self._lock.held():
             with self._asking("write"):
                 folder.remove()
+                self._watches.pop(name, None)
                 if not self._watches:
                     with contextlib.suppress(OSError):  # it holds other attempts
                         os.rmdir(os.path.dirname(folder.path))
-        self._watches.pop(name, None)
 
     async def close(self) -> None:
         """Gives back what the backend itself holds; attempts go on."""
@@ -269,6 +288,9 @@ class ProcessBackend:
             reason=ended.reason,
         )
 
+    def _known(self, name: str, watch: Watch) -> Observation | None:
+        return self._observe(name, watch) if watch.ended.done() else running(name, watch.asked)
+
     def _open_output(self, name: str) -> int | None:
         try:
             return os.open(
@@ -277,19 +299,9 @@ class ProcessBackend:
         except FileNotFoundError:
             return None
 
-    def _names(self, run_id: str, number: int | None = None) -> Sequence[str]:
-        try:
-            names = os.listdir(f"{self._state_dir}/{run_id}")
-        except FileNotFoundError:
-            return []
-        if number is not None:
-            mark = f"-{run_id}-{number}-a"
-            names = [name for name in names if mark in name]
-        return sorted(name for name in names if _is_attempt(name))
-
     def _check_room(self, run_id: str, limit: int | None) -> None:
         """Sees to it that another attempt may be alive. Needs the lock."""
-        names = [] if limit is None else self._names(run_id)
+        names = [] if limit is None else attempt_names(f"{self._state_dir}/{run_id}")
         if limit is None or len(names) < limit:
             return
         alive = [name for name in names if self._lives(name)]
@@ -303,25 +315,13 @@ class ProcessBackend:
         seen = self._there(name)
         return seen is not None and seen.phase in (Phase.PENDING, Phase.RUNNING)
 
-    def _start(self, launch: Launch) -> Observation:
-        command = check(launch, self._inherited)
-        folder = self._folder(launch.name)
-        asked = Asked.now(launch)
+    def _start(self, launch: Launch, reserved: Reserved) -> Observation:
         if self._null is None:
             self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        output = folder.make(asked)
-        try:
-            pid = spawn(folder.path, command, output=output, null=self._null)
-        except OSError as error:
-            folder.remove()
-            raise BackendError(f"cannot start a process on {asked.host} now: {error}") from error
-        except LaunchError:
-            folder.remove()
-            raise
-        finally:
-            os.close(output)
-        self._watch(launch.name, Watch(asked, folder, pid, child=True), adopted=False)
-        return running(launch.name, asked)
+        pid = reserved.start(null=self._null)
+        watch = Watch(reserved.asked, reserved.folder, pid, child=True)
+        self._watch(launch.name, watch, adopted=False)
+        return running(launch.name, reserved.asked)
 
     def _there(self, name: str) -> Observation | None:
         """The attempt that has this name; what was never started is removed. Needs the lock."""
@@ -331,7 +331,8 @@ class ProcessBackend:
             if folder.exists():
                 self._clear_broken(name, folder)
             return None
-        observation = self._observe(name)
+        watch = self._watches.get(name)
+        observation = self._known(name, watch) if watch else self._observe(name)
         if observation is not None and observation.phase is not Phase.PENDING:
             return observation
         if observation is not None and asked.maker_lives and not asked.overdue:
@@ -381,18 +382,13 @@ class ProcessBackend:
             await asyncio.sleep(PENDING_POLL_S)
 
     def _watch(self, name: str, watch: Watch, *, adopted: bool) -> None:
-        self._watches[name] = watch
-        watch.ended.add_done_callback(lambda _: self._forget(name, watch))
+        self._watches[name] = watch  # until it is deleted: its folder may not tell that it ended
         killing = watch.folder.killing() if adopted else None
         if killing is not None:
             watch.at(killing.force_up_s, lambda: force(watch))
         if watch.asked.timeout_s is not None:
             deadline_up_s = watch.asked.started_up_s + watch.asked.timeout_s
             watch.at(deadline_up_s, lambda: self._time_out(watch))
-
-    def _forget(self, name: str, watch: Watch) -> None:
-        if self._watches.get(name) is watch:
-            del self._watches[name]
 
     async def _time_out(self, watch: Watch) -> None:
         reason = Diagnosis(
@@ -401,11 +397,3 @@ class ProcessBackend:
             resolution="Raise trial.timeout, or make the trial shorter.",
         )
         await end(watch, reason, self._timeout_grace_s)
-
-
-def _is_attempt(name: str) -> bool:
-    try:
-        parse_attempt_name(name)
-    except ValueError:
-        return False
-    return True

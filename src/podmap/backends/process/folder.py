@@ -19,6 +19,7 @@ from typing import Any
 
 from podmap.backends.base import Launch
 from podmap.backends.process import system
+from podmap.names import parse_attempt_name
 from podmap.records import Diagnosis, iso, utc_now
 
 LAUNCH = "launch.json"
@@ -295,6 +296,30 @@ class Folder:
             return
         except OSError:
             shutil.rmtree(self.path)
+
+
+def attempt_names(run_folder: str, number: int | None = None) -> list[str]:
+    """Names of the attempts that have a folder in a run's, sorted.
+
+    Args:
+        run_folder: The run's folder; it need not be there.
+        number: Only those of this trial; None for all.
+    """
+    try:
+        names = os.listdir(run_folder)
+    except FileNotFoundError:
+        return []
+    if number is not None:
+        mark = f"-{number}-a"
+        names = [name for name in names if mark in name]
+    return sorted(name for name in names if _is_attempt(name, number))
+
+
+def _is_attempt(name: str, number: int | None) -> bool:
+    try:
+        return number in (None, parse_attempt_name(name)[1])
+    except ValueError:
+        return False
 
 
 def _write_new(path: str, data: bytes) -> None:

@@ -15,6 +15,8 @@ _PROC = os.path.exists("/proc/self/stat")
 _DEAD_STATES = "ZXx"
 _END_ROUNDS = 50
 _END_PAUSE_S = 0.02
+_EXEC_ROUNDS = 100
+_EXEC_PAUSE_S = 0.001
 
 
 @functools.cache
@@ -71,11 +73,16 @@ def runs(pid: int, mark: str) -> bool:
     if not _PROC:
         command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
         return mark in subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
-            return os.fsencode(mark) in file.read().split(b"\0")  # nothing, for the dead
-    except OSError:
-        return False
+    for _ in range(_EXEC_ROUNDS):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
+                arguments = file.read()
+        except OSError:
+            return False
+        if arguments or born(pid) is None:
+            return os.fsencode(mark) in arguments.split(b"\0")
+        time.sleep(_EXEC_PAUSE_S)  # it lives: Popen has returned before its arguments were set
+    return False
 
 
 def _fields(stat: str) -> list[str]:

@@ -81,9 +81,12 @@ class Watch:
         self.ended.cancel()
 
     def _look(self) -> None:
-        if (self._child and system.reap(self.pid, None)) or not system.runs(
-            self.pid, self.folder.path
-        ):
+        if self._child:
+            # Its arguments cannot be read for a moment after it was started.
+            over = system.reap(self.pid, None) or system.born(self.pid) is None
+        else:
+            over = not system.runs(self.pid, self.folder.path)
+        if over:
             self._finish()
         else:
             self._poll = self._loop.call_later(POLL_S, self._look)
