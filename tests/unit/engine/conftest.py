@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from podmap.backends.base import Backend
+from podmap.backends.process import ProcessBackend
+from podmap.engine import coordinator, runner
+from podmap.engine.prepare import prepare_run
+from podmap.engine.session import RunSession, open_session
+from podmap.engine.sweep import SweepRun
+from podmap.ledger.ledger import Ledger
+from podmap.ledger.manifest import Manifest
+from podmap.records import Record
+from podmap.spec.load import load
+
+RUN_ID = "0123abcd"
+PATIENCE_S = 60.0
+T = TypeVar("T")
+
+OK = """\
+echo "S $1 $PODMAP_ATTEMPT" >>journal
+echo "{\\"y\\": $1}" >"$PODMAP_RESULT"
+echo "E $1 $PODMAP_ATTEMPT" >>journal
+"""
+GATED = f"""\
+echo "S $1 $PODMAP_ATTEMPT" >>journal
+while [ -e gate ]; do sleep 0.01; done
+{OK.splitlines()[1]}
+echo "E $1 $PODMAP_ATTEMPT" >>journal
+"""
+"""Waits as long as the file `gate` is there."""
+
+
+@dataclass
+class World:
+    """A folder that trials work in, with a store and a state folder of its own."""
+
+    folder: Path
+    store: str
+    made: list[ProcessBackend] = field(default_factory=list)
+
+    @property
+    def state_dir(self) -> Path:
+        return self.folder / "state"
+
+    def backend(self, kind: type[ProcessBackend] = ProcessBackend, **options: Any) -> Any:
+        self.made.append(kind(self.state_dir, **options))
+        return self.made[-1]
+
+    def plan(
+        self, script: str, count: int = 1, *, run_id: str = RUN_ID, **more: Any
+    ) -> tuple[Ledger, Manifest]:
+        """A run of `count` trials of a shell script, whose `$1` is the trial's number."""
+        trial = {"command": ["sh", "-c", script, "sh", "{params.x}"], **more.pop("trial", {})}
+        spec = {
+            "apiVersion": "podmap/v1",
+            "name": "s",
+            "search": {"kind": "list", "items": [{"x": x} for x in range(count)]},
+            "objective": {"metric": "y", "direction": "maximize"},
+            "parallelism": 4,
+            **more,
+            "trial": trial,
+        }
+        return prepare_run(
+            load({name: value for name, value in spec.items() if value is not None}),
+            store=self.store,
+            run_id=run_id,
+            owner={"kind": "cli", "epoch": "e1"},
+            folder=str(self.folder),
+            backend="process",
+        )
+
+    def run(self, script: str, count: int = 1, **more: Any) -> dict[int, Record]:
+        """Plans a run and runs it to its end; its records as they came."""
+        return self.go(*self.plan(script, count, **more))
+
+    def go(
+        self, ledger: Ledger, manifest: Manifest, *, epoch: str = "e1", **more: Any
+    ) -> dict[int, Record]:
+        """Runs a run to its end; its records as they came."""
+        records: dict[int, Record] = {}
+
+        async def whole() -> None:
+            sweep_run = SweepRun(ledger, manifest, self.backend(), epoch=epoch)
+            await sweep_run.run(on_record=lambda r: records.update({r.number: r}), **more)
+
+        self.play(whole)
+        return records
+
+    def play(self, scenario: Callable[[], Awaitable[T]]) -> T:
+        """Runs a scenario in an event loop of its own, and closes its backends."""
+
+        async def whole() -> T:
+            try:
+                return await asyncio.wait_for(scenario(), PATIENCE_S)
+            finally:
+                for backend in self.made:
+                    await backend.close()
+                self.made.clear()
+
+        return asyncio.run(whole())
+
+    @asynccontextmanager
+    async def session(
+        self, ledger: Ledger, manifest: Manifest, backend: Backend | None = None, **more: Any
+    ) -> Any:
+        """A session of a run, as a hub opens it."""
+        with more.get("io") or ThreadPoolExecutor(4) as io:
+            session = await open_session(ledger, manifest, backend or self.backend(), io)
+            yield session
+            session.coordinator.close()
+
+    def journal(self) -> list[str]:
+        """What the trials wrote, in order."""
+        path = self.folder / "journal"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def starts(self) -> Counter[int]:
+        """How often each trial was started."""
+        return Counter(int(line.split()[1]) for line in self.journal() if line[0] == "S")
+
+    def most_at_once(self) -> int:
+        """How many trials were between their S and their E at the same time."""
+        alive = most = 0
+        for line in self.journal():
+            alive += 1 if line[0] == "S" else -1
+            most = max(most, alive)
+        return most
+
+    def close_gate(self) -> None:
+        (self.folder / "gate").touch()
+
+    def open_gate(self) -> None:
+        (self.folder / "gate").unlink(missing_ok=True)
+
+    async def started(self, count: int) -> None:
+        """Returns once so many attempts have started."""
+        await until(lambda: sum(self.starts().values()) >= count)
+
+    def left(self) -> list[str]:
+        """Names of the attempts whose folders are still there."""
+        return sorted(path.name for path in self.state_dir.glob("*/*-a*"))
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Waits for a thing outside this event loop; fails if it never comes."""
+    ends = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < ends, "it never came"
+        await asyncio.sleep(0.002)
+
+
+def free_slots(session: RunSession) -> int:
+    """How many slots can be taken at once; they are taken."""
+    slots = iter(session.coordinator.take, None)
+    return sum(1 for _ in slots)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setattr(runner, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(coordinator, "ASK_AGAIN_S", 0.001)
+    monkeypatch.setattr(coordinator, "KILL_GRACE_S", 0.2)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    world = World(folder, str(tmp_path / "store"))
+    yield world
+    world.open_gate()
+
+    async def clean() -> None:
+        backend = world.backend()
+        for folder in world.state_dir.glob("[0-9a-f]*"):
+            for seen in await backend.list(folder.name):
+                await backend.delete(seen.name)
+
+    world.play(clean)
+
+
+@pytest.fixture(params=["local", "memory"])
+def any_store(world: World, request: pytest.FixtureRequest) -> World:
+    if request.param == "memory":
+        world.store = f"memory://{world.folder}"
+    return world

@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from podmap.backends.base import Observation, Phase
+from podmap.engine import coordinator as module
+from podmap.engine.coordinator import Coordinator, RunStoppedError
+from podmap.errors import BackendError
+from podmap.records import Diagnosis, Record, TrialState
+
+
+class Attempts:
+    """The part of a backend that a coordinator uses: attempts that end when told."""
+
+    def __init__(self) -> None:
+        self.ends: dict[str, asyncio.Future[Observation]] = {}
+        self.killed: list[tuple[str, str]] = []
+        self.unreachable = 0
+
+    def _end(self, name: str) -> asyncio.Future[Observation]:
+        return self.ends.setdefault(name, asyncio.get_running_loop().create_future())
+
+    def end(self, name: str) -> None:
+        self._end(name).set_result(Observation(name, "r", 0, 1, "e", Phase.ENDED, exit_code=0))
+
+    async def wait(self, name: str) -> Observation:
+        if self.unreachable:
+            self.unreachable -= 1
+            raise BackendError("down")
+        return await asyncio.shield(self._end(name))
+
+    async def kill(self, name: str, *, reason: Diagnosis, grace_s: float) -> None:
+        if self.unreachable:
+            self.unreachable -= 1
+            raise BackendError("down")
+        self.killed.append((name, reason.summary))
+        self.end(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_AGAIN_S", 0)
+
+
+def play(scenario: Callable[[Attempts, Callable[..., Coordinator]], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        attempts = Attempts()
+        made: list[Coordinator] = []
+
+        def make(parallelism: int = 2, **more: Any) -> Coordinator:
+            made.append(Coordinator(attempts, parallelism=parallelism, **more))  # type: ignore[arg-type]
+            return made[-1]
+
+        await asyncio.wait_for(scenario(attempts, make), 30)
+        for coordinator in made:
+            coordinator.close()
+
+    asyncio.run(whole())
+
+
+async def settled() -> None:
+    """Lets everything happen that can happen by itself."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def failed(number: int) -> Record:
+    return Record(number, "k", "e", TrialState.FAILED)
+
+
+def test_no_more_slots_than_parallelism() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(2)
+        first, second = coordinator.take(), coordinator.take()
+        assert first
+        assert second
+        assert coordinator.take() is None
+        first.bind("a")
+        first.give_back()  # nothing happens: it is the attempt's
+        assert coordinator.take() is None
+        second.give_back()
+        second.give_back()
+        assert coordinator.take()
+        assert coordinator.take() is None
+        attempts.end("a")
+        await settled()
+        assert coordinator.take()
+        assert coordinator.take() is None
+
+    play(scenario)
+
+
+def test_slots_go_to_the_lowest_number_first() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator, got = make(1), []
+        slot = await coordinator.acquire(order=99)
+
+        async def ask(order: int) -> None:
+            slot = await coordinator.acquire(order=order)
+            got.append(order)
+            slot.give_back()
+
+        orders = [*range(20)] * 2
+        random.Random(1).shuffle(orders)
+        asking = [asyncio.ensure_future(ask(order)) for order in orders]
+        await settled()
+        slot.give_back()
+        await asyncio.gather(*asking)
+        assert sorted(orders) == got
+
+    play(scenario)
+
+
+def test_nobody_passes_those_that_wait() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(1)
+        slot = await coordinator.acquire(order=0)
+        waiting = asyncio.ensure_future(coordinator.acquire(order=5))
+        await settled()
+        slot.give_back()
+        assert coordinator.take() is None
+        assert await waiting
+
+    play(scenario)
+
+
+def test_living_attempts_count_from_the_start_even_if_they_are_too_many() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(2)
+        coordinator.adopt(["a", "b", "c"])
+        coordinator.adopt(["a"])
+        assert 3 == coordinator.alive
+        waiting = asyncio.ensure_future(coordinator.acquire(order=0))
+        for name, free in (("a", False), ("b", True)):
+            attempts.end(name)
+            await settled()
+            assert free == waiting.done()
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("when", ["waiting", "handed out", "with a stop"])
+def test_a_cancelled_wait_leaks_no_slot(when: str) -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(1)
+        slot = await coordinator.acquire(order=0)
+        cancelled = asyncio.ensure_future(coordinator.acquire(order=1))
+        other = asyncio.ensure_future(coordinator.acquire(order=2))
+        await settled()
+        if when == "handed out":
+            slot.give_back()
+        if when == "with a stop":
+            coordinator.stop("enough", cancel=False)
+        cancelled.cancel()
+        await settled()
+        if when == "waiting":
+            slot.give_back()
+        if when == "with a stop":
+            assert isinstance(other.exception(), RunStoppedError)
+        else:
+            (await other).give_back()
+            assert coordinator.take()
+
+    play(scenario)
+
+
+def test_the_slot_stays_taken_while_nobody_can_be_asked() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(1)
+        attempts.unreachable = 5
+        coordinator.adopt(["a"])
+        with pytest.raises(BackendError):
+            await coordinator.ended("a")
+        while attempts.unreachable:
+            assert coordinator.take() is None
+            await asyncio.sleep(0)
+        attempts.end("a")
+        assert "a" == (await coordinator.ended("a")).name
+        await settled()
+        assert coordinator.take()
+
+    play(scenario)
+
+
+def test_a_bug_in_the_backend_reaches_who_waits_and_frees_the_slot() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(1)
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        coordinator.adopt(["a"])
+        waiting = asyncio.ensure_future(coordinator.ended("a"))
+        await settled()
+        attempts.ends["a"].set_exception(RuntimeError("a bug"))
+        with pytest.raises(RuntimeError, match="a bug"):
+            await waiting
+        assert coordinator.take()
+
+    play(scenario)
+
+
+def test_one_who_waits_for_an_end_does_not_take_the_others_with_him() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(1)
+        coordinator.adopt(["a"])
+        waiting = [asyncio.ensure_future(coordinator.ended("a")) for _ in range(3)]
+        await settled()
+        waiting[0].cancel()
+        await settled()
+        attempts.end("a")
+        assert ["a", "a"] == [seen.name for seen in await asyncio.gather(*waiting[1:])]
+
+    play(scenario)
+
+
+def test_a_stop_refuses_all_that_wait_and_all_that_come() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(1)
+        coordinator.adopt(["a"])
+        waiting = asyncio.ensure_future(coordinator.acquire(order=0))
+        await settled()
+        coordinator.stop("enough", cancel=False)
+        coordinator.stop("a second reason", cancel=False)
+        for refused in (waiting, asyncio.ensure_future(coordinator.acquire(order=1))):
+            with pytest.raises(RunStoppedError, match="enough"):
+                await refused
+        with pytest.raises(RunStoppedError):
+            coordinator.check()
+        assert coordinator.take() is None
+        assert [] == attempts.killed
+
+    play(scenario)
+
+
+def test_a_stop_that_cancels_also_ends_what_is_created_just_then() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(3)
+        coordinator.adopt(["a"])
+        slot = coordinator.take()
+        assert slot
+        attempts.unreachable = 2
+        coordinator.stop("enough", cancel=True)
+        slot.bind("b")
+        while coordinator.alive:
+            await asyncio.sleep(0)
+        assert [("a", "enough"), ("b", "enough")] == sorted(attempts.killed)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("cancel", [False, True], ids=["finish", "cancel"])
+def test_too_many_failures_stop_the_run(cancel: bool) -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(5, allowed_failures=2, cancel_on_failures=cancel, failed=[7])
+        coordinator.adopt(["a"])
+        coordinator.settled(failed(7))  # counted before
+        coordinator.settled(failed(1))
+        assert "" == coordinator.stopped_reason
+        coordinator.settled(failed(2))
+        assert coordinator.stopped_reason.startswith("3 trials failed, 2 were allowed")
+        await settled()
+        assert cancel == bool(attempts.killed)
+
+    play(scenario)
+
+
+def test_a_failed_trial_that_is_run_again_does_not_count() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(5, allowed_failures=0, cancel_on_failures=True, failed=[3])
+        assert coordinator.take() is None
+        coordinator.reopened(3)
+        slot = coordinator.take()
+        assert slot
+        slot.bind("a")
+        await settled()
+        assert [] == attempts.killed
+
+    play(scenario)
+
+
+def test_a_wall_budget_stops_the_run_when_it_is_over() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(1)
+        coordinator.adopt(["a"])
+        coordinator.stop_after(-5, "time is over", cancel=True)
+        waiting = asyncio.ensure_future(coordinator.acquire(order=0))
+        with pytest.raises(RunStoppedError, match="time is over"):
+            await waiting
+        assert "a" == (await coordinator.ended("a")).name
+
+    play(scenario)
+
+
+def test_an_interrupt_ends_pauses() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(1)
+        pause = asyncio.ensure_future(coordinator.pause(1000))
+        await settled()
+        assert not pause.done()
+        coordinator.interrupt("Ctrl-C")
+        await pause
+        assert coordinator.interrupted
+
+    play(scenario)
+
+
+def test_close_stops_watching_and_ends_nothing() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(1)
+        coordinator.adopt(["a"])
+        coordinator.stop_after(0, "time is over", cancel=True)
+        coordinator.close()
+        await settled()
+        assert [] == attempts.killed
+        assert "" == coordinator.stopped_reason
+
+    play(scenario)

@@ -1,0 +1,596 @@
+"""One trial among cancellations, errors, other processes and other epochs."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.unit.engine.conftest import GATED, OK, World, free_slots, until
+from tests.unit.engine.faults import (
+    SteppedBackend,
+    SteppedExecutor,
+    Steps,
+    backend_down,
+    store_down,
+)
+
+from podmap.backends.process import ProcessBackend
+from podmap.engine.runner import kill, settle
+from podmap.engine.session import RunSession
+from podmap.engine.sweep import SweepRun
+from podmap.errors import BackendError, StoreError, UnreachableError
+from podmap.ledger.ledger import Ledger
+from podmap.ledger.manifest import Manifest
+from podmap.records import Attempt, Category, Record, TrialState
+
+COMPLETE, FAILED = TrialState.COMPLETE, TrialState.FAILED
+CANCELLED, WAITING = TrialState.CANCELLED, TrialState.WAITING
+HELD = OK.replace('echo "{', 'while [ -e gate ]; do sleep 0.005; done\necho "{', 1)
+RETRIED = f'[ "$PODMAP_ATTEMPT" = 1 ] && {{ echo "S $1 1" >>journal; exit 1; }}\n{OK}'
+
+
+def run_id(number: int) -> str:
+    return f"{number:08x}"
+
+
+async def first_without(disturbed: Callable[[int], Awaitable[bool]]) -> int:
+    """How many steps there are: each is disturbed once."""
+    for step in itertools.count():
+        if not await disturbed(step):
+            return step
+    return 0
+
+
+def test_a_trial_cancelled_at_any_step_is_run_once(world: World) -> None:
+    """The attempt goes on and is adopted, and no slot is lost."""
+
+    async def disturbed(step: int) -> bool:
+        journal = world.folder / "journal"
+        journal.unlink(missing_ok=True)
+        backend, io = world.backend(SteppedBackend), SteppedExecutor(4)
+        plan = world.plan(OK, 1, run_id=run_id(step), parallelism=2)
+        async with world.session(*plan, backend, io=io) as session:
+            task = asyncio.ensure_future(settle(session, 0, "e1", on_line=lambda line: None))
+            steps = backend.steps = io.steps = Steps(step, lambda: task.cancel() and None)
+            await asyncio.wait([task])
+            backend.steps = io.steps = None
+            assert task.cancelled() or not steps.disturbed or task.result().state is COMPLETE
+            record = await settle(session, 0, "e1")
+            await until(lambda: session.coordinator.alive == 0)
+            assert (step, COMPLETE, 1) == (step, record.state, len(record.attempts))
+            assert (step, 1) == (step, world.starts()[0])
+            assert (step, [], 2) == (step, world.left(), free_slots(session))
+        return steps.disturbed
+
+    async def scenario() -> None:
+        assert await first_without(disturbed) >= 14
+
+    world.play(scenario)
+
+
+@pytest.mark.parametrize("down", [backend_down, store_down], ids=["backend", "store"])
+@pytest.mark.parametrize("script", [OK, RETRIED], ids=["once", "retried"])
+def test_what_cannot_be_asked_at_any_step_is_asked_again(
+    world: World, down: Callable[[], None], script: str
+) -> None:
+    attempts = 2 if script is RETRIED else 1
+
+    async def disturbed(step: int) -> bool:
+        (world.folder / "journal").unlink(missing_ok=True)
+        backend, io = world.backend(SteppedBackend), SteppedExecutor(4)
+        plan = world.plan(
+            script, 1, run_id=run_id(step), retries={"user": 1}, failures={"allow": 0}
+        )
+        async with world.session(*plan, backend, io=io) as session:
+            steps = Steps(step, down)
+            if down is backend_down:
+                backend.steps = steps
+            else:
+                io.steps = steps
+            lines: list[str] = []
+            record = await settle(session, 0, "e1", on_line=lines.append)
+            backend.steps = io.steps = None
+            await until(lambda: session.coordinator.alive == 0)
+            assert (step, COMPLETE, attempts) == (step, record.state, len(record.attempts))
+            assert (step, attempts) == (step, world.starts()[0])
+            assert (step, [], 4) == (step, world.left(), free_slots(session))
+            assert record == session.ledger.read_record(0)
+        return steps.disturbed
+
+    async def scenario() -> None:
+        assert await first_without(disturbed) >= 4
+
+    world.play(scenario)
+
+
+def test_no_line_comes_twice_when_the_stream_breaks(world: World) -> None:
+    async def disturbed(step: int) -> bool:
+        backend = world.backend(SteppedBackend)
+        script = f"for i in 1 2 3; do echo $i; done\n{OK}"
+        async with world.session(*world.plan(script, run_id=run_id(step)), backend) as session:
+            steps = backend.steps = Steps(step, backend_down)
+            lines: list[str] = []
+            await settle(session, 0, "e1", on_line=lines.append)
+            backend.steps = None
+        assert ["1", "2", "3"] == [line for line in lines if not line.startswith("podmap:")]
+        return steps.disturbed
+
+    async def scenario() -> None:
+        assert await first_without(disturbed) >= 8
+
+    world.play(scenario)
+
+
+def test_patience_has_an_end(world: World) -> None:
+    class Down(ProcessBackend):
+        async def create(self, *args: object, **more: object) -> object:  # type: ignore[override]
+            raise BackendError("down for good")
+
+    async def scenario() -> None:
+        async with world.session(*world.plan(OK), world.backend(Down)) as session:
+            with pytest.raises(UnreachableError, match="down for good"):
+                await settle(session, 0, "e1", patience_s=0.005)
+            await until(lambda: session.coordinator.alive == 0)
+            assert 4 == free_slots(session)
+
+    world.play(scenario)
+
+
+def test_two_runs_in_one_process_run_each_trial_once(any_store: World) -> None:
+    world = any_store
+    ledger, manifest = world.plan(HELD, 12, parallelism=3)
+    world.close_gate()
+
+    async def scenario() -> list[dict[int, Record]]:
+        seen: list[dict[int, Record]] = [{}, {}]
+        runs = [
+            SweepRun(ledger, manifest, world.backend(), epoch="e1").run(
+                on_record=lambda r, into=into: into.update({r.number: r})  # type: ignore[misc]
+            )
+            for into in seen
+        ]
+        running = [asyncio.ensure_future(run) for run in runs]
+        await world.started(3)
+        world.open_gate()
+        await asyncio.gather(*running)
+        return seen
+
+    first, second = world.play(scenario)
+    assert {x: 1 for x in range(12)} == world.starts()
+    assert world.most_at_once() <= 3
+    assert first == second
+    assert {COMPLETE} == {record.state for record in first.values()}
+
+
+@pytest.mark.parametrize("script", [HELD, f"{HELD}\n[ $PODMAP_ATTEMPT = 1 ] && exit 1; true"])
+def test_two_processes_run_each_attempt_once(world: World, script: str) -> None:
+    ledger, _ = world.plan(script, 16, parallelism=3, retries={"user": 1})
+    program = f"""
+import asyncio
+from podmap.backends.process import ProcessBackend
+from podmap.engine.sweep import SweepRun
+from podmap.ledger.ledger import Ledger
+
+async def main():
+    ledger = Ledger.open({ledger.run_uri!r})
+    backend = ProcessBackend({str(world.state_dir)!r})
+    await SweepRun(ledger, ledger.read_manifest(), backend, epoch="e1").run()
+    await backend.close()
+
+asyncio.run(main())
+"""
+    world.close_gate()
+
+    async def scenario() -> None:
+        processes = [
+            await asyncio.create_subprocess_exec(sys.executable, "-c", program) for _ in range(2)
+        ]
+        await world.started(3)
+        world.open_gate()
+        assert [0, 0] == [await process.wait() for process in processes]
+
+    world.play(scenario)
+    lines = world.journal()
+    assert len(lines) == len(set(lines)), "an attempt was started twice"
+    attempts = 2 if "exit 1" in script else 1
+    assert {x: attempts for x in range(16)} == world.starts()
+    assert world.most_at_once() <= 3
+    assert [COMPLETE] * 16 == [record.state for record in ledger.records()]
+    assert [attempts] * 16 == [len(record.attempts) for record in ledger.records()]
+    assert [] == world.left()
+
+
+def test_adopted_attempts_count_towards_the_limit(world: World) -> None:
+    world.close_gate()
+    ledger, manifest = world.plan(GATED, 6, parallelism=2)
+
+    async def scenario() -> None:
+        run = asyncio.ensure_future(SweepRun(ledger, manifest, world.backend(), epoch="e1").run())
+        await world.started(2)
+        run.cancel()
+        await asyncio.wait([run])
+        assert 2 == len(world.left())
+        async with world.session(ledger, manifest) as session:
+            assert (2, None) == (session.coordinator.alive, session.coordinator.take())
+            rest = [asyncio.ensure_future(settle(session, n, "e1")) for n in (5, 4, 3, 2)]
+            await until(lambda: len(list(ledger.records())) == 6)
+            assert {0: 1, 1: 1} == world.starts()
+            world.open_gate()
+            await asyncio.gather(*rest, settle(session, 0, "e1"), settle(session, 1, "e1"))
+
+    world.play(scenario)
+    assert {x: 1 for x in range(6)} == world.starts()
+    assert world.most_at_once() <= 2
+    started = [int(line.split()[1]) for line in world.journal() if line[0] == "S"]
+    assert [2, 3] == sorted(started[2:4])
+
+
+def test_a_waiting_trial_says_so_in_the_ledger(world: World) -> None:
+    world.close_gate()
+
+    async def scenario() -> None:
+        ledger, manifest = world.plan(GATED, 2, parallelism=1)
+        async with world.session(ledger, manifest) as session:
+            running = asyncio.ensure_future(settle(session, 0, "e1"))
+            await world.started(1)
+            waiting = asyncio.ensure_future(settle(session, 1, "e1"))
+            await until(lambda: ledger.read_record(1) is not None)
+            record = ledger.read_record(1)
+            assert record
+            assert (WAITING, {"x": 1}) == (record.state, record.params)
+            world.open_gate()
+            assert COMPLETE is (await running).state
+            queued = (await waiting).queued_s
+            assert queued is not None
+            assert queued > 0
+
+    world.play(scenario)
+
+
+def settled_under(
+    world: World, epoch: str, script: str, **more: object
+) -> tuple[Ledger, Manifest, Record]:
+    ledger, manifest = world.plan(script, 1, **more)
+    return ledger, manifest, world.go(ledger, manifest, epoch=epoch)[0]
+
+
+def test_a_cleared_failure_is_run_again_with_a_number_of_its_own(any_store: World) -> None:
+    world = any_store
+    ledger, manifest, first = settled_under(world, "old", f"{OK}; exit 1".replace("\n; ", "\n"))
+    assert (FAILED, 1) == (first.state, first.attempts[0].number)
+    second = world.go(ledger, manifest, epoch="new")[0]
+    assert (FAILED, "new", [2]) == (second.state, second.epoch, [a.number for a in second.attempts])
+    assert [1, 2] == [attempt.number for attempt in ledger.attempts(0)]
+
+
+def test_what_is_complete_is_kept_by_another_epoch_while_its_key_is_the_same(world: World) -> None:
+    ledger, manifest, first = settled_under(world, "old", OK)
+    assert first == world.go(ledger, manifest, epoch="new")[0]
+    assert {0: 1} == world.starts()
+    ledger, manifest = world.plan(OK, cache_version="changed")
+    again = world.go(ledger, manifest, epoch="newer")[0]
+    assert ("newer", 2) == (again.epoch, again.attempts[0].number)
+    assert {0: 2} == world.starts()
+
+
+def test_reuse_none_runs_complete_trials_again(world: World) -> None:
+    ledger, manifest, _ = settled_under(world, "old", OK, reuse="none")
+    assert "new" == world.go(ledger, manifest, epoch="new")[0].epoch
+    assert {0: 2} == world.starts()
+
+
+def test_a_kept_record_has_the_objective_that_is_asked_for_now(world: World) -> None:
+    script = OK.replace('\\"y\\": $1', '\\"y\\": 1, \\"z\\": 2')
+    settled_under(world, "old", script)
+    other = {"objective": {"metric": "z", "direction": "minimize"}}
+    kept = world.go(*world.plan(script, **other), epoch="new")[0]
+    assert (2, {"y": 1, "z": 2}, "new") == (kept.objective, kept.metrics, kept.epoch)
+    assert {0: 1} == world.starts()
+    lacking = {"objective": {"metric": "w", "direction": "minimize"}}
+    assert FAILED is world.go(*world.plan(script, **lacking), epoch="newer")[0].state
+    assert {0: 2} == world.starts()
+
+
+async def held(world: World, ledger: Ledger, manifest: Manifest, epoch: str) -> None:
+    """Leaves a running attempt of an epoch, whose process is gone."""
+    before = sum(world.starts().values())
+    async with world.session(ledger, manifest) as session:
+        task = asyncio.ensure_future(settle(session, 0, epoch))
+        await world.started(before + 1)
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def test_only_attempts_of_the_own_epoch_are_adopted_and_others_are_ended(world: World) -> None:
+    world.close_gate()
+
+    async def scenario() -> Record:
+        ledger, manifest = world.plan(GATED, parallelism=1)
+        await held(world, ledger, manifest, "old")
+        (old,) = world.left()
+        async with world.session(ledger, manifest) as session:
+            task = asyncio.ensure_future(settle(session, 0, "new"))
+            await world.started(2)
+            (new,) = world.left()
+            assert old != new
+            world.open_gate()
+            return await task
+
+    record = world.play(scenario)
+    assert (COMPLETE, "new", [2]) == (
+        record.state,
+        record.epoch,
+        [a.number for a in record.attempts],
+    )
+    assert ["S 0 1", "S 0 2", "E 0 2"] == world.journal()
+
+
+def test_a_late_process_of_an_old_epoch_leaves_the_new_one_alone(world: World) -> None:
+    """It neither removes the new attempt, nor writes over its record, nor starts anything."""
+    world.close_gate()
+
+    async def scenario() -> None:
+        ledger, manifest = world.plan(GATED)
+        await held(world, ledger, manifest, "old")
+        await held(world, ledger, manifest, "new")
+        (new,) = world.left()
+        standing = ledger.read_record(0)
+        async with world.session(ledger, manifest) as session:
+            late = await settle(session, 0, "old")
+            assert (CANCELLED, "old") == (late.state, late.epoch)
+            assert "asked for anew" in late.reason
+            await kill(session, 0, "old", reason="late")
+            assert ([new], standing) == (world.left(), ledger.read_record(0))
+            world.open_gate()
+            assert COMPLETE is (await settle(session, 0, "new")).state
+        record = ledger.read_record(0)
+        assert record
+        assert (COMPLETE, "new") == (record.state, record.epoch)
+
+    world.play(scenario)
+    assert {0: 2} == world.starts()
+
+
+def test_a_running_attempt_that_is_superseded_gives_way(world: World) -> None:
+    world.close_gate()
+
+    async def scenario() -> None:
+        ledger, manifest = world.plan(GATED)
+        async with world.session(ledger, manifest) as first, world.session(ledger, manifest) as two:
+            old = asyncio.ensure_future(settle(first, 0, "old"))
+            await world.started(1)
+            new = asyncio.ensure_future(settle(two, 0, "new"))
+            assert CANCELLED is (await old).state
+            await world.started(2)
+            world.open_gate()
+            assert (COMPLETE, "new") == ((await new).state, (await new).epoch)
+            assert await new == ledger.read_record(0)
+
+    world.play(scenario)
+
+
+def test_an_attempt_that_disappears_is_a_lost_node(world: World) -> None:
+    world.close_gate()
+
+    async def scenario() -> Record:
+        ledger, manifest = world.plan(GATED, retries={"infra": 1})
+        remover = world.backend()
+        async with world.session(ledger, manifest) as session:
+            task = asyncio.ensure_future(settle(session, 0, "e1"))
+            await world.started(1)
+            (name,) = world.left()
+            os.rename(world.state_dir / manifest.run_id / name, world.folder / "elsewhere")
+            os.kill(pid_of(world.folder / "elsewhere"), 9)
+            await world.started(2)
+            world.open_gate()
+            await remover.list(manifest.run_id)
+            return await task
+
+    record = world.play(scenario)
+    first, second = record.attempts
+    assert (COMPLETE, None) == (record.state, second.diagnosis)
+    assert first.diagnosis
+    assert Category.NODE_LOST is first.diagnosis.category
+
+
+def pid_of(folder: Path) -> int:
+    return int((folder / "process").read_text().split()[0])
+
+
+def test_what_another_process_settled_meanwhile_is_not_a_lost_node(world: World) -> None:
+    """It wrote the attempt, asked for another one, and removed the first before we could look."""
+    world.close_gate()
+
+    async def scenario() -> Record:
+        ledger, manifest = world.plan(GATED, retries={"user": 1, "infra": 0})
+        async with world.session(ledger, manifest) as session:
+            backend = session.backend
+            task = asyncio.ensure_future(settle(session, 0, "e1"))
+            await world.started(1)
+            (running,) = await backend.list(manifest.run_id)
+            record = ledger.read_record(0)
+            assert record
+            attempt = Attempt(1, running.name, exit_code=1)
+            ledger.settle(attempt, replace(record, state=WAITING, attempts=(attempt,)))
+            await backend.delete(running.name)
+            await world.started(2)
+            world.open_gate()
+            return await task
+
+    record = world.play(scenario)
+    assert (COMPLETE, [1, 2]) == (record.state, [a.number for a in record.attempts])
+    assert record.attempts[0].exit_code == 1
+
+
+def test_kill_ends_the_attempt_and_records_it(any_store: World) -> None:
+    world = any_store
+    world.close_gate()
+
+    async def scenario() -> None:
+        ledger, manifest = world.plan(GATED)
+        await held(world, ledger, manifest, "e1")
+        async with world.session(ledger, manifest) as session:
+            await kill(session, 0, "e1", reason="ended by a user")
+        record = ledger.read_record(0)
+        assert record
+        assert (CANCELLED, "ended by a user") == (record.state, record.reason)
+        assert [Category.CANCELLED] == [
+            a.diagnosis and a.diagnosis.category for a in record.attempts
+        ]
+
+    world.play(scenario)
+    assert ([], ["S 0 1"]) == (world.left(), world.journal())
+
+
+def test_kill_of_what_has_not_started_or_has_ended(world: World) -> None:
+    async def scenario() -> None:
+        ledger, manifest = world.plan(OK, 2)
+        async with world.session(ledger, manifest) as session:
+            done = await settle(session, 0, "e1")
+            await kill(session, 0, "e1", reason="too late")
+            await kill(session, 1, "e1", reason="at once")
+        assert done == ledger.read_record(0)
+        record = ledger.read_record(1)
+        assert record
+        assert (CANCELLED, "at once", ()) == (record.state, record.reason, record.attempts)
+
+    world.play(scenario)
+
+
+def test_kill_keeps_what_the_attempt_has_achieved(world: World) -> None:
+    async def scenario() -> None:
+        ledger, manifest = world.plan(OK)
+        async with world.session(ledger, manifest) as session:
+            task = asyncio.ensure_future(settle(session, 0, "e1"))
+            await until(lambda: "E 0 1" in world.journal())
+            task.cancel()
+            await asyncio.wait([task])
+            await until(lambda: ended(world, manifest))
+            await kill(session, 0, "e1", reason="too late")
+        record = ledger.read_record(0)
+        assert record
+        assert COMPLETE is record.state
+
+    world.play(scenario)
+
+
+def ended(world: World, manifest: Manifest) -> bool:
+    # Either its settling had got so far, or its wrapper has written how it ended.
+    folders = world.left()
+    return not folders or (
+        (world.state_dir / manifest.run_id / folders[0] / "process").read_text().count("\n") > 2
+    )
+
+
+def test_a_stop_cancels_trials_that_have_a_slot_but_no_attempt(world: World) -> None:
+    class Slow(ProcessBackend):
+        asked = 0
+
+        async def create(self, *args: object, **more: object) -> object:  # type: ignore[override]
+            self.asked += 1
+            return await super().create(*args, **more)  # type: ignore[arg-type]
+
+        async def list(self, *args: object, **more: object) -> object:  # type: ignore[override]
+            if more:
+                session_box[0].coordinator.stop("enough", cancel=False)
+            return await super().list(*args, **more)  # type: ignore[arg-type]
+
+    session_box: list[RunSession] = []
+
+    async def scenario() -> None:
+        backend = world.backend(Slow)
+        ledger, manifest = world.plan(OK)
+        async with world.session(ledger, manifest, backend) as session:
+            session_box.append(session)
+            record = await settle(session, 0, "e1")
+            assert (CANCELLED, "enough", 0) == (record.state, record.reason, backend.asked)
+            assert record == ledger.read_record(0)
+
+    world.play(scenario)
+
+
+def test_an_attempt_created_just_as_the_run_is_cancelled_is_ended(world: World) -> None:
+    world.close_gate()
+
+    class Late(ProcessBackend):
+        async def create(self, *args: object, **more: object) -> object:  # type: ignore[override]
+            session_box[0].coordinator.stop("enough", cancel=True)
+            return await super().create(*args, **more)  # type: ignore[arg-type]
+
+    session_box: list[RunSession] = []
+
+    async def scenario() -> None:
+        async with world.session(*world.plan(GATED), world.backend(Late)) as session:
+            session_box.append(session)
+            record = await settle(session, 0, "e1")
+            assert (CANCELLED, "enough") == (record.state, record.reason)
+
+    world.play(scenario)
+
+
+def test_a_cancelled_run_leaves_the_complete_record_of_other_work(world: World) -> None:
+    """Nothing was lost by cancelling: the trial was never started."""
+    _, _, first = settled_under(world, "old", OK)
+
+    async def scenario() -> None:
+        ledger, manifest = world.plan(OK, cache_version="changed", parallelism=1)
+        async with world.session(ledger, manifest) as session:
+            slot = session.coordinator.take()
+            task = asyncio.ensure_future(settle(session, 0, "new"))
+            await until(lambda: bool(session.coordinator._waiting))
+            session.coordinator.stop("enough", cancel=False)
+            assert CANCELLED is (await task).state
+            assert slot
+            assert first == ledger.read_record(0)
+
+    world.play(scenario)
+
+
+def test_a_store_that_comes_back_gets_what_was_found_meanwhile(world: World) -> None:
+    world.close_gate()
+    trials = Path(world.store) / "s" / run_id(7) / "trials"
+
+    async def scenario() -> Record:
+        ledger, manifest = world.plan(GATED, run_id=run_id(7))
+        async with world.session(ledger, manifest) as session:
+            lines: list[str] = []
+            task = asyncio.ensure_future(settle(session, 0, "e1", on_line=lines.append))
+            await world.started(1)
+            trials.rename(trials.with_name("away"))
+            trials.touch()
+            world.open_gate()
+            await until(lambda: sum("asking again" in line for line in lines) >= 3)
+            trials.unlink()
+            trials.with_name("away").rename(trials)
+            return await task
+
+    record = world.play(scenario)
+    assert (COMPLETE, 1, {0: 1}) == (record.state, len(record.attempts), world.starts())
+
+
+def test_an_interrupt_does_not_wait_for_a_store_that_is_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from podmap.engine import runner
+
+    monkeypatch.setattr(runner, "FIRST_PAUSE_S", 1000.0)
+    run = Path(world.store) / "s" / run_id(7)
+
+    async def scenario() -> None:
+        ledger, manifest = world.plan(OK, run_id=run_id(7))
+        async with world.session(ledger, manifest) as session:
+            (run / "trials").touch()
+            lines: list[str] = []
+            task = asyncio.ensure_future(settle(session, 0, "e1", on_line=lines.append))
+            await until(lambda: bool(lines))
+            session.coordinator.interrupt("Ctrl-C")
+            with pytest.raises(StoreError):
+                await task
+
+    world.play(scenario)

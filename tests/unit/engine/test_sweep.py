@@ -1,0 +1,454 @@
+"""Whole runs, with real processes and real ledgers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tracemalloc
+from typing import Any
+
+import pytest
+from tests.unit.engine.conftest import GATED, OK, World, until
+
+from podmap.engine import sweep as module
+from podmap.engine.sweep import SweepRun
+from podmap.errors import RecordError, StoreError
+from podmap.records import Category, Record, TrialState, parse_iso
+
+COMPLETE, FAILED = TrialState.COMPLETE, TrialState.FAILED
+CANCELLED, WAITING, PRUNED = TrialState.CANCELLED, TrialState.WAITING, TrialState.PRUNED
+
+
+def states(records: dict[int, Record]) -> list[TrialState]:
+    return [record.state for _, record in sorted(records.items())]
+
+
+def category(record: Record) -> Category | None:
+    diagnosis = record.attempts[-1].diagnosis
+    return diagnosis.category if diagnosis else None
+
+
+def result(text: str) -> str:
+    return f"""printf '%s' '{text}' >"$PODMAP_RESULT" """
+
+
+def test_each_trial_is_run_once_and_recorded(any_store: World) -> None:
+    ledger, manifest = any_store.plan(OK, 12)
+    records = any_store.go(ledger, manifest)
+    assert [COMPLETE] * 12 == states(records)
+    assert {x: 1 for x in range(12)} == any_store.starts()
+    assert list(records.values()) != []
+    assert [records[number] for number in range(12)] == list(ledger.records())
+    assert [] == any_store.left()
+    one = records[7]
+    assert ({"x": 7}, {"y": 7}, 7, "e1") == (one.params, one.metrics, one.objective, one.epoch)
+    (attempt,) = one.attempts
+    assert (1, 0, None) == (attempt.number, attempt.exit_code, attempt.diagnosis)
+    assert one.started == attempt.started
+    assert one.finished == attempt.finished
+    assert one.queued_s is not None
+    assert parse_iso(manifest.created) <= parse_iso(one.started or "")
+    assert (attempt,) == ledger.attempts(7)
+
+
+def test_what_was_settled_in_this_epoch_is_not_run_again(any_store: World) -> None:
+    ledger, manifest = any_store.plan(f'[ "$1" = 2 ] && exit 1; {OK}', 4)
+    first = any_store.go(ledger, manifest)
+    journal = any_store.journal()
+    assert first == any_store.go(ledger, manifest)
+    assert journal == any_store.journal()
+
+
+def test_parallelism_is_never_exceeded_and_trials_start_by_number(world: World) -> None:
+    world.run(OK.replace('echo "{', 'sleep 0.01\necho "{', 1), 24, parallelism=3)
+    assert world.most_at_once() <= 3
+    numbers = [int(line.split()[1]) for line in world.journal() if line[0] == "S"]
+    assert all(abs(place - number) <= 3 for place, number in enumerate(numbers))
+
+
+def test_retries_are_attempts_of_their_own_and_keep_within_parallelism(world: World) -> None:
+    script = f"""\
+if [ "$PODMAP_ATTEMPT" -lt 3 ]; then
+  echo "S $1 x" >>journal; echo "E $1 x" >>journal; exit 1
+fi
+{OK}"""
+    ledger, manifest = world.plan(script, 6, retries={"user": 2}, parallelism=2)
+    records = world.go(ledger, manifest)
+    assert [COMPLETE] * 6 == states(records)
+    assert {x: 3 for x in range(6)} == world.starts()
+    assert world.most_at_once() <= 2
+    assert [1, 2, 3] == [attempt.number for attempt in records[0].attempts]
+    assert records[0].attempts == ledger.attempts(0)
+    assert [Category.USER_EXIT, Category.USER_EXIT, None] == [
+        attempt.diagnosis and attempt.diagnosis.category for attempt in records[0].attempts
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "more", "attempts", "kind"),
+    [
+        ("exit 1", {"retries": {"user": 1}}, 2, Category.USER_EXIT),
+        ("exit 2", {"retries": {"user": 1}}, 1, Category.USER_EXIT),
+        ("exit 75", {"retries": {"infra": 2}, "trial": {"exit_codes": {75: "infra"}}}, 3,
+         Category.USER_EXIT),
+        ("kill -KILL $PPID; sleep 60", {"retries": {"infra": 1}}, 2, Category.NODE_LOST),
+        ("true", {"retries": {"user": 1, "infra": 0}}, 2, Category.NO_RESULT),
+    ],
+    ids=["user", "never again", "exit code that means infra", "wrapper killed", "no result"],
+)  # fmt: skip
+def test_each_failure_spends_its_own_budget(
+    world: World, script: str, more: dict[str, Any], attempts: int, kind: Category
+) -> None:
+    record = world.run(script, 1, **more)[0]
+    assert (FAILED, attempts, kind) == (record.state, len(record.attempts), category(record))
+
+
+def test_the_attempt_is_in_the_ledger_before_the_next_one_starts(world: World) -> None:
+    script = 'ls "$STORE"/attempts >seen.$PODMAP_ATTEMPT 2>/dev/null; exit 1'
+    trial = {"env": {"STORE": "{run.uri}"}}
+    world.run(script, 1, retries={"user": 1}, trial=trial)
+    assert "" == (world.folder / "seen.1").read_text()
+    assert "0-a1.json\n" == (world.folder / "seen.2").read_text()
+
+
+def test_a_record_says_running_while_its_attempt_runs(world: World) -> None:
+    script = 'cp "$STORE/trials/$1.json" record.$1; ' + OK
+    world.run(script, 2, trial={"env": {"STORE": "{run.uri}"}})
+    for number in range(2):
+        record = json.loads((world.folder / f"record.{number}").read_text())
+        assert ("RUNNING", {"x": number}) == (record["state"], record["params"])
+
+
+def test_what_cannot_be_started_stops_the_run_and_is_told_once(world: World) -> None:
+    records = world.run(OK, 20, trial={"command": ["no-such-program"]})
+    assert FAILED is records[0].state
+    assert Category.CREATE_ERROR is category(records[0])
+    assert "no-such-program" in records[0].reason
+    assert [CANCELLED] * 19 == states(records)[1:]
+    assert all("trial 0 cannot run: " in records[number].reason for number in range(1, 20))
+
+
+def test_trials_that_run_end_when_another_cannot_be_started(world: World) -> None:
+    world.close_gate()
+    cases = [{"when": {"x": 2}, "command": ["no-such-program"]}]
+    ledger, manifest = world.plan(GATED, 6, trial={"cases": cases}, parallelism=3)
+
+    async def scenario() -> dict[int, Record]:
+        records: dict[int, Record] = {}
+        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
+        await until(lambda: 5 in records)
+        world.open_gate()
+        await running
+        return records
+
+    expected = [COMPLETE, COMPLETE, FAILED, CANCELLED, CANCELLED, CANCELLED]
+    assert expected == states(world.play(scenario))
+
+
+@pytest.mark.parametrize("mode", ["finish", "cancel"])
+def test_a_spent_failure_budget(world: World, mode: str) -> None:
+    world.close_gate()
+    script = f"""\
+case "$1" in
+  0|1) exit 1;;
+  3) until [ -s journal ]; do sleep 0.01; done; exit 1;;
+esac
+{GATED}"""
+    more = {"failures": {"allow": 2, "on_exceed": mode}, "parallelism": 2}
+    ledger, manifest = world.plan(script, 8, **more)
+
+    async def scenario() -> dict[int, Record]:
+        records: dict[int, Record] = {}
+        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
+        await until(lambda: 3 in records)
+        world.open_gate()
+        await running
+        assert run.stopped_reason.startswith("3 trials failed, 2 were allowed")
+        return records
+
+    of_two = COMPLETE if mode == "finish" else CANCELLED
+    assert [FAILED, FAILED, of_two, FAILED] + [CANCELLED] * 4 == states(world.play(scenario))
+
+
+def test_failures_of_an_earlier_process_count(world: World) -> None:
+    script = f'[ "$1" -lt 2 ] && exit 1; {OK}'
+    ledger, manifest = world.plan(script, 6, failures={"allow": 1}, parallelism=1)
+    assert [FAILED, FAILED] + [CANCELLED] * 4 == states(world.go(ledger, manifest))
+    ledger.forget(5)
+    assert [FAILED, FAILED] + [CANCELLED] * 4 == states(world.go(ledger, manifest))
+
+
+@pytest.mark.parametrize("mode", ["finish", "cancel"])
+def test_a_spent_wall_budget(world: World, mode: str) -> None:
+    world.close_gate()
+    budget = {"wall": "300ms", "on_exceed": mode}
+    ledger, manifest = world.plan(GATED, 4, budget=budget, parallelism=2)
+
+    async def scenario() -> dict[int, Record]:
+        records: dict[int, Record] = {}
+        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
+        await until(lambda: bool(run.stopped_reason))
+        world.open_gate()
+        await running
+        return records
+
+    records = world.play(scenario)
+    if mode == "finish":
+        assert set(states(records)) <= {COMPLETE, CANCELLED}
+    else:
+        assert {CANCELLED} == set(states(records)) - {COMPLETE}
+    assert "the run's time is over (budget.wall)" == records[3].reason
+    assert sum(world.starts().values()) <= 2
+
+
+def test_an_interrupted_run_is_whole_and_goes_on(any_store: World) -> None:
+    world = any_store
+    world.close_gate()
+    script = f'if [ "$1" = 0 ]; then {OK}\nelse {GATED}\nfi'
+    ledger, manifest = world.plan(script, 8, parallelism=3)
+
+    async def scenario() -> dict[int, Record]:
+        records: dict[int, Record] = {}
+        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
+        await until(lambda: 0 in records)
+        await world.started(4)
+        run.interrupt("interrupted by Ctrl-C")
+        await running
+        return records
+
+    records = world.play(scenario)
+    assert COMPLETE is records[0].state
+    ledgered = {record.number: record for record in ledger.records()}
+    assert {COMPLETE, WAITING} == {record.state for record in ledgered.values()}
+    assert ["cancelled"] * 3 == [
+        attempt.diagnosis.category.value
+        for record in ledgered.values()
+        for attempt in record.attempts
+        if attempt.diagnosis
+    ]
+    assert [] == world.left()
+    world.open_gate()
+    records = world.go(ledger, manifest)
+    assert [COMPLETE] * 8 == states(records)
+    assert {2} == {
+        max(a.number for a in record.attempts)
+        for n, record in records.items()
+        if n in ledgered and n
+    }
+
+
+def test_an_interrupt_before_the_start_starts_nothing(world: World) -> None:
+    ledger, manifest = world.plan(OK, 3)
+
+    async def scenario() -> None:
+        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        run.interrupt("at once")
+        await run.run()
+
+    world.play(scenario)
+    assert [] == world.journal()
+
+
+@pytest.mark.parametrize(
+    ("script", "more", "state", "text"),
+    [
+        ("true", {}, FAILED, "no_result: the command ended with exit code 0 but wrote no result"),
+        (result("{nope"), {}, FAILED, "bad_result: the result is not JSON"),
+        (result("[1]"), {}, FAILED, "bad_result: the result is JSON, but not an object"),
+        (result('{"y": NaN}'), {}, FAILED, "bad_result: the objective 'y' is nan"),
+        (result('{"y": true}'), {}, FAILED, "bad_result: the objective 'y' is true"),
+        (result('{"y": 1, "z": NaN}'), {}, COMPLETE, ""),
+        ("""echo 'podmap: {"final": {"y": 3}}'""", {}, COMPLETE, ""),
+        (r"""printf '50%%\r99%%\rpodmap: {"final": {"y": 3}}\r'""", {}, COMPLETE, ""),
+        ("""echo 'podmap: {"step": 1, "y": 2}'; echo 'podmap: {"pruned": true}'""", {}, PRUNED, ""),
+        ("exit 3", {}, FAILED, "user_exit: the training command ended with exit code 3"),
+        ("kill -SEGV $$", {}, FAILED, "exit code 139 (signal 11)"),
+        ("sleep 60", {"trial": {"timeout": "100ms"}}, FAILED, "user_timeout: took longer than its"),
+    ],
+    ids=["nothing", "not json", "array", "nan", "bool", "nan elsewhere", "final line",
+         "progress bar", "pruned", "exit code", "signal", "timeout"],
+)  # fmt: skip
+def test_what_a_trial_leaves(
+    world: World, script: str, more: dict[str, Any], state: TrialState, text: str
+) -> None:
+    record = world.run(script, 1, **more)[0]
+    assert state is record.state
+    assert text in record.reason
+    assert (state is FAILED) == (record.attempts[0].diagnosis is not None)
+
+
+def test_without_an_objective_a_result_may_be_missing(world: World) -> None:
+    for name in ("a", "b"):
+        (world.folder / name).touch()
+    search = {"kind": "shards", "uris": f"{world.folder}/?"}
+    records = world.run("", search=search, objective=None, trial={"command": ["true"]})
+    assert [(COMPLETE, None)] * 2 == [(r.state, r.objective) for r in records.values()]
+
+
+@pytest.mark.parametrize(
+    ("first", "state"), [('"y": 0.5', COMPLETE), ('"a": 1', FAILED)], ids=["first", "lost"]
+)
+def test_a_result_that_is_too_large(world: World, first: str, state: TrialState) -> None:
+    script = f"""
+    printf '%s' '{{{first}, "curve": [' >"$PODMAP_RESULT"
+    head -c 10000000 /dev/zero | tr '\\0' 1 >>"$PODMAP_RESULT"
+    echo '], "y": 0.5}}' >>"$PODMAP_RESULT"
+    """
+    record = world.run(script, 1)[0]
+    assert state is record.state
+    assert "the result is larger than" in record.reason
+
+
+def test_the_deadline_counts_over_all_attempts(world: World) -> None:
+    script = "sleep 0.2; exit 1"
+    trial = {"deadline": "500ms", "timeout": "10s"}
+    record = world.run(script, 1, trial=trial, retries={"user": 50})[0]
+    assert FAILED is record.state
+    assert "the deadline of 0.5 s for all attempts is over" in record.reason
+    assert 2 <= len(record.attempts) <= 3
+    assert Category.USER_TIMEOUT is category(record)
+
+
+def test_all_output_is_heard_but_little_of_it_is_kept(world: World) -> None:
+    # 100 MB behind the result, so that only the whole output tells it.
+    script = """\
+echo 'podmap: {"final": {"y": 3}}'
+yes "$(printf '%1000d' 7)" | head -c 100000000
+echo
+echo end
+"""
+    ledger, manifest = world.plan(script, 1)
+    tracemalloc.start()
+    try:
+        record = world.go(ledger, manifest)[0]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (COMPLETE, 3) == (record.state, record.objective)
+    assert record.log_tail.endswith("\nend\n")
+    assert len(record.log_tail) <= 4096
+    assert len(ledger.read_log(0, 1) or b"") <= 64 * 1024
+    assert peak < 20_000_000
+
+
+@pytest.mark.parametrize("logs", ["stream", "tail"])
+def test_lines_reach_who_asks_for_them(world: World, logs: str) -> None:
+    lines: list[tuple[int, str]] = []
+    ledger, manifest = world.plan(f'echo "hello $1"; printf "10%%\\r20%%\\r"; {OK}', 3, logs=logs)
+    world.go(ledger, manifest, on_line=lambda number, line: lines.append((number, line)))
+    for number in range(3):
+        shown = [line for of, line in lines if of == number]
+        assert [f"hello {number}", "10%", "20%"] == shown
+
+
+def test_a_stream_shows_lines_while_the_trial_runs(world: World) -> None:
+    world.close_gate()
+    ledger, manifest = world.plan(f"echo hello\n{GATED}echo bye")
+    lines: list[str] = []
+
+    async def scenario() -> None:
+        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        running = asyncio.ensure_future(run.run(on_line=lambda number, line: lines.append(line)))
+        await until(lambda: bool(lines))
+        assert ["hello"] == lines
+        world.open_gate()
+        await running
+
+    world.play(scenario)
+    assert ["hello", "bye"] == lines
+
+
+def test_no_more_of_a_trials_output_is_streamed_than_is_allowed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from podmap.engine import listening
+
+    monkeypatch.setattr(listening, "STREAM_LIMIT_BYTES", 200_000)
+    script = """yes line | head -c 2000000; echo 'podmap: {"final": {"y": 3}}'"""
+    ledger, manifest = world.plan(script, 1)
+    lines: list[str] = []
+    record = world.go(ledger, manifest, on_line=lambda number, line: lines.append(line))[0]
+    assert (COMPLETE, 3) == (record.state, record.objective)
+    assert len(lines) < 60_000
+    assert "podmap: more output is not shown here; its end is in the record" == lines[-1]
+
+
+def test_a_broken_record_does_not_keep_the_other_trials(world: World) -> None:
+    ledger, manifest = world.plan(OK, 6, parallelism=2)
+    ledger.write_file("trials/1.json", b"{half a rec")
+    records: dict[int, Record] = {}
+
+    async def scenario() -> None:
+        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        await run.run(on_record=lambda r: records.update({r.number: r}))
+
+    with pytest.raises(RecordError, match=r"trials/1\.json"):
+        world.play(scenario)
+    assert [0, 2, 3, 4, 5] == sorted(records)
+
+
+def test_a_bug_in_one_trial_does_not_keep_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, manifest = world.plan(OK, 6, parallelism=2)
+    records: dict[int, Record] = {}
+
+    def show(record: Record) -> None:
+        if record.number == 2:
+            raise ZeroDivisionError("a bug")
+        records[record.number] = record
+
+    async def scenario() -> None:
+        await SweepRun(ledger, manifest, world.backend(), epoch="e1").run(on_record=show)
+
+    with pytest.raises(ZeroDivisionError):
+        world.play(scenario)
+    assert [0, 1, 3, 4, 5] == sorted(records)
+    assert [COMPLETE] * 6 == [record.state for record in ledger.records()]
+
+
+def test_a_store_that_stays_away_ends_the_run_and_nothing_is_lost(world: World) -> None:
+    ledger, manifest = world.plan(OK, 3, parallelism=2)
+    trials = world.folder.parent / "store" / "s" / manifest.run_id / "trials"
+    trials.touch()  # a file is where the folder of records must be
+    with pytest.raises(StoreError):
+        world.go(ledger, manifest, patience_s=0.01)
+    trials.unlink()
+    assert [COMPLETE] * 3 == states(world.go(ledger, manifest))
+    assert {0: 1, 1: 1, 2: 1} == world.starts()
+
+
+def test_memory_does_not_grow_with_the_number_of_trials(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def settle(session: Any, number: int, epoch: str, **more: Any) -> Record:
+        session.plan.trial(number)
+        slot = await session.coordinator.acquire(order=number)
+        await asyncio.sleep(0)
+        slot.give_back()
+        record = Record(number, "k", epoch, COMPLETE)
+        session.coordinator.settled(record)
+        return record
+
+    monkeypatch.setattr(module, "settle", settle)
+    search = {"kind": "random", "trials": 5_000, "params": {"x": {"low": 0.0, "high": 1.0}}}
+    ledger, manifest = world.plan(OK, search=search, parallelism=32)
+    peaks: list[int] = []
+
+    def note(record: Record) -> None:
+        if record.number in (1_000, 4_999):
+            peaks.append(tracemalloc.get_traced_memory()[0])
+
+    async def scenario() -> None:
+        await SweepRun(ledger, manifest, world.backend(), epoch="e1").run(on_record=note)
+
+    tracemalloc.start()
+    try:
+        world.play(scenario)
+    finally:
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 100_000
