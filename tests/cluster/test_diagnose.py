@@ -28,9 +28,16 @@ EAT = "print('eating', flush=True); held = b'x' * (512 << 20)"
 
 
 @pytest.fixture
-def api(cluster: Cluster, namespace: str, image: str) -> Iterator[Api]:
-    with proxied(cluster, namespace, image) as api:
+def api(account: Cluster, namespace: str, image: str) -> Iterator[Api]:
+    with proxied(account, namespace, image) as api:
         yield api
+
+
+@pytest.fixture
+def admin(cluster: Cluster, namespace: str, image: str) -> Iterator[Api]:
+    """What others than podmap do."""
+    with proxied(cluster, namespace, image) as admin:
+        yield admin
 
 
 def category(api: Api, name: str) -> Category:
@@ -132,7 +139,7 @@ def test_a_gate_is_waiting(api: Api) -> None:
     assert "held by the scheduling gate example.com/data" in waiting_reason(made)
 
 
-def test_eviction_through_the_api(api: Api) -> None:
+def test_eviction_through_the_api(api: Api, admin: Api) -> None:
     name = api.run(*OBEDIENT)
     api.running(name)
     eviction = {
@@ -140,7 +147,7 @@ def test_eviction_through_the_api(api: Api) -> None:
         "kind": "Eviction",
         "metadata": {"name": name, "namespace": api.namespace},
     }
-    assert 201 == api.ask(api.pods(name) + "/eviction", eviction)[0]
+    assert 201 == admin.ask(api.pods(name) + "/eviction", eviction)[0]
     assert Category.EVICTED is category(api, name)
 
 
@@ -152,10 +159,10 @@ def test_eviction_for_disk(api: Api) -> None:
     assert "evicted: it used more disk than it may" == seen.diagnosis.summary
 
 
-def test_deletion_by_hand(api: Api) -> None:
+def test_deletion_by_hand(api: Api, admin: Api) -> None:
     name = api.run(*OBEDIENT)
     api.running(name)
-    api.ask(api.pods(name), method="DELETE")
+    admin.ask(api.pods(name), method="DELETE")
     seen = api.ended(name)
     assert seen.diagnosis is not None
     assert Category.EVICTED is seen.diagnosis.category
@@ -215,15 +222,15 @@ def test_a_node_that_refuses(cluster: Cluster, api: Api) -> None:
     assert "OutOfcpu" in seen.diagnosis.summary
 
 
-def test_preemption_by_a_higher_priority(cluster: Cluster, api: Api) -> None:
+def test_preemption_by_a_higher_priority(cluster: Cluster, api: Api, admin: Api) -> None:
     if not cluster.is_local:
         pytest.skip("only dev/cluster's nodes are changed")
     resource, token = f"example.com/{api.namespace}", api.namespace
     path = f"/api/v1/nodes/{real_node(cluster)}/status"
     more = {"status": {"capacity": {resource: "1"}, "allocatable": {resource: "1"}}}
-    assert 200 == api.ask(path, more, "PATCH")[0]
+    assert 200 == admin.ask(path, more, "PATCH")[0]
     classes = "/apis/scheduling.k8s.io/v1/priorityclasses"
-    api.ask(
+    admin.ask(
         classes,
         {
             "apiVersion": "scheduling.k8s.io/v1",
@@ -241,9 +248,9 @@ def test_preemption_by_a_higher_priority(cluster: Cluster, api: Api) -> None:
         assert Category.PREEMPTED is category(api, low)
         assert 0 == api.ended(high.name).exit_code
     finally:
-        api.ask(f"{classes}/{token}", method="DELETE")
+        admin.ask(f"{classes}/{token}", method="DELETE")
         none = {resource: None}
-        api.ask(path, {"status": {"capacity": none, "allocatable": none}}, "PATCH")
+        admin.ask(path, {"status": {"capacity": none, "allocatable": none}}, "PATCH")
 
 
 def rule(kind: str, name: str, spec: dict[str, Any], version: str = "v1") -> dict[str, Any]:
@@ -278,9 +285,9 @@ def test_quota_that_wants_resources(cluster: Cluster, api: Api) -> None:
     assert "ResourceQuota mem wants every pod to say limits.memory" in found.summary
 
 
-def test_limit_range(cluster: Cluster, api: Api) -> None:
+def test_limit_range(api: Api, admin: Api) -> None:
     most = {"limits": [{"type": "Container", "max": {"memory": "1Gi"}}]}
-    api.ask(f"/api/v1/namespaces/{api.namespace}/limitranges", rule("LimitRange", "small", most))
+    admin.ask(f"/api/v1/namespaces/{api.namespace}/limitranges", rule("LimitRange", "small", most))
     found = refusal(api, api.template({"memory": 2 << 30}))
     assert "LimitRange does not allow the resources: maximum memory usage" in found.summary
 
@@ -328,16 +335,16 @@ def test_what_is_not_there(api: Api, placement: dict[str, str], summary: str) ->
     assert summary in refusal(api, placement=Kubernetes(**placement)).summary
 
 
-def test_no_such_namespace(api: Api) -> None:
-    assert "there is no namespace no-such" == refusal(api, namespace="no-such").summary
+def test_no_such_namespace(api: Api, admin: Api) -> None:
+    assert "there is no namespace no-such" == refusal(admin, namespace="no-such").summary
+    found = refusal(api, namespace="no-such")  # an account of a namespace cannot know
+    assert "has no right to create pods in namespace no-such" in found.summary
+    assert "that it exists" in found.resolution
 
 
-def test_namespace_that_is_being_deleted(cluster: Cluster, api: Api) -> None:
-    api.run("true", schedulingGates=[{"name": "a/b"}])
-    namespace = f"/api/v1/namespaces/{api.namespace}"
-    name = api.run("sleep", "1000")
-    api.running(name)
-    api.ask(namespace, method="DELETE")
+def test_namespace_that_is_being_deleted(api: Api, admin: Api) -> None:
+    api.running(api.run("sleep", "1000"))
+    admin.ask(f"/api/v1/namespaces/{api.namespace}", method="DELETE")
     assert "the namespace is being deleted" == refusal(api).summary
 
 

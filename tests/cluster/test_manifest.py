@@ -22,8 +22,8 @@ TELL = "import json, os, sys; json.dump([sys.argv[1:], dict(os.environ)], open(s
 
 
 @pytest.fixture
-def api(cluster: Cluster, namespace: str, image: str) -> Iterator[Api]:
-    with proxied(cluster, namespace, image) as api:
+def api(account: Cluster, namespace: str, image: str) -> Iterator[Api]:
+    with proxied(account, namespace, image) as api:
         yield api
 
 

@@ -93,7 +93,7 @@ REFUSALS = {
         'pods is forbidden: User "system:serviceaccount:ml:airflow" cannot create resource "pods" '
         'in API group "" in the namespace "ml"',
         "create_error",
-        "system:serviceaccount:ml:airflow has no right to create pods",
+        "system:serviceaccount:ml:airflow has no right to create pods in namespace ml",
         "deploy/rbac.yaml",
     ),
     "no namespace": (

@@ -72,10 +72,11 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
         "It is a rule of this cluster: change the pod (trial.pod), or ask those who run it.",
     ),
     (
-        r"User \"(?P<user>[^\"]*)\" cannot (?P<verb>\S+) resource \"(?P<what>[^\"]*)\"",
-        "{user} has no right to {verb} {what}",
-        "Apply deploy/rbac.yaml in the namespace and bind its Role to this account; "
-        "`podmap doctor` lists what is missing.",
+        r"User \"(?P<user>[^\"]*)\" cannot (?P<verb>\S+) resource \"(?P<what>[^\"]*)\".*"
+        r"namespace \"(?P<namespace>[^\"]*)\"",
+        "{user} has no right to {verb} {what} in namespace {namespace}",
+        "See that this is the namespace you mean (kubernetes.namespace) and that it exists; then "
+        "apply deploy/rbac.yaml in it and bind its Role to this account.",
     ),
     (
         r"namespaces \"(?P<name>[^\"]*)\" not found",
