@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 from podmap.backends.base import Backend
+from podmap.backends.connect import Target
 from podmap.backends.process import ProcessBackend
 from podmap.engine import coordinator, runner
 from podmap.engine.prepare import prepare_run
@@ -77,7 +78,7 @@ class World:
             run_id=run_id,
             owner={"kind": "cli", "epoch": "e1"},
             folder=str(self.folder),
-            backend="process",
+            target=Target(),
         )
 
     def run(self, script: str, count: int = 1, **more: Any) -> dict[int, Record]:

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from podmap.engine.support import check_supported, ignored_by_processes
+from podmap.engine.verdict import verdict
+from podmap.errors import NotSupportedError
+from podmap.spec.load import load
+from podmap.spec.model import Sweep
+
+
+def sweep(**more: Any) -> Sweep:
+    spec = {
+        "apiVersion": "podmap/v1",
+        "name": "s",
+        "search": {"kind": "random", "trials": 9, "params": {"x": {"low": 0.0, "high": 1.0}}},
+        "objective": {"metric": "y", "direction": "maximize"},
+        **more,
+        "trial": {"command": ["true"], **more.pop("trial", {})},
+    }
+    return load(spec).sweep
+
+
+@pytest.mark.parametrize(
+    ("counts", "failures", "by_default", "text"),
+    [
+        ({"COMPLETE": 9}, None, False, ""),
+        ({"COMPLETE": 8, "FAILED": 1}, None, False, "1 of 9 trials failed"),
+        ({"COMPLETE": 8, "FAILED": 1}, None, True, ""),
+        ({"PRUNED": 1, "FAILED": 8}, None, True, ""),
+        ({"FAILED": 9}, None, True, "no trial has a result"),
+        ({"FAILED": 9}, {"allow": "100%"}, True, "no trial has a result"),
+        ({"COMPLETE": 7, "FAILED": 2}, {"allow": 2}, False, ""),
+        ({"COMPLETE": 6, "FAILED": 3}, {"allow": 2}, True, "failures.allow is 2"),
+        ({"COMPLETE": 4, "CANCELLED": 5}, {"allow": 0}, False, ""),
+    ],
+)
+def test_verdict(
+    counts: dict[str, int], failures: dict[str, Any] | None, by_default: bool, text: str
+) -> None:
+    more = {"failures": failures} if failures else {}
+    got = verdict(counts, sweep(**more), planned=9, forgive_by_default=by_default)
+    assert bool(text) == bool(got)
+    assert text in got
+
+
+def test_all_that_cannot_be_run_is_named_at_once() -> None:
+    asked = sweep(
+        search={"kind": "tpe", "trials": 9, "params": {"x": {"low": 0.0, "high": 1.0}}},
+        prune={"kind": "median"},
+        pack=4,
+        budget={"gpu_hours": 3},
+    )
+    with pytest.raises(NotSupportedError) as error:
+        check_supported(asked, "process")
+    for path in ("search.kind", "prune.kind", "pack", "budget.gpu_hours"):
+        assert path in str(error.value)
+
+
+def test_what_can_be_run_is_not_refused() -> None:
+    check_supported(sweep(budget={"wall": "1h"}, failures={"allow": 1}), "process")
+
+
+def test_what_means_nothing_to_processes_is_named() -> None:
+    asked = sweep(
+        trial={
+            "image": "i",
+            "resources": {"gpu": 1, "memory": "1Gi"},
+            "cases": [{"when": {"x": 0.5}, "shm": "1Gi"}],
+        },
+        kubernetes={"namespace": "ml"},
+        retries={"oom": {"times": 2}},
+    )
+    expected = {
+        "trial.image",
+        "trial.resources",
+        "trial.cases[0].shm",
+        "kubernetes.namespace",
+        "retries.oom",
+    }
+    assert expected == set(ignored_by_processes(asked))
+    assert [] == ignored_by_processes(sweep())
