@@ -6,6 +6,8 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from podmap.airflow.backends import run_target
+from podmap.backends.connect import Target, connect
 from podmap.engine.verdict import verdict
 from podmap.ledger.ledger import Ledger
 from podmap.records import Category, Diagnosis, TrialState
@@ -68,7 +70,7 @@ def clean_run(task: CleanupOperator, context: Context) -> None:
     """Ends and removes the attempts that are left of a run."""
     run = _planned_run(task, context)
     if run is not None:
-        left = asyncio.run(_clean(Ledger.open(run["uri"]), run["backend"]))
+        left = asyncio.run(_clean(Ledger.open(run["uri"]), run_target(run)))
         task.log.info("%d attempts were left and are removed", left)
 
 
@@ -81,11 +83,9 @@ def _planned_run(
     return run
 
 
-async def _clean(ledger: Ledger, backend_name: str) -> int:
-    from podmap.airflow.backends import make_backend
-
+async def _clean(ledger: Ledger, target: Target) -> int:
     run_id = ledger.read_manifest().run_id
-    backend = make_backend(backend_name)
+    backend = connect(target)
     reason = Diagnosis(Category.CANCELLED, "the run is over")
     try:
         left = await backend.list(run_id)

@@ -25,7 +25,8 @@ def sweep(
     experiments: XComArg | Sequence[Mapping[str, Any]] | None = None,
     group_id: str = "sweep",
     overrides: Mapping[str, Any] | None = None,
-    backend: str = "process",
+    backend: str | None = None,
+    conn_id: str | None = None,
     outlets: Sequence[Asset] = (),
 ) -> XComArg:
     """A task group that runs a sweep: `plan`, then the mapped `trials`, then `collect`.
@@ -41,7 +42,10 @@ def sweep(
         group_id: The task group's id; a DAG may hold several sweeps.
         overrides: Key path to value, put over the spec; values may be Jinja templates, for
             example `{"trial.image": "{{ params.image }}"}`.
-        backend: What runs the trials: "process", processes on the triggerer's machine.
+        backend: What runs the trials: "process", processes on the triggerer's machine, or
+            "kubernetes", pods; None for `[podmap] backend`, which is "process" by default.
+        conn_id: An Airflow connection of type `kubernetes`; None for what the triggerer finds:
+            KUBECONFIG, ~/.kube/config, or the account of its own pod.
         outlets: Assets that `collect` updates; the best trial is in the events' extra.
 
     Returns:
@@ -55,6 +59,7 @@ def sweep(
             experiments=experiments,
             overrides=dict(overrides or {}),
             backend=backend,
+            conn_id=conn_id,
         )
         trials = TrialsOperator.partial(
             task_id="trials", run=XComArg(plan, "run"), retries=0, execution_timeout=None
@@ -77,7 +82,8 @@ def sweep_dag(
     *,
     dag_id: str,
     overrides: Mapping[str, Any] | None = None,
-    backend: str = "process",
+    backend: str | None = None,
+    conn_id: str | None = None,
     **dag_options: Any,
 ) -> DAG:
     """A DAG that holds one sweep and nothing else.
@@ -87,11 +93,12 @@ def sweep_dag(
         dag_id: The DAG's id.
         overrides: As for `sweep`.
         backend: As for `sweep`.
+        conn_id: As for `sweep`.
         dag_options: Anything else that `airflow.sdk.DAG` takes; `schedule` is None by default.
     """
     dag_options.setdefault("schedule", None)
     with DAG(dag_id=dag_id, **dag_options) as dag:
-        sweep(spec, overrides=overrides, backend=backend)
+        sweep(spec, overrides=overrides, backend=backend, conn_id=conn_id)
     dag.fileloc = _callers_file() or dag.fileloc
     return dag
 

@@ -45,7 +45,8 @@ class PlanOperator(BaseOperator):
         spec: str | Mapping[str, Any],
         experiments: Any = None,
         overrides: Mapping[str, Any] | None = None,
-        backend: str = "process",
+        backend: str | None = None,
+        conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -53,6 +54,7 @@ class PlanOperator(BaseOperator):
         self.experiments = experiments
         self.overrides = overrides
         self.backend = backend
+        self.conn_id = conn_id
 
     def execute(self, context: Context) -> list[Any]:
         """Plans the run; called again after a clear, it keeps the run and plans it again."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from podmap.airflow import settings
+from podmap.airflow.backends import worker_target
+from podmap.backends.connect import Target, connect
+from podmap.engine.launching import try_first
 from podmap.engine.prepare import prepare_run
 from podmap.errors import SpecError, UsageError
 from podmap.names import digest, run_id_for
@@ -17,6 +22,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from podmap.airflow.operators import PlanOperator
+    from podmap.ledger.ledger import Ledger
+    from podmap.ledger.manifest import Manifest
 
 
 def plan_run(task: PlanOperator, context: Context) -> tuple[dict[str, str], list[Any]]:
@@ -32,6 +39,10 @@ def plan_run(task: PlanOperator, context: Context) -> tuple[dict[str, str], list
     folder = Path(task.dag.fileloc).resolve().parent
     loaded = _load(task, folder)
     dag_run, group_id = context["dag_run"], task.task_id.rpartition(".")[0]
+    target = replace(
+        worker_target(task.backend or settings.backend(), task.conn_id),
+        namespace=loaded.sweep.kubernetes.namespace,
+    )
     run_id = run_id_for(settings.deployment(), dag_run.dag_id, dag_run.run_id, group_id)
     ledger, manifest = prepare_run(
         loaded,
@@ -45,17 +56,29 @@ def plan_run(task: PlanOperator, context: Context) -> tuple[dict[str, str], list
             "group_id": group_id,
         },
         folder=_folder(task.spec, folder),
-        backend=task.backend,
+        target=target,
         experiments=task.experiments,
         most_instances=conf.getint("core", "max_map_length", fallback=1024),
     )
+    asyncio.run(_check_first(ledger, manifest, target))
     run = {
         "uri": ledger.run_uri,
         "version": digest([manifest.spec, manifest.plan]),
-        "backend": task.backend,
+        "backend": target.backend,
+        "namespace": manifest.namespace,
+        "connection": task.conn_id or "",
     }
     task.log.info("%d trials are planned; the run is kept in %s", manifest.count, ledger.run_uri)
     return run, _mapped_over(manifest.count, manifest.trials_per_task)
+
+
+async def _check_first(ledger: Ledger, manifest: Manifest, target: Target) -> None:
+    """Has the cluster check the first pod before anything is mapped."""
+    backend = connect(target)
+    try:
+        await try_first(manifest, run_uri=ledger.run_uri, backend=backend)
+    finally:
+        await backend.close()
 
 
 def _load(task: PlanOperator, folder: Path) -> LoadedSpec:

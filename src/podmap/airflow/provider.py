@@ -26,6 +26,14 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "s3://bucket/podmap",
                         "default": "",
                     },
+                    "backend": {
+                        "description": "What runs the trials of sweeps that do not say: process "
+                        "(processes on the triggerer's machine) or kubernetes (pods).",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "kubernetes",
+                        "default": "process",
+                    },
                     "deployment": {
                         "description": "Tells this Airflow apart from others that write to the "
                         "same store.",

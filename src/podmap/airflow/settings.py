@@ -21,6 +21,13 @@ def store() -> str:
     )
 
 
+def backend() -> str:
+    """What runs trials where a sweep does not say: `[podmap] backend`, by default "process"."""
+    from airflow.sdk.configuration import conf
+
+    return str(conf.get(SECTION, "backend", fallback="") or "process")
+
+
 def deployment() -> str:
     """The name that tells this Airflow apart from others that write to the same store."""
     from airflow.sdk.configuration import conf

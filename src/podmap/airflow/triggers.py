@@ -67,7 +67,7 @@ class TrialTrigger(BaseTrigger):
 
     async def _settle(self) -> BaseTaskEndEvent:
         run = await self._run()
-        hub = self._hub(run)
+        hub = await self._hub(run)
         session = await self._enter(hub, run)
         try:
             numbers = self._numbers(session)
@@ -142,7 +142,7 @@ class TrialTrigger(BaseTrigger):
         from podmap.engine.runner import kill
 
         run = await self._run()
-        hub = self._hub(run)
+        hub = await self._hub(run)
         session = await hub.enter(run["uri"], run["version"])
         try:
             await asyncio.gather(
@@ -189,10 +189,16 @@ class TrialTrigger(BaseTrigger):
         size = session.manifest.trials_per_task
         return range(index * size, min((index + 1) * size, session.plan.count))
 
-    def _hub(self, run: dict[str, str]) -> Hub:
-        from podmap.airflow.backends import make_backend
+    async def _hub(self, run: dict[str, str]) -> Hub:
+        from podmap.airflow.backends import trigger_target
+        from podmap.backends.connect import connect
 
-        return Hub.current(run["backend"], lambda: make_backend(run["backend"]))
+        key = " ".join(run.get(part, "") for part in ("backend", "connection", "namespace"))
+        hub = Hub.find(key)
+        if hub is not None:  # the connection is asked for once
+            return hub
+        target = await trigger_target(run)
+        return Hub.current(key, lambda: connect(target))
 
 
 def _params(session: RunSession, number: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from podmap.backends.process import ProcessBackend
+from podmap.backends.connect import Target, connect
 from podmap.cli.board import print_board, rows_json
 from podmap.cli.execute import Ended, Execution
 from podmap.cli.out import duration, print_json
@@ -32,12 +32,14 @@ class Manner:
         logs: Whether to show the trials' output.
         patience_s: How long to go on asking what cannot be asked.
         as_json: Whether standard output gets JSON instead of a table.
+        target: What runs the trials.
     """
 
     talk: Talk
     logs: bool
     patience_s: float
     as_json: bool
+    target: Target
 
 
 def carry_out(ledger: Ledger, manifest: Manifest, sweep: Sweep, manner: Manner) -> int:
@@ -65,7 +67,7 @@ def carry_out(ledger: Ledger, manifest: Manifest, sweep: Sweep, manner: Manner) 
         manifest,
         sweep,
         talk,
-        backend=ProcessBackend,
+        backend=lambda: connect(manner.target),
         run=run,
         logs=manner.logs,
         patience_s=manner.patience_s,

@@ -41,7 +41,7 @@ def command(run: str, yes: bool, store: str | None, as_json: bool) -> None:
             raise UsageError(f"clean deletes {ledger.run_uri}: without a terminal, say --yes")
         question = f"Delete {ledger.run_uri} with the records of {manifest.count} trials?"
         click.confirm(question, abort=True, err=True)
-    ended = remove_all_here(manifest.run_id, reason="ended by podmap clean")
+    ended = remove_all_here(manifest, reason="ended by podmap clean")
     ledger.delete()
     if as_json:
         print_json({"run_uri": ledger.run_uri, "ended": ended})

@@ -34,6 +34,7 @@ they are is said first.
 @JSON
 def command(store: str | None, quiet: bool, as_json: bool) -> int:
     """Runs the demo."""
+    from podmap.backends.connect import Target
     from podmap.cli.run import run_spec
     from podmap.spec.load import load
 
@@ -46,7 +47,7 @@ def command(store: str | None, quiet: bool, as_json: bool) -> int:
     return run_spec(
         loaded,
         folder=os.fspath(FOLDER),
-        backend="process",
+        target=Target(),
         store=store,
         quiet=quiet,
         logs=False,

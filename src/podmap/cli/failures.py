@@ -6,6 +6,7 @@ from typing import Any
 
 from podmap.cli.talk import Talk
 from podmap.records import Record, TrialState
+from podmap.report.words import reason_pattern
 
 NUMBERS_KEPT = 8
 GROUPS_KEPT = 1000
@@ -16,9 +17,13 @@ _OTHERS = "other reasons"
 
 
 class Failures:
-    """Counts failed trials by reason; memory does not grow with the trials."""
+    """Counts failed trials by reason; memory does not grow with the trials.
+
+    Reasons that differ only in numbers are one group, known by the first of them.
+    """
 
     def __init__(self) -> None:
+        self._reasons: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self._numbers: dict[str, list[int]] = {}
 
@@ -27,8 +32,10 @@ class Failures:
         if record.state is not TrialState.FAILED:
             return
         reason = record.reason[:_REASON_CHARS] or "no reason is known"
-        if reason not in self._counts and len(self._counts) >= GROUPS_KEPT:
-            reason = _OTHERS
+        pattern = reason_pattern(reason)
+        if pattern not in self._reasons and len(self._reasons) >= GROUPS_KEPT:
+            pattern = reason = _OTHERS
+        reason = self._reasons.setdefault(pattern, reason)
         self._counts[reason] = self._counts.get(reason, 0) + 1
         numbers = self._numbers.setdefault(reason, [])
         if len(numbers) < NUMBERS_KEPT:

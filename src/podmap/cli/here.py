@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from podmap.backends.base import Observation, Phase
-from podmap.backends.process import ProcessBackend
+from podmap.backends.base import Backend, Observation, Phase
+from podmap.backends.connect import connect, target_of
 from podmap.errors import BackendError
+from podmap.ledger.manifest import Manifest
 from podmap.records import Category, Diagnosis
 
 KILL_GRACE_S = 5.0
@@ -33,13 +34,13 @@ class Here:
     ended: bool
 
 
-def attempts_here(run_id: str) -> list[Here]:
+def attempts_here(manifest: Manifest) -> list[Here]:
     """The run's attempts on this host that are not removed yet; none if it cannot be told."""
 
     async def ask() -> Sequence[Observation]:
-        backend = ProcessBackend()
+        backend = connect(target_of(manifest))
         try:
-            return await backend.list(run_id)
+            return await backend.list(manifest.run_id)
         finally:
             await backend.close()
 
@@ -53,7 +54,7 @@ def attempts_here(run_id: str) -> list[Here]:
     ]
 
 
-def output_here(name: str, *, max_bytes: int) -> bytes:
+def output_here(manifest: Manifest, name: str, *, max_bytes: int) -> bytes:
     """The end of what an attempt of this host has printed so far.
 
     Raises:
@@ -61,7 +62,7 @@ def output_here(name: str, *, max_bytes: int) -> bytes:
     """
 
     async def ask() -> bytes:
-        backend = ProcessBackend()
+        backend = connect(target_of(manifest))
         try:
             return await backend.tail(name, max_bytes=max_bytes)
         finally:
@@ -70,7 +71,7 @@ def output_here(name: str, *, max_bytes: int) -> bytes:
     return asyncio.run(ask())
 
 
-def remove_all_here(run_id: str, *, reason: str) -> int:
+def remove_all_here(manifest: Manifest, *, reason: str) -> int:
     """Ends and removes all that is left of a run on this host; returns how many attempts ran.
 
     Raises:
@@ -78,14 +79,14 @@ def remove_all_here(run_id: str, *, reason: str) -> int:
     """
     why = Diagnosis(Category.CANCELLED, reason)
 
-    async def remove(backend: ProcessBackend, seen: Observation) -> None:
+    async def remove(backend: Backend, seen: Observation) -> None:
         await backend.kill(seen.name, reason=why, grace_s=KILL_GRACE_S)
         await backend.delete(seen.name)
 
     async def remove_all() -> int:
-        backend = ProcessBackend()
+        backend = connect(target_of(manifest))
         try:
-            found = await backend.list(run_id)
+            found = await backend.list(manifest.run_id)
             await asyncio.gather(*(remove(backend, seen) for seen in found))
             return sum(seen.phase in (Phase.PENDING, Phase.RUNNING) for seen in found)
         finally:

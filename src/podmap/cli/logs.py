@@ -67,7 +67,7 @@ def _find(
 
     record = ledger.read_record(number)
     kept = {one.number: one for one in ledger.attempts(number)}
-    live = {one.attempt: one for one in attempts_here(manifest.run_id) if one.number == number}
+    live = {one.attempt: one for one in attempts_here(manifest) if one.number == number}
     known = sorted({*kept, *live})
     chosen = attempt if attempt is not None else max(known, default=None)
     if attempt is not None and attempt not in known:
@@ -79,7 +79,7 @@ def _find(
     if chosen in kept:
         log, source = ledger.read_log(number, chosen) or b"", "ledger"
     elif chosen in live:
-        log, source = output_here(live[chosen].name, max_bytes=TAIL_BYTES), "live"
+        log, source = output_here(manifest, live[chosen].name, max_bytes=TAIL_BYTES), "live"
     diagnosis = kept[chosen].diagnosis if chosen in kept else None
     data = {
         "run_uri": ledger.run_uri,

@@ -18,7 +18,7 @@ BUG = "this is a bug in podmap: please report it with the lines above"
 
 VERBS: Mapping[str, str] = {
     "demo": "Run a small sweep that comes with podmap, to see one.",
-    "run": "Run a sweep here, with local processes.",
+    "run": "Run a sweep, as local processes or as pods.",
     "resume": "Go on with a run that was interrupted or killed.",
     "plan": "Show the trials of a spec, and what they will take.",
     "render": "Show exactly what one trial would run.",

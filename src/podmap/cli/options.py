@@ -41,6 +41,18 @@ FIND_STORE = click.option(
     metavar="URI",
     help="The store in which RUN is looked for.  [default: PODMAP_STORE, ~/.podmap/runs]",
 )
+NAMESPACE = click.option(
+    "--namespace", metavar="NAME", help="Where pods run; by default the spec's, or the context's."
+)
+KUBECONFIG = click.option(
+    "--kubeconfig",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="How to reach the cluster; by default KUBECONFIG, ~/.kube/config, or the own pod's "
+    "account.",
+)
+CONTEXT = click.option("--context", metavar="NAME", help="A context of the kubeconfig.")
+
 SET = click.option(
     "--set",
     "sets",

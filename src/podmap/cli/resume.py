@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podmap.cli.options import FIND_STORE, JSON, RUN, example, open_run
+from podmap.cli.options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
 from podmap.cli.run import LOGS, PATIENCE, QUIET
 from podmap.errors import OwnerError
 
@@ -31,15 +31,23 @@ waited for, and their results count. The spec is the one the run was started wit
     short_help="Go on with a run that was interrupted or killed.",
 )
 @RUN
+@KUBECONFIG
 @FIND_STORE
 @QUIET
 @LOGS
 @PATIENCE
 @JSON
 def command(
-    run: str, store: str | None, quiet: bool, logs: bool, patience: float, as_json: bool
+    run: str,
+    kubeconfig: str | None,
+    store: str | None,
+    quiet: bool,
+    logs: bool,
+    patience: float,
+    as_json: bool,
 ) -> int:
     """Goes on with a run."""
+    from podmap.backends.connect import target_of
     from podmap.cli.carry_out import Manner, carry_out
     from podmap.cli.lock import holding
     from podmap.cli.talk import Talk
@@ -51,12 +59,18 @@ def command(
     _check_owner(manifest, ledger.run_uri)
     with holding(manifest.run_id):
         sweep = load(manifest.spec, search_required=False).sweep
-        check_supported(sweep, "process")
+        check_supported(sweep, manifest.backend)
         host = manifest.owner.get("host")
-        if host != socket.gethostname():
+        if manifest.backend == "process" and host != socket.gethostname():
             talk.warn(f"the run was started on {host}: what still runs there is not seen from here")
         ledger.update_state(finished=None)
-        manner = Manner(talk=talk, logs=logs, patience_s=patience, as_json=as_json)
+        manner = Manner(
+            talk=talk,
+            logs=logs,
+            patience_s=patience,
+            as_json=as_json,
+            target=target_of(manifest, kubeconfig=kubeconfig),
+        )
         return carry_out(ledger, manifest, sweep, manner)
 
 

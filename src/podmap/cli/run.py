@@ -9,9 +9,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podmap.cli.options import JSON, SET, SPEC, STORE, duration_s, example, overrides
+from podmap.cli.options import (
+    CONTEXT,
+    JSON,
+    KUBECONFIG,
+    NAMESPACE,
+    SET,
+    SPEC,
+    STORE,
+    duration_s,
+    example,
+    overrides,
+)
+from podmap.errors import PodmapError
 
 if TYPE_CHECKING:
+    from podmap.backends.connect import Target
+    from podmap.ledger.ledger import Ledger
+    from podmap.ledger.manifest import Manifest
     from podmap.spec.load import LoadedSpec
 
 EXAMPLES = example("""
@@ -37,14 +52,14 @@ PATIENCE = click.option(
 
 @click.command(
     name="run",
-    help=f"""Run the sweep of the file SPEC here, with local processes, and print its leaderboard.
+    help=f"""Run the sweep of the file SPEC, as processes or as pods, and print its leaderboard.
 
 At most `parallelism` trials run at once. Every trial has a record in the store, so nothing that
 has ended is lost: after Ctrl-C, kill -9 or a full disk, `podmap resume` goes on. The first Ctrl-C
 ends the trials that run, the second leaves at once and leaves them running.
 
 {EXAMPLES}""",
-    short_help="Run a sweep here, with local processes.",
+    short_help="Run a sweep, as local processes or as pods.",
 )
 @SPEC
 @SET
@@ -55,6 +70,9 @@ ends the trials that run, the second leaves at once and leaves them running.
     show_default=True,
     help="What runs the trials.",
 )
+@NAMESPACE
+@KUBECONFIG
+@CONTEXT
 @STORE
 @QUIET
 @LOGS
@@ -64,6 +82,9 @@ def command(
     spec: str,
     sets: tuple[str, ...],
     backend: str,
+    namespace: str | None,
+    kubeconfig: str | None,
+    context: str | None,
     store: str | None,
     quiet: bool,
     logs: bool,
@@ -71,13 +92,19 @@ def command(
     as_json: bool,
 ) -> int:
     """Runs a spec."""
+    from podmap.backends.connect import Target
     from podmap.spec.load import load
 
     loaded = load(spec, overrides=overrides(sets), overrides_from="--set")
     return run_spec(
         loaded,
         folder=os.path.dirname(os.path.abspath(spec)),
-        backend=backend,
+        target=Target(
+            backend,
+            namespace=namespace or loaded.sweep.kubernetes.namespace,
+            kubeconfig=kubeconfig,
+            context=context,
+        ),
         store=store,
         quiet=quiet,
         logs=logs,
@@ -90,7 +117,7 @@ def run_spec(
     loaded: LoadedSpec,
     *,
     folder: str,
-    backend: str,
+    target: Target,
     store: str | None,
     quiet: bool,
     logs: bool,
@@ -102,7 +129,7 @@ def run_spec(
     Args:
         loaded: The effective spec.
         folder: Where the trials run.
-        backend: "process" or "kubernetes".
+        target: What runs the trials.
         store: What `--store` says; None if it was not given.
         quiet: Whether to say only warnings.
         logs: Whether to show the trials' output.
@@ -129,17 +156,43 @@ def run_spec(
             run_id=run_id,
             owner=new_owner(),
             folder=folder,
-            backend=backend,
+            target=target,
         )
-        ignored = ignored_by_processes(loaded.sweep)
-        if ignored:
+        if target.backend == "kubernetes":
+            check_first(ledger, manifest, target)
+        elif ignored := ignored_by_processes(loaded.sweep):
             talk.say(f"local processes ignore: {', '.join(ignored)}")
         return carry_out(
             ledger,
             manifest,
             loaded.sweep,
-            Manner(talk=talk, logs=logs, patience_s=patience, as_json=as_json),
+            Manner(talk=talk, logs=logs, patience_s=patience, as_json=as_json, target=target),
         )
+
+
+def check_first(ledger: Ledger, manifest: Manifest, target: Target) -> None:
+    """Has the cluster check the first pod; a run that cannot begin leaves nothing behind.
+
+    Raises:
+        PodmapError: The pod would be refused, or the cluster cannot be asked.
+    """
+    import asyncio
+
+    from podmap.backends.connect import connect
+    from podmap.engine.launching import try_first
+
+    async def check() -> None:
+        backend = connect(target)
+        try:
+            await try_first(manifest, run_uri=ledger.run_uri, backend=backend)
+        finally:
+            await backend.close()
+
+    try:
+        asyncio.run(check())
+    except PodmapError:
+        ledger.delete()
+        raise
 
 
 def new_owner() -> dict[str, str]:

@@ -50,7 +50,7 @@ def _status(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:
 
     counts: Counter[str] = Counter()
     running: list[Record] = []
-    best_effort = {seen.number: seen for seen in attempts_here(manifest.run_id) if not seen.ended}
+    best_effort = {seen.number: seen for seen in attempts_here(manifest) if not seen.ended}
     for record in ledger.records():
         counts[record.state.value] += 1
         if record.state is TrialState.RUNNING:

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from podmap.backends.base import Launch, Observation
+from podmap.engine.launching import make_launch
 from podmap.engine.reuse import completed, left_result, recalled, rescored, result_uri
 from podmap.engine.session import RunSession
 from podmap.engine.settlement import Rules, Settlement, attempt_of, close, time_left_s
 from podmap.errors import AttemptExistsError, PodmapError, StoreError
-from podmap.names import attempt_name
 from podmap.records import Category, Diagnosis, Record, TrialState
-from podmap.spec.template import Rendered, effective, render
+from podmap.spec.template import effective
 
 log = logging.getLogger(__name__)
 
@@ -252,37 +252,18 @@ class TrialBook:
 
     def _launch(self, attempt: int) -> tuple[Launch, str | None]:
         """An attempt, and the place of its checkpoint."""
-        manifest = self._session.manifest
-        name = attempt_name(manifest.sweep, manifest.run_id, self._number, attempt)
-        rendered = self._render(name, attempt)
+        session = self._session
         left_s = time_left_s(self.record, self.rules.deadline_s)
         limits = [limit for limit in (self._template.timeout, left_s) if limit is not None]
-        launch = Launch(
-            name=name,
-            sweep=manifest.sweep,
-            run_id=manifest.run_id,
-            number=self._number,
+        launch, rendered = make_launch(
+            session.manifest,
+            self._trial,
+            self._template,
+            run_uri=session.ledger.run_uri,
+            backend=session.backend,
+            placement=session.sweep.kubernetes,
             attempt=attempt,
             epoch=self._epoch,
-            argv=rendered.argv,
-            env=rendered.env,
-            secret_env=rendered.secret_env,
             timeout_s=min(limits, default=None),
-            cwd=manifest.folder or None,
-            command=rendered.command,
-            template=self._template,
-            placement=self._session.sweep.kubernetes,
         )
         return launch, rendered.checkpoint
-
-    def _render(self, name: str, attempt: int) -> Rendered:
-        manifest = self._session.manifest
-        return render(
-            self._template,
-            self._trial,
-            sweep=manifest.sweep,
-            run_id=manifest.run_id,
-            run_uri=self._session.ledger.run_uri,
-            attempt=attempt,
-            result=self._session.backend.result_path(name),
-        )

@@ -7,7 +7,7 @@ import contextlib
 import heapq
 import itertools
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from podmap.backends.base import Backend, Observation
 from podmap.engine.spawning import spawn
@@ -60,6 +60,7 @@ class Coordinator:
         allowed_failures: int | None = None,
         cancel_on_failures: bool = False,
         failed: Iterable[int] = (),
+        spare: Callable[[], int] = lambda: 0,
     ) -> None:
         """Makes a coordinator with all slots free.
 
@@ -69,9 +70,11 @@ class Coordinator:
             allowed_failures: Trials that may end FAILED; None for any number.
             cancel_on_failures: Whether running attempts are ended when more fail.
             failed: Numbers of the trials that have ended FAILED already.
+            spare: How many attempts more may be created now, to stand ready at a gate.
         """
         self._backend = backend
         self._parallelism = parallelism
+        self._spare = spare
         self._allowed_failures = allowed_failures
         self._cancel_on_failures = cancel_on_failures
         self._failed = set(failed)
@@ -136,7 +139,7 @@ class Coordinator:
             raise RunStoppedError(reason)
 
     def _has_room(self) -> bool:
-        return len(self._alive) + self._unbound < self._parallelism
+        return len(self._alive) + self._unbound < self._parallelism + self._spare()
 
     def _hand_out(self) -> None:
         while self._waiting and self._has_room():

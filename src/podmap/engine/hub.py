@@ -48,6 +48,11 @@ class Hub:
         self._life: AsyncGenerator[None, None] | None = None
 
     @classmethod
+    def find(cls, key: str) -> Hub | None:
+        """The running loop's hub for a connection, if it was made."""
+        return _hubs.get(asyncio.get_running_loop(), {}).get(key)
+
+    @classmethod
     def current(cls, key: str, make_backend: Callable[[], Backend]) -> Hub:
         """The running loop's hub for a connection; made on first use.
 
@@ -120,4 +125,4 @@ class Hub:
 
 def _close_session(opening: asyncio.Task[RunSession]) -> None:
     if not opening.cancelled() and opening.exception() is None:
-        opening.result().coordinator.close()
+        spawn(opening.result().close())

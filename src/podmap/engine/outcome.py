@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from podmap.backends.base import Observation, Phase
-from podmap.engine.messages import Messages
+from podmap.engine.messages import PREFIX, Messages
 from podmap.records import Category, Diagnosis, TrialState
 
 MAX_METRICS = 1000
 _DETAIL_CHARS = 2000
+_LAST_LINE_CHARS = 120
+_LEADS_TO_LAST_LINE = {Category.USER_EXIT: ": ", Category.NO_RESULT: "; its output ends with: "}
+_TERMINAL_CODE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?")
 _RESULT_HELP = (
     "Write one JSON object, metric name to number, to $PODMAP_RESULT, "
     'for example {"accuracy": 0.9}.'
@@ -58,7 +62,8 @@ def judge(
         seen: The attempt as last seen; its phase is ENDED or GONE.
         messages: What it said on its standard output.
         objectives: Names of the metrics without which there is no result.
-        tail: The end of its output, which goes into the failure's detail.
+        tail: The end of its output, which goes into the failure's detail; its last line goes
+            into the summary where the command itself is at fault.
     """
     if seen.diagnosis is not None:
         return _failed(seen.diagnosis, tail)
@@ -88,7 +93,23 @@ def objective_of(
 def _failed(diagnosis: Diagnosis, tail: str) -> Outcome:
     if tail and not diagnosis.detail:
         diagnosis = replace(diagnosis, detail=tail.strip()[-_DETAIL_CHARS:])
+    lead, line = _LEADS_TO_LAST_LINE.get(diagnosis.category), last_line(tail)
+    if lead and line:
+        diagnosis = replace(diagnosis, summary=f"{diagnosis.summary}{lead}{line}")
     return Outcome(TrialState.FAILED, diagnosis=diagnosis)
+
+
+def last_line(output: str) -> str:
+    """The last line of an output that says something, cut, and safe to print; may be empty.
+
+    Lines that speak to podmap are passed over, and control characters left out.
+    """
+    for line in reversed(output.splitlines()):
+        text = "".join(c for c in _TERMINAL_CODE.sub("", line) if c.isprintable() or c == "\t")
+        text = " ".join(text.split())
+        if text and not text.startswith(PREFIX):
+            return text if len(text) <= _LAST_LINE_CHARS else text[: _LAST_LINE_CHARS - 1] + "…"
+    return ""
 
 
 def _gone(seen: Observation) -> Diagnosis:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from podmap._version import __version__
+from podmap.backends.connect import Target
 from podmap.engine.support import check_supported
 from podmap.errors import UsageError
 from podmap.ledger.ledger import Ledger
@@ -33,7 +34,7 @@ def prepare_run(
     run_id: str,
     owner: Mapping[str, Any],
     folder: str,
-    backend: str,
+    target: Target,
     experiments: Sequence[Mapping[str, Any]] | None = None,
     most_instances: int | None = None,
 ) -> tuple[Ledger, Manifest]:
@@ -45,7 +46,7 @@ def prepare_run(
         run_id: The run's id.
         owner: Who the run belongs to; only the same owner may plan it again.
         folder: The folder that local trials run in.
-        backend: "process" or "kubernetes".
+        target: What runs the attempts.
         experiments: The trials' params, where they were found at run time.
         most_instances: How many mapped task instances there may be; None for any number.
 
@@ -56,7 +57,7 @@ def prepare_run(
         OwnerError: The run id belongs to another owner.
         StoreError: The store cannot be written.
     """
-    check_supported(loaded.sweep, backend)
+    check_supported(loaded.sweep, target.backend)
     plan = make_plan(loaded, experiments=experiments, folder=folder)
     size = chunk_size(plan.count, loaded.sweep.trials_per_task)
     if most_instances is not None and plan.count > size * most_instances:
@@ -76,6 +77,9 @@ def prepare_run(
         spec=loaded.raw,
         source=loaded.source,
         folder=folder,
+        backend=target.backend,
+        namespace=target.namespace or loaded.sweep.kubernetes.namespace or "",
+        context=target.context or "",
         count=plan.count,
         plan=plan.to_json(),
         trials_per_task=size,

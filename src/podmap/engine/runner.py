@@ -215,9 +215,7 @@ class TrialRunner:
             return await session.call(self._book.confirm, launch.attempt)
 
         try:
-            seen = await session.backend.create(
-                launch, limit=session.sweep.parallelism, confirm=confirm
-            )
+            seen = await session.create(launch, confirm=confirm)
         except (LaunchError, FullError, WithdrawnError):
             raise
         except BaseException:

@@ -8,8 +8,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from podmap.backends.base import Backend, Phase
+from podmap.backends.base import Backend, Confirm, Launch, Observation, Phase
+from podmap.backends.gating import GatedBackend
 from podmap.engine.coordinator import Coordinator
+from podmap.engine.gates import Gate
 from podmap.engine.shortcut import Shortcut
 from podmap.ledger.keys import KeyIndex
 from podmap.records import TrialState, parse_iso, utc_now
@@ -42,6 +44,7 @@ class RunSession:
         coordinator: The run's slots and budgets.
         io: The bounded pool in which the store is read and written.
         shortcut: How calls to the store go without that pool; None if they never do.
+        gate: Lets attempts run that wait at a gate; None where the backend has no gates.
     """
 
     ledger: Ledger
@@ -54,6 +57,12 @@ class RunSession:
     coordinator: Coordinator
     io: Executor
     shortcut: Shortcut | None = None
+    gate: Gate | None = None
+
+    @property
+    def at_once(self) -> int:
+        """How many trials are worth being worked on at the same time."""
+        return self.sweep.parallelism + (self.gate.ready() if self.gate else 0)
 
     @property
     def streams(self) -> bool:
@@ -61,6 +70,25 @@ class RunSession:
         if self.sweep.logs == "auto":
             return self.sweep.parallelism <= STREAM_AT_MOST
         return self.sweep.logs == "stream"
+
+    async def create(self, launch: Launch, *, confirm: Confirm) -> Observation:
+        """Creates an attempt within the run's limit, however many processes run its trials.
+
+        Raises:
+            BackendError: It could not be created now.
+            LaunchError: It can never be created as it is.
+            FullError: As many are alive as there may be.
+            WithdrawnError: `confirm` said no.
+        """
+        if isinstance(self.backend, GatedBackend):
+            return await self.backend.create(launch, confirm=confirm, gated=True)
+        return await self.backend.create(launch, limit=self.sweep.parallelism, confirm=confirm)
+
+    async def close(self) -> None:
+        """Stops watching and lets another process decide for the run; attempts go on."""
+        self.coordinator.close()
+        if self.gate is not None:
+            await self.gate.close()
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Runs a call that reads or writes the store, off the event loop if it may be long."""
@@ -101,7 +129,11 @@ async def open_session(
 
     sweep, plan, keys, failed = await asyncio.get_running_loop().run_in_executor(io, read)
     found = await backend.list(manifest.run_id)
-    coordinator = _coordinator(sweep, backend, count=plan.count, failed=failed)
+    gate = None
+    if isinstance(backend, GatedBackend):
+        gate = Gate(backend, manifest.run_id, parallelism=sweep.parallelism)
+        await gate.start()
+    coordinator = _coordinator(sweep, backend, count=plan.count, failed=failed, gate=gate)
     coordinator.adopt(seen.name for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING))
     if sweep.budget and sweep.budget.wall is not None:
         spent_s = (utc_now() - parse_iso(manifest.planned or manifest.created)).total_seconds()
@@ -121,10 +153,13 @@ async def open_session(
         coordinator=coordinator,
         io=io,
         shortcut=shortcut,
+        gate=gate,
     )
 
 
-def _coordinator(sweep: Sweep, backend: Backend, *, count: int, failed: list[int]) -> Coordinator:
+def _coordinator(
+    sweep: Sweep, backend: Backend, *, count: int, failed: list[int], gate: Gate | None
+) -> Coordinator:
     failures = sweep.failures
     return Coordinator(
         backend,
@@ -132,6 +167,7 @@ def _coordinator(sweep: Sweep, backend: Backend, *, count: int, failed: list[int
         allowed_failures=failures.allow.limit(count) if failures else None,
         cancel_on_failures=failures is not None and failures.on_exceed == "cancel",
         failed=failed,
+        spare=gate.ready if gate else lambda: 0,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from podmap.errors import NotSupportedError
-from podmap.spec.model import AdaptiveSearch, Sweep
+from podmap.errors import NotSupportedError, UsageError
+from podmap.spec.model import AdaptiveSearch, GridSearch, RandomSearch, ShardsSearch, Sweep
 
 
 def check_supported(sweep: Sweep, backend: str) -> None:
@@ -15,10 +15,14 @@ def check_supported(sweep: Sweep, backend: str) -> None:
 
     Raises:
         NotSupportedError: All that cannot be run, with the key paths.
+        UsageError: The spec lacks what the backend needs.
     """
+    if backend == "kubernetes" and not _has_image(sweep):
+        raise UsageError(
+            "trial.image: a pod needs an image; write it in the spec, in trial.pod, or give it "
+            "with --set trial.image=..."
+        )
     problems = []
-    if backend != "process":
-        problems.append(f"backend {backend}: only 'process' can be run by this version")
     if isinstance(sweep.search, AdaptiveSearch):
         problems.append(
             f"search.kind: {sweep.search.kind} is not yet supported; use random, grid or list"
@@ -31,6 +35,15 @@ def check_supported(sweep: Sweep, backend: str) -> None:
         problems.append("budget.gpu_hours is not yet supported; budget.wall is")
     if problems:
         raise NotSupportedError("\n".join(problems))
+
+
+def _has_image(sweep: Sweep) -> bool:
+    """Whether every trial may have an image: of the template, or else of cases or items."""
+    if sweep.trial.image or sweep.trial.pod is not None:
+        return True
+    return any(case.image for case in sweep.trial.cases) or not isinstance(
+        sweep.search, GridSearch | RandomSearch | ShardsSearch
+    )
 
 
 def ignored_by_processes(sweep: Sweep) -> list[str]:

@@ -81,7 +81,7 @@ class SweepRun:
             work = _Work(session, self._epoch, on_record, on_line, patience_s)
             workers = [
                 asyncio.ensure_future(self._work(work))
-                for _ in range(min(session.sweep.parallelism, session.plan.count))
+                for _ in range(min(session.at_once, session.plan.count))
             ]
             try:
                 await asyncio.gather(*workers)
@@ -89,7 +89,7 @@ class SweepRun:
                 for worker in workers:
                     worker.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
-                session.coordinator.close()
+                await session.close()
         if work.error is not None:
             raise work.error
 

@@ -29,6 +29,9 @@ class Manifest:
         plan: The plan's own JSON form.
         trials_per_task: How many trials each mapped task instance has, in order of numbers.
         folder: The folder that local trials run in; "" for the current one.
+        backend: What runs the attempts: "process" or "kubernetes".
+        namespace: Of the pods; "" for the connection's.
+        context: Of the kubeconfig; "" for the current one.
         podmap_version: The version that wrote it.
         schema: The version of this format.
     """
@@ -43,6 +46,9 @@ class Manifest:
     plan: Mapping[str, Any] | None = None
     trials_per_task: int = 1
     folder: str = ""
+    backend: str = "process"
+    namespace: str = ""
+    context: str = ""
     podmap_version: str = ""
     planned: str = ""
     schema: int = SCHEMA

@@ -19,6 +19,7 @@ from podmap.report.words import (
     duration_text,
     moment_text,
     reason_pattern,
+    shard_texts,
     spec_text,
     value_text,
 )
@@ -69,7 +70,7 @@ def _head(manifest: Manifest, board: Leaderboard, summary: Mapping[str, Any]) ->
     counts: Mapping[str, int] = summary["counts"]
     ended = sum(count for state, count in counts.items() if TrialState(state).terminal)
     going = sum(counts.values()) - ended
-    owner = " ".join(str(value) for value in manifest.owner.values())
+    owner = " ".join(str(value) for name, value in manifest.owner.items() if name != "epoch")
     facts = [moment_text(manifest.created), owner, manifest.source]
     return {
         "sweep": manifest.sweep,
@@ -244,9 +245,11 @@ def _table(board: Leaderboard) -> dict[str, Any]:
     note = f"{len(board.rows)} trials; all columns in"
     if len(shown) < len(board.rows):
         note = f"the first {len(shown)} of {len(board.rows)} trials; all of them in"
+    shards = shard_texts(row.shard for row in board.rows)
     columns = [
         _column("Trial", number=True),
         _column("State"),
+        *([_column("Shard")] if shards else []),
         *(_column(name, number=True, hint="objective") for name in goals),
         *(_column(name, number=_numeric(shown, name), hint="param") for name in params),
         *(_column(name, number=True, hint="metric") for name in metrics),
@@ -259,7 +262,7 @@ def _table(board: Leaderboard) -> dict[str, Any]:
         "rows": [
             {
                 "first": row.number in first,
-                "cells": list(_cells(row, params, metrics, columns, attempts=several)),
+                "cells": list(_cells(row, params, metrics, columns, shards, attempts=several)),
             }
             for row in shown
         ],
@@ -274,14 +277,17 @@ def _cells(
     params: Iterable[str],
     metrics: Iterable[str],
     columns: list[dict[str, Any]],
+    shards: Mapping[str, str],
     *,
     attempts: bool,
 ) -> Iterator[dict[str, Any]]:
     yield _cell(row.number, kind="n", href=names.record_path(row.number))
     yield _cell(row.state.value, text=row.state.value.lower(), chip=row.state.value)
+    if shards:
+        yield _cell(row.shard, text=shards.get(row.shard, ""), title=row.shard)
     for value in row.objectives:
         yield _cell(value, kind="n goal")
-    own, place = row.params, 2 + len(row.objectives)
+    own, place = row.params, 2 + bool(shards) + len(row.objectives)
     for offset, name in enumerate(params):
         yield _cell(own.get(name), kind="n" if columns[place + offset]["number"] else "")
     measured = row.metrics

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from podmap.records import Record, TrialState
+from podmap.records import Record, TrialState, parse_iso
 from podmap.report.pareto import pareto_front
 
 REASON_LENGTH = 200
@@ -46,9 +46,11 @@ class Row:
         param_values: Values of the params.
         metric_names: Names of `metric_values`.
         metric_values: Values of the metrics; None for NaN.
-        duration_s: Seconds from start to end; None if it has not ended.
+        duration_s: Seconds that its attempts ran, all together, so without the time between
+            them; None if it has not ended.
         attempts: How many attempts it took.
         reason: Why it failed, or a warning, cut to one short line.
+        shard: The URI of the piece of data that defines the trial; empty if none does.
     """
 
     number: int
@@ -61,6 +63,7 @@ class Row:
     duration_s: float | None
     attempts: int
     reason: str
+    shard: str = ""
 
     @property
     def params(self) -> dict[str, Any]:
@@ -94,6 +97,7 @@ class Row:
             "number": self.number,
             "state": self.state.value,
             "objective": self.objective,
+            **({"shard": self.shard} if self.shard else {}),
             "params": self.params,
             "metrics": self.metrics,
             "duration_s": self.duration_s,
@@ -166,6 +170,11 @@ class Leaderboard:
         )
 
     @property
+    def has_shards(self) -> bool:
+        """Whether pieces of data define the trials, so that there is a column for them."""
+        return any(row.shard for row in self.rows)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the table: `params.<name>` and `metrics.<name>` keep names apart."""
         goals = [goal.metric for goal in self.objectives]
@@ -176,6 +185,7 @@ class Leaderboard:
         return (
             "number",
             "state",
+            *(["shard"] if self.has_shards else []),
             *goals,
             *(f"params.{name}" for name in self.param_names),
             *(f"metrics.{name}" for name in self.metric_names),
@@ -186,11 +196,13 @@ class Leaderboard:
 
     def table(self) -> Iterator[tuple[Any, ...]]:
         """The values of each row, in the order of `columns`; None where a trial has none."""
+        shards = self.has_shards
         for row in self.rows:
             params, metrics = row.params, row.metrics
             yield (
                 row.number,
                 row.state.value,
+                *([row.shard or None] if shards else []),
                 *(row.objectives or (None,) * len(self.objectives)),
                 *(params.get(name) for name in self.param_names),
                 *(metrics.get(name) for name in self.metric_names),
@@ -249,9 +261,10 @@ class _Builder:
             param_values=tuple(map(self._share, record.params.values())),
             metric_names=self._names(record.metrics, self.metric_names),
             metric_values=tuple(record.metrics.values()),
-            duration_s=record.duration_s,
+            duration_s=_busy_s(record),
             attempts=len(record.attempts),
             reason=self._share(_one_line(record.reason)),
+            shard=record.shard.uri if record.shard else "",
         )
 
     def _note_times(self, record: Record) -> None:
@@ -289,6 +302,18 @@ def _costs(row: Row, signs: Sequence[float]) -> tuple[float, ...]:
     return tuple(
         sign * value for sign, value in zip(signs, row.objectives, strict=True) if value is not None
     )
+
+
+def _busy_s(record: Record) -> float | None:
+    """Seconds that the attempts ran, where there were several: a pause between is no work."""
+    if record.duration_s is None or len(record.attempts) < 2:
+        return record.duration_s
+    spans = [
+        (parse_iso(attempt.finished) - parse_iso(attempt.started)).total_seconds()
+        for attempt in record.attempts
+        if attempt.started and attempt.finished
+    ]
+    return round(math.fsum(spans), 3) if spans else record.duration_s
 
 
 def _one_line(text: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from podmap.records import parse_iso
@@ -12,6 +13,9 @@ from podmap.records import parse_iso
 HIDDEN = "…"
 NOTHING = "\N{EN DASH}"
 _TEXT_LENGTH = 80
+_VARIES = re.compile(
+    r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|(?<!exit code )(?<!exit code \d)(?<!exit code \d\d)\d+(\.\d+)?"
+)
 
 
 def value_text(value: Any) -> str:
@@ -55,9 +59,20 @@ def moment_text(iso: str) -> str:
 
 
 def reason_pattern(reason: str) -> str:
-    """What equal failures of different trials have in common: numbers and ids become `#`."""
-    text = re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+(\.\d+)?", "#", reason)
+    """What equal failures of different trials have in common: numbers and ids become `#`.
+
+    An exit code stays as it is.
+    """
+    text = _VARIES.sub("#", reason)
     return text or "no reason was recorded"
+
+
+def shard_texts(uris: Iterable[str]) -> dict[str, str]:
+    """URI to what is its own in it: without the folders that all have in common."""
+    bare = {uri: uri.rstrip("/") for uri in uris if uri}
+    common = posixpath.commonprefix(list(bare.values())).rpartition("/")[0]
+    skipped = len(common) + 1 if common else 0
+    return {uri: path[skipped:] for uri, path in bare.items()}
 
 
 def spec_text(spec: Mapping[str, Any]) -> str:

@@ -120,7 +120,7 @@ def test_what_local_processes_ignore_is_said(cli: Any) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--backend", "kubernetes"], "backend kubernetes: only 'process'"),
+        (["--backend", "kubernetes"], "trial.image: a pod needs an image"),
         (["--set", "pack=2"], "pack: 2 is not yet supported"),
         (["--set", "search.trials"], "it has no '='"),
         (["--patience", "soon"], "--patience"),

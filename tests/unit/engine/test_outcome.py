@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from podmap.backends.base import Observation, Phase
 from podmap.engine.messages import Messages
-from podmap.engine.outcome import MAX_METRICS, Outcome, judge, leading_pairs, objective_of
+from podmap.engine.outcome import (
+    MAX_METRICS,
+    Outcome,
+    judge,
+    last_line,
+    leading_pairs,
+    objective_of,
+)
 from podmap.records import Category, Diagnosis, TrialState
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=5)
@@ -259,3 +266,46 @@ def test_a_bad_end_fails(observed: Observation, category: Category, text: str) -
     assert category is got.diagnosis.category
     assert text in got.diagnosis.summary
     assert "the end" == got.diagnosis.detail
+
+
+@pytest.mark.parametrize(
+    ("observed", "summary"),
+    [
+        (seen(exit_code=1), "the training command ended with exit code 1: ValueError: no"),
+        (
+            seen(diagnosis=Diagnosis(Category.USER_EXIT, "ended with exit code 3")),
+            "ended with exit code 3: ValueError: no",
+        ),
+        (
+            seen(),
+            "the command ended with exit code 0 but wrote no result; its output ends with: "
+            "ValueError: no",
+        ),
+        (seen(diagnosis=Diagnosis(Category.OOM, "too much memory")), "too much memory"),
+    ],
+    ids=["exit", "the backend's own", "no result", "not the command's fault"],
+)
+def test_the_last_line_of_the_output_says_why_the_command_failed(
+    observed: Observation, summary: str
+) -> None:
+    got = judge(observed, Messages(), objectives=["y"], tail="step 1\nValueError: no\n")
+    assert got.diagnosis is not None
+    assert summary == got.diagnosis.summary
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ("", ""),
+        (" \n\t\n", ""),
+        ("one\ntwo\n\n  \n", "two"),
+        ("one\rtwo\r", "two"),
+        ("\x1b[31mred\x1b[0m \x1b]0;title\x07\x07text\x00\n\x1b[0m\n", "red text"),
+        ('Error: y\npodmap: {"step": 1}\n', "Error: y"),
+        ("a\tb  c", "a b c"),
+        ("x" * 500, "x" * 119 + "…"),
+    ],
+    ids=["none", "blank", "lines", "returns", "terminal codes", "report", "spaces", "long"],
+)
+def test_last_line(output: str, line: str) -> None:
+    assert line == last_line(output)

@@ -34,6 +34,10 @@ def _path(*parts: str | None) -> str:
     return "/".join(part for part in parts if part)
 
 
+class CredentialsError(BackendError):
+    """There are no credentials to ask with now; asking again at once does not help."""
+
+
 class ApiError(BackendError):
     """The API server answered, but not with what was asked for.
 

@@ -7,14 +7,15 @@ import contextlib
 import logging
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from podmap.backends.base import Launch, Observation, Phase
+from podmap.backends.base import Confirm, Launch, Observation, Phase, WithdrawnError
 from podmap.backends.kubernetes import logs
 from podmap.backends.kubernetes.api import ApiError, pods_path
 from podmap.backends.kubernetes.creating import Creator, QuotaBrake
 from podmap.backends.kubernetes.ending import Ender, Timeouts
+from podmap.backends.kubernetes.gating import PodGates, RunLease, run_lease
 from podmap.backends.kubernetes.manifest import RESULT_PATH, SLOT_GATE
 from podmap.backends.kubernetes.namespace import Namespace
 from podmap.backends.kubernetes.pods import Pod
@@ -147,6 +148,32 @@ class KubernetesBackend:
         watch = await self._space.opened()
         return watch.pods.of(run_id, number)
 
+    def known_pods(self, run_id: str) -> Sequence[Pod]:
+        """As `pods`, as far as the watch has come by now; nothing is asked."""
+        watch = self._space.watch
+        return [] if watch is None else watch.pods.of(run_id, None)
+
+    def gates(self, run_id: str) -> PodGates:
+        """The scheduling gates of a run's pods."""
+        return PodGates(self, run_id)
+
+    async def lease(self, run_id: str, on_change: Callable[[], None]) -> RunLease:
+        """A candidate for the run's lease; not started yet.
+
+        Args:
+            run_id: The run.
+            on_change: Called whenever it was got or lost.
+
+        Raises:
+            BackendError: The server cannot be asked.
+        """
+        return await run_lease(self, run_id, on_change)
+
+    @property
+    def hoards(self) -> bool:
+        """Whether pods held ready would only harm: a quota has refused the last one."""
+        return self.short_of_quota
+
     async def relist(self) -> None:
         """Has `pods` know all that the server knows now, however far the watch is behind.
 
@@ -161,7 +188,12 @@ class KubernetesBackend:
         return self._space.subscribe(listener)
 
     async def create(
-        self, launch: Launch, *, limit: int | None = None, gated: bool = False
+        self,
+        launch: Launch,
+        *,
+        limit: int | None = None,
+        confirm: Confirm | None = None,
+        gated: bool = False,
     ) -> Observation:
         """Creates the attempt's pod, once; one of this name that is there is returned as it is.
 
@@ -172,15 +204,22 @@ class KubernetesBackend:
             launch: The attempt.
             limit: How many pods of the run may be alive and ungated with it, as far as this
                 process sees them; None for any number. Gated pods are not counted.
+            confirm: Asked at once when the pod is there; if the answer is no, it is deleted
+                before a node can have started it.
             gated: Whether it waits for `ungate`.
 
         Raises:
             BackendError: It could not be created now; QuotaError if a quota had no room for long.
             LaunchError: It can never be created as it is.
             FullError: As many are alive as `limit` allows.
+            WithdrawnError: `confirm` said no.
             UsageError: It is meant for another namespace.
         """
         pod = await self._creator.create(launch, limit=limit, gated=gated)
+        mine = pod.alive and pod.seen.epoch == launch.epoch
+        if mine and confirm is not None and not await confirm():
+            await self.delete(launch.name)
+            raise WithdrawnError(f"{launch.name} is not started after all")
         return pod.seen
 
     async def dry_run(self, launch: Launch, *, gated: bool = False) -> Mapping[str, Any] | None:
@@ -247,7 +286,7 @@ class KubernetesBackend:
             pod = await self._space.until(name, _is_over)
         return _gone(name) if pod is None else pod.seen
 
-    async def output(self, name: str, *, offset: int = 0) -> AsyncIterator[bytes]:
+    async def output(self, name: str, *, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """The attempt's output from a byte offset, as it comes, until it has ended.
 
         After an error it can be asked for again from where it was left, and nothing is given

@@ -16,7 +16,13 @@ from typing import Any, Literal
 
 import aiohttp
 
-from podmap.backends.kubernetes.api import ApiError, api_error, describe, resource_of
+from podmap.backends.kubernetes.api import (
+    ApiError,
+    CredentialsError,
+    api_error,
+    describe,
+    resource_of,
+)
 from podmap.backends.kubernetes.connection import Connection, Load
 from podmap.backends.kubernetes.session import (
     CONNECT_S,
@@ -141,7 +147,13 @@ class Client:
     async def update(
         self, path: str, body: Mapping[str, Any], *, limit_s: float | None = None
     ) -> Any:
-        """The object as replaced; not retried, as it may have been replaced all the same."""
+        """The object as replaced. A lost answer may be followed by 409, as for a change of others.
+
+        Args:
+            path: The object's.
+            body: The object, with the resourceVersion that was seen.
+            limit_s: As for the client, for this request.
+        """
         request = _Request("update", "PUT", path, {}, _encoded(body))
         return await self._ask(request, limit_s=limit_s, retry=False)
 
@@ -236,6 +248,8 @@ class Client:
                     raise
                 failure: BackendError = error
                 retry_s = error.retry_after_s
+            except CredentialsError:
+                raise
             except BackendError as error:
                 if not retry:
                     raise
@@ -313,7 +327,7 @@ async def ask_plugin(connection: Connection) -> Credentials:
         connection: One with a `plugin`.
 
     Raises:
-        BackendError: The plugin could not give any.
+        CredentialsError: The plugin could not give any.
     """
     if connection.plugin is None:
         return Credentials(connection.authorization)
@@ -334,7 +348,7 @@ async def ask_plugin(connection: Connection) -> Credentials:
             lasts_s=_lasts_s(expiry) if expiry else PLUGIN_S,
         )
     except (config_error, aiohttp.ClientError, OSError, *_LOADER_ERRORS) as error:
-        raise BackendError(
+        raise CredentialsError(
             f"the credential plugin of {connection.origin} failed: {error}; "
             "log in to the cluster again"
         ) from error

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from podmap._version import __version__
+from podmap.backends.kubernetes.api import CredentialsError
 from podmap.backends.kubernetes.connection import Connection, Load
 from podmap.errors import BackendError, UsageError
 
@@ -59,6 +60,9 @@ class Session:
         Args:
             connection: Where to, and as whom.
             ask_plugin: Gets credentials from the kubeconfig's plugin.
+
+        Raises:
+            UsageError: The server's address is none.
         """
         self.connection = connection
         self._ask_plugin = ask_plugin
@@ -66,7 +70,7 @@ class Session:
         self._authorization = connection.authorization
         self._good_until = 0.0
         self._refreshing = asyncio.Lock()
-        self._proxy = connection.proxy or _proxy_of(connection.server)
+        self._proxy = connection.proxy or _proxy_of(connection)
 
     async def open(self) -> None:
         """Reads the credentials and makes the session.
@@ -154,7 +158,7 @@ class Session:
                 with open(self.connection.token_file, encoding="utf-8") as file:
                     token = file.read().strip()
             except OSError as error:
-                raise BackendError(f"the token of {self.connection.origin}: {error}") from error
+                raise CredentialsError(f"the token of {self.connection.origin}: {error}") from error
             self._authorization = f"Bearer {token}"
             self._good_until = time.monotonic() + TOKEN_FILE_S
 
@@ -272,9 +276,14 @@ def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
         os.unlink(path)
 
 
-def _proxy_of(server: str) -> str | None:
+def _proxy_of(connection: Connection) -> str | None:
     """The proxy that the environment asks for, as curl and kubectl use it."""
-    parts = urlsplit(server)
+    try:
+        parts = urlsplit(connection.server)
+    except ValueError as error:
+        raise UsageError(
+            f"{connection.server} is not an address: {error} ({connection.origin})"
+        ) from error
     if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
         return None
     return urllib.request.getproxies().get(parts.scheme)
@@ -290,7 +299,9 @@ def unreachable(error: BaseException, *, server: str, origin: str) -> BackendErr
     elif isinstance(error, aiohttp.ClientConnectorDNSError):
         why, step = "its name cannot be resolved", "check server, DNS and VPN"
     elif isinstance(error, aiohttp.ClientConnectorError):
-        why, step = f"{error.os_error.strerror or error.os_error}", "is the cluster up?"
+        number = error.os_error.errno
+        why = os.strerror(number).lower() if number else str(error.os_error)
+        step = "is the cluster up?"
     elif isinstance(error, asyncio.TimeoutError):
         why, step = "it did not answer in time", "is the cluster up, and the network to it?"
     elif isinstance(error, aiohttp.InvalidURL):

@@ -10,7 +10,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from podmap.backends.kubernetes.api import RIGHTS_HELP, SELECTOR, ApiError, pods_path
@@ -64,6 +64,7 @@ class PodWatch:
         on_change: Callable[[Pod], None],
         *,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Asks nothing yet.
 
@@ -72,6 +73,7 @@ class PodWatch:
             namespace: Whose pods.
             on_change: Called for each change, in the order in which they were seen.
             clock: Seconds from any start.
+            sleep: Returns after some seconds.
         """
         self.pods = Pods()
         self.trouble: BackendError | None = None
@@ -80,6 +82,7 @@ class PodWatch:
         self._namespace = namespace
         self._on_change = on_change
         self._clock = clock
+        self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
         self._listing = asyncio.Lock()
         self._progress = asyncio.Event()
@@ -222,10 +225,10 @@ class PodWatch:
                 longest_s = _LONGEST_PAUSE_S
             failures = 0 if self._clock() - begun >= _LASTED_S else failures + 1
             if self.polls and self.trouble is None:
-                await asyncio.sleep(POLL_S)
+                await self._sleep(POLL_S)
             elif failures:
                 pause_s = min(_FIRST_PAUSE_S * 2 ** min(failures - 1, 20), longest_s)
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+                await self._sleep(pause_s * random.uniform(0.5, 1.0))
 
     async def _once(self) -> None:
         """One list if one is due, and one watch to its end if watching is allowed."""

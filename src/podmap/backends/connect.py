@@ -1,0 +1,67 @@
+"""A backend by its name, with the connection that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from podmap.backends.base import Backend
+from podmap.errors import UsageError
+
+if TYPE_CHECKING:
+    from podmap.ledger.manifest import Manifest
+
+NAMES = ("process", "kubernetes")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What runs the attempts, and where.
+
+    Attributes:
+        backend: One of `NAMES`.
+        namespace: Of the pods; None for the connection's.
+        kubeconfig: A file; None for KUBECONFIG, ~/.kube/config, or the account of the own pod.
+        context: A context of the kubeconfig; None for the current one.
+        airflow: The extras of Airflow's connection of type `kubernetes`; None if there is none.
+    """
+
+    backend: str = "process"
+    namespace: str | None = None
+    kubeconfig: str | None = None
+    context: str | None = None
+    airflow: Mapping[str, Any] | None = None
+
+
+def target_of(manifest: Manifest, *, kubeconfig: str | None = None) -> Target:
+    """What runs the attempts of a run that was planned before."""
+    return Target(
+        manifest.backend,
+        namespace=manifest.namespace or None,
+        kubeconfig=kubeconfig,
+        context=manifest.context or None,
+    )
+
+
+def connect(target: Target) -> Backend:
+    """The backend; nothing is asked yet.
+
+    Raises:
+        UsageError: There is no such backend, or a package that it needs is missing.
+    """
+    if target.backend == "process":
+        from podmap.backends.process import ProcessBackend
+
+        return ProcessBackend()
+    if target.backend != "kubernetes":
+        raise UsageError(f"backend {target.backend!r} is not one of {', '.join(NAMES)}")
+    from podmap.backends.kubernetes import KubernetesBackend, connection
+
+    if target.airflow is not None:
+        load = connection.from_airflow(target.airflow)
+    elif target.kubeconfig or target.context:
+        load = connection.from_kubeconfig(target.kubeconfig, target.context)
+    else:
+        load = connection.automatic()
+    return KubernetesBackend.connect(load, target.namespace)
