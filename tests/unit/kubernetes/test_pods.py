@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podmap.backends.base import Phase
+from podmap.backends.kubernetes import pods as module
+from podmap.backends.kubernetes.manifest import SLOT_GATE
+from podmap.backends.kubernetes.pods import Pods, pod_of
+from podmap.records import utc_now
+
+from .raw import RUN, raw_pod
+
+LIFE = ("gated", "pending", "running", "succeeded")
+
+
+@dataclass(frozen=True)
+class Event:
+    raw: dict[str, Any]
+    removed: bool = False
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Event]:
+    """What happened to some pods, in order; names may be used again."""
+    lives: list[list[Event]] = []
+    for number in range(draw(st.integers(1, 3))):
+        life: list[Event] = []
+        for nth in range(draw(st.integers(1, 2))):
+            end = draw(st.sampled_from([*LIFE, "failed"]))
+            states = [*LIFE[: LIFE.index(end) + 1]] if end in LIFE else [*LIFE[:3], end]
+            uid = f"uid-{number}-{nth}"
+            life += [Event(raw_pod(state, number=number, uid=uid)) for state in states]
+            if nth == 0:
+                life.append(Event(life[-1].raw, removed=True))
+        if draw(st.booleans()):
+            life.append(Event(life[-1].raw, removed=True))
+        lives.append(life)
+    return _interleaved(draw, lives)
+
+
+def _interleaved(draw: st.DrawFn, lives: list[list[Event]]) -> list[Event]:
+    order = draw(st.permutations([at for at, life in enumerate(lives) for _ in life]))
+    rest = [iter(life) for life in lives]
+    events = []
+    for version, at in enumerate(order, 1):
+        event = next(rest[at])
+        metadata = {**event.raw["metadata"], "resourceVersion": str(version)}
+        events.append(Event({**event.raw, "metadata": metadata}, event.removed))
+    return events
+
+
+def deliver(pods: Pods, events: list[Event]) -> None:
+    for event in events:
+        pods.apply(event.raw, removed=event.removed)
+
+
+def relist(pods: Pods, history: list[Event]) -> None:
+    there: dict[str, dict[str, Any]] = {}
+    for event in history:
+        there[event.raw["metadata"]["uid"]] = event.raw
+        if event.removed:
+            del there[event.raw["metadata"]["uid"]]
+    for raw in there.values():
+        pods.apply(raw)
+    pods.drop_missing(set(there), str(len(history)))
+
+
+def state(pods: Pods) -> set[tuple[str, str, Phase, tuple[str, ...]]]:
+    return {(pod.name, pod.uid, pod.seen.phase, pod.gates) for pod in pods.of(RUN)}
+
+
+@given(history=histories(), data=st.data())
+def test_a_list_makes_up_for_whatever_the_watch_did(
+    history: list[Event], data: st.DataObject
+) -> None:
+    in_order = Pods()
+    deliver(in_order, history)
+    disturbed = Pods()
+    arrived = data.draw(st.lists(st.sampled_from(history), max_size=30))
+    deliver(disturbed, arrived)
+    relist(disturbed, history)
+    late = data.draw(st.lists(st.sampled_from(history), max_size=10))
+    deliver(disturbed, late)
+    assert state(in_order) == state(disturbed)
+
+
+@given(history=histories(), data=st.data())
+def test_an_end_that_was_seen_is_never_undone(history: list[Event], data: st.DataObject) -> None:
+    pods = Pods()
+    ends: dict[str, Phase] = {}
+    for event in data.draw(st.lists(st.sampled_from(history), max_size=40)):
+        pods.apply(event.raw, removed=event.removed)
+        for name, uid in {(pod.name, pod.uid) for pod in pods} | set(ends):
+            pod = pods.get(name)
+            assert pod is not None
+            if pod.uid == uid and pod.ended:
+                ends[name, uid] = pod.seen.phase
+            elif pod.uid == uid:
+                assert (name, uid) not in ends
+    relist(pods, history)
+    for name, uid in ends:
+        pod = pods.get(name)
+        assert pod is not None
+        assert pod.uid != uid or pod.ended
+
+
+@given(history=histories())
+def test_a_pods_version_never_goes_back(history: list[Event]) -> None:
+    pods = Pods()
+    newest: dict[str, int] = {}
+    for event in [*history, *reversed(history), *history]:
+        pods.apply(event.raw, removed=event.removed)
+        for pod in pods:
+            version = int(pod.resource_version)
+            assert newest.get(pod.uid, 0) <= version
+            newest[pod.uid] = version
+
+
+def test_what_was_removed_by_others_is_remembered_as_it_ended() -> None:
+    pods = Pods()
+    pods.apply(raw_pod("running", version=1))
+    pods.apply(raw_pod("succeeded", version=2), removed=True)
+    pod = pods.get(raw_pod()["metadata"]["name"])
+    assert pod is not None
+    assert (Phase.ENDED, b'{"x": 1}', False) == (pod.seen.phase, pod.seen.result, pod.there)
+    assert [] == pods.of(RUN)
+
+
+def test_what_vanished_while_it_ran_is_gone() -> None:
+    pods = Pods()
+    pods.apply(raw_pod("running", version=1))
+    [gone] = pods.drop_missing(set(), "5")
+    assert (Phase.GONE, False) == (gone.seen.phase, gone.there)
+
+
+def test_a_pod_that_is_newer_than_the_list_is_kept() -> None:
+    pods = Pods()
+    pods.apply(raw_pod("running", version=7))
+    assert [] == pods.drop_missing(set(), "5")
+    assert 1 == len(pods)
+
+
+def test_what_is_deleted_for_good_is_not_heard_of_again() -> None:
+    pods = Pods()
+    pods.apply(raw_pod("succeeded", version=2))
+    name = raw_pod()["metadata"]["name"]
+    pods.forget(name, "uid-0")
+    pods.apply(raw_pod("succeeded", version=3))
+    pods.apply(raw_pod("succeeded", version=4), removed=True)
+    assert pods.get(name) is None
+
+
+def test_forgetting_means_one_pod_and_not_its_successor() -> None:
+    pods = Pods()
+    pods.apply(raw_pod("running", version=2, uid="new"))
+    assert pods.forget(raw_pod()["metadata"]["name"], "old") is None
+    assert 1 == len(pods)
+
+
+def test_pods_of_a_trial_are_found_apart() -> None:
+    pods = Pods()
+    for number in (2, 0, 1):
+        pods.apply(raw_pod("running", number=number, version=number + 1))
+    assert [0, 1, 2] == [pod.seen.number for pod in pods.of(RUN)]
+    assert [1] == [pod.seen.number for pod in pods.of(RUN, 1)]
+    assert [] == pods.of("89abcdef") + pods.of(RUN, 7)
+
+
+def test_what_podmap_did_not_make_is_left_alone() -> None:
+    pods = Pods()
+    stranger = raw_pod()
+    stranger["metadata"]["name"] = "stranger"
+    assert pods.apply(stranger) is None
+    assert pods.apply({"metadata": {}}) is None
+    assert 0 == len(pods)
+
+
+def test_versions_that_cannot_be_compared_count_as_newer() -> None:
+    pods = Pods()
+    for version, phase in (("b", "pending"), ("a", "running")):
+        pods.apply(
+            raw_pod(phase) | {"metadata": {**raw_pod()["metadata"], "resourceVersion": version}}
+        )
+    assert [Phase.RUNNING] == [pod.seen.phase for pod in pods]
+
+
+def test_gates_tell_who_holds_a_pod() -> None:
+    other = "kueue.x-k8s.io/admission"
+    found = [pod_of(raw_pod(gates=gates)) for gates in ((), (SLOT_GATE,), (SLOT_GATE, other))]
+    assert [(False, False), (True, False), (True, True)] == [
+        (pod.gated, pod.held_by_others) for pod in found
+    ]
+
+
+def test_little_is_kept_of_a_pod() -> None:
+    alive = pod_of(raw_pod("running", managedFields=[{"a": "b" * 5000}]))
+    assert "xxx" not in repr(alive.raw)
+    assert "bbb" not in repr(alive.raw)
+    assert pod_of(raw_pod("succeeded")).raw is None
+
+
+def test_time_alone_can_end_a_pod() -> None:
+    pods = Pods()
+    due = (utc_now() + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    pods.apply(raw_pod("running", deletionTimestamp=due, deletionGracePeriodSeconds=1))
+    assert [] == pods.recheck()
+    [lost] = pods.recheck(utc_now() + timedelta(hours=2))
+    assert (Phase.ENDED, True) == (lost.seen.phase, lost.there)
+    assert [] == pods.recheck(utc_now() + timedelta(hours=3))
+
+
+def test_a_pod_that_was_given_up_stays_given_up() -> None:
+    pods = Pods()
+    long_ago = {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 1}
+    pods.apply(raw_pod("running", version=1, **long_ago))
+    assert pods.apply(raw_pod("running", version=2)) is None
+    assert [Phase.ENDED] == [pod.seen.phase for pod in pods]
+
+
+def test_memory_of_removed_pods_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 2)
+    monkeypatch.setattr(module, "_REMOVED_UIDS", 3)
+    pods = Pods()
+    for number in range(10):
+        pods.apply(raw_pod("succeeded", number=number, version=number + 1), removed=True)
+    known = [number for number in range(10) if pods.get(raw_pod(number=number)["metadata"]["name"])]
+    assert [8, 9] == known
+    assert 3 == len(pods._removed_uids)
