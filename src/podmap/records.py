@@ -95,7 +95,8 @@ class Shard:
     """The piece of data that defines a trial.
 
     Attributes:
-        uri: The piece's URI; a folder's ends with a slash.
+        uri: The piece's URI, or its absolute path where paths were asked for; a folder's ends
+            with a slash.
         name: The last part of the URI, without the slash.
         index: The piece's place in the sorted list, from 0.
         version: What changes when the data change: an etag, or size and mtime.

@@ -38,6 +38,9 @@ class ShardList(Enumerated):
 def find_shards(patterns: Sequence[str], *, folder: str = "") -> list[Shard]:
     """Looks up what the patterns match, each thing once, sorted by URI.
 
+    What a pattern with a protocol matches gets a URI; what a path matches gets an absolute path,
+    which `open()` takes. What several patterns match is written as the first of them says.
+
     Args:
         patterns: fsspec URIs or paths with wildcards. One that ends with `/` matches folders,
             any other files.
@@ -48,7 +51,7 @@ def find_shards(patterns: Sequence[str], *, folder: str = "") -> list[Shard]:
         NotSupportedError: The package for a pattern's protocol is not installed.
         UnreachableError: A filesystem refused, or could not be reached.
     """
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, str]] = {}
     problems = Problems()
     for index, pattern in enumerate(patterns):
         key = f"search.uris[{index}]" if len(patterns) > 1 else "search.uris"
@@ -56,32 +59,39 @@ def find_shards(patterns: Sequence[str], *, folder: str = "") -> list[Shard]:
         fs, path = filesystem(uri, key=key)
         with asking(uri):
             try:
-                matched = _matches(fs, path, folders=pattern.endswith("/"))
+                matched = _matches(fs, path, folders=pattern.endswith("/"), as_path=_is_path(uri))
             except ValueError as error:
                 problems.add(Problem(key, f"{pattern} is no pattern: {error}"))
                 continue
             if not matched:
                 problems.add(_nothing(fs, path, key=key, pattern=pattern))
-        found.update(matched)
+        found = {**matched, **found}
     problems.raise_if_any()
     return [
-        Shard(uri, uri.rstrip("/").rpartition("/")[2], index, found[uri])
-        for index, uri in enumerate(sorted(found))
+        Shard(uri, uri.rstrip("/").rpartition("/")[2], index, version)
+        for index, (uri, version) in enumerate(found[key] for key in sorted(found))
     ]
 
 
-def _matches(fs: AbstractFileSystem, path: str, *, folders: bool) -> dict[str, str]:
-    """URI to version of what a pattern matches."""
+def _is_path(uri: str) -> bool:
+    return "://" not in uri and "::" not in uri
+
+
+def _matches(
+    fs: AbstractFileSystem, path: str, *, folders: bool, as_path: bool
+) -> dict[str, tuple[str, str]]:
+    """URI to what is shown of it and its version, of what a pattern matches."""
     kind = "directory" if folders else "file"
     infos = fs.glob(path.rstrip("/"), detail=True)
-    matched: dict[str, str] = {}
+    matched: dict[str, tuple[str, str]] = {}
     for name, info in infos.items():
         if info["type"] == kind:
             uri = fs.unstrip_protocol(name)
+            shown = name if as_path else uri
             if folders:
-                matched[f"{uri.rstrip('/')}/"] = _folder_version(fs, name)
+                matched[uri] = (f"{shown.rstrip('/')}/", _folder_version(fs, name))
             else:
-                matched[uri] = _file_version(info)
+                matched[uri] = (shown, _file_version(info))
     return matched
 
 

@@ -77,6 +77,14 @@ def test_failed_trials_end_the_command_with_1_though_all_are_run_and_shown(cli: 
     assert ["RANK", "1"] == [line.split()[0] for line in ran.out.splitlines()]
 
 
+def test_failures_are_shown_with_their_last_line_and_grouped_by_it(cli: Any) -> None:
+    ran = cli("run", cli.spec(FAILING, trial='echo "Error: no data in part $1"; exit 3\n'))
+    assert (
+        "4 trials (0, 1, 2, 3) failed: user_exit: the training command ended with exit code 3: "
+        "Error: no data in part" in ran.err
+    )
+
+
 @pytest.mark.parametrize(
     ("allow", "code"), [("3", 0), ("75%", 0), ("2", 1)], ids=["count", "percent", "beyond"]
 )

@@ -32,9 +32,36 @@ def test_ls_of_an_empty_store_prints_no_data(cli: Any) -> None:
 
 def test_results_shows_all_or_the_top(cli: Any, run: str) -> None:
     assert 5 == len(cli("results", run).out.splitlines())
-    assert 3 == len(cli("results", run, "--top", "2").out.splitlines())
+    top = cli("results", run, "--top", "2").out.splitlines()
+    assert (4, "… and 2 more") == (len(top), top[-1])
     data = cli("results", run, "--json", "--top", "2").json
     assert [3, 2] == [row["number"] for row in data["leaderboard"]]
+
+
+def test_results_leaves_out_what_is_the_same_in_all_trials_of_the_run_only(cli: Any) -> None:
+    grid = "{kind: grid, params: {x: {low: 0, high: 3, step: 1}, same: 5}}"
+    assert 0 == cli("run", cli.spec(), "-q", "--set", f"search={grid}").code
+    for top in (["--top", "1"], ["--top", "2"], []):
+        head = cli("results", cli.run_id(), *top).out.splitlines()[0]
+        assert ["RANK", "TRIAL", "Y", "X", "TOOK"] == head.split()
+
+
+def test_results_of_shards_name_them(cli: Any) -> None:
+    spec = cli.spec(trial='wc -c <"$1"')
+    for name in ("a", "b"):
+        (cli.folder / f"part-{name}.csv").write_text(name)
+    sets = [
+        "search={kind: shards, uris: 'part-*.csv'}",
+        "trial={command: [sh, trial.sh, '{shard.uri}']}",
+        "objective=",
+    ]
+    assert 0 == cli("run", spec, "-q", *(f"--set={one}" for one in sets)).code
+    assert [["TRIAL", "SHARD", "TOOK"], ["0", "part-a.csv"], ["1", "part-b.csv"]] == [
+        line.split()[: 3 if place == 0 else 2]
+        for place, line in enumerate(cli("results", cli.run_id()).out.splitlines())
+    ]
+    rows = csv.DictReader(cli("results", cli.run_id(), "--csv").out.splitlines())
+    assert [f"{cli.folder}/part-{name}.csv" for name in ("a", "b")] == [r["shard"] for r in rows]
 
 
 def test_results_as_csv_has_all_rows_and_columns(cli: Any, run: str) -> None:

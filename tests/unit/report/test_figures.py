@@ -12,7 +12,7 @@ from podmap.report import figures, svg
 from podmap.report.figures import HISTORY_POINTS, SCATTER_POINTS
 from podmap.report.leaderboard import Leaderboard
 from podmap.report.scale import label, make_axis, within_reach
-from podmap.report.words import duration_text, reason_pattern, spec_text
+from podmap.report.words import duration_text, reason_pattern, shard_texts, spec_text
 
 from .made_runs import ACCURACY, LOSS, record, two_goals
 
@@ -181,3 +181,26 @@ def test_spec_hides_values_of_the_environment() -> None:
     text = spec_text(spec)
     assert "s3cret" not in text
     assert '"TOKEN": "…"' in text
+
+
+def test_reasons_with_other_exit_codes_are_not_the_same() -> None:
+    reasons = [
+        f"user_exit: ended with exit code {code}: step {code}" for code in (1, 2, 3, 13, 137)
+    ]
+    assert len(set(map(reason_pattern, reasons))) == len(reasons)
+
+
+@pytest.mark.parametrize(
+    ("uris", "texts"),
+    [
+        ([], []),
+        (["/data/a.csv"], ["a.csv"]),
+        (["s3://b/day=1/", "s3://b/day=2/"], ["day=1", "day=2"]),
+        (["/d/day=1/part.csv", "/d/day=2/part.csv"], ["day=1/part.csv", "day=2/part.csv"]),
+        (["/data/a", "/data/a/b"], ["a", "a/b"]),
+        (["/a", "file:///b"], ["/a", "file:///b"]),
+    ],
+    ids=["none", "one", "folders", "same names", "nested", "nothing in common"],
+)
+def test_shard_texts(uris: list[str], texts: list[str]) -> None:
+    assert list(shard_texts(uris).values()) == texts

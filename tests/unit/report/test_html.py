@@ -3,12 +3,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from podmap.records import TrialState
+from podmap.records import Shard, TrialState
 from podmap.report.html import TABLE_ROWS
 from podmap.report.publish import publish
 
@@ -150,3 +151,17 @@ def test_large_sweep_makes_a_page_of_bounded_size(tmp_path: Path) -> None:
 def test_trials_to_go_are_said(tmp_path: Path) -> None:
     text, _ = publish_page(tmp_path, [record(0, 0.5)], objective=GOAL, count=10)
     assert "9 of 10 trials to go" in text
+
+
+def test_shards_are_named_and_the_owners_epoch_is_not(tmp_path: Path) -> None:
+    shards = [Shard(f"/data/day={day}/", f"day={day}", day) for day in (0, 1)]
+    ledger, manifest = make_run(
+        tmp_path, [record(n, 0.5, shard=shard) for n, shard in enumerate(shards)]
+    )
+    manifest = replace(manifest, owner={"kind": "cli", "host": "here", "epoch": "0123456789ab"})
+    publish(ledger, manifest)
+    page = (tmp_path / "digits" / "0123abcd" / "report.html").read_text()
+    assert "cli here" in page
+    assert "0123456789ab" not in page
+    assert ">day=0<" in page
+    assert 'title="/data/day=1/"' in page

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podmap.ledger import encode
-from podmap.records import Attempt, TrialState
+from podmap.records import Attempt, Shard, TrialState
 from podmap.report.leaderboard import REASON_LENGTH, Leaderboard
 from podmap.report.pareto import pareto_front
 
@@ -204,3 +204,31 @@ def test_a_row_takes_little_memory() -> None:
         tracemalloc.stop()
     assert len(board.rows) == 3000
     assert kept / 3000 < 750
+
+
+def test_shards_have_a_column() -> None:
+    shards = [Shard(f"/data/day={day}/", f"day={day}", day) for day in (0, 1)]
+    board = Leaderboard.build(
+        [*(record(n, shard=shard) for n, shard in enumerate(shards)), record(2)], []
+    )
+    assert [row.shard for row in board.rows] == ["/data/day=0/", "/data/day=1/", ""]
+    assert board.columns[:3] == ("number", "state", "shard")
+    assert [values[2] for values in board.table()] == ["/data/day=0/", "/data/day=1/", None]
+    assert [row.to_json().get("shard") for row in board.rows[1:]] == ["/data/day=1/", None]
+
+
+def test_a_pause_between_attempts_does_not_count_as_time_of_the_trial() -> None:
+    def attempt(number: int, start: str, end: str | None) -> Attempt:
+        day = "2026-01-01T"
+        return Attempt(number, "p", started=f"{day}{start}Z", finished=end and f"{day}{end}Z")
+
+    first = attempt(1, "00:00:00.000", "00:00:10.000")
+    second = attempt(2, "05:00:00.000", "05:00:05.500")
+    records = [
+        record(0, 0.5, attempts=(first, second), duration_s=18005.5),
+        record(1, 0.4, attempts=(first,), duration_s=60.0),
+        record(2, 0.3, attempts=(attempt(1, "00:00:00.000", None),) * 2, duration_s=7.0),
+        record(3, 0.2, attempts=(first, second), duration_s=None),
+    ]
+    board = Leaderboard.build(records, [ACCURACY])
+    assert [row.duration_s for row in board.rows] == [15.5, 60.0, 7.0, None]

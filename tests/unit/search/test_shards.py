@@ -58,7 +58,7 @@ def test_several_patterns_give_each_thing_once(days: Any) -> None:
     assert list(range(7)) == [shard.index for shard in shards]
 
 
-def test_local_files_have_uris_with_a_protocol(tmp_path: Path) -> None:
+def test_paths_give_paths_and_uris_give_uris(tmp_path: Path) -> None:
     (tmp_path / "a b.csv").write_text("1")
     (tmp_path / "folder").mkdir()
     by_path, by_uri, relative = (
@@ -66,8 +66,27 @@ def test_local_files_have_uris_with_a_protocol(tmp_path: Path) -> None:
         find_shards([f"file://{tmp_path}/*.csv"]),
         find_shards(["*.csv"], folder=str(tmp_path)),
     )
-    assert [f"file://{tmp_path}/a b.csv"] == [shard.uri for shard in by_path]
-    assert by_path == by_uri == relative
+    assert [f"{tmp_path}/a b.csv"] == [shard.uri for shard in by_path]
+    assert by_path == relative
+    assert [f"file://{tmp_path}/a b.csv"] == [shard.uri for shard in by_uri]
+    assert [shard.version for shard in by_path] == [shard.version for shard in by_uri]
+    assert [f"{tmp_path}/folder/"] == [shard.uri for shard in find_shards([f"{tmp_path}/*/"])]
+
+
+def test_a_path_from_the_home_folder_is_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.csv").write_text("1")
+    assert [f"{tmp_path}/a.csv"] == [shard.uri for shard in find_shards(["~/*.csv"])]
+
+
+def test_what_a_path_and_a_uri_match_is_written_as_the_first_says(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text("1")
+    shards = find_shards([f"file://{tmp_path}/b", f"{tmp_path}/*"])
+    assert [f"{tmp_path}/a", f"file://{tmp_path}/b"] == [shard.uri for shard in shards]
+    assert [0, 1] == [shard.index for shard in shards]
 
 
 def test_versions_change_with_the_data_alone(tmp_path: Path) -> None:
