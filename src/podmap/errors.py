@@ -50,7 +50,9 @@ class Problem:
         place = self.source or source
         if self.line is not None:
             place = f"{source or '<spec>'}:{self.line}:{self.column}"
-        parts = [part for part in (place, self.path, self.message) if part]
+        # An override's name ends with the path already: `--set a.b`, `overrides['a.b']`.
+        named = place.endswith((f" {self.path}", f"[{self.path!r}]"))
+        parts = [part for part in (place, "" if named else self.path, self.message) if part]
         text = ": ".join(parts)
         return f"{text} ({self.hint})" if self.hint else text
 

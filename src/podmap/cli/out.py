@@ -59,5 +59,10 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 60}m {whole % 60}s"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things in words: `1 trial`, `2 trials`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _is_number(cell: str) -> bool:
     return cell in ("", "…") or set(cell) <= _RIGHT

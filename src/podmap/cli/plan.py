@@ -8,7 +8,7 @@ import click
 
 from podmap.cli.estimate import Estimate, estimate
 from podmap.cli.options import JSON, SET, SPEC, duration_s, example, overrides
-from podmap.cli.out import duration, print_json, print_table
+from podmap.cli.out import counted, duration, print_json, print_table
 
 if TYPE_CHECKING:
     from podmap.records import Trial
@@ -54,10 +54,25 @@ def command(spec: str, sets: tuple[str, ...], each_s: float | None, as_json: boo
         shown = [*range(FIRST), *range(plan.count - LAST, plan.count)]
     trials = [plan.trial(number) for number in shown]
     guess = estimate(sweep, plan, each_s=each_s)
+    refused = _refused(sweep)
     if as_json:
-        print_json(_json(sweep, plan, trials, guess))
+        print_json({**_json(sweep, plan, trials, guess), "not_supported": refused})
     else:
         _print(sweep, plan, trials, guess)
+    for line in refused:
+        click.echo(f"podmap run will refuse it: {line}", err=True)
+
+
+def _refused(sweep: Sweep) -> list[str]:
+    """What keeps this version from running the sweep."""
+    from podmap.engine.support import check_supported
+    from podmap.errors import NotSupportedError
+
+    try:
+        check_supported(sweep, "process")
+    except NotSupportedError as error:
+        return str(error).splitlines()
+    return []
 
 
 def _json(sweep: Sweep, plan: Plan, trials: list[Trial], guess: Estimate) -> dict[str, Any]:
@@ -98,7 +113,7 @@ def _print(sweep: Sweep, plan: Plan, trials: list[Trial], guess: Estimate) -> No
         rows.insert(FIRST, ["…"] * (1 + len(shards) + len(names)))
     print_table(["trial", *shards, *names], rows)
     click.echo()
-    click.echo(f"{plan.count} trials ({plan.kind}), {sweep.parallelism} at once")
+    click.echo(f"{counted(plan.count, 'trial')} ({plan.kind}), {sweep.parallelism} at once")
     if guess.makespan_s is not None:
         at_most = "at most " if guess.by == "trial.timeout" else "about "
         click.echo(f"{at_most}{duration(guess.makespan_s)} (by {guess.by})")

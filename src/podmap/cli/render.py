@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from podmap.cli.options import JSON, SET, SPEC, STORE, example, overrides
-from podmap.cli.out import print_json
+from podmap.cli.out import counted, print_json
 
 EXAMPLES = example("""
 podmap render sweep.yaml
@@ -55,7 +55,8 @@ def command(
     plan = make_plan(loaded)
     if not 0 <= number < plan.count:
         raise UsageError(
-            f"--trial {number}: the spec has {plan.count} trials, from 0 to {plan.count - 1}"
+            f"--trial {number}: the spec has {counted(plan.count, 'trial')}, from 0 to "
+            f"{plan.count - 1}"
         )
     folder = os.path.dirname(os.path.abspath(spec))
     data = _render(loaded.sweep, plan.trial(number), folder, store or loaded.sweep.store)

@@ -63,8 +63,8 @@ def search_without_data(search: GridSearch | RandomSearch | AdaptiveSearch) -> G
         return RandomDraws(
             search.params, trials=search.trials, seed=search.seed, try_first=search.try_first
         )
-    message = f"search.kind {search.kind} is not yet supported"
-    raise NotSupportedError(f"{message}: use list, grid, random or shards")
+    message = f"search.kind: {search.kind} is not yet supported"
+    raise NotSupportedError(f"{message}; use random, grid or list")
 
 
 def experiments_given(experiments: Sequence[Mapping[str, Any]], sweep: Sweep) -> ItemList:

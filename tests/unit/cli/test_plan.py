@@ -67,6 +67,29 @@ def test_plan_estimates_time_and_gpu_hours_and_says_what_limits_them(
     assert data["limited_by"].startswith(limited_by)
 
 
+@pytest.mark.parametrize(
+    "setting",
+    ["pack=2", "prune={kind: median}", "budget={gpu_hours: 3}"],
+)
+def test_plan_says_what_run_would_refuse_in_the_same_words(cli: Any, setting: str) -> None:
+    planned = cli("plan", cli.spec(), "--set", setting)
+    refused = cli("run", cli.spec(), "--set", setting).err.removeprefix("podmap: ").strip()
+    assert (0, f"podmap run will refuse it: {refused}\n") == (planned.code, planned.err)
+    data = cli("plan", cli.spec(), "--set", setting, "--json").json
+    assert [refused] == data["not_supported"]
+
+
+def test_an_adaptive_search_is_refused_in_the_same_words_everywhere(cli: Any) -> None:
+    search = "search={kind: tpe, trials: 3, params: {x: {low: 0, high: 1}}}"
+    said = {cli(verb, cli.spec(), "--set", search).err for verb in ("plan", "render", "run")}
+    assert {"podmap: search.kind: tpe is not yet supported; use random, grid or list\n"} == said
+
+
+def test_plan_of_what_can_be_run_says_nothing_more(cli: Any) -> None:
+    ran = cli("plan", cli.spec(), "--set", "search.params.x.high=0")
+    assert ("", True) == (ran.err, "1 trial (grid), 2 at once" in ran.out.splitlines())
+
+
 def test_plan_shows_shards_by_their_uri(cli: Any) -> None:
     spec = cli.spec(RANDOM)
     (cli.folder / "part-1.csv").write_text("")

@@ -146,7 +146,9 @@ def test_the_searchs_seed_changes_all_seeds(make_spec: MakeSpec) -> None:
 @pytest.mark.parametrize("kind", ["tpe", "gp", "cmaes", "qmc", "nsga2"])
 def test_adaptive_searches_are_refused_by_name(make_spec: MakeSpec, kind: str) -> None:
     loaded = make_spec({"kind": kind, "trials": 3, "params": {"a": [1, 2]}})
-    with pytest.raises(NotSupportedError, match=f"search.kind {kind} is not yet supported.*random"):
+    with pytest.raises(
+        NotSupportedError, match=f"search.kind: {kind} is not yet supported.*random"
+    ):
         make_plan(loaded)
 
 
