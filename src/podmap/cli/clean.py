@@ -7,7 +7,7 @@ import sys
 import click
 
 from podmap.cli.options import FIND_STORE, JSON, RUN, example, open_run
-from podmap.cli.out import print_json
+from podmap.cli.out import counted, print_json
 
 EXAMPLES = example("""
 podmap clean 3f9a12c0
@@ -39,11 +39,12 @@ def command(run: str, yes: bool, store: str | None, as_json: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"clean deletes {ledger.run_uri}: without a terminal, say --yes")
-        question = f"Delete {ledger.run_uri} with the records of {manifest.count} trials?"
+        trials = counted(manifest.count, "trial")
+        question = f"Delete {ledger.run_uri} with the records of {trials}?"
         click.confirm(question, abort=True, err=True)
     ended = remove_all_here(manifest, reason="ended by podmap clean")
     ledger.delete()
     if as_json:
         print_json({"run_uri": ledger.run_uri, "ended": ended})
     else:
-        click.echo(f"deleted {ledger.run_uri}" + (f", ended {ended} trials" if ended else ""))
+        click.echo(f"deleted {ledger.run_uri}" + (f", ended {counted(ended, 'trial')}" if ended else ""))
