@@ -47,4 +47,5 @@ def command(run: str, yes: bool, store: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"run_uri": ledger.run_uri, "ended": ended})
     else:
-        click.echo(f"deleted {ledger.run_uri}" + (f", ended {counted(ended, 'trial')}" if ended else ""))
+        also = f", ended {counted(ended, 'trial')}" if ended else ""
+        click.echo(f"deleted {ledger.run_uri}{also}")
