@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -92,32 +92,19 @@ def follow(airflow: LocalAirflow, run_id: str) -> str:
 
 
 def show(airflow: LocalAirflow, run_id: str, state: str) -> int:
-    """Prints leaderboard and places; returns the exit code."""
+    """Prints the leaderboard and where things are; returns the exit code."""
     if state != "success":
         say(f"the DAG run ended as {state}; its logs are in {airflow.home / 'logs'}")
         return 1
     summary: dict[str, Any] = airflow.xcom(DAG_ID, run_id, "sweep.collect")
-    print()
-    leaderboard(Path(summary["leaderboard_uri"].removeprefix("file://")))
-    print()
-    best = summary["best"]
-    say(f"best: trial {best['number']} with {best['metrics']}")
-    say(f"ledger: {summary['run_uri']}")
+    results = ["results", summary["run_uri"], "--top", str(TOP)]
+    print(flush=True)
+    code = subprocess.run([sys.executable, "-m", "podmap.cli.main", *results]).returncode
+    print(flush=True)
     say(f"report: {summary['report_uri']}")
-    say(f"look again later: .venv/bin/podmap results {summary['run_uri']}")
+    say(f"look again later: .venv/bin/podmap {' '.join(results)}")
     say(f"Airflow's UI is at {airflow.url} while it is up (make demo KEEP=1 leaves it up)")
-    return 0
-
-
-def leaderboard(path: Path) -> None:
-    with path.open(newline="") as file:
-        rows = list(csv.reader(file))
-    shown = [[cell[:10] for cell in row] for row in rows[: TOP + 1]]
-    widths = [max(len(row[i]) for row in shown) for i in range(len(shown[0]))]
-    for row in shown:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)))
-    if len(rows) > TOP + 1:
-        print(f"… and {len(rows) - TOP - 1} more in {path}")
+    return code
 
 
 def stay(airflow: LocalAirflow) -> None:
