@@ -1,0 +1,23 @@
+"""One process that runs a run's trials as pods: `run_trials.py LEDGER KUBECONFIG EPOCH`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from podmap.backends.kubernetes import KubernetesBackend
+from podmap.backends.kubernetes.connection import from_kubeconfig
+from podmap.engine.sweep import SweepRun
+from podmap.ledger.ledger import Ledger
+
+
+async def main(run_uri: str, kubeconfig: str, epoch: str) -> None:
+    ledger = Ledger.open(run_uri)
+    backend = KubernetesBackend.connect(from_kubeconfig(kubeconfig))
+    try:
+        await SweepRun(ledger, ledger.read_manifest(), backend, epoch=epoch).run()
+    finally:
+        await backend.close()
+
+
+asyncio.run(main(*sys.argv[1:]))
