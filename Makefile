@@ -10,8 +10,8 @@ help: ## list the verbs
 setup: ## make .venv from the lock (quick when nothing changed)
 	@dev/setup.sh
 
-demo: setup ## run examples/digits on a real Airflow, show the leaderboard (KEEP=1 leaves it up)
-	@$(PY) dev/demo.py $(if $(KEEP),--keep)
+demo: setup ## run examples/digits on a real Airflow, show the leaderboard (KEEP=1 leaves it up, CLUSTER=1 runs pods)
+	@$(PY) dev/demo.py $(if $(KEEP),--keep) $(if $(CLUSTER),--cluster)
 
 lint: setup ## format, ruff, mypy, import rules, spelling
 	@dev/lint.sh

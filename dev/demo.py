@@ -32,6 +32,11 @@ def main() -> int:
     parser.add_argument(
         "--home", type=Path, help="keep everything in this folder (default: a new one in TMPDIR)"
     )
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help="run the trials as pods: on the cluster of KUBECONFIG, else on one of its own",
+    )
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     home = options.home or Path(tempfile.mkdtemp(prefix="podmap-demo-"))
@@ -41,6 +46,7 @@ def main() -> int:
         env={
             "AIRFLOW__PODMAP__STORE": str(home / "store"),
             "PODMAP_STATE_DIR": str(home / "processes"),
+            **(on_cluster() if options.cluster else {}),
         },
     )
     began = time.monotonic()
@@ -66,6 +72,18 @@ def main() -> int:
         say("stopping Airflow")
         airflow.stop()
         shutil.rmtree(airflow.home / "logs" / "dag_processor", ignore_errors=True)
+
+
+def on_cluster() -> dict[str, str]:
+    """The environment of an Airflow whose trials are pods."""
+    kubeconfig = os.environ.get("KUBECONFIG")
+    if not kubeconfig:
+        say("starting a Kubernetes on this machine; the first time it is built, for minutes")
+        script = ROOT / "dev" / "cluster" / "cluster"
+        up = subprocess.run([script, "up"], check=True, stdout=subprocess.PIPE, text=True)
+        kubeconfig = up.stdout.strip()
+        say(f"Kubernetes is up (dev/cluster/cluster down ends it); KUBECONFIG={kubeconfig}")
+    return {"AIRFLOW__PODMAP__BACKEND": "kubernetes", "KUBECONFIG": kubeconfig}
 
 
 def follow(airflow: LocalAirflow, run_id: str) -> str:
