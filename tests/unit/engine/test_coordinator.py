@@ -254,13 +254,17 @@ def test_a_stop_that_cancels_also_ends_what_is_created_just_then() -> None:
 @pytest.mark.parametrize("cancel", [False, True], ids=["finish", "cancel"])
 def test_too_many_failures_stop_the_run(cancel: bool) -> None:
     async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(5, allowed_failures=2, cancel_on_failures=cancel, failed=[7])
+        coordinator = make(1, allowed_failures=2, cancel_on_failures=cancel, failed=[7])
         coordinator.adopt(["a"])
+        waiting = asyncio.ensure_future(coordinator.acquire(order=0))
+        await settled()
         coordinator.settled(failed(7))  # counted before
         coordinator.settled(failed(1))
         assert "" == coordinator.stopped_reason
         coordinator.settled(failed(2))
         assert coordinator.stopped_reason.startswith("3 trials failed, 2 were allowed")
+        with pytest.raises(RunStoppedError, match="3 trials failed"):
+            await waiting
         await settled()
         assert cancel == bool(attempts.killed)
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.engine.conftest import GATED, OK, World, free_slots, until
@@ -204,6 +205,122 @@ asyncio.run(main())
     assert [COMPLETE] * 16 == [record.state for record in ledger.records()]
     assert [attempts] * 16 == [len(record.attempts) for record in ledger.records()]
     assert [] == world.left()
+
+
+def test_what_another_process_has_run_meanwhile_is_not_started_again(world: World) -> None:
+    """It created, ended, recorded and deleted the attempt just before this one creates it."""
+
+    class Slow(ProcessBackend):
+        async def create(self, *args: Any, **more: Any) -> Any:
+            async with world.session(ledger, manifest) as other:
+                assert COMPLETE is (await settle(other, 0, "e1")).state
+            return await super().create(*args, **more)
+
+    ledger, manifest = world.plan(OK)
+
+    async def scenario() -> None:
+        async with world.session(ledger, manifest, world.backend(Slow)) as session:
+            record = await settle(session, 0, "e1")
+            assert record == ledger.read_record(0)
+
+    world.play(scenario)
+    assert {0: 1} == world.starts()
+
+
+def test_an_attempt_whose_creation_was_cancelled_holds_its_slot(world: World) -> None:
+    class Cancelled(ProcessBackend):
+        async def create(self, *args: Any, **more: Any) -> Any:
+            await super().create(*args, **more)
+            raise asyncio.CancelledError
+
+    world.close_gate()
+
+    async def scenario() -> None:
+        async with world.session(
+            *world.plan(GATED, parallelism=2), world.backend(Cancelled)
+        ) as session:
+            task = asyncio.ensure_future(settle(session, 0, "e1"))
+            await asyncio.wait([task])
+            await world.started(1)
+            assert (True, 1, 1) == (
+                task.cancelled(),
+                session.coordinator.alive,
+                free_slots(session),
+            )
+            world.open_gate()
+            await until(lambda: session.coordinator.alive == 0)
+            assert 1 == free_slots(session)
+
+    world.play(scenario)
+
+
+def test_two_processes_with_trials_of_their_own_share_the_limit(world: World) -> None:
+    """As two triggerers have them: what the other one runs takes room, and is waited for."""
+    ledger, manifest = world.plan(GATED, 4, parallelism=2)
+    world.close_gate()
+
+    async def scenario() -> None:
+        async with world.session(ledger, manifest) as one, world.session(ledger, manifest) as two:
+            first = [asyncio.ensure_future(settle(one, number, "e1")) for number in (0, 1)]
+            await world.started(2)
+            rest = [asyncio.ensure_future(settle(two, number, "e1")) for number in (2, 3)]
+            await until(lambda: len(two.coordinator._waiting) == 2)
+            assert 2 == two.coordinator.alive
+            assert {0: 1, 1: 1} == world.starts()
+            world.open_gate()
+            await asyncio.gather(*first, *rest)
+
+    world.play(scenario)
+    assert {x: 1 for x in range(4)} == world.starts()
+    assert world.most_at_once() <= 2
+
+
+def test_an_attempt_that_another_process_has_started_takes_a_slot_here_too(world: World) -> None:
+    ledger, manifest = world.plan(GATED, parallelism=1)
+    world.close_gate()
+
+    async def scenario() -> None:
+        async with world.session(ledger, manifest) as one, world.session(ledger, manifest) as two:
+            first = asyncio.ensure_future(settle(one, 0, "e1"))
+            await world.started(1)
+            second = asyncio.ensure_future(settle(two, 0, "e1"))
+            await until(lambda: two.coordinator.alive == 1)
+            assert two.coordinator.take() is None
+            world.open_gate()
+            assert await first == await second
+
+    world.play(scenario)
+
+
+def test_a_failure_that_another_process_has_recorded_counts_here_too(world: World) -> None:
+    ledger, manifest = world.plan("exit 1", 2, failures={"allow": 0})
+
+    async def scenario() -> None:
+        async with world.session(ledger, manifest) as one, world.session(ledger, manifest) as two:
+            assert FAILED is (await settle(one, 0, "e1")).state
+            assert "" == two.coordinator.stopped_reason
+            assert FAILED is (await settle(two, 0, "e1")).state
+            assert CANCELLED is (await settle(two, 1, "e1")).state
+
+    world.play(scenario)
+
+
+def test_many_that_cannot_be_started_at_once_stop_the_run_once(world: World) -> None:
+    class Slow(ProcessBackend):
+        asked = 0
+
+        async def create(self, *args: Any, **more: Any) -> Any:
+            self.asked += 1
+            await until(lambda: self.asked == 4)
+            return await super().create(*args, **more)
+
+    async def scenario() -> list[Record]:
+        plan = world.plan(OK, 4, trial={"command": ["no-such-program"]})
+        async with world.session(*plan, world.backend(Slow)) as session:
+            return await asyncio.gather(*(settle(session, n, "e1") for n in range(4)))
+
+    states = [record.state for record in world.play(scenario)]
+    assert (1, 3) == (states.count(FAILED), states.count(CANCELLED))
 
 
 def test_adopted_attempts_count_towards_the_limit(world: World) -> None:
