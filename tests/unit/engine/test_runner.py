@@ -605,28 +605,33 @@ def ended(world: World, manifest: Manifest) -> bool:
     )
 
 
-def test_a_stop_cancels_trials_that_have_a_slot_but_no_attempt(world: World) -> None:
-    class Slow(ProcessBackend):
-        asked = 0
+@pytest.mark.parametrize("state", [CANCELLED, WAITING], ids=["stop", "interrupt"])
+def test_a_stop_reaches_trials_that_have_a_slot_but_no_attempt(
+    world: World, state: TrialState
+) -> None:
+    class Stopping(ProcessBackend):
+        created = 0
 
-        async def create(self, *args: object, **more: object) -> object:  # type: ignore[override]
-            self.asked += 1
-            return await super().create(*args, **more)  # type: ignore[arg-type]
+        async def create(self, *args: Any, **more: Any) -> Any:
+            self.created += 1
+            return await super().create(*args, **more)
 
-        async def list(self, *args: object, **more: object) -> object:  # type: ignore[override]
-            if more:
+        async def list(self, *args: Any, **more: Any) -> Any:
+            if more and state is CANCELLED:
                 session_box[0].coordinator.stop("enough", cancel=False)
-            return await super().list(*args, **more)  # type: ignore[arg-type]
+            elif more:
+                session_box[0].coordinator.interrupt("enough")
+            return await super().list(*args, **more)
 
     session_box: list[RunSession] = []
 
     async def scenario() -> None:
-        backend = world.backend(Slow)
+        backend = world.backend(Stopping)
         ledger, manifest = world.plan(OK)
         async with world.session(ledger, manifest, backend) as session:
             session_box.append(session)
             record = await settle(session, 0, "e1")
-            assert (CANCELLED, "enough", 0) == (record.state, record.reason, backend.asked)
+            assert (state, "enough", 0) == (record.state, record.reason, backend.created)
             assert record == ledger.read_record(0)
 
     world.play(scenario)
