@@ -60,6 +60,7 @@ class FakeCluster:
         namespaces: set[str] | None = None,
         bookmark_s: float = 1.0,
         history: int = 10_000,
+        clock_behind_s: float = 0.0,
     ) -> None:
         """Makes a cluster that is not started yet.
 
@@ -72,12 +73,14 @@ class FakeCluster:
             namespaces: Those that are there; None for all.
             bookmark_s: How often an idle watch gets a bookmark.
             history: How many events a watch can begin in the past.
+            clock_behind_s: How far the nodes' clocks are behind this machine's.
         """
         self._tell = script if callable(script) else lambda _: script or Script()
         self._speed = speed
         self._capacity = capacity
         self._settings = (quota, token, namespaces)
         self._bookmark_s = bookmark_s
+        self._clock_behind_s = clock_behind_s
         self._store = Store(history=history)
         self._thread = threading.Thread(target=self._serve, name="fake-cluster", daemon=True)
         self._ready = threading.Event()
@@ -225,6 +228,10 @@ class FakeCluster:
 
         self._do(end)
 
+    def cut_logs(self, after_bytes: int | None) -> None:
+        """Has each reading of a log cut, anywhere, after about so many bytes; None for none."""
+        self._do(lambda: setattr(self._server, "cut_logs", after_bytes))
+
     def expire_watches(self) -> None:
         """Has all open watches, and all that begin where those were, answered with 410."""
 
@@ -259,7 +266,13 @@ class FakeCluster:
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
-        self._nodes = Nodes(self._store, Agenda(self._speed), self._tell, self._capacity)
+        self._nodes = Nodes(
+            self._store,
+            Agenda(self._speed),
+            self._tell,
+            capacity=self._capacity,
+            clock_behind_s=self._clock_behind_s,
+        )
         self._server = Server(self._store, self._nodes, bookmark_s=self._bookmark_s)
         self._server.quota, self._server.token, self._server.namespaces = self._settings
         self._store.on_change = self._server.changed

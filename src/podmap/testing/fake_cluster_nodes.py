@@ -99,7 +99,13 @@ class Nodes:
     """Scheduler and kubelets: they move pods on and end them."""
 
     def __init__(
-        self, store: Store, agenda: Agenda, script: Callable[[Object], Script], capacity: int | None
+        self,
+        store: Store,
+        agenda: Agenda,
+        script: Callable[[Object], Script],
+        *,
+        capacity: int | None,
+        clock_behind_s: float,
     ) -> None:
         """Knows no pods yet.
 
@@ -108,7 +114,9 @@ class Nodes:
             agenda: The nodes' time.
             script: What happens to a pod.
             capacity: How many pods run at once; None for any number.
+            clock_behind_s: How far the nodes' clocks are behind.
         """
+        self._behind = timedelta(seconds=clock_behind_s)
         self._store = store
         self._agenda = agenda
         self._script = script
@@ -177,7 +185,7 @@ class Nodes:
         return step
 
     def _bind(self, key: Key, pod: Object) -> None:
-        conditions = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": _now()}]
+        conditions = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": self._now()}]
         changed = {**pod, "spec": {**pod["spec"], "nodeName": "fake-node-1"}}
         self._update(key, changed, {"conditions": conditions})
         self._agenda.after(0, self._step(key, pod["metadata"]["uid"], self._prepare))
@@ -186,7 +194,7 @@ class Nodes:
         uid = pod["metadata"]["uid"]
         script = self.containers[uid].script
         waiting = {"reason": script.waiting or "ContainerCreating", "message": script.message}
-        self._update(key, pod, {"startTime": _now(), **_statuses(pod, "waiting", waiting)})
+        self._update(key, pod, {"startTime": self._now(), **_statuses(pod, "waiting", waiting)})
         if not script.waiting:
             self._agenda.after(0, self._step(key, uid, self._run))
 
@@ -195,7 +203,7 @@ class Nodes:
         container = self.containers[uid]
         if container.over:
             return
-        container.started = _now()
+        container.started = self._now()
         container.say(container.script.output)
         running = {"startedAt": container.started}
         self._update(key, pod, {"phase": "Running", **_statuses(pod, "running", running)})
@@ -243,7 +251,7 @@ class Nodes:
             "exitCode": exit_code,
             "reason": "Completed" if exit_code == 0 else "Error",
             "startedAt": container.started,
-            "finishedAt": _now(),
+            "finishedAt": self._now(),
         }
         if exit_code == 0:
             ended["message"] = container.script.result
@@ -254,6 +262,9 @@ class Nodes:
         self._update(key, pod, {**status, **_statuses(pod, "terminated", ended)})
         self._placed.discard(pod["metadata"]["uid"])
         self._schedule()
+
+    def _now(self) -> str:
+        return (datetime.now(timezone.utc) - self._behind).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _update(self, key: Key, pod: Object, status: Mapping[str, Any]) -> None:
         metadata = dict(pod["metadata"])
@@ -319,7 +330,3 @@ def ask_to_delete(store: Store, nodes: Nodes, key: Key, options: Mapping[str, An
     else:
         nodes.stop(key, grace_s)
     return pod
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

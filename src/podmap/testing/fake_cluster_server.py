@@ -8,7 +8,7 @@ import contextlib
 import json
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ _PATH = re.compile(
     r"/(?:api/v1|apis/[^/]+/v1)/namespaces/(?P<namespace>[^/]+)"
     r"/(?P<resource>pods|leases)(?:/(?P<name>[^/]+))?(?P<log>/log)?"
 )
+LOG_CHUNK = 64 * 1024
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
@@ -94,6 +95,8 @@ class Server:
         self.namespaces: set[str] | None = None
         self.quota: int | None = None
         self.most_alive: Counter[str] = Counter()
+        self.cut_logs: int | None = None
+        """After how many bytes the reading of a log is cut."""
         self._store = store
         self._nodes = nodes
         self._bookmark_s = bookmark_s
@@ -294,27 +297,37 @@ class Server:
                 400, "BadRequest", f'container "trial" in pod "{call.key[2]}" is waiting to start'
             )
         response = await _stream(request)
+        left = self.cut_logs
         with contextlib.suppress(ConnectionError):
-            await _write_log(container, response, call.query)
+            async for chunk in _log_chunks(container, call.query):
+                await response.write(chunk if left is None else chunk[:left])
+                left = None if left is None else left - len(chunk)
+                if left is not None and left <= 0 and request.transport is not None:
+                    request.transport.close()
+                    return response
             await response.write_eof()
         return response
 
 
-async def _write_log(
-    container: Container, response: web.StreamResponse, query: Mapping[str, str]
-) -> None:
+async def _log_chunks(container: Container, query: Mapping[str, str]) -> AsyncIterator[bytes]:
     at = 0
     if "tailLines" in query:
         at = max(0, len(container.log) - int(query["tailLines"]))
     while True:
         container.more.clear()
+        pending = b""
         while at < len(container.log):
             stamp, line = container.log[at]
             at += 1
             if stamp[:19] < query.get("sinceTime", "")[:19]:
                 continue
-            head = f"{stamp} ".encode() if query.get("timestamps") else b""
-            await response.write(head + line)
+            pending += f"{stamp} ".encode() if query.get("timestamps") else b""
+            pending += line
+            if len(pending) >= LOG_CHUNK:
+                yield pending
+                pending = b""
+        if pending:
+            yield pending
         if container.over or not query.get("follow"):
             return
         await container.more.wait()

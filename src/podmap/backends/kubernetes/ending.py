@@ -23,6 +23,8 @@ AT_ONCE_S = 1
 """The shortest grace with which a node still confirms that the containers have ended."""
 NODE_PATIENCE_S = 60.0
 """How long a node may take to end a pod beyond the grace."""
+LOOK_EVERY_S = 5.0
+"""How often a pod that is to end is asked for: the watch may be behind."""
 _SLACK_S = 5.0
 _TRIES = 10
 _TRY_AGAIN_S = 5.0
@@ -122,8 +124,10 @@ class Ender:
         if not pod.there:
             watch.forget(pod.name, pod.uid)
             return True
-        asked = pod.deleting and not pod.stopped
-        if not (asked and pod.ended) and not await self._ask_to_delete(pod, _grace_s(pod)):
+        # Of a pod that has ended the server itself knows that it needs no grace.
+        grace_s = AT_ONCE_S if pod.alive else None
+        asked = pod.deleting and not pod.alive
+        if not asked and not await self._ask_to_delete(pod, grace_s):
             return False
         if pod.alive:
             await self._await_end(pod)
@@ -146,13 +150,16 @@ class Ender:
         return True
 
     async def _await_end(self, pod: Pod) -> None:
-        limit_s = NODE_PATIENCE_S
-        now = await self._space.until(pod.name, _is_over, limit_s=limit_s)
-        if now is not None and now.uid == pod.uid and not _is_over(now):
-            raise BackendError(
-                f"pod {pod.name} in namespace {self._space.name} was to end {limit_s:g} s ago, but "
-                f"node {pod.seen.node or '?'} has not said that it did"
-            )
+        for _ in range(round(NODE_PATIENCE_S / LOOK_EVERY_S)):
+            now = await self._space.until(pod.name, _is_over, limit_s=LOOK_EVERY_S)
+            if now is not None and now.uid == pod.uid and not _is_over(now):
+                now = await self._space.fetch(pod.name)
+            if now is None or now.uid != pod.uid or _is_over(now):
+                return
+        raise BackendError(
+            f"pod {pod.name} in namespace {self._space.name} was to end {NODE_PATIENCE_S:g} s ago, "
+            f"but node {pod.seen.node or '?'} has not said that it did"
+        )
 
 
 class Timeouts:
@@ -248,10 +255,3 @@ def _deadline(pod: Pod, reason: Diagnosis) -> Mapping[str, Any]:
         },
         "spec": {"activeDeadlineSeconds": AT_ONCE_S},
     }
-
-
-def _grace_s(pod: Pod) -> int | None:
-    """What a pod's containers get when it is deleted; None for the pod's own grace."""
-    if pod.stopped:
-        return 0
-    return None if pod.ended else AT_ONCE_S

@@ -34,12 +34,11 @@ class Pod:
         placed: Whether it has a node.
         deleting: Whether somebody asked for its deletion.
         killing: Whether podmap is ending it for a reason that it carries.
-        stopped: Whether nothing of it runs any more, so that it can be deleted without grace.
         timeout_s: How long its container may run; None for no limit.
         grace_s: What its containers have between SIGTERM and SIGKILL.
         recheck_at: When it will mean something else although nothing is heard of it.
         there: Whether it still exists.
-        raw: What it was made of; None once nothing more can follow from it.
+        raw: What it was made of; None once it has ended.
     """
 
     seen: Observation
@@ -49,7 +48,6 @@ class Pod:
     placed: bool = False
     deleting: bool = False
     killing: bool = False
-    stopped: bool = False
     timeout_s: float | None = None
     grace_s: float = _DEFAULT_GRACE_S
     recheck_at: datetime | None = None
@@ -99,7 +97,6 @@ def pod_of(raw: Mapping[str, Any], *, now: datetime | None = None, there: bool =
     seen = observe(raw, now=now, deleted=not there)
     if killed is not None and status.status_of(raw).get("reason") == "DeadlineExceeded":
         seen = _because(seen, killed)
-    stopped = not there or status.containers_ended(raw)
     return Pod(
         seen=seen,
         uid=metadata.get("uid", ""),
@@ -108,12 +105,11 @@ def pod_of(raw: Mapping[str, Any], *, now: datetime | None = None, there: bool =
         placed=bool(spec.get("nodeName")),
         deleting=metadata.get("deletionTimestamp") is not None,
         killing=killed is not None,
-        stopped=stopped,
         timeout_s=_seconds(annotations.get(TIMEOUT_ANNOTATION)),
         grace_s=spec.get("terminationGracePeriodSeconds", _DEFAULT_GRACE_S),
         recheck_at=recheck_at(raw) if there else None,
         there=there,
-        raw=None if stopped else _slim(raw),
+        raw=None if seen.phase is Phase.ENDED else _slim(raw),
     )
 
 
@@ -142,8 +138,8 @@ def _removed(last: Pod) -> Pod:
     """A pod that is not there any more, as it was seen last."""
     if last.raw is None:
         return replace(last, there=False, recheck_at=None)
-    seen = last.seen if last.ended else observe(last.raw, deleted=True)
-    return replace(last, seen=seen, there=False, recheck_at=None, stopped=True, raw=None)
+    seen = observe(last.raw, deleted=True)
+    return replace(last, seen=seen, there=False, recheck_at=None, raw=None)
 
 
 def _seconds(text: Any) -> float | None:
@@ -156,8 +152,8 @@ def _seconds(text: Any) -> float | None:
 class Pods:
     """The pods of one namespace, from events that may be repeated, late, lost or out of order.
 
-    A pod's state only goes forward: an older version never replaces a newer one, nothing replaces
-    an end but a newer end, and what was removed never comes back.
+    A pod's state only goes forward: an older version never replaces a newer one, nothing changes
+    an end that was seen, and what was removed never comes back.
     """
 
     def __init__(self) -> None:
@@ -206,7 +202,9 @@ class Pods:
         known = self._by_name.get(pod.name)
         if known is None or known.uid != pod.uid:
             return self._meet(pod, known, removed=removed)
-        newest = pod if self._replaces(pod, known) else known
+        newest = known
+        if _newer(pod.resource_version, _number(known.resource_version)):
+            newest = replace(pod, seen=known.seen, raw=None) if known.ended else pod
         if removed:
             return self._remove(newest)
         return None if newest is known else self._put(newest)
@@ -275,11 +273,6 @@ class Pods:
         if removed:
             return self._remove(pod)
         return self._put(pod)
-
-    def _replaces(self, pod: Pod, known: Pod) -> bool:
-        if known.ended and not pod.ended:
-            return False
-        return _newer(pod.resource_version, _number(known.resource_version))
 
     def _put(self, pod: Pod) -> Pod:
         if pod.name not in self._by_name:
