@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from podmap.backends.connect import Target, connect
 from podmap.cli.board import print_board, rows_json
 from podmap.cli.execute import Ended, Execution
-from podmap.cli.out import duration, print_json
+from podmap.cli.out import counted, duration, print_json
 from podmap.engine.verdict import verdict
 from podmap.ledger.runs import default_store
 from podmap.names import run_uri
@@ -57,7 +57,7 @@ def carry_out(ledger: Ledger, manifest: Manifest, sweep: Sweep, manner: Manner) 
     talk, run = manner.talk, run_reference(ledger, manifest)
     talk.catch_logs()
     talk.say(
-        f"run {manifest.run_id} of {manifest.sweep}: {manifest.count} trials, "
+        f"run {manifest.run_id} of {manifest.sweep}: {counted(manifest.count, 'trial')}, "
         f"{sweep.parallelism} at once"
     )
     talk.say(f"ledger: {ledger.run_uri}")
@@ -148,7 +148,7 @@ def _tell_end(summary: dict[str, Any], talk: Talk) -> None:
     parts = [
         f"{counts[state.value]} {state.value}" for state in TrialState if state.value in counts
     ]
-    took = duration(summary["duration_s"])
-    talk.say(f"{summary['count']} trials in {took}: {', '.join(parts)}")
+    took = f" in {duration(summary['duration_s'])}" if summary["duration_s"] is not None else ""
+    talk.say(f"{counted(summary['count'], 'trial')}{took}: {', '.join(parts)}")
     talk.say(f"ledger: {summary['run_uri']}")
     talk.say(f"report: {summary['report_uri']}")

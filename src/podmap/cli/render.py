@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from podmap.cli.options import JSON, SET, SPEC, STORE, example, overrides
 from podmap.cli.out import counted, print_json
 
+if TYPE_CHECKING:
+    from podmap.records import Trial
+    from podmap.spec.load import LoadedSpec
+
 EXAMPLES = example("""
 podmap render sweep.yaml
 podmap render sweep.yaml --trial 12 --json
 podmap render sweep.yaml --trial 12 > trial-12.sh
+podmap render sweep.yaml --backend kubernetes | kubectl create --dry-run=server -f -
 """)
 NO_RUN = "00000000"
+NO_EPOCH = "0000000000000000"
 
 
 @click.command(
     name="render",
     help=f"""Show exactly what one trial of SPEC would run: its arguments, environment and folder.
 
-It is printed as a shell script that runs the trial by hand. Secrets are shown by name only. The
-run's id is not known before there is a run: {NO_RUN} stands for it.
+It is printed as a shell script that runs the trial by hand, or, for Kubernetes, as the pod that is
+sent, in JSON. Secrets are shown by name only. The run's id is not known before there is a run:
+{NO_RUN} stands for it, and zeros for the epoch.
 
 {EXAMPLES}""",
     short_help="Show exactly what one trial would run.",
@@ -45,12 +52,10 @@ def command(
     spec: str, number: int, sets: tuple[str, ...], backend: str, store: str | None, as_json: bool
 ) -> None:
     """Shows one trial."""
-    from podmap.errors import NotSupportedError, UsageError
+    from podmap.errors import UsageError
     from podmap.search.plan import make_plan
     from podmap.spec.load import load
 
-    if backend != "process":
-        raise NotSupportedError(f"rendering for backend {backend} is not yet supported")
     loaded = load(spec, overrides=overrides(sets), overrides_from="--set")
     plan = make_plan(loaded)
     if not 0 <= number < plan.count:
@@ -58,6 +63,9 @@ def command(
             f"--trial {number}: the spec has {counted(plan.count, 'trial')}, from 0 to "
             f"{plan.count - 1}"
         )
+    if backend == "kubernetes":
+        _show_pod(loaded, plan.trial(number), store or loaded.sweep.store)
+        return
     folder = os.path.dirname(os.path.abspath(spec))
     data = _render(loaded.sweep, plan.trial(number), folder, store or loaded.sweep.store)
     if as_json:
@@ -97,6 +105,34 @@ def _render(sweep: Any, trial: Any, folder: str, store: str | None) -> dict[str,
         "cwd": folder,
         "timeout_s": template.timeout,
     }
+
+
+def _show_pod(loaded: LoadedSpec, trial: Trial, store: str | None) -> None:
+    """Prints the pod, in JSON, which kubectl takes as it takes YAML."""
+    from podmap.backends.kubernetes import KubernetesBackend, manifest
+    from podmap.backends.kubernetes.connection import automatic
+    from podmap.engine.launching import make_launch
+    from podmap.engine.support import check_supported
+    from podmap.ledger.manifest import Manifest
+    from podmap.ledger.runs import default_store
+    from podmap.names import run_uri
+    from podmap.spec.template import effective
+
+    sweep = loaded.sweep
+    check_supported(sweep, "kubernetes")
+    template = effective(sweep.trial, trial)
+    launch, _ = make_launch(
+        Manifest(sweep=sweep.name, run_id=NO_RUN, owner={}, created="", spec=loaded.raw),
+        trial,
+        template,
+        run_uri=run_uri(default_store(store), sweep.name, NO_RUN),
+        backend=KubernetesBackend.connect(automatic()),
+        placement=sweep.kubernetes,
+        attempt=1,
+        epoch=NO_EPOCH,
+        timeout_s=template.timeout,
+    )
+    print_json(manifest.pod(launch, gated=True, namespace=sweep.kubernetes.namespace or "default"))
 
 
 def _print(data: dict[str, Any]) -> None:

@@ -120,9 +120,19 @@ def test_render_of_a_trial_that_is_not_there_ends_with_2(cli: Any) -> None:
     assert (2, True) == (ran.code, "the spec has 4 trials, from 0 to 3" in ran.err)
 
 
-def test_render_of_pods_is_not_yet_supported(cli: Any) -> None:
+def test_render_shows_the_pod_that_would_be_sent(cli: Any) -> None:
+    ran = cli("render", cli.spec(), "--backend", "kubernetes", "--set", "trial.image=tiny:1")
+    assert (0, "") == (ran.code, ran.err)
+    pod = json.loads(ran.out)
+    container = pod["spec"]["containers"][0]
+    assert ("Pod", "trial", "tiny:1") == (pod["kind"], container["name"], container["image"])
+    assert [{"name": "podmap.io/slot"}] == pod["spec"]["schedulingGates"]
+
+
+def test_render_of_a_pod_needs_an_image(cli: Any) -> None:
     ran = cli("render", cli.spec(), "--backend", "kubernetes")
-    assert (2, True) == (ran.code, "not yet supported" in ran.err)
+    assert 2 == ran.code
+    assert "trial.image: a pod needs an image" in ran.err
 
 
 def test_schema_prints_the_json_schema_of_the_spec(cli: Any) -> None:
