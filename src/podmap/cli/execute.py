@@ -154,14 +154,16 @@ class Execution:
     def _take(self, record: Record) -> None:
         if not record.state.terminal:
             return
-        if record.finished and parse_iso(record.finished) < self._began:
+        earlier = bool(record.finished) and parse_iso(record.finished or "") < self._began
+        if earlier:
             self._progress.take_earlier(record)
         else:
             self._progress.take(record)
         if record.state is TrialState.FAILED:
             self._failures.take(record)
             self._look_at_failure(record)
-            self._tell_failure(record)
+            if not earlier:
+                self._tell_failure(record)
         self._display.update(self._progress)
 
     def _look_at_failure(self, record: Record) -> None:

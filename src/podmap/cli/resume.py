@@ -50,6 +50,7 @@ def command(
     from podmap.backends.connect import target_of
     from podmap.cli.carry_out import Manner, carry_out
     from podmap.cli.lock import holding
+    from podmap.cli.out import counted
     from podmap.cli.talk import Talk
     from podmap.engine.support import check_supported
     from podmap.spec.load import load
@@ -63,6 +64,8 @@ def command(
         host = manifest.owner.get("host")
         if manifest.backend == "process" and host != socket.gethostname():
             talk.warn(f"the run was started on {host}: what still runs there is not seen from here")
+        ended = sum(record.state.terminal for record in ledger.records())
+        talk.say(f"{ended} of {counted(manifest.count, 'trial')} have ended already")
         ledger.update_state(finished=None)
         manner = Manner(
             talk=talk,
