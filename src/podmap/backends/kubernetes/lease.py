@@ -9,6 +9,7 @@ the renewal: it stops relying on the lease before anybody else can have it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
@@ -66,7 +67,8 @@ class Lease:
             duration_s: How long a holder that is silent keeps the lease; rounded up to seconds.
             renew_every_s: How often it is renewed, or tried for.
             healthy: Whether this candidate is fit to hold it: else it neither takes nor renews.
-            on_change: Called with whether it is held, whenever that changes.
+            on_change: Called with whether it is held when that has changed; that time is over is
+                told with the next try, so what must be exact asks `held`.
             labels: What a lease made here is labelled with.
             clock: Seconds from any start.
         """
@@ -241,16 +243,10 @@ class Lease:
             self._on_change(held)
 
     async def _sleep(self) -> None:
-        """Returns when it is time to renew or try again; tells of the lease's end in time."""
         pause_s = REFUSED_AGAIN_S if self.refused else self._renew_every_s
-        wake_at = self._clock() + pause_s * random.uniform(0.9, 1.0)
         self._turn.clear()
-        while (left_s := wake_at - self._clock()) > 0 and not self._turn.is_set():
-            until_end_s = self.remaining_s if self._told else math.inf
-            try:
-                await asyncio.wait_for(self._turn.wait(), min(left_s, until_end_s))
-            except asyncio.TimeoutError:
-                self._tell()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._turn.wait(), pause_s * random.uniform(0.9, 1.0))
 
 
 def _spec(lease: Mapping[str, Any] | None) -> Mapping[str, Any]:
