@@ -22,11 +22,6 @@ class _Entry:
     opening: asyncio.Task[RunSession]
     users: int = 0
 
-    @property
-    def failed(self) -> bool:
-        task = self.opening
-        return task.done() and (task.cancelled() or task.exception() is not None)
-
 
 class Hub:
     """One backend and the sessions of its runs, within one event loop.
@@ -84,7 +79,7 @@ class Hub:
             await anext(self._life)
         key = (run_uri, version)
         entry = self._entries.get(key)
-        if entry is None or entry.failed:
+        if entry is None:
             entry = self._entries[key] = _Entry(spawn(self._open(run_uri)))
         entry.users += 1
         try:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -301,13 +303,18 @@ def test_clearing_a_failed_trial_after_the_failure_budget_was_spent_runs_it(worl
 
 
 def test_planning_anew_forgets_failures_and_starts_the_wall_clock_again(world: World) -> None:
-    script = f"[ -e broken ] && exit 1; {OK}"
+    script = f"""[ -e broken ] && [ "$1" = 2 ] && exit 1
+{OK}"""
     (world.folder / "broken").touch()
-    ledger, first = world.plan(script, 3, failures={"allow": 0}, parallelism=1)
-    assert TrialState.CANCELLED is world.go(ledger, first, epoch="first")[2].state
+    more: dict[str, Any] = {"failures": {"allow": 0}, "parallelism": 1}
+    ledger, first = world.plan(script, 4, **more)
+    states = [record.state for record in world.go(ledger, first, epoch="first").values()]
+    complete = TrialState.COMPLETE
+    assert [complete, complete, TrialState.FAILED, TrialState.CANCELLED] == states
     (world.folder / "broken").unlink()
-    _, again = world.plan(script, 3, failures={"allow": 0}, parallelism=1)
-    assert first.created == again.created
-    assert first.planned < again.planned
+    long_ago = replace(first, created="2020-01-01T00:00:00.000Z", planned="")
+    ledger.write_file("manifest.json", json.dumps(long_ago.to_json()).encode())
+    _, again = world.plan(script, 4, cache_version="new", budget={"wall": "1h"}, **more)
+    assert long_ago.created == again.created
     records = world.go(ledger, again, epoch="second")
-    assert {TrialState.COMPLETE} == {record.state for record in records.values()}
+    assert {complete} == {record.state for record in records.values()}
