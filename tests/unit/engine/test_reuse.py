@@ -199,12 +199,12 @@ def test_a_store_that_cannot_be_asked_means_another_attempt(
         ("s3://b/ckpt/3/", "s3://b/ckpt/podmap-result-k.json"),
         ("/data/ckpt/3", "/data/ckpt/podmap-result-k.json"),
         ("/data/ckpt/3/", "/data/ckpt/podmap-result-k.json"),
-        ("ckpt/3", "/work/ckpt/podmap-result-k.json"),
+        ("ckpt/3", "/runs/ckpt/podmap-result-k.json"),
         ("file:///data/a%20b/3", "/data/a b/podmap-result-k.json"),
     ],
 )
 def test_the_result_is_where_podmap_trial_leaves_it(checkpoint: str, uri: str) -> None:
-    assert uri == result_uri(checkpoint, "k", folder="/work")
+    assert uri == result_uri(checkpoint, "k", folder="/runs")
 
 
 @pytest.mark.parametrize("kind", ["path", "file uri", "memory"])
