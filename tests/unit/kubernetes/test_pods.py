@@ -145,6 +145,14 @@ def test_an_end_stays_as_it_was_first_seen() -> None:
     assert (before.seen, False) == (gone.seen, gone.there)
 
 
+def test_a_removal_counts_also_where_it_carries_no_version_of_its_own() -> None:
+    pods = Pods()
+    pods.apply(raw_pod("running", version=2))
+    gone = pods.apply(raw_pod("running", version=2), removed=True)
+    assert gone is not None
+    assert (Phase.GONE, 0) == (gone.seen.phase, len(pods))
+
+
 def test_what_vanished_while_it_ran_is_gone() -> None:
     pods = Pods()
     pods.apply(raw_pod("running", version=1))
@@ -183,6 +191,20 @@ def test_pods_of_a_trial_are_found_apart() -> None:
     assert [0, 1, 2] == [pod.seen.number for pod in pods.of(RUN)]
     assert [1] == [pod.seen.number for pod in pods.of(RUN, 1)]
     assert [] == pods.of("89abcdef") + pods.of(RUN, 7)
+
+
+def test_busy_are_those_that_hold_slots() -> None:
+    pods = Pods()
+    states = ("pending", "running", "succeeded", "pending")
+    for number, (state, gates) in enumerate(zip(states, ((), (), (), (SLOT_GATE,)), strict=True)):
+        pods.apply(raw_pod(state, number=number, version=number + 1, gates=gates))
+    names = [raw_pod(number=number)["metadata"]["name"] for number in range(4)]
+    assert set(names[:2]) == pods.busy(RUN)
+    pods.apply(raw_pod("failed", number=0, version=9))
+    pods.apply(raw_pod("pending", number=3, version=10))
+    assert {names[1], names[3]} == pods.busy(RUN)
+    pods.drop_missing(set(), "20")
+    assert set() == pods.busy(RUN)
 
 
 def test_what_podmap_did_not_make_is_left_alone() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from podmap.backends.base import FullError, Launch, LaunchError
@@ -125,7 +126,7 @@ class Creator:
     def __init__(self, space: Namespace, brake: QuotaBrake) -> None:
         self._space = space
         self._brake = brake
-        self._creating: dict[str, str] = {}
+        self._creating: dict[str, set[str]] = {}
 
     async def create(self, launch: Launch, *, limit: int | None, gated: bool) -> Pod:
         """The pod of an attempt: a new one, or the one of this name that is there.
@@ -142,11 +143,8 @@ class Creator:
         is_there = known is not None and known.there
         if limit is not None and not gated and not is_there:
             self._check_room(launch.run_id, limit)
-        self._creating[launch.name] = launch.run_id
-        try:
+        with self._noted(launch, gated=gated):
             return await self._brake.through(lambda: self._post(launch.name, body))
-        finally:
-            self._creating.pop(launch.name, None)
 
     async def dry_run(self, launch: Launch, *, gated: bool) -> Mapping[str, Any] | None:
         """The pod as the server would create it; None if one of its webhooks cannot tell.
@@ -171,6 +169,19 @@ class Creator:
             raise _refusal(error) from error
         return created
 
+    @contextlib.contextmanager
+    def _noted(self, launch: Launch, *, gated: bool) -> Iterator[None]:
+        """Counts a pod among those of its run while it is being created, unless it is gated."""
+        creating = self._creating.setdefault(launch.run_id, set())
+        if not gated:
+            creating.add(launch.name)
+        try:
+            yield
+        finally:
+            creating.discard(launch.name)
+            if not creating and self._creating.get(launch.run_id) is creating:
+                del self._creating[launch.run_id]
+
     def _body(self, launch: Launch, *, gated: bool) -> Mapping[str, Any]:
         wanted = launch.placement.namespace if launch.placement else None
         if wanted is not None and wanted != self._space.name:
@@ -186,11 +197,10 @@ class Creator:
     def _check_room(self, run_id: str, limit: int) -> None:
         """Counts what runs, or may, with what this process is creating just now."""
         watch = self._space.watch
-        pods = watch.pods.of(run_id) if watch else []
-        alive = {pod.name for pod in pods if pod.alive and not pod.gated}
-        alive |= {name for name, run in self._creating.items() if run == run_id}
-        if len(alive) >= limit:
-            raise FullError(sorted(alive))
+        busy = watch.pods.busy(run_id) if watch else frozenset()
+        creating = self._creating.get(run_id, set())
+        if len(busy) + len(creating) >= limit and len(busy | creating) >= limit:
+            raise FullError(sorted(busy | creating))
 
     async def _post(self, name: str, body: Mapping[str, Any]) -> Pod:
         loop = asyncio.get_running_loop()
@@ -214,8 +224,7 @@ class Creator:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, 1.0)
             else:
-                watch.answered(raw)
-                return pod_of(raw)
+                return watch.answered(raw) or pod_of(raw)
 
     async def _existing(self, name: str) -> Pod | None:
         """The pod that has the name already; None if it is about to go."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -162,6 +162,7 @@ class Pods:
         self._last: OrderedDict[str, Pod] = OrderedDict()
         self._removed_uids: OrderedDict[str, None] = OrderedDict()
         self._due: dict[str, datetime] = {}
+        self._busy: dict[str, set[str]] = {}
         self._listed_version: int | None = None
 
     def __len__(self) -> int:
@@ -186,6 +187,10 @@ class Pods:
         pods = [self._by_name[name] for names in groups for name in names]
         return sorted(pods, key=lambda pod: (pod.seen.number, pod.seen.attempt))
 
+    def busy(self, run_id: str) -> Set[str]:
+        """The names of a run's pods that are ungated and have not ended: those that hold slots."""
+        return self._busy.get(run_id, frozenset())
+
     def apply(self, raw: Mapping[str, Any], *, removed: bool = False) -> Pod | None:
         """Takes in a pod from an event or an answer; what changed by it, if anything did.
 
@@ -193,21 +198,24 @@ class Pods:
             raw: The pod as the API server sends it.
             removed: Whether this is its last state, and it is not there any more.
         """
+        metadata = raw["metadata"]
+        if metadata.get("uid") in self._removed_uids:
+            return None
+        known = self._by_name.get(metadata.get("name", ""))
+        is_known = known is not None and known.uid == metadata.get("uid")
+        if known is not None and not _newer(
+            metadata.get("resourceVersion", ""), _number(known.resource_version)
+        ):
+            return self._remove(known) if removed and is_known else None
         try:
             pod = pod_of(raw)
         except (ValueError, LookupError):
             return None  # it has our label, but we did not make it
-        if pod.uid in self._removed_uids:
-            return None
-        known = self._by_name.get(pod.name)
-        if known is None or known.uid != pod.uid:
+        if known is None or not is_known:
             return self._meet(pod, known, removed=removed)
-        newest = known
-        if _newer(pod.resource_version, _number(known.resource_version)):
-            newest = replace(pod, seen=known.seen, raw=None) if known.ended else pod
-        if removed:
-            return self._remove(newest)
-        return None if newest is known else self._put(newest)
+        if known.ended:
+            pod = replace(pod, seen=known.seen, raw=None)
+        return self._remove(pod) if removed else self._put(pod)
 
     def drop_missing(self, present: set[str], version: str) -> list[Pod]:
         """Ends a list that was taken in by `apply`; the pods that are not in it any more.
@@ -259,17 +267,13 @@ class Pods:
         return gone
 
     def _meet(self, pod: Pod, known: Pod | None, *, removed: bool) -> Pod | None:
-        """Takes in a pod that was not seen before."""
-        if known is None:
-            stale = self._listed_version is not None and not _newer(
-                pod.resource_version, self._listed_version
-            )
-        else:
-            stale = not _newer(pod.resource_version, _number(known.resource_version))
-        if stale:
-            return None
+        """Takes in a pod that was not seen before, and is newer than the one that has its name."""
         if known is not None:
             self._remove(known)
+        elif self._listed_version is not None and not _newer(
+            pod.resource_version, self._listed_version
+        ):
+            return None  # had it still been there, the list would have shown it
         if removed:
             return self._remove(pod)
         return self._put(pod)
@@ -280,14 +284,26 @@ class Pods:
             trials.setdefault(pod.seen.number, set()).add(pod.name)
             self._last.pop(pod.name, None)
         self._by_name[pod.name] = pod
+        if pod.alive and not pod.gated:
+            self._busy.setdefault(pod.seen.run_id, set()).add(pod.name)
+        else:
+            self._idle(pod)
         if pod.recheck_at is not None and not pod.ended:
             self._due[pod.name] = pod.recheck_at
         else:
             self._due.pop(pod.name, None)
         return pod
 
+    def _idle(self, pod: Pod) -> None:
+        names = self._busy.get(pod.seen.run_id)
+        if names is not None:
+            names.discard(pod.name)
+            if not names:
+                del self._busy[pod.seen.run_id]
+
     def _remove(self, pod: Pod) -> Pod:
         self._due.pop(pod.name, None)
+        self._idle(pod)
         if self._by_name.pop(pod.name, None) is not None:
             trials = self._by_trial[pod.seen.run_id]
             names = trials[pod.seen.number]
