@@ -1,0 +1,242 @@
+"""The gatekeeper against gates and a lease whose every answer a test decides."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from podmap.engine.gates import MARGIN_S, OPEN_LIMIT_S, Gatekeeper
+from podmap.errors import BackendError, ConflictError
+
+
+@dataclass(frozen=True)
+class One:
+    name: str
+    number: int
+    resource_version: str = "1"
+    alive: bool = True
+    gated: bool = True
+    openable: bool = True
+
+
+@dataclass
+class Lease:
+    held: bool = True
+    forbidden: bool = False
+    remaining_s: float = 15.0
+
+    def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass
+class Gates:
+    """The truth on the server, and what the watch shows of it."""
+
+    truth: dict[str, One]
+    shown: dict[str, One] = field(default_factory=dict)
+    prompt: bool = True
+    asked: list[str] = field(default_factory=list)
+    limits: list[float] = field(default_factory=list)
+    lists: int = 0
+    answer: Callable[[str], Exception | None] = lambda name: None
+    listeners: list[Callable[[], None]] = field(default_factory=list)
+    fresh: bool = True
+
+    def attempts(self) -> list[One]:
+        return list(self.shown.values())
+
+    async def relist(self) -> None:
+        self.lists += 1
+        self.show()
+
+    async def open(self, attempt: Any, *, limit_s: float) -> None:
+        self.asked.append(attempt.name)
+        self.limits.append(limit_s)
+        error = self.answer(attempt.name)
+        if error is not None:
+            raise error
+        if self.truth[attempt.name].resource_version != attempt.resource_version:
+            raise ConflictError(attempt.name)
+        self.change(attempt.name, gated=False)
+
+    def subscribe(self, on_change: Callable[[], None]) -> Callable[[], None]:
+        self.listeners.append(on_change)
+        return lambda: self.listeners.remove(on_change)
+
+    def change(self, name: str, **changes: Any) -> None:
+        one = replace(self.truth[name], **changes)
+        self.truth[name] = replace(one, resource_version=str(int(one.resource_version) + 1))
+        if self.prompt:
+            self.show()
+
+    def show(self) -> None:
+        self.shown = dict(self.truth)
+        for listener in self.listeners:
+            listener()
+
+    @property
+    def open_now(self) -> list[int]:
+        return sorted(one.number for one in self.truth.values() if one.alive and not one.gated)
+
+
+def gates(count: int, **changes: Any) -> Gates:
+    return Gates({f"t-{n}": One(f"t-{n}", n, **changes) for n in range(count)})
+
+
+def keeping(
+    gates: Gates,
+    lease: Lease,
+    script: Callable[[Gatekeeper], Coroutine[Any, Any, None]],
+    parallelism: int = 3,
+) -> None:
+    """Runs a script while a gatekeeper keeps the gates."""
+
+    async def main() -> None:
+        keeper = Gatekeeper(gates, parallelism=parallelism)
+        task = asyncio.ensure_future(keeper.keep(lease))
+        try:
+            await script(keeper)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await keeper.settled()
+
+    asyncio.run(main())
+
+
+async def calm() -> None:
+    """Returns once nothing more happens without time passing."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+def test_the_lowest_numbers_are_let_go_and_no_more_than_there_are_slots() -> None:
+    at = gates(8)
+
+    async def script(keeper: Gatekeeper) -> None:
+        await calm()
+        assert [0, 1, 2] == at.open_now
+        at.change("t-1", alive=False)
+        await calm()
+        assert [0, 2, 3] == at.open_now
+
+    keeping(at, Lease(), script)
+
+
+def test_what_was_sent_counts_before_the_watch_shows_it() -> None:
+    at = gates(8)
+
+    async def script(keeper: Gatekeeper) -> None:
+        await calm()
+        at.prompt = False
+        assert [0, 1, 2] == at.open_now
+        at.change("t-0", alive=False)
+        at.show()
+        await calm()
+        assert [1, 2, 3] == at.open_now
+        for _ in range(3):  # the watch still shows 3 at its gate
+            at.shown["t-3"] = One("t-3", 3)
+            keeper.note()
+            await calm()
+        assert [1, 2, 3] == at.open_now
+
+    keeping(at, Lease(), script)
+
+
+def test_one_of_which_it_is_not_known_keeps_its_slot_and_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("podmap.engine.gates.FIRST_PAUSE_S", 0)
+    at, lost = gates(8), [BackendError("the answer was lost")]
+    at.answer = lambda name: lost.pop() if name == "t-0" and lost else None
+
+    async def script(keeper: Gatekeeper) -> None:
+        await calm()
+        assert [0, 1, 2] == at.open_now
+        assert ["t-0", "t-0", "t-1", "t-2"] == sorted(at.asked)
+
+    keeping(at, Lease(), script)
+
+
+def test_one_that_has_changed_is_looked_at_again() -> None:
+    at = gates(2)
+
+    async def script(keeper: Gatekeeper) -> None:
+        await calm()
+        assert [0, 1] == at.open_now
+
+    at.truth["t-0"] = replace(at.truth["t-0"], resource_version="7")
+    at.shown = {"t-0": One("t-0", 0), "t-1": at.truth["t-1"]}
+    keeping(at, Lease(), script)
+
+
+def test_a_list_comes_before_anything_is_let_go() -> None:
+    at, lease = gates(6), Lease(held=False, remaining_s=0)
+    at.show()  # what is known is old: the holder before has let three go since
+    for n in (0, 1, 2):
+        at.truth[f"t-{n}"] = replace(at.truth[f"t-{n}"], gated=False)
+
+    async def script(keeper: Gatekeeper) -> None:
+        await calm()
+        assert (0, []) == (at.lists, at.asked)
+        lease.held, lease.remaining_s = True, 15
+        keeper.note()
+        await calm()
+        assert (1, []) == (at.lists, at.asked)
+
+    keeping(at, lease, script)
+
+
+def test_without_the_lease_nothing_is_let_go() -> None:
+    at, lease = gates(4), Lease()
+
+    async def script(keeper: Gatekeeper) -> None:
+        await calm()
+        lease.held, lease.remaining_s = False, 0
+        at.change("t-0", alive=False)
+        await calm()
+        assert [1, 2] == at.open_now
+
+    keeping(at, lease, script)
+
+
+def test_where_leases_are_forbidden_the_process_keeps_the_gates_itself() -> None:
+    at = gates(4)
+
+    async def script(keeper: Gatekeeper) -> None:
+        await calm()
+        assert [0, 1, 2] == at.open_now
+
+    keeping(at, Lease(held=False, forbidden=True, remaining_s=0), script)
+
+
+def test_what_others_hold_or_delete_is_passed_over() -> None:
+    at = gates(6)
+    at.truth["t-0"] = replace(at.truth["t-0"], openable=False)
+
+    async def script(keeper: Gatekeeper) -> None:
+        await calm()
+        assert [1, 2, 3] == at.open_now
+
+    keeping(at, Lease(), script)
+
+
+@pytest.mark.parametrize(
+    ("remaining_s", "expected"),
+    [(15.0, [OPEN_LIMIT_S]), (3.0, [3.0 - MARGIN_S]), (MARGIN_S, [])],
+    ids=["long", "short", "too short"],
+)
+def test_a_request_never_outlives_the_lease(remaining_s: float, expected: list[float]) -> None:
+    at = gates(1)
+
+    async def script(keeper: Gatekeeper) -> None:
+        await calm()
+        assert expected == at.limits
+
+    keeping(at, Lease(remaining_s=remaining_s), script)
