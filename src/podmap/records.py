@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
@@ -173,7 +174,7 @@ class Attempt:
 
     def to_json(self) -> dict[str, Any]:
         """The attempt as a JSON object."""
-        data = {f.name: getattr(self, f.name) for f in fields(self)}
+        data = {name: getattr(self, name) for name in _names(Attempt)}
         data["diagnosis"] = self.diagnosis.to_json() if self.diagnosis else None
         return data
 
@@ -237,7 +238,7 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """The record as the JSON object of `trials/<number>.json`."""
         data: dict[str, Any] = {"schema": SCHEMA}
-        data.update((f.name, getattr(self, f.name)) for f in fields(self))
+        data.update((name, getattr(self, name)) for name in _names(Record))
         data["state"] = self.state.value
         data["params"] = dict(self.params)
         data["metrics"] = dict(self.metrics)
@@ -266,9 +267,13 @@ class Record:
         return cls(**values)
 
 
+@functools.cache
+def _names(cls: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(cls))
+
+
 def _known(cls: type, data: Mapping[str, Any], what: str) -> dict[str, Any]:
-    names = {f.name for f in fields(cls)}
-    values = {name: value for name, value in data.items() if name in names}
+    values = {name: data[name] for name in _names(cls) if name in data}
     if "number" not in values:
         raise RecordError(f"not a {what}: it has no number")
     return values

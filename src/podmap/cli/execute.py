@@ -118,7 +118,11 @@ class Execution:
     async def _settle_all(self) -> str:
         backend = self._backend()
         sweep_run = SweepRun(
-            self._ledger, self._manifest, backend, epoch=str(self._manifest.owner["epoch"])
+            self._ledger,
+            self._manifest,
+            backend,
+            epoch=str(self._manifest.owner["epoch"]),
+            alone=True,  # it runs while the run is held: see podmap.cli.lock
         )
         try:
             with self._signals(sweep_run):

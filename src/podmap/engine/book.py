@@ -14,7 +14,7 @@ from podmap.engine.reuse import completed, left_result, recalled, rescored, resu
 from podmap.engine.session import RunSession
 from podmap.engine.settlement import Rules, Settlement, attempt_of, close, time_left_s
 from podmap.errors import AttemptExistsError, PodmapError, StoreError
-from podmap.records import Category, Diagnosis, Record, TrialState
+from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 from podmap.spec.template import effective
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class TrialBook:
         mine = max(own, key=lambda seen: seen.attempt, default=None)
         leftovers = [seen.name for seen in found if seen is not mine]
         if mine is None and start:
-            return self._prepare(found, leftovers)
+            return self._prepare(found, leftovers, kept=record.attempts if record else ())
         if found and not ours:
             self.claim()  # before leftovers are removed: they may be newer than this asking
             self._note(seen for seen in found if seen is not mine)
@@ -139,7 +139,8 @@ class TrialBook:
         """
         ledger, attempt = self._session.ledger, settlement.attempt
         has_result = settlement.record.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        if (gone or not has_result) and self._knows(attempt.number):
+        others = gone or not (has_result or self._session.alone)
+        if others and self._knows(attempt.number):
             return False
         if not ledger.settle(attempt, settlement.record, tail or None):
             return False
@@ -215,9 +216,11 @@ class TrialBook:
             except StoreError as error:
                 log.warning("other runs cannot reuse trial %d: %s", self._number, error)
 
-    def _prepare(self, found: Sequence[Observation], leftovers: Sequence[str]) -> Sight:
+    def _prepare(
+        self, found: Sequence[Observation], leftovers: Sequence[str], *, kept: Sequence[Attempt]
+    ) -> Sight:
         """The next attempt, or a record that makes it needless."""
-        free = self._session.ledger.next_attempt_number(self._number)
+        free = self._session.ledger.next_attempt_number(self._number, kept=kept)
         launch, checkpoint = self._launch(max([free, *(seen.attempt + 1 for seen in found)]))
         done = self._done_already(checkpoint)
         if done is not None:

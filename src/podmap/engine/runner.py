@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from podmap.backends.base import (
@@ -103,6 +104,7 @@ class TrialRunner:
         self._book = TrialBook(session, number, epoch)
         self._slot: Slot | None = None
         self._listener: Listener | None = None
+        self._looked = False
 
     async def run(self) -> Record:
         """The terminal record.
@@ -165,12 +167,19 @@ class TrialRunner:
         delete its attempt at any time, in this order, so that one of the two is always seen.
         """
         session = self._session
-        found = await session.backend.list(session.manifest.run_id, number=self._number)
+        found = await self._found()
         start = self._slot is not None
         sight = await session.call(lambda: self._book.look(found, start=start))
         for name in sight.leftovers:
             await session.backend.delete(name)
         return sight
+
+    async def _found(self) -> Sequence[Observation]:
+        session, first = self._session, not self._looked
+        self._looked = True
+        if first and session.alone and self._number not in session.left:
+            return ()
+        return await session.backend.list(session.manifest.run_id, number=self._number)
 
     async def _queue(self) -> None:
         """Waits for a slot. Afterwards things may have changed, so they are looked at again."""

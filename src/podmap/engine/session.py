@@ -45,6 +45,8 @@ class RunSession:
         io: The bounded pool in which the store is read and written.
         shortcut: How calls to the store go without that pool; None if they never do.
         gate: Lets attempts run that wait at a gate; None where the backend has no gates.
+        alone: Whether no other process can be at work on the run.
+        left: Numbers of the trials of which there were attempts when the session was opened.
     """
 
     ledger: Ledger
@@ -58,6 +60,8 @@ class RunSession:
     io: Executor
     shortcut: Shortcut | None = None
     gate: Gate | None = None
+    alone: bool = False
+    left: frozenset[int] = frozenset()
 
     @property
     def at_once(self) -> int:
@@ -80,7 +84,9 @@ class RunSession:
             FullError: As many are alive as there may be.
             WithdrawnError: `confirm` said no.
         """
-        if isinstance(self.backend, GatedBackend):
+        if self.alone:  # then the coordinator counts all, and nobody settles anything meanwhile
+            return await self.backend.create(launch)
+        if self.gate is not None and isinstance(self.backend, GatedBackend):
             return await self.backend.create(launch, confirm=confirm, gated=True)
         return await self.backend.create(launch, limit=self.sweep.parallelism, confirm=confirm)
 
@@ -104,6 +110,7 @@ async def open_session(
     io: Executor,
     *,
     shortcut: Shortcut | None = None,
+    alone: bool = False,
 ) -> RunSession:
     """The session of a run, with its living attempts counted.
 
@@ -113,6 +120,8 @@ async def open_session(
         backend: What runs the attempts.
         io: Threads in which the store is read and written.
         shortcut: How calls to the store go without them; None if they never do.
+        alone: Whether no other process can be at work on the run, which saves much looking; not
+            for backends with gates.
 
     Raises:
         StoreError: The ledger cannot be read.
@@ -154,6 +163,8 @@ async def open_session(
         io=io,
         shortcut=shortcut,
         gate=gate,
+        alone=alone and gate is None,
+        left=frozenset(seen.number for seen in found),
     )
 
 

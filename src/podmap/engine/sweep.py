@@ -28,7 +28,15 @@ OnLine = Callable[[int, str], None]
 class SweepRun:
     """Runs all trials of a run, at most `parallelism` at once, in constant memory per trial."""
 
-    def __init__(self, ledger: Ledger, manifest: Manifest, backend: Backend, *, epoch: str) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        manifest: Manifest,
+        backend: Backend,
+        *,
+        epoch: str,
+        alone: bool = False,
+    ) -> None:
         """Makes a run that is not started.
 
         Args:
@@ -36,11 +44,13 @@ class SweepRun:
             manifest: What the run is.
             backend: What runs the attempts; is not closed.
             epoch: Which asking this is; the same after a resume.
+            alone: Whether the caller keeps all other processes from working on this run.
         """
         self._ledger = ledger
         self._manifest = manifest
         self._backend = backend
         self._epoch = epoch
+        self._alone = alone
         self._session: RunSession | None = None
         self._interrupted = False
 
@@ -76,6 +86,7 @@ class SweepRun:
                 self._backend,
                 io,
                 shortcut=Shortcut() if local else None,
+                alone=self._alone,
             )
             self._session = session
             work = _Work(session, self._epoch, on_record, on_line, patience_s)

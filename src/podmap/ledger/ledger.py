@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -177,14 +177,20 @@ class Ledger:
             if raw is not None
         )
 
-    def next_attempt_number(self, number: int) -> int:
+    def next_attempt_number(self, number: int, *, kept: Sequence[Attempt] | None = None) -> int:
         """One more than the number of any attempt of the trial that was ever kept.
 
         It reads the folder of attempts once; after that a call costs a file or two, so numbers
         that other processes write later are seen as long as they leave no gaps.
+
+        Args:
+            number: The trial's number.
+            kept: The attempts in its record, if the caller has just read it; None to read it.
         """
-        record = self.read_record(number)
-        known = max((a.number for a in record.attempts), default=0) if record else 0
+        if kept is None:
+            record = self.read_record(number)
+            kept = record.attempts if record else ()
+        known = max((attempt.number for attempt in kept), default=0)
         following = max(known, self._listed_attempts().get(number, 0)) + 1
         while self._store.exists(names.attempt_path(number, following)):
             following += 1

@@ -86,13 +86,19 @@ class World:
         return self.go(*self.plan(script, count, **more))
 
     def go(
-        self, ledger: Ledger, manifest: Manifest, *, epoch: str = "e1", **more: Any
+        self,
+        ledger: Ledger,
+        manifest: Manifest,
+        *,
+        epoch: str = "e1",
+        alone: bool = False,
+        **more: Any,
     ) -> dict[int, Record]:
         """Runs a run to its end; its records as they came."""
         records: dict[int, Record] = {}
 
         async def whole() -> None:
-            sweep_run = SweepRun(ledger, manifest, self.backend(), epoch=epoch)
+            sweep_run = SweepRun(ledger, manifest, self.backend(), epoch=epoch, alone=alone)
             await sweep_run.run(on_record=lambda r: records.update({r.number: r}), **more)
 
         self.play(whole)

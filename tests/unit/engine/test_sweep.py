@@ -51,6 +51,51 @@ def test_each_trial_is_run_once_and_recorded(any_store: World) -> None:
     assert (attempt,) == ledger.attempts(7)
 
 
+@pytest.mark.parametrize("alone", [False, True], ids=["among others", "alone"])
+def test_a_run_that_was_left_is_taken_up_as_it_is(world: World, alone: bool) -> None:
+    """Some trials are complete, some run, one has ended unseen, some were not started."""
+    world.close_gate()
+    script = f'case "$1" in 0|1) ;; *) {GATED}exit ;; esac\n{OK}'
+    ledger, manifest = world.plan(script, 9, parallelism=4, retries={"user": 1})
+
+    async def scenario() -> None:
+        run = SweepRun(ledger, manifest, world.backend(), epoch="e1", alone=alone)
+        running = asyncio.ensure_future(run.run())
+        await world.started(6)
+        running.cancel()
+        await asyncio.wait([running])
+
+    world.play(scenario)
+    assert 4 == len(world.left())
+    world.open_gate()
+    records = world.go(ledger, manifest, alone=alone)
+    assert [COMPLETE] * 9 == states(records)
+    assert {x: 1 for x in range(9)} == world.starts()
+    assert world.most_at_once() <= 4
+    assert [] == world.left()
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["among others", "alone"])
+def test_a_cleared_run_goes_on_from_what_was_left(world: World, alone: bool) -> None:
+    world.close_gate()
+    script = f'[ "$1" = 0 ] && {{ echo "S 0 x" >>journal; exit 1; }}; {GATED}'
+    ledger, manifest = world.plan(script, 4, parallelism=2)
+
+    async def scenario() -> None:
+        run = SweepRun(ledger, manifest, world.backend(), epoch="old", alone=alone)
+        running = asyncio.ensure_future(run.run())
+        await world.started(3)
+        running.cancel()
+        await asyncio.wait([running])
+
+    world.play(scenario)
+    world.open_gate()
+    records = world.go(ledger, manifest, epoch="new", alone=alone)
+    assert [FAILED, COMPLETE, COMPLETE, COMPLETE] == states(records)
+    assert [2, 2, 2, 1] == [records[number].attempts[-1].number for number in range(4)]
+    assert {0: 2, 1: 2, 2: 2, 3: 1} == world.starts()
+
+
 def test_what_was_settled_in_this_epoch_is_not_run_again(any_store: World) -> None:
     ledger, manifest = any_store.plan(f'[ "$1" = 2 ] && exit 1; {OK}', 4)
     first = any_store.go(ledger, manifest)

@@ -167,6 +167,8 @@ class ProcessBackend:
             return gone(name)
         if observation.exit_code is None:
             await end_stragglers(self._folder(name))
+        elif watch is not None and observation.diagnosis is None:
+            watch.clean = True
         return observation
 
     async def output(self, name: str, *, offset: int = 0) -> AsyncGenerator[bytes, None]:
@@ -237,9 +239,10 @@ class ProcessBackend:
         if watch is not None and not watch.ended.done():
             await end(watch, _DELETED, 0.0)
         folder = self._folder(name)
-        runner = folder.runner()
-        if runner is not None and runner.ending is None:
-            await end_stragglers(folder)
+        if watch is None or not watch.clean:
+            runner = folder.runner()
+            if runner is not None and runner.ending is None:
+                await end_stragglers(folder)
         async with self._lock.held():
             with self._asking("write"):
                 folder.remove()

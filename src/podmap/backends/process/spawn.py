@@ -29,6 +29,7 @@ $2" >"$1/process" || exit
 echo $? >>"$1/process"
 kill -KILL 0
 """
+_PLAIN_NAMES: set[str] = set()  # names that were looked at before: most are always the same
 _CONTRACT = frozenset(
     f"PODMAP_{name}"
     for name in (
@@ -93,9 +94,7 @@ def check(launch: Launch, inherited: Mapping[str, str]) -> Command:
             resolution="Take the NUL out of the params, the arguments or the environment.",
         )
     _check_program(launch, env)
-    odd = {
-        name: env.pop(name) for name in list(env) if not name.isidentifier() or not name.isascii()
-    }
+    odd = {name: env.pop(name) for name in _odd(env)}
     if any("=" in name or not name for name in odd):
         raise _refusal(
             "the name of an environment variable is empty or holds '='",
@@ -104,6 +103,13 @@ def check(launch: Launch, inherited: Mapping[str, str]) -> Command:
     # A shell does not hand on variables whose names it could not use itself.
     through = ("env", "--", *(f"{name}={value}" for name, value in odd.items())) if odd else ()
     return Command((*through, *launch.argv), env, launch.cwd)
+
+
+def _odd(env: Mapping[str, str]) -> list[str]:
+    """The names that a shell could not use itself, in order."""
+    unknown = env.keys() - _PLAIN_NAMES
+    _PLAIN_NAMES.update(name for name in unknown if name.isidentifier() and name.isascii())
+    return [name for name in env if name not in _PLAIN_NAMES] if unknown - _PLAIN_NAMES else []
 
 
 def _from_parent(launch: Launch) -> dict[str, str]:

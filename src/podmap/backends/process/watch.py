@@ -26,6 +26,7 @@ class Watch:
         pid: The wrapper.
         ended: Done once the process has ended; cancelled by `close`.
         reason: Why this process asked for its end, if it did.
+        clean: Whether its wrapper was seen to have done all it does at the end.
     """
 
     def __init__(self, asked: Asked, folder: Folder, pid: int, *, child: bool) -> None:
@@ -33,6 +34,7 @@ class Watch:
         self.folder = folder
         self.pid = pid
         self.reason: Diagnosis | None = None
+        self.clean = False
         self._child = child
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self._loop.create_future()
