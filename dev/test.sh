@@ -14,7 +14,7 @@ find_postgres() {
   return 1
 }
 
-install_postgres() {
+install_programs() {
   # The package would start a server of its own at once; the tests start theirs.
   if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
     mkdir -p /etc/postgresql-common
@@ -22,7 +22,7 @@ install_postgres() {
   fi
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    -o Dpkg::Options::=--force-confold postgresql >/dev/null </dev/null
+    -o Dpkg::Options::=--force-confold postgresql procps >/dev/null </dev/null
 }
 
 dev/lint.sh
@@ -37,12 +37,12 @@ done
 step core alone
 dev/core_alone.sh
 
-step PostgreSQL
-if ! find_postgres; then
+step PostgreSQL and ps
+if ! find_postgres || ! command -v ps >/dev/null; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    install_postgres
+    install_programs
   else
-    echo "the Airflow tests need PostgreSQL's server programs (Debian: apt-get install postgresql)" >&2
+    echo "the tests need PostgreSQL's server programs and ps (Debian: apt-get install postgresql procps)" >&2
     exit 1
   fi
 fi
