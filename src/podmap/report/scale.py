@@ -100,13 +100,17 @@ def _without_outliers(
     return low, high
 
 
+_HIGHEST = 1e308
+"""Beyond it a float has no room for the margin of an axis."""
+
+
 def _is_log(low: float, high: float) -> bool:
     return low >= _LEAST_LOG and math.log10(high) - math.log10(low) >= _LOG_DECADES
 
 
 def _log_axis(low: float, high: float) -> Axis:
     span = (math.log10(high) - math.log10(low)) * 0.04
-    low, high = low / 10**span, high * 10**span
+    low, high = low / 10**span, min(high * 10**span, _HIGHEST)
     first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
     step = max(1, (last - first) // 5)
     return Axis(low, high, True, tuple(10.0**power for power in range(first, last + 1, step)))

@@ -4,7 +4,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from podmap.records import TrialState
@@ -115,6 +115,7 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e300, max_
 
 
 @given(values=st.lists(FINITE, max_size=20), whole=st.booleans())
+@example(values=[1.0, 2.5e296], whole=False)
 def test_axis_holds_all_its_values(values: list[float], whole: bool) -> None:
     axis = make_axis(values, whole=whole)
     assert axis.low < axis.high
