@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from podmap.cli.main import main
+
+if "CI" not in os.environ:  # there hypothesis has a profile of its own: the same examples always
+    settings.register_profile("patient", deadline=None)
+    settings.load_profile("patient")
 
 GRID = """\
 apiVersion: podmap/v1
