@@ -144,13 +144,7 @@ async def open_session(
         await gate.start()
     coordinator = _coordinator(sweep, backend, count=plan.count, failed=failed, gate=gate)
     coordinator.adopt(seen.name for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING))
-    if sweep.budget and sweep.budget.wall is not None:
-        spent_s = (utc_now() - parse_iso(manifest.planned or manifest.created)).total_seconds()
-        coordinator.stop_after(
-            sweep.budget.wall - spent_s,
-            "the run's time is over (budget.wall)",
-            cancel=sweep.budget.on_exceed == "cancel",
-        )
+    _limit_time(coordinator, sweep, since=manifest.planned or manifest.created)
     return RunSession(
         ledger=ledger,
         manifest=manifest,
@@ -180,6 +174,15 @@ def _coordinator(
         failed=failed,
         spare=gate.ready if gate else lambda: 0,
     )
+
+
+def _limit_time(coordinator: Coordinator, sweep: Sweep, *, since: str) -> None:
+    if sweep.budget is not None and sweep.budget.wall is not None:
+        coordinator.stop_after(
+            sweep.budget.wall - (utc_now() - parse_iso(since)).total_seconds(),
+            "the run's time is over (budget.wall)",
+            cancel=sweep.budget.on_exceed == "cancel",
+        )
 
 
 def _failed(ledger: Ledger, manifest: Manifest) -> list[int]:

@@ -104,11 +104,21 @@ def test_what_was_settled_in_this_epoch_is_not_run_again(any_store: World) -> No
     assert journal == any_store.journal()
 
 
-def test_parallelism_is_never_exceeded_and_trials_start_by_number(world: World) -> None:
-    world.run(OK.replace('echo "{', 'sleep 0.01\necho "{', 1), 24, parallelism=3)
+def test_parallelism_is_never_exceeded_and_the_lowest_numbers_come_first(world: World) -> None:
+    world.close_gate()
+    ledger, manifest = world.plan(GATED, 24, parallelism=3)
+
+    async def scenario() -> None:
+        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        running = asyncio.ensure_future(run.run())
+        await world.started(3)
+        assert {0: 1, 1: 1, 2: 1} == world.starts()
+        world.open_gate()
+        await running
+
+    world.play(scenario)
+    assert {x: 1 for x in range(24)} == world.starts()
     assert world.most_at_once() <= 3
-    numbers = [int(line.split()[1]) for line in world.journal() if line[0] == "S"]
-    assert all(abs(place - number) <= 3 for place, number in enumerate(numbers))
 
 
 def test_retries_are_attempts_of_their_own_and_keep_within_parallelism(world: World) -> None:

@@ -7,14 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
-from podmap.backends.base import (
-    Confirm,
-    FullError,
-    Launch,
-    Observation,
-    Phase,
-    WithdrawnError,
-)
+from podmap.backends.base import Confirm, FullError, Launch, Observation, Phase, WithdrawnError
 from podmap.backends.process.ending import end, end_stragglers, force
 from podmap.backends.process.folder import OUTPUT, RESULT, Folder, attempt_names
 from podmap.backends.process.lock import StateLock
@@ -121,9 +114,8 @@ class ProcessBackend:
 
         Args:
             launch: The attempt.
-            limit: How many attempts of the run may be alive with it, of all processes that use
-                the state folder; None for any number.
-            confirm: Asked when its folder is there and nothing runs yet; None to start at once.
+            limit: How many attempts of the run may be alive with it; None for any number.
+            confirm: Asked when its folder is there; None to start at once.
 
         Raises:
             BackendError: It could not be created now.
@@ -132,7 +124,8 @@ class ProcessBackend:
             WithdrawnError: `confirm` said no.
             UsageError: Its name and its run do not belong together.
         """
-        if not self._folder(launch.name).path.endswith(f"/{launch.run_id}/{launch.name}"):
+        folder = self._folder(launch.name)
+        if not folder.path.endswith(f"/{launch.run_id}/{launch.name}"):
             raise UsageError(f"attempt {launch.name!r} is not of run {launch.run_id!r}")
         async with self._lock.held():
             with self._asking("write"):
@@ -140,7 +133,6 @@ class ProcessBackend:
                 if observation is not None:
                     return observation
                 self._check_room(launch.run_id, limit)
-                folder = self._folder(launch.name)
                 reserved = Reserved(folder, launch, self._inherited)
         try:
             if confirm is not None and not await confirm():
