@@ -8,7 +8,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from tests.unit.engine.conftest import GATED, OK, World, until
+from tests.local.engine.conftest import GATED, OK, World, until
 
 from podmap.engine import sweep as module
 from podmap.engine.sweep import SweepRun

@@ -7,7 +7,7 @@ import tracemalloc
 from collections.abc import Iterator
 
 import pytest
-from tests.unit.process.conftest import RUN_ID, Host
+from tests.local.process.conftest import RUN_ID, Host
 
 from podmap.backends.base import Phase
 from podmap.backends.process.backend import CHUNK_BYTES

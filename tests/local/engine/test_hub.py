@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.engine.conftest import GATED, OK, World, until
+from tests.local.engine.conftest import GATED, OK, World, until
 
 from podmap.backends.process import ProcessBackend
 from podmap.engine import hub as module

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.engine.conftest import OK, World
+from tests.local.engine.conftest import OK, World
 
 import podmap_trial
 from podmap.engine.reuse import left_result, rescored, result_uri

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.engine.conftest import GATED, OK, World, free_slots, until
-from tests.unit.engine.faults import (
+from tests.local.engine.conftest import GATED, OK, World, free_slots, until
+from tests.local.engine.faults import (
     SteppedBackend,
     SteppedExecutor,
     Steps,
