@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -59,7 +60,7 @@ def play(cluster: FakeCluster, scenario: Scenario, *, backends: int = 1) -> None
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     base = "podmap.backends.kubernetes"
     monkeypatch.setattr(f"{base}.client.FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(f"{base}.backend._LOG_PAUSE_S", 0.01)
+    monkeypatch.setattr(f"{base}.output.FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(f"{base}.creating._FIRST_PAUSE_S", 0.02)
     monkeypatch.setattr(f"{base}.creating._LONGEST_PAUSE_S", 0.05)
 
@@ -611,6 +612,15 @@ class TestLogs:
 def test_results_are_where_the_kubelet_reads_them(cluster: FakeCluster) -> None:
     backend = KubernetesBackend.connect(cluster.connection())
     assert RESULT_PATH == backend.result_path(launch().name)
+
+
+def test_without_the_extra_it_is_told_what_to_install(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "podmap.backends.kubernetes.client")
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    with pytest.raises(UsageError, match=r"pip install 'podmap\[kubernetes\]'"):
+        KubernetesBackend.connect(cluster.connection())
 
 
 def test_a_name_that_is_none_is_refused(cluster: FakeCluster) -> None:

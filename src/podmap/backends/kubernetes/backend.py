@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from podmap.backends.base import Confirm, Launch, Observation, Phase, WithdrawnError
-from podmap.backends.kubernetes import logs
 from podmap.backends.kubernetes.api import ApiError, pods_path
 from podmap.backends.kubernetes.creating import Creator, QuotaBrake
 from podmap.backends.kubernetes.ending import Ender, Timeouts
 from podmap.backends.kubernetes.gating import PodGates, RunLease, run_lease
 from podmap.backends.kubernetes.manifest import RESULT_PATH, SLOT_GATE
 from podmap.backends.kubernetes.namespace import Namespace
+from podmap.backends.kubernetes.output import Output
 from podmap.backends.kubernetes.pods import Pod
-from podmap.errors import BackendError, UsageError
+from podmap.errors import UsageError
 from podmap.names import parse_attempt_name
 from podmap.records import Diagnosis
 
 if TYPE_CHECKING:
     from podmap.backends.kubernetes.client import Client
     from podmap.backends.kubernetes.connection import Load
-
-log = logging.getLogger(__name__)
-
-_LOG_TRIES = 4
-_LOG_PAUSE_S = 0.3
-_LONGEST_LOG_PAUSE_S = 10.0
-_END_SHOWS_S = 5.0
-"""How long after a log's end the watch may take to show that the container has ended."""
 
 
 class KubernetesBackend:
@@ -49,14 +37,15 @@ class KubernetesBackend:
     name = "kubernetes"
 
     def __init__(
-        self, client: Client, namespace: str | None = None, *, timeout_grace_s: float = 10.0
+        self, client: Client, namespace: str | None = None, *, timeout_grace_s: float | None = None
     ) -> None:
         """Asks nothing yet; `connect` is the usual way.
 
         Args:
             client: The connection; closed with the backend.
             namespace: Where the pods are; None for the connection's.
-            timeout_grace_s: From SIGTERM to SIGKILL when an attempt takes longer than its timeout.
+            timeout_grace_s: From SIGTERM to SIGKILL when an attempt takes longer than its timeout;
+                None for the pod's own grace.
         """
         self._client = client
         self._space = Namespace(client, namespace)
@@ -64,12 +53,12 @@ class KubernetesBackend:
         self._creator = Creator(self._space, self._brake)
         self._ender = Ender(self._space)
         self._timeouts = Timeouts(self._space, self._ender, grace_s=timeout_grace_s)
-        self._cursors: dict[str, logs.Cursor] = {}
+        self._output = Output(self._space)
         self._space.subscribe(self._note_room)
 
     @classmethod
     def connect(
-        cls, load: Load, namespace: str | None = None, *, timeout_grace_s: float = 10.0
+        cls, load: Load, namespace: str | None = None, *, timeout_grace_s: float | None = None
     ) -> KubernetesBackend:
         """A backend with a connection of its own; asks nothing yet.
 
@@ -286,7 +275,7 @@ class KubernetesBackend:
             pod = await self._space.until(name, _is_over)
         return _gone(name) if pod is None else pod.seen
 
-    async def output(self, name: str, *, offset: int = 0) -> AsyncGenerator[bytes, None]:
+    def output(self, name: str, *, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """The attempt's output from a byte offset, as it comes, until it has ended.
 
         After an error it can be asked for again from where it was left, and nothing is given
@@ -295,36 +284,7 @@ class KubernetesBackend:
         Raises:
             BackendError: The server cannot be asked.
         """
-        cursor = self._cursors.get(name)
-        if cursor is None or cursor.offset != offset:
-            cursor = logs.Cursor()
-        self._cursors[name] = cursor
-        skip = offset - cursor.offset
-        failures = 0
-        while True:
-            pod = await self._started(name)
-            if pod is None:
-                break
-            try:
-                async with contextlib.aclosing(
-                    logs.follow(self._client, self._space.name, name, cursor, live=pod.alive)
-                ) as chunks:
-                    async for chunk in chunks:
-                        failures = 0
-                        skipped = min(skip, len(chunk))
-                        skip -= skipped
-                        if skipped < len(chunk):
-                            yield chunk[skipped:]
-            except BackendError as error:
-                failures += 1
-                if await self._gives_up(name, error, failures):
-                    break
-            else:
-                if not pod.alive or await self._has_ended(name):
-                    break
-                failures += 1
-                await asyncio.sleep(_pause_s(failures))
-        self._cursors.pop(name, None)
+        return self._output.follow(name, offset=offset)
 
     async def tail(self, name: str, *, max_bytes: int) -> bytes:
         """The last bytes of the attempt's output so far; empty if there is none.
@@ -334,32 +294,20 @@ class KubernetesBackend:
         Raises:
             BackendError: The server cannot be asked.
         """
-        pod = await self._space.find(name)
-        if pod is None or not pod.there or pod.seen.started is None:
-            return b""
-        for failures in range(1, _LOG_TRIES + 1):
-            try:
-                return await logs.tail(self._client, self._space.name, name, max_bytes=max_bytes)
-            except ApiError as error:
-                if error.status in (401, 403):
-                    raise
-                if not logs.is_transient(error):
-                    break
-                if failures == _LOG_TRIES:
-                    log.warning("the log of %s cannot be had: %s", name, error)
-                    break
-            except BackendError:
-                if failures == _LOG_TRIES:
-                    raise
-            await asyncio.sleep(_pause_s(failures))
-        return b""
+        return await self._output.tail(name, max_bytes=max_bytes)
 
     async def kill(self, name: str, *, reason: Diagnosis, grace_s: float) -> None:
         """Ends a running attempt: SIGTERM, and after `grace_s` or the pod's own grace SIGKILL.
 
-        Returns once it has ended. The pod stays, with the reason, unless its own grace is longer
-        than `grace_s` and has to be cut short. Once begun it is carried through, also if this call
-        is cancelled, and by the node if this process dies.
+        Returns once it has ended. The pod stays, with the reason, unless it has no node yet or its
+        own grace is longer than `grace_s`: then it is deleted, and only those who watch it are
+        told. Once begun it is carried through, also if this call is cancelled, and by the node if
+        this process dies.
+
+        Args:
+            name: The attempt's name.
+            reason: Why; the first one counts.
+            grace_s: The longest time from SIGTERM to SIGKILL; the pod's own may be shorter.
 
         Raises:
             BackendError: The server cannot be asked, or the node does not end the pod.
@@ -373,7 +321,7 @@ class KubernetesBackend:
             BackendError: The server cannot be asked, or the node does not end the pod.
         """
         await self._ender.delete(name)
-        self._cursors.pop(name, None)
+        self._output.forget(name)
 
     async def close(self) -> None:
         """Gives back what the backend itself holds; attempts go on."""
@@ -386,52 +334,9 @@ class KubernetesBackend:
         if not pod.alive:
             self._brake.note_room()
 
-    async def _started(self, name: str) -> Pod | None:
-        """The pod once there is a log; None if there will be none."""
-        pod = await self._space.find(name)
-        if pod is not None:
-            pod = await self._space.until(name, _has_log)
-        if pod is None or not pod.there or pod.seen.started is None:
-            return None
-        return pod
-
-    async def _has_ended(self, name: str) -> bool:
-        """Whether the end of a log was the end of its container, not of a connection alone."""
-        pod = await self._space.until(name, _is_over, limit_s=_END_SHOWS_S)
-        return pod is None or not pod.alive
-
-    async def _gives_up(self, name: str, error: BackendError, failures: int) -> bool:
-        """Whether a log that cannot be read is at its end; else it is read again after a pause."""
-        answered = isinstance(error, ApiError)
-        if isinstance(error, ApiError):
-            if error.status == 404:
-                return True
-            # 400: the container waits to be started, or was never
-            if not logs.is_transient(error) and error.status != 400:
-                raise error
-        pod = await self._space.find(name)
-        if pod is None or not pod.there:
-            return True
-        if failures >= _LOG_TRIES and not (answered and pod.alive):
-            if not answered:
-                raise error
-            log.warning("the log of %s cannot be had: %s", name, error)
-            return True
-        await asyncio.sleep(_pause_s(failures))
-        return False
-
 
 def _is_over(pod: Pod) -> bool:
     return not pod.alive
-
-
-def _has_log(pod: Pod) -> bool:
-    return not pod.alive or pod.seen.started is not None
-
-
-def _pause_s(failures: int) -> float:
-    pause_s = min(_LOG_PAUSE_S * 2.0 ** min(failures - 1, 10), _LONGEST_LOG_PAUSE_S)
-    return pause_s * random.uniform(0.5, 1.0)
 
 
 def _gone(name: str) -> Observation:

@@ -222,6 +222,9 @@ class Client:
                     raise await self._refusal(request, response)
             yield self._chunks(response)
         finally:
+            # Else TLS would go on shutting down, also after the event loop's end.
+            if response.connection is not None and response.connection.transport is not None:
+                response.connection.transport.abort()
             response.close()
 
     async def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -35,16 +36,22 @@ class Ender:
 
     A pod is killed by giving it a deadline of one second: the node sends SIGTERM, after the pod's
     own grace SIGKILL, and the pod stays as a failed one that carries the reason, its exit code
-    and its log, for whoever looks next. Only where that takes longer than the grace asked for, or
-    on a pod without a node, it is deleted.
+    and its log, for whoever looks next. The node keeps to the pod's own grace then, so a pod whose
+    grace is longer than that of the kill is deleted instead, as is one that has no node. Those who
+    watch it are told the reason then, too, but nothing of it stays.
     """
 
     def __init__(self, space: Namespace) -> None:
         self._space = space
         self._kills: dict[str, asyncio.Task[None]] = {}
 
-    async def kill(self, name: str, reason: Diagnosis, grace_s: float) -> None:
+    async def kill(self, name: str, reason: Diagnosis, grace_s: float | None) -> None:
         """Returns once the pod has ended; carried through even if this call is cancelled.
+
+        Args:
+            name: The pod.
+            reason: Why.
+            grace_s: From SIGTERM to SIGKILL; None for the pod's own.
 
         Raises:
             BackendError: The server could not be asked, or the node does not end the pod.
@@ -77,29 +84,27 @@ class Ender:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _kill(self, name: str, reason: Diagnosis, grace_s: float) -> None:
-        pod = await self._mark(name, reason)
+    async def _kill(self, name: str, reason: Diagnosis, grace_s: float | None) -> None:
+        pod = await self._mark(name, reason, grace_s)
         if pod is None or not pod.alive:
             return
-        if pod.placed:
-            # The node's own SIGKILL leaves the pod to be looked at, so it is waited for a little.
-            forced_after_s = min(grace_s, pod.grace_s)
-            if pod.grace_s <= grace_s + _SLACK_S:
-                forced_after_s = pod.grace_s + _SLACK_S
-            pod = await self._space.until(name, _is_over, limit_s=forced_after_s)
+        given_s = pod.grace_s if grace_s is None else grace_s
+        if _can_stay(pod, grace_s):
+            pod = await self._space.until(name, _is_over, limit_s=pod.grace_s + _SLACK_S)
             if pod is None or _is_over(pod):
                 return
-        await self._ask_to_delete(pod, AT_ONCE_S)
-        await self._await_end(pod)
+            given_s = 0  # the node does not know of deadlines, or does not answer
+        await self._ask_to_delete(pod, max(AT_ONCE_S, math.ceil(given_s)))
+        await self._await_end(pod, given_s)
 
-    async def _mark(self, name: str, reason: Diagnosis) -> Pod | None:
-        """Has the node end a pod, unless it has ended; how it is then."""
+    async def _mark(self, name: str, reason: Diagnosis, grace_s: float | None) -> Pod | None:
+        """Has a pod carry the reason, and the node end it, unless it has ended; how it is then."""
         for _ in range(_TRIES):
             pod = await self._space.find(name)
             if pod is None or not pod.alive or pod.killing:
                 return pod
             try:
-                return await self._change(pod, _deadline(pod, reason))
+                return await self._change(pod, _ending(pod, reason, grace_s))
             except ApiError as error:
                 if error.status == 404:
                     return await self._vanished(pod)
@@ -124,13 +129,12 @@ class Ender:
         if not pod.there:
             watch.forget(pod.name, pod.uid)
             return True
-        # Of a pod that has ended the server itself knows that it needs no grace.
-        grace_s = AT_ONCE_S if pod.alive else None
-        asked = pod.deleting and not pod.alive
-        if not asked and not await self._ask_to_delete(pod, grace_s):
+        # One that is lost, or whose sidecars still run, is being deleted: that is all one can do.
+        asked = pod.deleting and pod.ended and not pod.stopped
+        if not asked and not await self._ask_to_delete(pod, _delete_grace_s(pod)):
             return False
         if pod.alive:
-            await self._await_end(pod)
+            await self._await_end(pod, AT_ONCE_S)
         watch.forget(pod.name, pod.uid)
         return True
 
@@ -149,29 +153,29 @@ class Ender:
             return False
         return True
 
-    async def _await_end(self, pod: Pod) -> None:
-        for _ in range(round(NODE_PATIENCE_S / LOOK_EVERY_S)):
+    async def _await_end(self, pod: Pod, grace_s: float) -> None:
+        for _ in range(math.ceil((grace_s + NODE_PATIENCE_S) / LOOK_EVERY_S)):
             now = await self._space.until(pod.name, _is_over, limit_s=LOOK_EVERY_S)
             if now is not None and now.uid == pod.uid and not _is_over(now):
                 now = await self._space.fetch(pod.name)
             if now is None or now.uid != pod.uid or _is_over(now):
                 return
         raise BackendError(
-            f"pod {pod.name} in namespace {self._space.name} was to end {NODE_PATIENCE_S:g} s ago, "
-            f"but node {pod.seen.node or '?'} has not said that it did"
+            f"pod {pod.name} in namespace {self._space.name} was to end {NODE_PATIENCE_S:g} s "
+            f"ago, but node {pod.seen.node or '?'} has not said that it did"
         )
 
 
 class Timeouts:
     """Kills pods whose container has run for longer than it may; for those that are watched."""
 
-    def __init__(self, space: Namespace, ender: Ender, *, grace_s: float) -> None:
+    def __init__(self, space: Namespace, ender: Ender, *, grace_s: float | None) -> None:
         """Watches nothing yet.
 
         Args:
             space: Where the pods are.
             ender: Kills them.
-            grace_s: From SIGTERM to SIGKILL.
+            grace_s: From SIGTERM to SIGKILL; None for each pod's own.
         """
         self._space = space
         self._ender = ender
@@ -246,12 +250,24 @@ def _is_over(pod: Pod) -> bool:
     return not pod.alive
 
 
-def _deadline(pod: Pod, reason: Diagnosis) -> Mapping[str, Any]:
-    """The change that ends a pod, unless it is no longer as it was seen."""
-    return {
-        "metadata": {
-            "resourceVersion": pod.resource_version,
-            "annotations": killed_annotation(reason),
-        },
-        "spec": {"activeDeadlineSeconds": AT_ONCE_S},
+def _can_stay(pod: Pod, grace_s: float | None) -> bool:
+    """Whether a pod can be ended by its deadline, so that it stays to be looked at."""
+    return pod.placed and (grace_s is None or pod.grace_s <= grace_s + _SLACK_S)
+
+
+def _ending(pod: Pod, reason: Diagnosis, grace_s: float | None) -> Mapping[str, Any]:
+    """The change that ends a pod, or says why it will be, unless it is no longer as it was seen."""
+    metadata = {
+        "resourceVersion": pod.resource_version,
+        "annotations": killed_annotation(reason),
     }
+    if not _can_stay(pod, grace_s):
+        return {"metadata": metadata}
+    return {"metadata": metadata, "spec": {"activeDeadlineSeconds": AT_ONCE_S}}
+
+
+def _delete_grace_s(pod: Pod) -> int | None:
+    """What a pod's containers get when it is deleted; None for the pod's own grace."""
+    if pod.stopped:
+        return 0
+    return None if pod.ended else AT_ONCE_S

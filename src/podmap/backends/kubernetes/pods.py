@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from podmap.backends.base import Observation, Phase
 from podmap.backends.kubernetes import status
 from podmap.backends.kubernetes.diagnose import KILLED_ANNOTATION, observe, recheck_at
 from podmap.backends.kubernetes.manifest import SLOT_GATE, TIMEOUT_ANNOTATION
-from podmap.records import Diagnosis, utc_now
+from podmap.records import utc_now
 
 REMEMBERED = 1000
 """Of so many pods that somebody else removed the last state is still known."""
@@ -34,6 +33,7 @@ class Pod:
         placed: Whether it has a node.
         deleting: Whether somebody asked for its deletion.
         killing: Whether podmap is ending it for a reason that it carries.
+        stopped: Whether nothing of it runs any more, so that it can be deleted without grace.
         timeout_s: How long its container may run; None for no limit.
         grace_s: What its containers have between SIGTERM and SIGKILL.
         recheck_at: When it will mean something else although nothing is heard of it.
@@ -48,6 +48,7 @@ class Pod:
     placed: bool = False
     deleting: bool = False
     killing: bool = False
+    stopped: bool = False
     timeout_s: float | None = None
     grace_s: float = _DEFAULT_GRACE_S
     recheck_at: datetime | None = None
@@ -93,10 +94,7 @@ def pod_of(raw: Mapping[str, Any], *, now: datetime | None = None, there: bool =
     """
     metadata, spec = raw["metadata"], raw.get("spec") or {}
     annotations = metadata.get("annotations") or {}
-    killed = annotations.get(KILLED_ANNOTATION)
     seen = observe(raw, now=now, deleted=not there)
-    if killed is not None and status.status_of(raw).get("reason") == "DeadlineExceeded":
-        seen = _because(seen, killed)
     return Pod(
         seen=seen,
         uid=metadata.get("uid", ""),
@@ -104,21 +102,14 @@ def pod_of(raw: Mapping[str, Any], *, now: datetime | None = None, there: bool =
         gates=tuple(status.gates(raw)),
         placed=bool(spec.get("nodeName")),
         deleting=metadata.get("deletionTimestamp") is not None,
-        killing=killed is not None,
+        killing=KILLED_ANNOTATION in annotations,
+        stopped=not there or status.containers_ended(raw),
         timeout_s=_seconds(annotations.get(TIMEOUT_ANNOTATION)),
         grace_s=spec.get("terminationGracePeriodSeconds", _DEFAULT_GRACE_S),
         recheck_at=recheck_at(raw) if there else None,
         there=there,
         raw=None if seen.phase is Phase.ENDED else _slim(raw),
     )
-
-
-def _because(seen: Observation, killed: str) -> Observation:
-    """An attempt that podmap ended by its pod's deadline: for the reason that it was given."""
-    try:
-        return replace(seen, diagnosis=Diagnosis.from_json(json.loads(killed)))
-    except (ValueError, LookupError, TypeError, AttributeError):  # somebody else wrote it
-        return seen
 
 
 def _slim(raw: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -139,7 +130,7 @@ def _removed(last: Pod) -> Pod:
     if last.raw is None:
         return replace(last, there=False, recheck_at=None)
     seen = observe(last.raw, deleted=True)
-    return replace(last, seen=seen, there=False, recheck_at=None, raw=None)
+    return replace(last, seen=seen, there=False, recheck_at=None, stopped=True, raw=None)
 
 
 def _seconds(text: Any) -> float | None:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
-from podmap.backends.kubernetes.api import RIGHTS_HELP, SELECTOR, ApiError, pods_path
+from podmap.backends.kubernetes.api import SELECTOR, ApiError, pods_path
 from podmap.backends.kubernetes.pods import Pod, Pods
 from podmap.errors import BackendError
 
@@ -246,11 +246,10 @@ class PodWatch:
                 raise
             self._no_watch_until = self._clock() + WATCH_AGAIN_S
             log.warning(
-                "%s; until it is, pods are listed every %g s, which costs the API server more "
-                "and shows ends later; %s",
+                "%s; until it is allowed, pods are listed every %g s, which costs the API server "
+                "more and shows ends later",
                 error,
                 POLL_S,
-                RIGHTS_HELP,
             )
 
     async def _list(self) -> None:
