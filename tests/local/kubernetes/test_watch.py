@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import pytest
+from tests.unit.kubernetes.raw import RUN, raw_pod
 
 from podmap.backends.base import Phase
 from podmap.backends.kubernetes import watch as module
@@ -18,8 +19,6 @@ from podmap.backends.kubernetes.pods import Pod
 from podmap.backends.kubernetes.watch import PodWatch
 from podmap.errors import BackendError
 from podmap.testing.fake_cluster import FakeCluster
-
-from .raw import RUN, raw_pod
 
 PODS = pods_path("default")
 Scenario = Callable[["Watching"], Awaitable[None]]
