@@ -119,6 +119,7 @@ def show(airflow: LocalAirflow, run_id: str, state: str) -> int:
     print(flush=True)
     code = subprocess.run([sys.executable, "-m", "podmap.cli.main", *results]).returncode
     print(flush=True)
+    say(f"ledger: {summary['run_uri']}")
     say(f"report: {summary['report_uri']}")
     say(f"look again later: .venv/bin/podmap {' '.join(results)}")
     say(f"Airflow's UI is at {airflow.url} while it is up (make demo KEEP=1 leaves it up)")
