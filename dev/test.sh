@@ -47,6 +47,16 @@ if ! find_postgres || ! command -v ps >/dev/null; then
   fi
 fi
 
+step Kubernetes
+# The tests start it. PODMAP_SKIP_CLUSTER leaves its tests out, and they say so in red at the end.
+if [ -z "${PODMAP_SKIP_CLUSTER:-}${PODMAP_TEST_KUBECONFIG:-}" ]; then
+  dev/cluster/cluster prepare || {
+    echo "no Kubernetes can be had here: name one for tests with PODMAP_TEST_KUBECONFIG (see" >&2
+    echo "docs/contributing/cluster.md), or go without its tests with PODMAP_SKIP_CLUSTER=1" >&2
+    exit 1
+  }
+fi
+
 step tests of the wheels
 # First on the path, so that it hides the editable installation, in child processes too.
 export PYTHONPATH=$root/.build/wheel

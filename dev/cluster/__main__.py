@@ -7,6 +7,7 @@
   cluster kubeconfig         the path of the administrator's kubeconfig
   cluster install|build|images     the steps of `up`, alone; build prints the programs' folder,
                              images also renews those of a running cluster
+  cluster prepare            all that `up`, `kwok` and `s3` install and build, and no more
   cluster node start|lose|remove N   one more node; its kubelet killed; all of it removed
   cluster kwok [N]           N fake nodes (5), which finish pods without running them
   cluster s3                 an S3 server over a folder; prints exports
@@ -130,6 +131,14 @@ def build() -> None:
     print(programs.kubernetes())
 
 
+def prepare() -> None:
+    programs.install()
+    programs.kubernetes()
+    programs.kwok()
+    programs.versitygw()
+    layers()
+
+
 def images() -> None:
     programs.install()
     layers()
@@ -193,6 +202,7 @@ VERBS: dict[str, Callable[..., object]] = {
     "install": programs.install,
     "build": build,
     "images": images,
+    "prepare": prepare,
     "node": node,
     "kwok": kwok,
     "s3": s3,
