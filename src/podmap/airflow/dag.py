@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, TaskGroup, XComArg
 
-from podmap.airflow.operators import (
-    CleanupOperator,
-    CollectOperator,
-    PlanOperator,
-    TrialsOperator,
-)
+from podmap.airflow.operators import CleanupOperator, CollectOperator, PlanOperator
+from podmap.airflow.runtimes import Group, Runtime, make_trials
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
@@ -28,12 +24,14 @@ def sweep(
     backend: str | None = None,
     conn_id: str | None = None,
     outlets: Sequence[Asset] = (),
+    runtime: Runtime = "pods",
+    task_args: Mapping[str, Any] | None = None,
 ) -> XComArg:
     """A task group that runs a sweep: `plan`, then the mapped `trials`, then `collect`.
 
-    Every trial is a mapped instance of `trials` that starts and ends in the triggerer: no worker
-    runs for it. The file is read when `plan` runs, not when the DAG is parsed, and is never a
-    Jinja template.
+    Every trial is a mapped instance of `trials`. With the default runtime it starts and ends in
+    the triggerer: no worker runs for it. The file is read when `plan` runs, not when the DAG is
+    parsed, and is never a Jinja template.
 
     Args:
         spec: The sweep: a YAML file, relative to the DAG file, or the same as a dict.
@@ -47,23 +45,34 @@ def sweep(
         conn_id: An Airflow connection of type `kubernetes`; None for what the triggerer finds:
             KUBECONFIG, ~/.kube/config, or the account of its own pod.
         outlets: Assets that `collect` updates; the best trial is in the events' extra.
+        runtime: What makes a trial a pod: "pods", podmap's trigger; "operator", podmap's subclass
+            of the KubernetesPodOperator; "executor", Airflow's KubernetesExecutor. Spec, records
+            and results are the same.
+        task_args: More arguments of the mapped task, for example `priority_weight` or callbacks;
+            with "operator" any of the KubernetesPodOperator's, too.
 
     Returns:
         What `collect` returns: a dict of `best, pareto, counts, leaderboard_uri, report_uri,
         run_uri`; each is also an XCom of its own, so that `run["best"]` can be passed on.
+
+    Raises:
+        UsageError: There is no such runtime, what it needs is not installed, or `task_args` holds
+            what podmap decides.
     """
+    kept_spec = dict(spec) if isinstance(spec, Mapping) else fspath(spec)
     with TaskGroup(group_id=group_id):
         plan = PlanOperator(
             task_id="plan",
-            spec=dict(spec) if isinstance(spec, Mapping) else fspath(spec),
+            spec=kept_spec,
             experiments=experiments,
             overrides=dict(overrides or {}),
             backend=backend,
             conn_id=conn_id,
+            runtime=runtime,
         )
-        trials = TrialsOperator.partial(
-            task_id="trials", run=XComArg(plan, "run"), retries=0, execution_timeout=None
-        ).expand(numbers=plan.output)
+        trials = make_trials(
+            runtime, Group(plan, kept_spec, dict(overrides or {}), dict(task_args or {}))
+        )
         collect = CollectOperator(
             task_id="collect",
             plan_task_id=plan.task_id,
@@ -84,6 +93,8 @@ def sweep_dag(
     overrides: Mapping[str, Any] | None = None,
     backend: str | None = None,
     conn_id: str | None = None,
+    runtime: Runtime = "pods",
+    task_args: Mapping[str, Any] | None = None,
     **dag_options: Any,
 ) -> DAG:
     """A DAG that holds one sweep and nothing else.
@@ -94,11 +105,20 @@ def sweep_dag(
         overrides: As for `sweep`.
         backend: As for `sweep`.
         conn_id: As for `sweep`.
+        runtime: As for `sweep`.
+        task_args: As for `sweep`.
         dag_options: Anything else that `airflow.sdk.DAG` takes; `schedule` is None by default.
     """
     dag_options.setdefault("schedule", None)
     with DAG(dag_id=dag_id, **dag_options) as dag:
-        sweep(spec, overrides=overrides, backend=backend, conn_id=conn_id)
+        sweep(
+            spec,
+            overrides=overrides,
+            backend=backend,
+            conn_id=conn_id,
+            runtime=runtime,
+            task_args=task_args,
+        )
     dag.fileloc = _callers_file() or dag.fileloc
     return dag
 

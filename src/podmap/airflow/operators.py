@@ -47,6 +47,7 @@ class PlanOperator(BaseOperator):
         overrides: Mapping[str, Any] | None = None,
         backend: str | None = None,
         conn_id: str | None = None,
+        runtime: str = "pods",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -55,6 +56,7 @@ class PlanOperator(BaseOperator):
         self.overrides = overrides
         self.backend = backend
         self.conn_id = conn_id
+        self.runtime = runtime
 
     def execute(self, context: Context) -> list[Any]:
         """Plans the run; called again after a clear, it keeps the run and plans it again."""

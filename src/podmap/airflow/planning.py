@@ -37,7 +37,7 @@ def plan_run(task: PlanOperator, context: Context) -> tuple[dict[str, str], list
     from airflow.sdk.configuration import conf
 
     folder = Path(task.dag.fileloc).resolve().parent
-    loaded = _load(task, folder)
+    loaded = _one_trial_a_task(task.runtime, _load(task, folder))
     dag_run, group_id = context["dag_run"], task.task_id.rpartition(".")[0]
     target = replace(
         worker_target(task.backend or settings.backend(), task.conn_id),
@@ -111,6 +111,18 @@ def _load_with(overrides: dict[str, Any], task: PlanOperator, folder: Path) -> L
         base=folder,
         search_required=task.experiments is None,
     )
+
+
+def _one_trial_a_task(runtime: str, loaded: LoadedSpec) -> LoadedSpec:
+    """The spec, without chunks where each trial needs a task of its own."""
+    if runtime == "pods":
+        return loaded
+    if (loaded.sweep.trials_per_task or 1) > 1:
+        raise UsageError(
+            f"trials_per_task is {loaded.sweep.trials_per_task}, but with runtime={runtime!r} each "
+            "trial is a task of its own: leave it out"
+        )
+    return replace(loaded, sweep=loaded.sweep.model_copy(update={"trials_per_task": 1}))
 
 
 def _folder(spec: str | Mapping[str, Any], dag_folder: Path) -> str:
