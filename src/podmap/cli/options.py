@@ -41,6 +41,13 @@ FIND_STORE = click.option(
     metavar="URI",
     help="The store in which RUN is looked for.  [default: PODMAP_STORE, ~/.podmap/runs]",
 )
+BACKEND = click.option(
+    "--backend",
+    type=click.Choice(["process", "kubernetes"]),
+    default="process",
+    show_default=True,
+    help="What runs the trials.",
+)
 NAMESPACE = click.option(
     "--namespace", metavar="NAME", help="Where pods run; by default the spec's, or the context's."
 )

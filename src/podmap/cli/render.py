@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from podmap.cli.options import JSON, SET, SPEC, STORE, example, overrides
+from podmap.cli.options import BACKEND, JSON, SET, SPEC, STORE, example, overrides
 from podmap.cli.out import counted, print_json
 
 if TYPE_CHECKING:
@@ -39,13 +39,7 @@ sent, in JSON. Secrets are shown by name only. The run's id is not known before 
 @SPEC
 @click.option("--trial", "number", default=0, show_default=True, help="The trial's number.")
 @SET
-@click.option(
-    "--backend",
-    type=click.Choice(["process", "kubernetes"]),
-    default="process",
-    show_default=True,
-    help="What would run the trial.",
-)
+@BACKEND
 @STORE
 @JSON
 def command(

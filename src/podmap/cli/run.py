@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from podmap.cli.options import (
+    BACKEND,
     CONTEXT,
     JSON,
     KUBECONFIG,
@@ -63,13 +64,7 @@ ends the trials that run, the second leaves at once and leaves them running.
 )
 @SPEC
 @SET
-@click.option(
-    "--backend",
-    type=click.Choice(["process", "kubernetes"]),
-    default="process",
-    show_default=True,
-    help="What runs the trials.",
-)
+@BACKEND
 @NAMESPACE
 @KUBECONFIG
 @CONTEXT
