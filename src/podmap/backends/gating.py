@@ -43,10 +43,6 @@ class Held(Protocol):
 class Gates(Protocol):
     """The gates of one run's attempts, in a backend that has them."""
 
-    @property
-    def fresh(self) -> bool:
-        """Whether what `attempts` tells is up to date within seconds."""
-
     def attempts(self) -> Iterable[Held]:
         """All attempts of the run that are known, of all processes."""
 

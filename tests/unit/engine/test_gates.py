@@ -46,7 +46,6 @@ class Gates:
     lists: int = 0
     answer: Callable[[str], Exception | None] = lambda name: None
     listeners: list[Callable[[], None]] = field(default_factory=list)
-    fresh: bool = True
 
     def attempts(self) -> list[One]:
         return list(self.shown.values())

@@ -13,7 +13,7 @@ from podmap.backends.gating import Held
 from podmap.backends.kubernetes.lease import Lease
 from podmap.backends.kubernetes.pods import Pod
 from podmap.errors import ConflictError
-from podmap.names import LABEL_PREFIX
+from podmap.names import LABEL_PREFIX, MANAGED_BY
 
 if TYPE_CHECKING:
     from podmap.backends.kubernetes.backend import KubernetesBackend
@@ -50,11 +50,6 @@ class PodGates:
         """Asks nothing yet."""
         self._backend = backend
         self._run_id = run_id
-
-    @property
-    def fresh(self) -> bool:
-        """Whether what `attempts` tells is up to date within seconds."""
-        return self._backend.fresh
 
     def attempts(self) -> Sequence[HeldPod]:
         """All pods of the run that are known."""
@@ -136,6 +131,6 @@ async def run_lease(
         f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
         healthy=lambda: backend.fresh,
         on_change=lambda held: on_change(),
-        labels={"app.kubernetes.io/managed-by": "podmap", f"{LABEL_PREFIX}/run": run_id},
+        labels={MANAGED_BY: "podmap", f"{LABEL_PREFIX}/run": run_id},
     )
     return RunLease(lease)
