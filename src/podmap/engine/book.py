@@ -7,17 +7,66 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from podmap.backends.base import Launch, Observation
-from podmap.engine.launching import make_launch
+from podmap.engine.launching import ResultPlaces, make_launch
 from podmap.engine.reuse import completed, left_result, recalled, rescored, result_uri
-from podmap.engine.session import RunSession
 from podmap.engine.settlement import Rules, Settlement, attempt_of, close, time_left_s
 from podmap.errors import AttemptExistsError, PodmapError, StoreError
+from podmap.ledger.keys import KeyIndex
+from podmap.ledger.ledger import Ledger
+from podmap.ledger.manifest import Manifest
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
+from podmap.search.plan import Plan
+from podmap.spec.model import Sweep
 from podmap.spec.template import effective
 
 log = logging.getLogger(__name__)
+
+
+class RunView(Protocol):
+    """What a trial's book needs to know of its run; a `RunSession` is one."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The run's records."""
+        ...
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the run is."""
+        ...
+
+    @property
+    def sweep(self) -> Sweep:
+        """The effective spec."""
+        ...
+
+    @property
+    def plan(self) -> Plan:
+        """Number to trial."""
+        ...
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of the metrics without which a trial has no result."""
+        ...
+
+    @property
+    def keys(self) -> KeyIndex | None:
+        """The sweep's finished trials by key; None unless `reuse: sweep`."""
+        ...
+
+    @property
+    def backend(self) -> ResultPlaces:
+        """Knows where results are written."""
+        ...
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process can be at work on the run."""
+        ...
 
 
 class SupersededError(PodmapError):
@@ -55,7 +104,7 @@ class TrialBook:
             must stand until the trial really is run.
     """
 
-    def __init__(self, session: RunSession, number: int, epoch: str) -> None:
+    def __init__(self, session: RunView, number: int, epoch: str) -> None:
         """Nothing is read yet."""
         self._session = session
         self._trial = session.plan.trial(number)

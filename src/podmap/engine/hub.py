@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from podmap.backends.base import Backend
 from podmap.engine.session import RunSession, open_session
 from podmap.engine.spawning import spawn
 from podmap.ledger.ledger import Ledger
+
+T = TypeVar("T")
 
 IO_THREADS = 8
 
@@ -62,6 +65,16 @@ class Hub:
             hubs[key] = cls(make_backend())
         return hubs[key]
 
+    @property
+    def backend(self) -> Backend:
+        """What runs the attempts."""
+        return self._backend
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Runs a call that reads or writes a store, off the event loop."""
+        await self._begin()
+        return await asyncio.get_running_loop().run_in_executor(self._io, function, *args)
+
     async def enter(self, run_uri: str, version: str) -> RunSession:
         """The session of a run; call `leave` with the same arguments when done with it.
 
@@ -73,10 +86,7 @@ class Hub:
             StoreError: The ledger could not be read.
             BackendError: The backend could not be asked.
         """
-        if self._life is None:
-            # The one thing a loop tells before it shuts down are its asynchronous generators.
-            self._life = self._live()
-            await anext(self._life)
+        await self._begin()
         key = (run_uri, version)
         entry = self._entries.get(key)
         if entry is None:
@@ -99,6 +109,13 @@ class Hub:
             if self._entries.get(key) is entry:
                 del self._entries[key]
             entry.opening.add_done_callback(_close_session)
+
+    async def _begin(self) -> None:
+        """Has the hub end with its loop."""
+        if self._life is None:
+            # The one thing a loop tells before it shuts down are its asynchronous generators.
+            self._life = self._live()
+            await anext(self._life)
 
     async def _open(self, run_uri: str) -> RunSession:
         def read() -> Ledger:

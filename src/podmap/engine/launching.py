@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from podmap.backends.base import Backend, Launch
 from podmap.ledger.manifest import Manifest
 from podmap.names import attempt_name, new_epoch
@@ -12,13 +14,21 @@ from podmap.spec.model import Kubernetes, TrialTemplate
 from podmap.spec.template import Rendered, effective, render
 
 
+class ResultPlaces(Protocol):
+    """Knows where results are written: a backend, or what stands for one."""
+
+    def result_path(self, attempt_name: str) -> str:
+        """Where the attempt must write its result, as it sees the path."""
+        ...
+
+
 def make_launch(
     manifest: Manifest,
     trial: Trial,
     template: TrialTemplate,
     *,
     run_uri: str,
-    backend: Backend,
+    backend: ResultPlaces,
     placement: Kubernetes,
     attempt: int,
     epoch: str,
@@ -69,7 +79,9 @@ def make_launch(
     return launch, rendered
 
 
-def first_launch(manifest: Manifest, *, run_uri: str, backend: Backend, number: int = 0) -> Launch:
+def first_launch(
+    manifest: Manifest, *, run_uri: str, backend: ResultPlaces, number: int = 0
+) -> Launch:
     """The first attempt of a trial, to be shown or tried before anything is run.
 
     Args:

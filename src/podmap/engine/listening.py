@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Protocol
 
 from podmap.backends.base import Backend, Observation
-from podmap.engine.coordinator import Coordinator
 from podmap.engine.messages import LineSplitter, Messages, read_messages
 from podmap.engine.settlement import RECORD_TAIL_BYTES
 
@@ -33,13 +33,21 @@ class Ended:
     tail: bytes
 
 
+class Ends(Protocol):
+    """Knows when attempts end: the run's coordinator, where it has one."""
+
+    async def ended(self, name: str) -> Observation:
+        """The attempt, once it has ended or is gone."""
+        ...
+
+
 class Listener:
     """Follows one attempt. After an error `listen` may be called again: no line comes twice."""
 
     def __init__(
         self,
         backend: Backend,
-        coordinator: Coordinator,
+        ends: Ends,
         name: str,
         *,
         on_line: LineHandler | None,
@@ -49,14 +57,14 @@ class Listener:
 
         Args:
             backend: Where the attempt lives.
-            coordinator: Knows when it has ended.
+            ends: Knows when it has ended.
             name: The attempt's name.
             on_line: Gets its lines; None if nobody wants them.
             streams: Whether `on_line` gets them as they come, or the last ones at the end.
         """
         self.name = name
         self._backend = backend
-        self._coordinator = coordinator
+        self._ends = ends
         self._on_line = on_line
         self._streams = streams and on_line is not None
         self._messages = Messages()
@@ -71,7 +79,7 @@ class Listener:
         """
         if self._streams:
             await self._hear(self._on_line)
-        seen = await self._coordinator.ended(self.name)
+        seen = await self._ends.ended(self.name)
         tail = await self._backend.tail(self.name, max_bytes=TAIL_BYTES)
         if not self._streams:
             self._messages = read_messages(tail)
