@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 LABEL_PREFIX = "podmap.io"
+MANAGED_BY = "app.kubernetes.io/managed-by"
 MAX_SWEEP_NAME = 40
 RUN_ID_LENGTH = 8
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -80,7 +81,7 @@ def attempt_labels(
 ) -> Mapping[str, str]:
     """The labels that tell whose an attempt is."""
     return {
-        "app.kubernetes.io/managed-by": "podmap",
+        MANAGED_BY: "podmap",
         f"{LABEL_PREFIX}/sweep": sweep,
         f"{LABEL_PREFIX}/run": run_id,
         f"{LABEL_PREFIX}/trial": str(number),

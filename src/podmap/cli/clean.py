@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from podmap.cli.options import FIND_STORE, JSON, RUN, example, open_run
+from podmap.cli.options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
 from podmap.cli.out import counted, print_json
 
 EXAMPLES = example("""
@@ -17,18 +17,20 @@ podmap clean 3f9a --yes
 
 @click.command(
     name="clean",
-    help=f"""Delete RUN with all its records, and end what still runs of it on this host.
+    help=f"""Delete RUN with all its records, and end what still runs of it: the
+processes on this host, or all its pods.
 
 It asks first. Without a terminal to ask on, --yes is needed.
 
 {EXAMPLES}""",
-    short_help="Delete a run, and end what still runs of it here.",
+    short_help="Delete a run, and end what still runs of it.",
 )
 @RUN
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@KUBECONFIG
 @FIND_STORE
 @JSON
-def command(run: str, yes: bool, store: str | None, as_json: bool) -> None:
+def command(run: str, yes: bool, kubeconfig: str | None, store: str | None, as_json: bool) -> None:
     """Deletes a run."""
     from podmap.cli.here import remove_all_here
     from podmap.cli.lock import refuse_held
@@ -42,7 +44,7 @@ def command(run: str, yes: bool, store: str | None, as_json: bool) -> None:
         trials = counted(manifest.count, "trial")
         question = f"Delete {ledger.run_uri} with the records of {trials}?"
         click.confirm(question, abort=True, err=True)
-    ended = remove_all_here(manifest, reason="ended by podmap clean")
+    ended = remove_all_here(manifest, reason="ended by podmap clean", kubeconfig=kubeconfig)
     ledger.delete()
     if as_json:
         print_json({"run_uri": ledger.run_uri, "ended": ended})

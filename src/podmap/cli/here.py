@@ -1,4 +1,4 @@
-"""The attempts of a run that are on this host, asked without an event loop at hand."""
+"""The attempts of a run on this host or its cluster, asked without an event loop at hand."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from podmap.backends.base import Backend, Observation, Phase
 from podmap.backends.connect import connect, target_of
+from podmap.backends.keeping import KeepingBackend
 from podmap.errors import BackendError
 from podmap.ledger.manifest import Manifest
 from podmap.records import Category, Diagnosis
@@ -17,7 +18,7 @@ KILL_GRACE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """An attempt on this host.
+    """An attempt on this host or in its cluster.
 
     Attributes:
         name: Its name.
@@ -34,11 +35,11 @@ class Here:
     ended: bool
 
 
-def attempts_here(manifest: Manifest) -> list[Here]:
-    """The run's attempts on this host that are not removed yet; none if it cannot be told."""
+def attempts_here(manifest: Manifest, *, kubeconfig: str | None = None) -> list[Here]:
+    """The run's attempts that are not removed yet; none if it cannot be told from here."""
 
     async def ask() -> Sequence[Observation]:
-        backend = connect(target_of(manifest))
+        backend = connect(target_of(manifest, kubeconfig=kubeconfig))
         try:
             return await backend.list(manifest.run_id)
         finally:
@@ -54,15 +55,17 @@ def attempts_here(manifest: Manifest) -> list[Here]:
     ]
 
 
-def output_here(manifest: Manifest, name: str, *, max_bytes: int) -> bytes:
-    """The end of what an attempt of this host has printed so far.
+def output_here(
+    manifest: Manifest, name: str, *, max_bytes: int, kubeconfig: str | None = None
+) -> bytes:
+    """The end of what an attempt has printed so far.
 
     Raises:
         BackendError: It cannot be read.
     """
 
     async def ask() -> bytes:
-        backend = connect(target_of(manifest))
+        backend = connect(target_of(manifest, kubeconfig=kubeconfig))
         try:
             return await backend.tail(name, max_bytes=max_bytes)
         finally:
@@ -71,8 +74,11 @@ def output_here(manifest: Manifest, name: str, *, max_bytes: int) -> bytes:
     return asyncio.run(ask())
 
 
-def remove_all_here(manifest: Manifest, *, reason: str) -> int:
-    """Ends and removes all that is left of a run on this host; returns how many attempts ran.
+def remove_all_here(manifest: Manifest, *, reason: str, kubeconfig: str | None = None) -> int:
+    """Ends and removes all that is left of a run, pods that were kept too.
+
+    Returns:
+        How many attempts still ran.
 
     Raises:
         BackendError: Something of it runs on another host, or cannot be removed.
@@ -84,10 +90,12 @@ def remove_all_here(manifest: Manifest, *, reason: str) -> int:
         await backend.delete(seen.name)
 
     async def remove_all() -> int:
-        backend = connect(target_of(manifest))
+        backend = connect(target_of(manifest, kubeconfig=kubeconfig))
         try:
             found = await backend.list(manifest.run_id)
             await asyncio.gather(*(remove(backend, seen) for seen in found))
+            if isinstance(backend, KeepingBackend):
+                await backend.remove_kept(manifest.run_id)
             return sum(seen.phase in (Phase.PENDING, Phase.RUNNING) for seen in found)
         finally:
             await backend.close()

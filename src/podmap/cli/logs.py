@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from podmap.cli.options import FIND_STORE, JSON, RUN, check_number, example, open_run
+from podmap.cli.options import FIND_STORE, JSON, KUBECONFIG, RUN, check_number, example, open_run
 from podmap.cli.out import print_json
 
 if TYPE_CHECKING:
@@ -35,13 +35,21 @@ If the trial runs now, on this host, it is what it has printed so far.
 @click.option(
     "--attempt", type=click.IntRange(min=1), help="Which attempt, from 1.  [default: the last]"
 )
+@KUBECONFIG
 @FIND_STORE
 @JSON
-def command(run: str, trial: int, attempt: int | None, store: str | None, as_json: bool) -> None:
+def command(
+    run: str,
+    trial: int,
+    attempt: int | None,
+    kubeconfig: str | None,
+    store: str | None,
+    as_json: bool,
+) -> None:
     """Shows a log."""
     ledger, manifest = open_run(run, store)
     check_number(trial, manifest)
-    data, log = _find(ledger, manifest, trial, attempt)
+    data, log = _find(ledger, manifest, trial, attempt, kubeconfig)
     if as_json:
         print_json({**data, "log": log.decode("utf-8", "replace")})
         return
@@ -59,7 +67,7 @@ def command(run: str, trial: int, attempt: int | None, store: str | None, as_jso
 
 
 def _find(
-    ledger: Ledger, manifest: Manifest, number: int, attempt: int | None
+    ledger: Ledger, manifest: Manifest, number: int, attempt: int | None, kubeconfig: str | None
 ) -> tuple[dict[str, Any], bytes]:
     """What there is to say of the attempt, and its output."""
     from podmap.cli.here import attempts_here, output_here
@@ -67,7 +75,9 @@ def _find(
 
     record = ledger.read_record(number)
     kept = {one.number: one for one in ledger.attempts(number)}
-    live = {one.attempt: one for one in attempts_here(manifest) if one.number == number}
+    ended = record is not None and record.state.terminal
+    found = [] if ended else attempts_here(manifest, kubeconfig=kubeconfig)
+    live = {one.attempt: one for one in found if one.number == number}
     known = sorted({*kept, *live})
     chosen = attempt if attempt is not None else max(known, default=None)
     if attempt is not None and attempt not in known:
@@ -79,7 +89,9 @@ def _find(
     if chosen in kept:
         log, source = ledger.read_log(number, chosen) or b"", "ledger"
     elif chosen in live:
-        log, source = output_here(manifest, live[chosen].name, max_bytes=TAIL_BYTES), "live"
+        name = live[chosen].name
+        log = output_here(manifest, name, max_bytes=TAIL_BYTES, kubeconfig=kubeconfig)
+        source = "live"
     diagnosis = kept[chosen].diagnosis if chosen in kept else None
     data = {
         "run_uri": ledger.run_uri,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from podmap.cli.options import FIND_STORE, JSON, RUN, example, open_run
+from podmap.cli.options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
 from podmap.cli.out import print_json, print_table
 from podmap.records import Record, TrialState
 
@@ -33,24 +33,24 @@ host runs it, else `open`: `podmap resume` goes on with it.
     short_help="Show how far a run is.",
 )
 @RUN
+@KUBECONFIG
 @FIND_STORE
 @JSON
-def command(run: str, store: str | None, as_json: bool) -> None:
+def command(run: str, kubeconfig: str | None, store: str | None, as_json: bool) -> None:
     """Shows a run's state."""
     ledger, manifest = open_run(run, store)
-    data = _status(ledger, manifest)
+    data = _status(ledger, manifest, kubeconfig)
     if as_json:
         print_json(data)
     else:
         _print(data)
 
 
-def _status(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:
+def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[str, Any]:
     from podmap.cli.here import attempts_here
 
     counts: Counter[str] = Counter()
     running: list[Record] = []
-    best_effort = {seen.number: seen for seen in attempts_here(manifest) if not seen.ended}
     for record in ledger.records():
         counts[record.state.value] += 1
         if record.state is TrialState.RUNNING:
@@ -58,6 +58,8 @@ def _status(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:
     unwritten = manifest.count - sum(counts.values())
     if unwritten > 0:
         counts[TrialState.WAITING.value] += unwritten
+    found = attempts_here(manifest, kubeconfig=kubeconfig) if running else []
+    best_effort = {seen.number: seen for seen in found if not seen.ended}
     state, pid = _run_state(manifest, counts)
     return {
         "run_uri": ledger.run_uri,

@@ -286,7 +286,7 @@ class TrialRunner:
             session.coordinator.stop(f"trial {self._number} cannot run: {summary}", cancel=False)
         if not await session.call(lambda: self._book.keep(settlement, tail, gone=gone)):
             return None
-        await session.backend.delete(attempt.pod)
+        await session.discard(attempt)
         if settlement.again:
             return None
         session.coordinator.settled(settlement.record)

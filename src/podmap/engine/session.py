@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from podmap.backends.base import Backend, Confirm, Launch, Observation, Phase
 from podmap.backends.gating import GatedBackend
+from podmap.backends.keeping import KeepingBackend
 from podmap.engine.coordinator import Coordinator
 from podmap.engine.gates import Gate
 from podmap.engine.shortcut import Shortcut
 from podmap.ledger.keys import KeyIndex
-from podmap.records import TrialState, parse_iso, utc_now
+from podmap.records import Attempt, Category, TrialState, parse_iso, utc_now
 from podmap.search.plan import Plan
 from podmap.spec.load import load
 
@@ -89,6 +90,23 @@ class RunSession:
         if self.gate is not None and isinstance(self.backend, GatedBackend):
             return await self.backend.create(launch, confirm=confirm, gated=True)
         return await self.backend.create(launch, limit=self.sweep.parallelism, confirm=confirm)
+
+    async def discard(self, attempt: Attempt) -> None:
+        """Removes what is left of an attempt whose end is in the ledger, unless it is to be kept.
+
+        Raises:
+            BackendError: The backend could not be asked.
+        """
+        if isinstance(self.backend, KeepingBackend) and self._keeps(attempt):
+            await self.backend.keep(attempt.pod)
+        else:
+            await self.backend.delete(attempt.pod)
+
+    def _keeps(self, attempt: Attempt) -> bool:
+        wanted = self.sweep.kubernetes.keep_pods
+        if attempt.diagnosis is None or wanted == "none":
+            return wanted == "all"
+        return attempt.diagnosis.category is not Category.CANCELLED
 
     async def close(self) -> None:
         """Stops watching and lets another process decide for the run; attempts go on."""

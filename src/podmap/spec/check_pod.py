@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from podmap.names import LABEL_PREFIX
+from podmap.names import LABEL_PREFIX, MANAGED_BY
 from podmap.spec.findings import Finding, Place, did_you_mean, show
 from podmap.spec.model import PodOverlay
 
@@ -16,7 +16,6 @@ MAIN = "trial"
 _VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _PREFIX = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
-_OWN_LABEL = "app.kubernetes.io/managed-by"
 _CONTAINERS = ("containers", "initContainers")
 _OWN_OF_SPEC = {
     "nodeName": "a pod that waits for its slot cannot have one yet; use nodeSelector: "
@@ -77,7 +76,7 @@ def _check_entry(place: Place, name: Any, value: Any, *, is_label: bool) -> Iter
             "or digit at both ends, perhaps after a domain and /"
         )
         yield Finding(place, message, on="key")
-    elif name.startswith(f"{LABEL_PREFIX}/") or (is_label and name == _OWN_LABEL):
+    elif name.startswith(f"{LABEL_PREFIX}/") or (is_label and name == MANAGED_BY):
         yield Finding(place, f"{show(name)} is podmap's own", on="key")
     elif value is None:
         return

@@ -321,7 +321,8 @@ class Kubernetes(Model):
     queue: str | None = Field(None, description="A Kueue LocalQueue.")
     priority_class: str | None = Field(None, description="The pods' PriorityClass.")
     keep_pods: Literal["none", "failed", "all"] = Field(
-        "none", description="Which ended pods are not deleted."
+        "none",
+        description="Which ended pods stay, to be looked at; `podmap clean` deletes them.",
     )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from podmap.errors import BackendError
+from podmap.names import MANAGED_BY
 
-SELECTOR = "app.kubernetes.io/managed-by=podmap"
+SELECTOR = f"{MANAGED_BY}=podmap"
 """Selects the pods of all runs."""
 
 RIGHTS_HELP = "deploy/rbac.yaml has the rights that podmap needs"

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from podmap.backends.base import Confirm, Launch, Observation, Phase, WithdrawnError
+from podmap.backends.kubernetes import keeping
 from podmap.backends.kubernetes.api import ApiError, pods_path
 from podmap.backends.kubernetes.creating import Creator, QuotaBrake
 from podmap.backends.kubernetes.ending import Ender, Timeouts
@@ -322,6 +323,23 @@ class KubernetesBackend:
         """
         await self._ender.delete(name)
         self._output.forget(name)
+
+    async def keep(self, name: str) -> None:
+        """Has an ended pod stay, which is not podmap's to manage any more.
+
+        Raises:
+            BackendError: The server cannot be asked.
+        """
+        await keeping.keep(self._space, name)
+        self._output.forget(name)
+
+    async def remove_kept(self, run_id: str) -> int:
+        """Deletes the pods of a run that were kept; returns how many.
+
+        Raises:
+            BackendError: The server cannot be asked.
+        """
+        return await keeping.remove_kept(self._space, run_id)
 
     async def close(self) -> None:
         """Gives back what the backend itself holds; attempts go on."""
