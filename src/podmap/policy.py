@@ -1,12 +1,16 @@
-"""What comes after an attempt that failed: a pure function of the diagnoses so far."""
+"""What comes after an attempt that failed: pure functions of the attempts so far."""
 
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping, Sequence
 
 from podmap.records import Attempt, Category
-from podmap.spec.model import Retries
+from podmap.spec.model import OomRetries, Retries
+from podmap.spec.quantity import format_bytes
+
+_MIB = 2**20
 
 
 class Next(enum.Enum):
@@ -82,4 +86,72 @@ def decide(attempts: Sequence[Attempt], *, retries: Retries, exit_codes: Mapping
         Budget.OOM: retries.oom.times,
         Budget.NONE: 0,
     }[payer]
-    return Next.RETRY if payers.count(payer) <= times else Next.FAIL
+    if payers.count(payer) > times:
+        return Next.FAIL
+    if payer is Budget.OOM and _at_the_top(attempts, retries.oom):
+        return Next.FAIL
+    return Next.RETRY
+
+
+def more_memory(memory_bytes: int, oom: OomRetries) -> int | None:
+    """The memory to try after this much was too little; None if there may be no more.
+
+    It is rounded up to whole MiB. Where `limit` is less than the next step, it is tried once.
+    """
+    wanted = -(-math.ceil(memory_bytes * oom.factor) // _MIB) * _MIB
+    if oom.limit is not None:
+        wanted = min(wanted, oom.limit)
+    return wanted if wanted > memory_bytes else None
+
+
+def memory_of_next(
+    attempts: Sequence[Attempt], *, base_bytes: int | None, learnt_bytes: int, oom: OomRetries
+) -> int | None:
+    """The memory of a trial's next attempt; None to leave it without a limit of ours.
+
+    An attempt that was killed for memory is followed by one with more, as far as there may be
+    more. What an attempt had was its pod's own limit, so an admission's default is climbed from
+    as well; where it had none, it was the node that was full, and there is nothing to be raised.
+
+    Args:
+        attempts: The trial's attempts of this epoch, oldest first.
+        base_bytes: The memory that the spec gives it; None if it gives none.
+        learnt_bytes: What trials of this base are known to need; 0 if nothing is known.
+        oom: The ladder.
+    """
+    if not oom.times:
+        return base_bytes
+    sizes = [] if base_bytes is None else [base_bytes, learnt_bytes]
+    for size in _too_little(attempts):
+        sizes.append(more_memory(size, oom) or size)
+    return max(sizes, default=None)
+
+
+def why_no_more_memory(attempts: Sequence[Attempt], oom: OomRetries) -> str:
+    """What kept a trial, whose last attempt ran out of memory, from another one with more."""
+    had = attempts[-1].memory_bytes
+    if not oom.times:
+        return "retries.oom.times is 0: with more, it is tried again with more memory"
+    if _at_the_top(attempts, oom):
+        limit = format_bytes(oom.limit or 0)
+        return f"retries.oom.limit is {limit}, so there is no more memory for it: raise the limit"
+    spent = f"retries.oom.times is {oom.times}, and it has had them"
+    if had is None:
+        return f"{spent}; without trial.resources.memory there is no limit to be raised: give it"
+    return f"{spent}: raise it, or trial.resources.memory from the start"
+
+
+def _too_little(attempts: Sequence[Attempt]) -> list[int]:
+    return [
+        attempt.memory_bytes
+        for attempt in attempts
+        if attempt.memory_bytes is not None
+        and attempt.diagnosis is not None
+        and attempt.diagnosis.category is Category.OOM
+    ]
+
+
+def _at_the_top(attempts: Sequence[Attempt], oom: OomRetries) -> bool:
+    """Whether the last attempt had as much memory as there may be."""
+    had = attempts[-1].memory_bytes
+    return had is not None and more_memory(had, oom) is None

@@ -1,16 +1,27 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmap.policy import Budget, Next, budget_of, decide
+from podmap.policy import (
+    Budget,
+    Next,
+    budget_of,
+    decide,
+    memory_of_next,
+    more_memory,
+    why_no_more_memory,
+)
 from podmap.records import Attempt, Category, Diagnosis
 from podmap.spec.model import OomRetries, Retries
 
 EXIT_CODES = {2: "fail", 64: "fail", 75: "infra", 3: "retry"}
+GI = 2**30
 U, N, O_ = Category.USER_EXIT, Category.NODE_LOST, Category.OOM
 
 
@@ -121,3 +132,115 @@ def test_nobody_pays_more_than_the_budget(
     if following is Next.RETRY:
         assert payers.count(payers[-1]) <= budgets[payers[-1]]
     assert (following is Next.STOP) == (payers[-1] is Budget.SWEEP)
+
+
+def killed(memory: int | None) -> Attempt:
+    return Attempt(1, "p", diagnosis=Diagnosis(O_, "killed"), memory_bytes=memory)
+
+
+def ladder(**more: Any) -> OomRetries:
+    return OomRetries(**{"times": 5, "factor": 2, "limit": 10 * GI, **more})
+
+
+def next_memory(*sizes: int | None, base: int | None = 2 * GI, learnt: int = 0, **more: Any) -> Any:
+    attempts = [killed(size) for size in sizes]
+    return memory_of_next(attempts, base_bytes=base, learnt_bytes=learnt, oom=ladder(**more))
+
+
+@pytest.mark.parametrize(
+    ("memory", "oom", "following"),
+    [
+        (2 * GI, ladder(), 4 * GI),
+        (8 * GI, ladder(), 10 * GI),
+        (10 * GI, ladder(), None),
+        (12 * GI, ladder(), None),
+        (12 * GI, ladder(limit=None), 24 * GI),
+        (100, ladder(factor=1.01), 2**20),
+        (10 * 2**20, ladder(factor=1.25), 13 * 2**20),
+        (3, ladder(limit=4), 4),
+    ],
+)
+def test_the_steps_of_the_ladder(memory: int, oom: OomRetries, following: int | None) -> None:
+    assert following == more_memory(memory, oom)
+
+
+@pytest.mark.parametrize(
+    ("got", "expected"),
+    [
+        (next_memory(), 2 * GI),
+        (next_memory(2 * GI), 4 * GI),
+        (next_memory(2 * GI, 4 * GI), 8 * GI),
+        (next_memory(4 * GI, 2 * GI), 8 * GI),
+        (next_memory(10 * GI), 10 * GI),
+        (next_memory(learnt=6 * GI), 6 * GI),
+        (next_memory(2 * GI, learnt=6 * GI), 6 * GI),
+        (next_memory(6 * GI, learnt=6 * GI), 10 * GI),
+        (next_memory(None), 2 * GI),
+        (next_memory(None, base=None), None),
+        (next_memory(3 * GI, base=None), 6 * GI),
+        (next_memory(base=None, learnt=6 * GI), None),
+        (next_memory(2 * GI, times=0, learnt=6 * GI), 2 * GI),
+        (next_memory(base=64 * GI), 64 * GI),
+    ],
+)
+def test_the_memory_of_the_next_attempt(got: int | None, expected: int | None) -> None:
+    assert expected == got
+
+
+@pytest.mark.parametrize(
+    ("memory", "oom", "following"),
+    [
+        (2 * GI, ladder(), Next.RETRY),
+        (8 * GI, ladder(), Next.RETRY),
+        (10 * GI, ladder(), Next.FAIL),
+        (None, ladder(), Next.RETRY),
+        (2 * GI, ladder(times=0), Next.FAIL),
+    ],
+    ids=["a step", "the last step", "the top", "no limit", "no ladder"],
+)
+def test_a_trial_that_cannot_get_more_memory_fails(
+    memory: int | None, oom: OomRetries, following: Next
+) -> None:
+    assert following is decide([killed(memory)], retries=Retries(oom=oom), exit_codes={})
+
+
+@pytest.mark.parametrize(
+    ("memory", "oom", "cure"),
+    [
+        (GI, ladder(times=0), "retries.oom.times is 0"),
+        (10 * GI, ladder(), "retries.oom.limit is 10Gi, so .* raise the limit"),
+        (4 * GI, ladder(times=1), "retries.oom.times is 1.* raise it, or trial.resources.memory"),
+        (None, ladder(times=1), "without trial.resources.memory there is no limit"),
+    ],
+)
+def test_the_end_of_the_ladder_says_what_to_raise(
+    memory: int | None, oom: OomRetries, cure: str
+) -> None:
+    assert re.search(cure, why_no_more_memory([killed(memory)], oom))
+
+
+@given(
+    st.integers(1, 2**50),
+    st.integers(0, 6),
+    st.floats(1.0001, 16),
+    st.none() | st.integers(1, 2**50),
+    st.integers(0, 2**50),
+)
+def test_each_attempt_after_a_kill_has_more_memory_up_to_the_limit(
+    base: int, times: int, factor: float, limit: int | None, learnt: int
+) -> None:
+    oom = OomRetries(times=times, factor=factor, limit=limit)
+    if limit is not None:
+        learnt = min(learnt, limit)
+    attempts: list[Attempt] = []
+    while True:
+        memory = memory_of_next(attempts, base_bytes=base, learnt_bytes=learnt, oom=oom)
+        assert memory is not None
+        assert not attempts or memory > (attempts[-1].memory_bytes or 0)
+        assert memory >= base
+        assert limit is None or memory <= max(limit, base)
+        attempts.append(killed(memory))
+        if decide(attempts, retries=Retries(oom=oom), exit_codes={}) is not Next.RETRY:
+            break
+    assert len(attempts) <= times + 1
+    assert why_no_more_memory(attempts, oom)

@@ -102,6 +102,7 @@ class Observation:
         result_truncated: Whether the result was longer than what is kept of it.
         diagnosis: Set when the backend itself knows why it ended badly (lost, timed out, killed
             for a reason …), whatever the exit code.
+        memory_bytes: The memory that it may use; None if the backend sets no limit.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Observation:
     result: bytes | None = None
     result_truncated: bool = False
     diagnosis: Diagnosis | None = None
+    memory_bytes: int | None = None
 
 
 Confirm = Callable[[], Awaitable[bool]]

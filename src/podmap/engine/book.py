@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,9 +17,11 @@ from podmap.errors import AttemptExistsError, PodmapError, StoreError
 from podmap.ledger.keys import KeyIndex
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
+from podmap.policy import memory_of_next
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 from podmap.search.plan import Plan
-from podmap.spec.model import Sweep
+from podmap.spec.memory import memory_of, with_memory
+from podmap.spec.model import Sweep, TrialTemplate
 from podmap.spec.template import effective
 
 log = logging.getLogger(__name__)
@@ -104,9 +106,25 @@ class TrialBook:
             must stand until the trial really is run.
     """
 
-    def __init__(self, session: RunView, number: int, epoch: str) -> None:
-        """Nothing is read yet."""
+    def __init__(
+        self,
+        session: RunView,
+        number: int,
+        epoch: str,
+        *,
+        learnt_bytes: Callable[[int], int] = lambda base_bytes: 0,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            session: The run.
+            number: The trial's number.
+            epoch: Which asking this is.
+            learnt_bytes: The memory that a trial gives itself to what trials like it are known
+                to need by now; 0 if nothing is known.
+        """
         self._session = session
+        self._learnt_bytes = learnt_bytes
         self._trial = session.plan.trial(number)
         self._number = number
         self._epoch = epoch
@@ -310,7 +328,7 @@ class TrialBook:
         launch, rendered = make_launch(
             session.manifest,
             self._trial,
-            self._template,
+            self._sized(),
             run_uri=session.ledger.run_uri,
             backend=session.backend,
             placement=session.sweep.kubernetes,
@@ -319,3 +337,14 @@ class TrialBook:
             timeout_s=min(limits, default=None),
         )
         return launch, rendered.checkpoint
+
+    def _sized(self) -> TrialTemplate:
+        """The trial's template with the memory that its next attempt gets."""
+        base = memory_of(self._template)
+        wanted = memory_of_next(
+            self.record.attempts,
+            base_bytes=base,
+            learnt_bytes=self._learnt_bytes(base) if base is not None else 0,
+            oom=self.rules.retries.oom,
+        )
+        return self._template if wanted in (None, base) else with_memory(self._template, wanted)

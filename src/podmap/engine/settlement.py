@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from podmap.backends.base import Observation
 from podmap.engine.outcome import Outcome
-from podmap.policy import Next, decide
+from podmap.policy import Next, decide, why_no_more_memory
 from podmap.records import (
     Attempt,
     Category,
@@ -69,6 +69,7 @@ def attempt_of(seen: Observation, diagnosis: Diagnosis | None, *, log_uri: str) 
         finished=seen.finished or iso(utc_now()),
         exit_code=seen.exit_code,
         diagnosis=diagnosis,
+        memory_bytes=seen.memory_bytes,
         log_uri=log_uri,
     )
 
@@ -117,6 +118,8 @@ def _after_failure(
 ) -> Settlement:
     following = decide(record.attempts, retries=rules.retries, exit_codes=rules.exit_codes)
     reason = reason_of(diagnosis)
+    if following is Next.FAIL and diagnosis.category is Category.OOM:
+        reason += f"; {why_no_more_memory(record.attempts, rules.retries.oom)}"
     left_s = time_left_s(record, rules.deadline_s)
     if left_s is not None and left_s <= _ROUNDING_S and following is not Next.STOP:
         following = Next.FAIL

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from podmap.engine.outcome import Outcome
 from podmap.engine.settlement import Rules, Settlement, settle_attempt, time_left_s
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
-from podmap.spec.model import Retries
+from podmap.spec.model import OomRetries, Retries
 
 WAITING = Record(3, "key", "e1", TrialState.WAITING, params={"x": 1}, queued_s=0.5)
 
@@ -32,7 +33,9 @@ def attempt(
 def after(
     *attempts: Attempt, interrupted: bool = False, tail: bytes = b"", **rules: Any
 ) -> Settlement:
-    retries = Retries(user=rules.pop("user", 0), infra=rules.pop("infra", 0))
+    retries = Retries(
+        user=rules.pop("user", 0), infra=rules.pop("infra", 0), oom=rules.pop("oom", OomRetries())
+    )
     record = WAITING
     for one in attempts:
         outcome = Outcome(
@@ -76,6 +79,18 @@ def test_a_failure_beyond_it_ends_the_trial() -> None:
     got = after(attempt(Category.USER_EXIT), attempt(Category.USER_EXIT, number=2), user=1)
     assert (TrialState.FAILED, False, False) == (got.record.state, got.again, got.stops_run)
     assert at(10) == got.record.finished
+
+
+def test_at_the_end_of_the_memory_ladder_the_reason_says_what_to_raise() -> None:
+    oom = OomRetries(times=2, factor=2, limit=2**31)
+    first, second = (
+        replace(attempt(Category.OOM, number=number), memory_bytes=memory)
+        for number, memory in ((1, 2**30), (2, 2**31))
+    )
+    assert "oom: it failed" == after(first, oom=oom).record.reason
+    got = after(first, second, oom=oom)
+    assert TrialState.FAILED is got.record.state
+    assert got.record.reason.startswith("oom: it failed; retries.oom.limit is 2Gi")
 
 
 def test_what_no_trial_could_do_better_stops_the_run() -> None:

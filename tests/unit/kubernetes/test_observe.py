@@ -51,6 +51,7 @@ def test_an_ended_attempt_is_seen_with_all_that_is_kept_of_it() -> None:
         finished="2026-11-22T10:05:00.000Z",
         exit_code=0,
         result=b'{"y": 1}',
+        memory_bytes=16 * 2**30,
     )
     assert expected == observe(pod)
 

@@ -75,6 +75,7 @@ def observe(pod: Pod, *, now: datetime | None = None, deleted: bool = False) -> 
         result=result,
         result_truncated=truncated,
         diagnosis=diagnosis,
+        memory_bytes=status.memory_limit_bytes(pod),
     )
 
 

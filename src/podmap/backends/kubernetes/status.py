@@ -9,6 +9,7 @@ from typing import Any
 from podmap.backends.kubernetes.manifest import CONTAINER, SLOT_GATE
 from podmap.names import LABEL_PREFIX
 from podmap.records import parse_iso
+from podmap.spec.quantity import parse_bytes
 
 Pod = Mapping[str, Any]
 """A pod as the API gives it: raw JSON."""
@@ -90,6 +91,18 @@ def containers_ended(pod: Pod) -> bool:
     known = list(all_containers(pod))
     wanted = sum(len(pod["spec"].get(key) or ()) for key in ("containers", "initContainers"))
     return len(known) >= wanted and all(state(each, "terminated") for each in known)
+
+
+def memory_limit_bytes(pod: Pod) -> int | None:
+    """The memory limit of the main container as admitted; None if it has none, or an odd one."""
+    for each in (pod.get("spec") or {}).get("containers") or ():
+        if each.get("name") == CONTAINER:
+            limit = ((each.get("resources") or {}).get("limits") or {}).get("memory")
+            try:
+                return None if limit is None else parse_bytes(limit)
+            except ValueError:  # such as 1e9, which only an overlay can have written
+                return None
+    return None
 
 
 def condition(pod: Pod, kind: str) -> Mapping[str, Any] | None:
