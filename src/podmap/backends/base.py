@@ -43,6 +43,14 @@ class Phase(str, enum.Enum):
     GONE = "gone"
 
 
+class Cut(str, enum.Enum):
+    """Which end is missing of a result that was too large to be kept whole."""
+
+    START = "start"
+    END = "end"
+    BOTH = "both"
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """One attempt, ready to be started: everything is replaced, nothing is a template.
@@ -98,8 +106,9 @@ class Observation:
         finished: UTC ISO 8601 of the end; None before it.
         exit_code: Once ended, from 0 to 255, as containers give it: 128 + n where signal n ended
             the attempt, so 137 for SIGKILL; None if it cannot be known.
-        result: What the attempt left as its result, at most `result_limit_bytes`; None if nothing.
-        result_truncated: Whether the result was longer than what is kept of it.
+        result: What the attempt left as its result, or the part of it that is kept; None if
+            nothing.
+        result_cut: Which end of the result was cut off; None if it is whole.
         diagnosis: Set when the backend itself knows why it ended badly (lost, timed out, killed
             for a reason …), whatever the exit code.
         memory_bytes: The memory that it may use; None if the backend sets no limit.
@@ -117,7 +126,7 @@ class Observation:
     finished: str | None = None
     exit_code: int | None = None
     result: bytes | None = None
-    result_truncated: bool = False
+    result_cut: Cut | None = None
     diagnosis: Diagnosis | None = None
     memory_bytes: int | None = None
 

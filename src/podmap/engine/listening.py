@@ -92,7 +92,7 @@ class Listener:
     def _lacks_result(self, seen: Observation) -> bool:
         """Whether the result, if there is one, stands further up in the output."""
         heard = self._messages.final is not None or self._messages.pruned
-        return not heard and (not seen.result or seen.result_truncated)
+        return not heard and (not seen.result or seen.result_cut is not None)
 
     def _show_end(self, tail: bytes) -> None:
         if self._on_line is not None:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from podmap.backends.base import Observation, Phase
+from podmap.backends.base import Cut, Observation, Phase
+from podmap.engine.cut_result import whole_pairs
 from podmap.engine.messages import PREFIX, Messages
 from podmap.records import Category, Diagnosis, TrialState
 
@@ -22,6 +23,12 @@ _RESULT_HELP = (
     "Write one JSON object, metric name to number, to $PODMAP_RESULT, "
     'for example {"accuracy": 0.9}.'
 )
+_KEPT_PART = {
+    Cut.START: ("its end", "Or write the objective last."),
+    Cut.END: ("its beginning", "Or write the objective first."),
+    Cut.BOTH: ("a piece of it", "Or write less."),
+}
+"""What was kept of a result that was cut, and what to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +55,11 @@ class Outcome:
 class _BadResultError(Exception):
     """Why a result cannot be used."""
 
-    def __init__(self, text: str, category: Category = Category.BAD_RESULT) -> None:
+    def __init__(
+        self, text: str, category: Category = Category.BAD_RESULT, *, cure: str = _RESULT_HELP
+    ) -> None:
         self.category = category
+        self.cure = cure
         super().__init__(text)
 
 
@@ -76,7 +86,7 @@ def judge(
     try:
         return _complete(seen, messages, objectives)
     except _BadResultError as error:
-        diagnosis = Diagnosis(error.category, str(error), resolution=_RESULT_HELP)
+        diagnosis = Diagnosis(error.category, str(error), resolution=error.cure)
         return _failed(diagnosis, tail)
 
 
@@ -180,14 +190,14 @@ def _result(
 ) -> tuple[Mapping[str, Any], str]:
     """The result as written, and a warning if it is not the whole of it."""
     raw, final = seen.result or b"", messages.final
+    if seen.result_cut is not None:
+        return _rescued(raw, seen.result_cut, final, objectives)
     if not raw.strip():
         if final is not None or not objectives:
             return final or {}, ""
         raise _BadResultError(
             "the command ended with exit code 0 but wrote no result", Category.NO_RESULT
         )
-    if seen.result_truncated:
-        return _rescued(raw, final, objectives)
     try:
         given = _parse(raw)
     except _BadResultError as error:
@@ -200,15 +210,24 @@ def _result(
 
 
 def _rescued(
-    raw: bytes, final: Mapping[str, Any] | None, objectives: Sequence[str]
+    raw: bytes, cut: Cut, final: Mapping[str, Any] | None, objectives: Sequence[str]
 ) -> tuple[Mapping[str, Any], str]:
     """What can be used of a result that was too large to be kept whole."""
+    part, cure = _KEPT_PART[cut]
     size = f"the result is larger than the {len(raw)} bytes that are kept of it"
-    given = leading_pairs(raw) if final is None else final
-    if not _has(given, objectives) or (final is None and not raw.lstrip().startswith(b"{")):
-        raise _BadResultError(f"{size}, and the objective is not in the part that was kept")
-    return given, (
-        f"{size}; what could be read of it was used: write large things to $PODMAP_OUTPUT"
+    if final is not None and _has(final, objectives):
+        return final, f"{size}; the final line was used"
+    pairs = whole_pairs(raw, cut)
+    if _has(pairs, objectives):
+        return pairs, (
+            f"{size}; what can be read of {part} was used: print a last line "
+            f'{PREFIX} {{"final": ...}} too, or write large things to $PODMAP_OUTPUT'
+        )
+    wanted = ", ".join(repr(name) for name in objectives)
+    raise _BadResultError(
+        f"{size}, and the objective {wanted} cannot be read in {part}",
+        cure='Print a last line such as podmap: {"final": {"accuracy": 0.9}} on standard output; '
+        f"podmap-trial does it by itself. {cure}",
     )
 
 
@@ -227,47 +246,6 @@ def _parse(raw: bytes) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise _BadResultError(f"the result is JSON, but not an object: {_shown(value)}")
     return value
-
-
-def leading_pairs(raw: bytes) -> dict[str, Any]:
-    """The whole leading pairs of a JSON object whose end was cut off; empty if there are none."""
-    text = _decodable(raw)
-    decoder = json.JSONDecoder()
-    pairs: dict[str, Any] = {}
-    position = _after(text, 0, "{")
-    try:
-        while position >= 0:
-            key, position = decoder.raw_decode(text, _after_space(text, position))
-            position = _after(text, position, ":")
-            if not isinstance(key, str) or position < 0:
-                break
-            value, end = decoder.raw_decode(text, _after_space(text, position))
-            position = _after(text, end, ",")
-            if position < 0 and _after(text, end, "}") < 0:
-                break  # the value may itself be cut: 12 of 12.5, or 1 of 1e-5
-            pairs[key] = value
-    except (ValueError, RecursionError):
-        pass  # here it was cut
-    return pairs
-
-
-def _decodable(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return raw[: error.start].decode("utf-8")
-
-
-def _after(text: str, position: int, mark: str) -> int:
-    """The position behind the mark that comes next, space apart; -1 if another thing does."""
-    position = _after_space(text, position)
-    return position + 1 if text.startswith(mark, position) else -1
-
-
-def _after_space(text: str, position: int) -> int:
-    while position < len(text) and text[position] in " \t\r\n":
-        position += 1
-    return position
 
 
 def _split(

@@ -115,7 +115,7 @@ class BackendContract:
             await backend.create(launch)
             ended = await backend.wait(launch.name)
             assert (Phase.ENDED, 0, None) == (ended.phase, ended.exit_code, ended.diagnosis)
-            assert (b'{"x": 1}', False) == (ended.result, ended.result_truncated)
+            assert (b'{"x": 1}', None) == (ended.result, ended.result_cut)
             assert _identity(launch) == _identity(ended)
             assert ended.started is not None
             assert ended.finished is not None

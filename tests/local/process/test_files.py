@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from tests.local.process.conftest import RUN_ID, Host
 
-from podmap.backends.base import Phase
+from podmap.backends.base import Cut, Phase
 from podmap.backends.process.backend import CHUNK_BYTES
 
 MIB = 1024 * 1024
@@ -44,20 +44,20 @@ def test_100_mb_of_output_are_read_in_little_memory(host: Host) -> None:
 @pytest.mark.usefixtures("memory")
 def test_a_result_of_10_mb_is_cut_and_not_read_whole(host: Host) -> None:
     # asyncio.run() shows its task's result to nobody, but makes a repr of it: return little.
-    async def scenario() -> tuple[Phase, int | None, bool, int]:
+    async def scenario() -> tuple[Phase, int | None, Cut | None, int]:
         backend = host.backend(result_limit_bytes=MIB)
         await backend.create(host.shell("head -c 10000000 /dev/zero >$PODMAP_RESULT"))
         seen = await backend.wait(host.name())
-        return seen.phase, seen.exit_code, seen.result_truncated, len(seen.result or b"")
+        return seen.phase, seen.exit_code, seen.result_cut, len(seen.result or b"")
 
-    assert (Phase.ENDED, 0, True, MIB) == host.play(scenario)
+    assert (Phase.ENDED, 0, Cut.END, MIB) == host.play(scenario)
     assert tracemalloc.get_traced_memory()[1] < 4 * MIB
 
 
-@pytest.mark.parametrize(("size", "truncated"), [(7, False), (8, False), (9, True)])
-def test_a_result_is_cut_just_beyond_the_limit(host: Host, size: int, truncated: bool) -> None:
+@pytest.mark.parametrize(("size", "cut"), [(7, False), (8, False), (9, True)])
+def test_a_result_is_cut_just_beyond_the_limit(host: Host, size: int, cut: bool) -> None:
     seen = host.run(host.shell(f"printf %{size}s x >$PODMAP_RESULT"), result_limit_bytes=8)
-    assert truncated is seen.result_truncated
+    assert (Cut.END if cut else None) is seen.result_cut
     assert seen.result is not None
     assert min(size, 8) == len(seen.result)
 

@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmap.backends.base import Observation, Phase
+from podmap.backends.base import Cut, Observation, Phase
 from podmap.engine.messages import Messages
 from podmap.engine.outcome import (
     MAX_METRICS,
     Outcome,
     judge,
     last_line,
-    leading_pairs,
     objective_of,
 )
 from podmap.records import Category, Diagnosis, TrialState
@@ -134,73 +133,58 @@ def test_the_file_counts_where_it_has_the_objective() -> None:
     assert (1, "") == (got.objective, got.warning)
 
 
+FIRST, LAST, NOWHERE = '{"y": 0.5, "curve": [1, 2', '2], "y": 0.5}', "1, 2, 3"
+
+
 @pytest.mark.parametrize(
-    ("result", "final", "objective"),
+    ("result", "cut", "final", "objective"),
     [
-        ('{"y": 0.5, "curve": [1, 2', None, 0.5),
-        ('{"curve": [1, 2', {"y": 4}, 4),
-        ('{"y": 0.5, "curve": [1, 2', {"y": 4}, 4),
+        (FIRST, Cut.END, None, 0.5),
+        (LAST, Cut.START, None, 0.5),
+        (FIRST, Cut.END, {"z": 4}, 0.5),
+        (NOWHERE, Cut.END, {"y": 4}, 4),
+        (NOWHERE, Cut.START, {"y": 4}, 4),
+        (NOWHERE, Cut.BOTH, {"y": 4}, 4),
+        (LAST, Cut.START, {"y": 4}, 4),
+        (None, Cut.START, {"y": 4}, 4),
     ],
-    ids=["leading pairs", "final line", "both"],
-)
+    ids=["first", "last", "final line without it", "final line, end cut",
+         "final line, beginning cut", "final line, both cut", "both", "nothing kept"],
+)  # fmt: skip
 def test_a_result_that_is_too_large_counts_if_the_objective_can_be_read(
-    result: str, final: dict[str, Any] | None, objective: float
+    result: str | None, cut: Cut, final: dict[str, Any] | None, objective: float
 ) -> None:
-    got = outcome(result, result_truncated=True, messages=Messages(final=final))
+    got = outcome(result, result_cut=cut, messages=Messages(final=final))
     assert (TrialState.COMPLETE, objective) == (got.state, got.objective)
     assert "larger than" in got.warning
 
 
-@pytest.mark.parametrize("result", ['{"curve": [1, 2', '{"y": 0.5', "no json at all"])
-def test_a_result_that_is_too_large_fails_if_it_cannot(result: str) -> None:
-    got = why(result, result_truncated=True)
-    assert Category.BAD_RESULT is got[0]
-    assert "the objective is not in the part that was kept" in got[1]
+@pytest.mark.parametrize(
+    ("result", "cut", "cure"),
+    [
+        (NOWHERE, Cut.START, "write the objective last"),
+        (FIRST, Cut.START, "write the objective last"),
+        ('2], "y": NaN}', Cut.START, ""),
+        (NOWHERE, Cut.END, "write the objective first"),
+        ('{"y": 0.5', Cut.END, "write the objective first"),
+        ("no json at all", Cut.END, "write the objective first"),
+        (LAST, Cut.BOTH, "write less"),
+    ],
+)
+def test_a_result_that_is_too_large_fails_if_it_cannot(result: str, cut: Cut, cure: str) -> None:
+    diagnosis = outcome(result, result_cut=cut).diagnosis
+    assert diagnosis is not None
+    assert Category.BAD_RESULT is diagnosis.category
+    if cure:
+        assert "the objective 'y' cannot be read in" in diagnosis.summary
+        assert 'podmap: {"final": {"accuracy": 0.9}}' in diagnosis.resolution
+        assert "podmap-trial does it by itself" in diagnosis.resolution
+        assert cure in diagnosis.resolution
 
 
 def test_a_large_result_is_no_failure_where_no_objective_is_needed() -> None:
-    got = judge(seen(b'{"a": 1, "b": 2', result_truncated=True), Messages(), objectives=())
+    got = judge(seen(b'{"a": 1, "b": 2', result_cut=Cut.END), Messages(), objectives=())
     assert (TrialState.COMPLETE, {"a": 1}) == (got.state, got.metrics)
-
-
-@pytest.mark.parametrize(
-    ("raw", "pairs"),
-    [
-        (b"", {}),
-        (b"{", {}),
-        (b"[1, 2", {}),
-        (b'{"a": 1', {}),
-        (b'{"a": 1,', {"a": 1}),
-        (b'{"a": 1}', {"a": 1}),
-        (b'{"a": 12.', {}),
-        (b'{"a": 1e', {}),
-        (b'{"a": 1.5e-', {}),
-        (b'{"a": 1, "b": -', {"a": 1}),
-        (b'{"a": 1, "b": tru', {"a": 1}),
-        (b'{"a": [1, 2], "b": 3', {"a": [1, 2]}),
-        (b'{"a": 1, 2: 3, ', {"a": 1}),
-        (b' {"a":1 ,"b" : 2 , ', {"a": 1, "b": 2}),
-        (b'{"a": 1, "\xc3', {"a": 1}),
-        (b'{"a": 1, "\xff": 2, ', {"a": 1}),
-        (b'{"a": 1, "b": ' + b"[" * 100_000, {"a": 1}),
-    ],
-)
-def test_leading_pairs(raw: bytes, pairs: dict[str, Any]) -> None:
-    assert pairs == leading_pairs(raw)
-
-
-@given(
-    st.dictionaries(NAMES, NUMBERS | st.booleans() | st.none() | st.lists(NUMBERS, max_size=3)),
-    st.integers(0, 10_000),
-    st.sampled_from([None, 1]),
-    st.booleans(),
-)
-def test_a_cut_object_never_gives_a_wrong_value(
-    whole: dict[str, Any], place: int, indent: int | None, ascii_only: bool
-) -> None:
-    raw = json.dumps(whole, indent=indent, ensure_ascii=ascii_only).encode()
-    pairs = leading_pairs(raw[: place % (len(raw) + 1)])
-    assert list(whole.items())[: len(pairs)] == list(pairs.items())
 
 
 @given(
@@ -208,7 +192,7 @@ def test_a_cut_object_never_gives_a_wrong_value(
     | st.recursive(NUMBERS | st.text(max_size=3), st.lists).map(
         lambda value: json.dumps({"y": value}).encode()
     ),
-    st.booleans(),
+    st.sampled_from([None, *Cut]),
     st.sampled_from([0, 1, 137, None]),
     st.sampled_from([Phase.ENDED, Phase.GONE]),
     st.lists(st.sampled_from(["y", "z", "outputs"]), unique=True),
@@ -217,14 +201,14 @@ def test_a_cut_object_never_gives_a_wrong_value(
 )
 def test_whatever_is_left_is_judged(
     result: bytes,
-    truncated: bool,
+    cut: Cut | None,
     exit_code: int | None,
     phase: Phase,
     objectives: list[str],
     final: dict[str, Any] | None,
     pruned: bool,
 ) -> None:
-    observed = seen(result, result_truncated=truncated, exit_code=exit_code, phase=phase)
+    observed = seen(result, result_cut=cut, exit_code=exit_code, phase=phase)
     got = judge(observed, Messages(final=final, pruned=pruned), objectives=objectives)
     assert (got.state is TrialState.FAILED) == (got.diagnosis is not None)
     assert all(value is None or math.isfinite(value) for value in got.metrics.values())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from podmap.backends.base import Observation, Phase
+from podmap.backends.base import Cut, Observation, Phase
 from podmap.backends.kubernetes import status
 from podmap.backends.kubernetes.diagnose import (
     LOST_AFTER_S,
@@ -118,22 +118,22 @@ def test_the_end_of_a_log_is_no_result() -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "whole", "truncated"),
-    [(4095, False, False), (4096, False, True), (4096, True, False)],
+    ("length", "whole", "cut"),
+    [(4095, False, None), (4096, False, Cut.START), (4096, True, None)],
     ids=["shorter", "cut", "just fits"],
 )
 def test_a_result_that_fills_the_room_and_cannot_be_read_was_cut(
-    length: int, whole: bool, truncated: bool
+    length: int, whole: bool, cut: Cut | None
 ) -> None:
     text = json.dumps({"y": "x" * (length - len('{"y": ""}'))}) if whole else "x" * length
     assert length == len(text)
-    assert truncated is observe(make_pod(state=ended(0, text))).result_truncated
+    assert cut is observe(make_pod(state=ended(0, text))).result_cut
 
 
 def test_containers_share_the_room_for_results() -> None:
     more = [{"name": name} for name in ("trial", "a", "b", "c")]
     pod = make_pod(state=ended(0, "x" * 3072), spec={"nodeName": "n", "containers": more})
-    assert observe(pod).result_truncated
+    assert Cut.BOTH is observe(pod).result_cut
 
 
 WAITS = {

@@ -10,10 +10,10 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from podmap.backends.base import Observation, Phase
+from podmap.backends.base import Cut, Observation, Phase
 from podmap.backends.kubernetes import status
 from podmap.backends.kubernetes.endings import diagnose_end
-from podmap.backends.kubernetes.manifest import result_limit_bytes
+from podmap.backends.kubernetes.manifest import RESULT_BYTES, result_limit_bytes
 from podmap.backends.kubernetes.refusals import diagnose_create_error
 from podmap.backends.kubernetes.status import Pod
 from podmap.backends.kubernetes.stuck import diagnose_stuck, stuck_until
@@ -59,7 +59,7 @@ def observe(pod: Pod, *, now: datetime | None = None, deleted: bool = False) -> 
     diagnosis = diagnose(pod, now=now, deleted=deleted)
     ended = status.ended(pod) or {}
     started = ended or status.state(status.trial_container(pod), "running") or {}
-    result, truncated = _result(pod)
+    result, cut = _result(pod)
     return Observation(
         name=name,
         run_id=run_id,
@@ -73,7 +73,7 @@ def observe(pod: Pod, *, now: datetime | None = None, deleted: bool = False) -> 
         finished=_finished(pod, diagnosis),
         exit_code=None if ended.get("reason") in _MADE_UP else ended.get("exitCode"),
         result=result,
-        result_truncated=truncated,
+        result_cut=cut,
         diagnosis=diagnosis,
         memory_bytes=status.memory_limit_bytes(pod),
     )
@@ -169,18 +169,21 @@ def _time(text: Any) -> str | None:
     return iso(found) if found else None
 
 
-def _result(pod: Pod) -> tuple[bytes | None, bool]:
-    """The result, and whether the kubelet kept a part of it only.
+def _result(pod: Pod) -> tuple[bytes | None, Cut | None]:
+    """The result, and which end of it the kubelet cut off.
 
     After another exit code the message may be the end of the log instead, and no result counts.
     """
     ended = status.ended(pod) or {}
     message = ended.get("message")
     if ended.get("exitCode") != 0 or not message:
-        return None, False
-    result = message.encode("utf-8", "replace")
+        return None, None
+    result, limit = message.encode("utf-8", "replace"), result_limit_bytes(pod)
     # Only a result that fills the room and cannot be read is known to be cut.
-    return result, len(result) >= result_limit_bytes(pod) and not _is_json(message)
+    if len(result) < limit or _is_json(message):
+        return result, None
+    # The kubelet keeps the last 4096 bytes; of these the first, where the pod has many containers.
+    return result, Cut.START if limit == RESULT_BYTES else Cut.BOTH
 
 
 def _is_json(text: str) -> bool:

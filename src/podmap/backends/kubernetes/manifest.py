@@ -26,6 +26,8 @@ CONTAINER = "trial"
 """The name of the container that the trial runs in."""
 RESULT_PATH = "/podmap/result"
 """Where a trial writes its result, the same in every pod."""
+RESULT_BYTES = 4096
+"""How much of a result the kubelet keeps: the end; less where a pod has many containers."""
 SLOT_GATE = f"{LABEL_PREFIX}/slot"
 """The scheduling gate that holds a pod until there is a slot for it."""
 TIMEOUT_ANNOTATION = f"{LABEL_PREFIX}/timeout-seconds"
@@ -38,9 +40,7 @@ DEADLINE_SLACK_S = 3600
 
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _GPU = "nvidia.com/gpu"
-# Of a termination message the kubelet keeps 4 KiB a container, and 12 KiB a pod.
-_RESULT_BYTES = 4096
-_RESULTS_BYTES = 12288
+_POD_RESULT_BYTES = 12288
 
 
 def pod(launch: Launch, *, gated: bool, namespace: str) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def result_limit_bytes(manifest: Mapping[str, Any]) -> int:
     """
     keys = ("containers", "initContainers", "ephemeralContainers")
     count = sum(len(manifest["spec"].get(key) or ()) for key in keys)
-    return min(_RESULT_BYTES, _RESULTS_BYTES // max(count, 1))
+    return min(RESULT_BYTES, _POD_RESULT_BYTES // max(count, 1))
 
 
 def label_value(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from podmap.backends.base import Observation, Phase
+from podmap.backends.base import Cut, Observation, Phase
 from podmap.backends.process import system
 from podmap.backends.process.folder import Asked, Folder, Runner
 from podmap.errors import BackendError
@@ -96,7 +96,7 @@ def _ended(
     if killing is not None:
         reason = killing.reason
     ending = runner.ending if runner else None
-    result, truncated = folder.result(limit_bytes)
+    result, cut = folder.result(limit_bytes)
     finished = ending.finished if ending else folder.last_sign()
     return Observation(
         name=name,
@@ -110,7 +110,7 @@ def _ended(
         finished=max(asked.started, finished),
         exit_code=ending.code if ending else KILLED_CODE if reason else None,
         result=result,
-        result_truncated=truncated,
+        result_cut=Cut.END if cut else None,
         diagnosis=reason or _own_diagnosis(asked, folder, runner),
     )
 
