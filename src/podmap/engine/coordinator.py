@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import itertools
 import logging
 from collections.abc import Callable, Iterable
 
 from podmap.backends.base import Backend, Observation
+from podmap.backends.patience import set_within
 from podmap.engine.spawning import spawn
 from podmap.errors import BackendError, PodmapError
 from podmap.records import Category, Diagnosis, Record, TrialState
@@ -249,8 +249,7 @@ class Coordinator:
 
     async def pause(self, seconds: float) -> None:
         """Returns after a time, or once the run is interrupted."""
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._interruption.wait(), seconds)
+        await set_within(self._interruption, seconds)
 
     def _refuse_waiting(self, reason: str) -> None:
         while self._waiting:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 
 from podmap.backends.gating import GatedBackend, Gates, Held, Lease
+from podmap.backends.patience import set_within
 from podmap.engine.spawning import spawn
 from podmap.errors import BackendError, ConflictError
 
@@ -104,8 +105,7 @@ class Gatekeeper:
             await asyncio.wait(self._opening)
 
     async def _next_change(self) -> None:
-        with contextlib.suppress(asyncio.TimeoutError):  # a look now and then misses nothing
-            await asyncio.wait_for(self._changed.wait(), LOOK_EVERY_S)
+        await set_within(self._changed, LOOK_EVERY_S)  # a look now and then misses nothing
         self._changed.clear()
 
     def _fill(self) -> None:

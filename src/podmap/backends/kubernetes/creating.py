@@ -15,6 +15,7 @@ from podmap.backends.kubernetes.api import ApiError, pods_path
 from podmap.backends.kubernetes.diagnose import diagnose_create_error
 from podmap.backends.kubernetes.namespace import Namespace
 from podmap.backends.kubernetes.pods import Pod, pod_of
+from podmap.backends.patience import acquired_within, set_within
 from podmap.errors import BackendError, SpecError, UsageError
 from podmap.records import Category, Diagnosis
 
@@ -79,9 +80,8 @@ class QuotaBrake:
         deadline = loop.time() + self._patience_s
         self._queued += 1
         try:
-            await asyncio.wait_for(self._turn.acquire(), self._patience_s)
-        except asyncio.TimeoutError:
-            raise refused or self._waiting() from None
+            if not await acquired_within(self._turn, self._patience_s):
+                raise refused or self._waiting()
         finally:
             self._queued -= 1
         try:
@@ -107,9 +107,7 @@ class QuotaBrake:
                 return pod
 
     async def _pause(self, longest_s: float) -> None:
-        try:
-            await asyncio.wait_for(self._room.wait(), longest_s * random.uniform(0.7, 1.0))
-        except asyncio.TimeoutError:
+        if not await set_within(self._room, longest_s * random.uniform(0.7, 1.0)):
             return
         # The quota's usage is counted anew a moment after the pod has ended.
         await asyncio.sleep(min(_FIRST_PAUSE_S, longest_s) * random.uniform(0.2, 0.5))

@@ -9,7 +9,6 @@ the renewal: it stops relying on the lease before anybody else can have it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 import random
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from podmap.backends.kubernetes.api import ApiError, leases_path
 from podmap.backends.kubernetes.watch import start
+from podmap.backends.patience import set_within
 from podmap.errors import BackendError
 from podmap.records import utc_now
 
@@ -245,8 +245,7 @@ class Lease:
     async def _sleep(self) -> None:
         pause_s = REFUSED_AGAIN_S if self.refused else self._renew_every_s
         self._turn.clear()
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._turn.wait(), pause_s * random.uniform(0.9, 1.0))
+        await set_within(self._turn, pause_s * random.uniform(0.9, 1.0))
 
 
 def _spec(lease: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from podmap.backends.patience import acquired_within, set_within
+
+STEPS = range(8)
+"""Rounds of the event loop between what is waited for and the cancellation."""
+
+
+async def rounds(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_a_loop_that_is_cancelled_just_as_its_event_is_set_ends(steps: int) -> None:
+    async def main() -> bool:
+        event = asyncio.Event()
+
+        async def loop() -> None:
+            while True:
+                await set_within(event, 60)
+                event.clear()
+
+        task = asyncio.ensure_future(loop())
+        await rounds(4)
+        event.set()
+        await rounds(steps)
+        task.cancel()
+        await rounds(20)
+        return task.cancelled()
+
+    assert asyncio.run(main())
+
+
+def test_an_event_is_waited_for_until_it_is_set_or_time_is_over() -> None:
+    async def main() -> tuple[bool, bool]:
+        event = asyncio.Event()
+        too_late = await set_within(event, 0.001)
+        asyncio.get_running_loop().call_soon(event.set)
+        return too_late, await set_within(event, 60)
+
+    assert (False, True) == asyncio.run(main())
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_one_that_is_cancelled_just_as_it_gets_a_lock_leaves_it_to_others(steps: int) -> None:
+    async def main() -> tuple[bool, bool]:
+        lock = asyncio.Lock()
+        await lock.acquire()
+
+        async def hold() -> None:
+            assert await acquired_within(lock, 60)
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                lock.release()
+
+        task = asyncio.ensure_future(hold())
+        await rounds(4)
+        lock.release()
+        await rounds(steps)
+        task.cancel()
+        await rounds(20)
+        return task.cancelled(), await acquired_within(lock, 60)
+
+    assert (True, True) == asyncio.run(main())
+
+
+def test_a_lock_that_others_hold_is_not_got_in_time() -> None:
+    async def main() -> tuple[bool, bool]:
+        lock = asyncio.Lock()
+        await lock.acquire()
+        too_late = await acquired_within(lock, 0.001)
+        lock.release()
+        return too_late, await acquired_within(lock, 60)
+
+    assert (False, True) == asyncio.run(main())
