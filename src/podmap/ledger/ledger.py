@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -196,6 +196,12 @@ class Ledger:
             following += 1
         return following
 
+    def last_attempts(self) -> Mapping[int, int]:
+        """Trial number to the number of its last attempt that was written, asked anew."""
+        with self._lock:
+            self._last_attempts = None
+        return dict(self._listed_attempts())
+
     def write_log(self, number: int, attempt: int, data: bytes) -> str:
         """Writes the tail of an attempt's log and returns its URI."""
         self._store.write(names.log_path(number, attempt), data)
@@ -269,7 +275,12 @@ class Ledger:
         raw = self._store.read(names.RUN_STATE)
         if raw is None:
             return RunState()
-        return RunState.from_json(encode.parse(raw, uri=f"{self.run_uri}/{names.RUN_STATE}"))
+        uri = f"{self.run_uri}/{names.RUN_STATE}"
+        data = encode.parse(raw, uri=uri)
+        try:
+            return RunState.from_json(data)
+        except RecordError as error:
+            raise RecordError(f"{uri}: {error}") from error
 
     def update_state(self, **changes: Any) -> RunState:
         """Changes some values of the run's state and returns all of it.
@@ -277,9 +288,21 @@ class Ledger:
         Raises:
             UsageError: A name is not a value of a run's state.
         """
+        return self.change_state(lambda state: changes)
+
+    def change_state(self, change: Callable[[RunState], Mapping[str, Any]]) -> RunState:
+        """As `update_state`, with changes that depend on what is there.
+
+        Args:
+            change: From the state that is there to the new values; empty to leave it so.
+        """
         with self._store.lock():
-            state = self.read_state().changed(changes)
-            self._store.write(names.RUN_STATE, encode.dump(state.to_json(), what="the run's state"))
+            state = self.read_state()
+            changes = change(state)
+            if changes:
+                state = state.changed(changes)
+                raw = encode.dump(state.to_json(), what="the run's state")
+                self._store.write(names.RUN_STATE, raw)
         return state
 
     def delete(self) -> None:

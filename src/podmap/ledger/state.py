@@ -6,7 +6,54 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from podmap.errors import UsageError
+from podmap.errors import RecordError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What the run's coordinator has decided; the other processes obey.
+
+    Attributes:
+        planned: The planning that it is about, as in the manifest; what was decided about an
+            earlier one counts no more.
+        stop: Why no new attempts start; empty while they do.
+        cancel: Whether that ends the attempts that run, too.
+        memory: Memory that trials were given to the memory that trials like them are known to
+            need, both in bytes.
+    """
+
+    planned: str = ""
+    stop: str = ""
+    cancel: bool = False
+    memory: Mapping[int, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The decisions as a JSON object."""
+        memory = {str(base): learnt for base, learnt in sorted(self.memory.items())}
+        return {
+            "planned": self.planned,
+            "stop": self.stop,
+            "cancel": self.cancel,
+            "memory": memory,
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Decided:
+        """The decisions in a JSON object made by `to_json`.
+
+        Raises:
+            RecordError: It is not one.
+        """
+        try:
+            memory = {int(base): int(learnt) for base, learnt in data.get("memory", {}).items()}
+            return cls(
+                str(data.get("planned", "")),
+                str(data.get("stop", "")),
+                bool(data.get("cancel", False)),
+                memory,
+            )
+        except (AttributeError, TypeError, ValueError) as error:
+            raise RecordError(f"decided: {data!r} is not what was decided for a run") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +65,7 @@ class RunState:
         paused: Whether no new attempts start for now.
         stopped: Why no new trials start any more; None while they do.
         finished: UTC ISO 8601 of the run's end; None while it goes on.
+        decided: By the run's coordinator; the others are a user's.
         extra: Keys of other versions of podmap, kept as they are.
     """
 
@@ -25,18 +73,26 @@ class RunState:
     paused: bool = False
     stopped: str | None = None
     finished: str | None = None
+    decided: Decided = field(default_factory=Decided)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The state as the JSON object of `run.json`."""
         own = {name: getattr(self, name) for name in _NAMES}
-        return {**own, **self.extra}
+        return {**own, "decided": self.decided.to_json(), **self.extra}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunState:
-        """The state in a JSON object made by `to_json`, of this or another version."""
+        """The state in a JSON object made by `to_json`, of this or another version.
+
+        Raises:
+            RecordError: A value is not of its kind.
+        """
         own = {name: value for name, value in data.items() if name in _NAMES}
         extra = {name: value for name, value in data.items() if name not in _NAMES}
+        _check(own)
+        if "decided" in own:
+            own["decided"] = Decided.from_json(own["decided"])
         return cls(**own, extra=extra)
 
     def changed(self, changes: Mapping[str, Any]) -> RunState:
@@ -44,13 +100,30 @@ class RunState:
 
         Raises:
             UsageError: A name is not a value of a run's state.
+            RecordError: A value is not of its kind.
         """
         unknown = sorted(set(changes) - set(_NAMES))
         if unknown:
             raise UsageError(
                 f"a run's state has no {', '.join(unknown)}; it has {', '.join(_NAMES)}"
             )
-        return RunState.from_json({**self.to_json(), **changes})
+        plain = {
+            name: value.to_json() if isinstance(value, Decided) else value
+            for name, value in changes.items()
+        }
+        return RunState.from_json({**self.to_json(), **plain})
+
+
+def _check(own: Mapping[str, Any]) -> None:
+    parallelism = own.get("parallelism")
+    whole = isinstance(parallelism, int) and not isinstance(parallelism, bool)
+    if parallelism is not None and not (whole and parallelism >= 0):
+        raise RecordError(f"parallelism: {parallelism!r} is not a number from 0")
+    if not isinstance(own.get("paused", False), bool):
+        raise RecordError(f"paused: {own['paused']!r} is neither true nor false")
+    for name in ("stopped", "finished"):
+        if not isinstance(own.get(name), str | None):
+            raise RecordError(f"{name}: {own[name]!r} is not text")
 
 
 _NAMES = tuple(f.name for f in fields(RunState) if f.name != "extra")

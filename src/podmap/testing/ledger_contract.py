@@ -13,6 +13,7 @@ writers too, and kills some. So no test is skipped: what cannot hold is not aske
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from podmap import names
 from podmap.errors import AttemptExistsError, OwnerError, RecordError, UsageError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
-from podmap.ledger.state import RunState
+from podmap.ledger.state import Decided, RunState
 from podmap.ledger.store import Store
 from podmap.records import Attempt, Category, Diagnosis, Record, Shard, TrialState
 from podmap.testing import ledger_writers as writing
@@ -290,6 +291,35 @@ class LedgerContract(StoreContract):
     def test_state_refuses_unknown_values(self, ledger: Ledger) -> None:
         with pytest.raises(UsageError, match="parallelsim"):
             ledger.update_state(parallelsim=4)
+
+    @pytest.mark.parametrize(
+        "state",
+        ['{"parallelism":-1}', '{"paused":"yes"}', '{"stopped":3}', '{"decided":[]}', "[]", "x"],
+    )
+    def test_a_state_that_is_none_names_the_file(
+        self, ledger: Ledger, store: Store, state: str
+    ) -> None:
+        store.write(names.RUN_STATE, state.encode())
+        with pytest.raises(RecordError, match=re.escape(f"{ledger.run_uri}/{names.RUN_STATE}")):
+            ledger.read_state()
+
+    def test_state_carries_what_was_decided(self, ledger: Ledger) -> None:
+        decided = Decided("2026-11-01T09:00:00.000Z", "enough", True, {2**30: 2**31})
+        ledger.update_state(decided=decided, parallelism=3)
+        assert ledger.read_state() == RunState(parallelism=3, decided=decided)
+
+    def test_state_can_change_by_what_is_there(self, ledger: Ledger, store: Store) -> None:
+        assert ledger.change_state(lambda state: {}) == RunState()
+        assert store.read(names.RUN_STATE) is None
+        for _ in range(3):
+            ledger.change_state(lambda state: {"parallelism": (state.parallelism or 0) + 1})
+        assert ledger.read_state() == RunState(parallelism=3)
+
+    def test_the_last_attempts_are_asked_anew(self, ledger: Ledger) -> None:
+        assert ledger.last_attempts() == {}
+        for number, attempt in ((3, 1), (3, 2), (5, 1)):
+            ledger.write_attempt(number, replace(ATTEMPT, number=attempt))
+        assert ledger.last_attempts() == {3: 2, 5: 1}
 
     def test_deleted_run_leaves_nothing(self, ledger: Ledger, store: Store) -> None:
         ledger.write_manifest(MANIFEST)
