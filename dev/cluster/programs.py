@@ -102,7 +102,7 @@ def install() -> None:
         ["apt-get", "update", "-qq"],
         ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
     ):
-        run(command, env=environment)
+        run(command, env=environment, quiet=True)
 
 
 def _found(program: str) -> bool:
