@@ -21,6 +21,8 @@ FIRST_PAUSE_S = 0.3
 LONGEST_PAUSE_S = 10.0
 END_SHOWS_S = 5.0
 """How long after a log's end the watch may take to show that the container has ended."""
+_NO_LOGS = frozenset({404, 405, 501})
+"""The pod is gone, or its node keeps no logs, as virtual nodes may."""
 
 
 class Output:
@@ -113,7 +115,7 @@ class Output:
             if failures >= TRIES:
                 raise error
             return False
-        if error.status == 404:
+        if error.status in _NO_LOGS:
             return True
         # 400: the container waits to be started, or never was
         if not logs.is_transient(error) and error.status != 400:
