@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from typing import Any
@@ -279,9 +281,27 @@ def _known(cls: type, data: Mapping[str, Any], what: str) -> dict[str, Any]:
     return values
 
 
+_clock: ContextVar[Callable[[], datetime] | None] = ContextVar("podmap_clock", default=None)
+
+
 def utc_now() -> datetime:
-    """The time now, in UTC."""
-    return datetime.now(timezone.utc)
+    """The time now, in UTC; in a body of `time_from`, what its clock says."""
+    clock = _clock.get()
+    return datetime.now(timezone.utc) if clock is None else clock()
+
+
+@contextlib.contextmanager
+def time_from(clock: Callable[[], datetime]) -> Iterator[None]:
+    """Has `utc_now` ask a clock of one's own in the body, and in the tasks that begin there.
+
+    Args:
+        clock: Tells the time in UTC.
+    """
+    token = _clock.set(clock)
+    try:
+        yield
+    finally:
+        _clock.reset(token)
 
 
 def iso(moment: datetime) -> str:

@@ -102,7 +102,7 @@ def _by_kubelet(pod: Pod) -> Diagnosis | None:
 
 
 def _evicted(message: str, node: str) -> Diagnosis:
-    resource = re.search(r"low on resource: ([\w./-]+)", message)
+    resource = re.search(r"low on resource: ([\w./-]*\w)", message)
     disk = re.search(r"ephemeral[- ](local )?storage|emptydir volume", message, re.IGNORECASE)
     if resource:
         cure = f"Ask for as much {resource[1]} as it uses (trial.resources), and it goes last. "
