@@ -7,10 +7,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from podmap.cli.estimate import Estimate, estimate
-from podmap.cli.options import JSON, SET, SPEC, duration_s, example, overrides
+from podmap.cli.options import (
+    BACKEND,
+    CONTEXT,
+    JSON,
+    KUBECONFIG,
+    NAMESPACE,
+    SET,
+    SPEC,
+    duration_s,
+    example,
+    overrides,
+)
 from podmap.cli.out import counted, duration, print_json, print_table
 
 if TYPE_CHECKING:
+    from podmap.cli.dry_run import Answer
     from podmap.records import Trial
     from podmap.search.plan import Plan
     from podmap.spec.model import Sweep
@@ -19,6 +31,7 @@ EXAMPLES = example("""
 podmap plan sweep.yaml
 podmap plan sweep.yaml --set search.trials=500 --seconds-per-trial 90s
 podmap plan sweep.yaml --json | jq .count
+podmap plan sweep.yaml --backend kubernetes --dry-run --namespace ml
 """)
 FIRST, LAST = 5, 2
 
@@ -28,6 +41,9 @@ FIRST, LAST = 5, 2
     help=f"""Show the trials that SPEC would make, and what they would take; nothing is run.
 
 Time and GPU-hours are estimated from --seconds-per-trial, or at most from `trial.timeout`.
+
+With --dry-run the cluster checks the pods as if they were to be created: one of each kind that
+`trial.cases` makes. The exit code is 1 if it would refuse one.
 
 {EXAMPLES}""",
     short_help="Show the trials of a spec, and what they will take.",
@@ -41,41 +57,92 @@ Time and GPU-hours are estimated from --seconds-per-trial, or at most from `tria
     callback=duration_s,
     help="What one trial takes, to estimate by.",
 )
+@BACKEND
+@click.option(
+    "--dry-run",
+    "asks_cluster",
+    is_flag=True,
+    help="Have the cluster check the pods, without creating any; with --backend kubernetes.",
+)
+@NAMESPACE
+@KUBECONFIG
+@CONTEXT
 @JSON
-def command(spec: str, sets: tuple[str, ...], each_s: float | None, as_json: bool) -> None:
+def command(
+    spec: str,
+    sets: tuple[str, ...],
+    each_s: float | None,
+    backend: str,
+    asks_cluster: bool,
+    namespace: str | None,
+    kubeconfig: str | None,
+    context: str | None,
+    as_json: bool,
+) -> int:
     """Shows a plan."""
+    from podmap.backends.connect import Target
+    from podmap.cli.dry_run import dry_run
+    from podmap.errors import UsageError
     from podmap.search.plan import make_plan
     from podmap.spec.load import load
 
+    if asks_cluster and backend != "kubernetes":
+        raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
     loaded = load(spec, overrides=overrides(sets), overrides_from="--set")
     sweep, plan = loaded.sweep, make_plan(loaded)
-    shown = list(range(plan.count))
-    if plan.count > FIRST + LAST:
-        shown = [*range(FIRST), *range(plan.count - LAST, plan.count)]
-    trials = [plan.trial(number) for number in shown]
+    refused = _refused(sweep, backend)
+    answers = []
+    if asks_cluster and not refused:
+        namespace = namespace or sweep.kubernetes.namespace
+        target = Target(backend, namespace=namespace, kubeconfig=kubeconfig, context=context)
+        answers = dry_run(loaded, plan, target)
     guess = estimate(sweep, plan, each_s=each_s)
-    refused = _refused(sweep)
     if as_json:
-        print_json({**_json(sweep, plan, trials, guess), "not_supported": refused})
+        asked = {"dry_run": [each.to_json() for each in answers]} if asks_cluster else {}
+        print_json({**_json(sweep, plan, guess), "not_supported": refused, **asked})
     else:
-        _print(sweep, plan, trials, guess)
+        _print(sweep, plan, guess)
     for line in refused:
         click.echo(f"podmap run will refuse it: {line}", err=True)
+    return _tell(answers) or (2 if asks_cluster and refused else 0)
 
 
-def _refused(sweep: Sweep) -> list[str]:
+def _shown(plan: Plan) -> list[Trial]:
+    numbers = list(range(plan.count))
+    if plan.count > FIRST + LAST:
+        numbers = [*range(FIRST), *range(plan.count - LAST, plan.count)]
+    return [plan.trial(number) for number in numbers]
+
+
+def _refused(sweep: Sweep, backend: str) -> list[str]:
     """What keeps this version from running the sweep."""
     from podmap.engine.support import check_supported
-    from podmap.errors import NotSupportedError
+    from podmap.errors import UsageError
 
     try:
-        check_supported(sweep, "process")
-    except NotSupportedError as error:
+        check_supported(sweep, backend)
+    except UsageError as error:
         return str(error).splitlines()
     return []
 
 
-def _json(sweep: Sweep, plan: Plan, trials: list[Trial], guess: Estimate) -> dict[str, Any]:
+def _tell(answers: list[Answer]) -> int:
+    """Says what the cluster thinks of the pods; the exit code."""
+    for each in answers:
+        pods = f"the pod of trial {each.number}"
+        if each.trials > 1:
+            pods += f" (and {each.trials - 1} more like it)"
+        if each.refusal is not None:
+            click.echo(f"the cluster refuses {pods}: {each.refusal.summary}", err=True)
+            click.echo(f"  {each.refusal.resolution}", err=True)
+        elif each.checked:
+            click.echo(f"the cluster takes {pods}", err=True)
+        else:
+            click.echo(f"the cluster cannot tell about {pods}: a webhook has no dry run", err=True)
+    return 1 if any(each.refusal for each in answers) else 0
+
+
+def _json(sweep: Sweep, plan: Plan, guess: Estimate) -> dict[str, Any]:
     return {
         "sweep": sweep.name,
         "search": plan.kind,
@@ -89,7 +156,7 @@ def _json(sweep: Sweep, plan: Plan, trials: list[Trial], guess: Estimate) -> dic
                 "params": dict(trial.params),
                 **({"shard": trial.shard.to_json()} if trial.shard else {}),
             }
-            for trial in trials
+            for trial in _shown(plan)
         ],
         "estimated_by": guess.by,
         "makespan_s": guess.makespan_s,
@@ -98,7 +165,8 @@ def _json(sweep: Sweep, plan: Plan, trials: list[Trial], guess: Estimate) -> dic
     }
 
 
-def _print(sweep: Sweep, plan: Plan, trials: list[Trial], guess: Estimate) -> None:
+def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
+    trials = _shown(plan)
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     shards = ["shard"] if any(trial.shard for trial in trials) else []
     rows: list[list[Any]] = [

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from podmap.testing.fake_cluster import FakeCluster
 
 RANDOM = """\
 apiVersion: podmap/v1
@@ -139,3 +142,57 @@ def test_schema_prints_the_json_schema_of_the_spec(cli: Any) -> None:
     schema = cli("schema").json
     assert {"apiVersion", "name", "search", "trial", "objective"} <= set(schema["properties"])
     assert schema == cli("schema", "--json").json
+
+
+PODS = """\
+apiVersion: podmap/v1
+name: pods
+search: {kind: grid, params: {size: [small, large], lr: [1, 2]}}
+objective: {metric: y, direction: maximize}
+trial:
+  image: train:1
+  resources: {memory: 1Gi}
+  cases: [{when: {size: large}, resources: {memory: 64Gi}}]
+"""
+
+
+def test_a_dry_run_has_the_cluster_check_each_kind_of_pod_and_creates_none(
+    cli: Any, tmp_path: Path
+) -> None:
+    with FakeCluster() as cluster:
+        kubeconfig = cluster.kubeconfig(tmp_path / "kubeconfig")
+        asked = ("--backend", "kubernetes", "--dry-run", "--kubeconfig", str(kubeconfig))
+        ran = cli("plan", cli.spec(PODS), *asked, "--json")
+        cluster.fail(
+            "create",
+            status=403,
+            reason="Forbidden",
+            message='pods "x" is forbidden: maximum memory usage per Container is 32Gi',
+        )
+        refused = cli("plan", cli.spec(PODS), *asked)
+        pods = cluster.pod_names()
+
+    assert 0 == ran.code
+    assert [(0, 2), (2, 2)] == [(each["trial"], each["trials"]) for each in ran.json["dry_run"]]
+    assert [None, None] == [each["refused"] for each in ran.json["dry_run"]]
+    assert [] == pods
+    assert 1 == refused.code
+    assert "refuses the pod of trial 0 (and 1 more like it): the namespace's LimitR" in refused.err
+    assert "takes the pod of trial 2" in refused.err
+
+
+def test_a_dry_run_without_a_cluster_is_refused(cli: Any, tmp_path: Path) -> None:
+    ran = cli("plan", cli.spec(PODS), "--dry-run")
+    assert (2, True) == (ran.code, "add --backend kubernetes" in ran.err)
+    nowhere = ("--backend", "kubernetes", "--kubeconfig", str(tmp_path / "none"))
+    assert 0 == cli("plan", cli.spec(PODS), *nowhere).code
+    ran = cli("plan", cli.spec(PODS), *nowhere, "--dry-run")
+    assert (2, True) == (ran.code, "there is no kubeconfig at" in ran.err)
+
+
+def test_a_plan_of_pods_needs_an_image(cli: Any) -> None:
+    spec = cli.spec(PODS.replace("  image: train:1\n", ""))
+    ran = cli("plan", spec, "--backend", "kubernetes", "--json")
+    assert 0 == ran.code
+    assert ran.json["not_supported"][0].startswith("trial.image: a pod needs an image")
+    assert 2 == cli("plan", spec, "--backend", "kubernetes", "--dry-run").code
