@@ -84,6 +84,7 @@ def _render(sweep: Any, trial: Any, folder: str, store: str | None) -> dict[str,
         run_uri=run_uri(default_store(store), sweep.name, NO_RUN),
         attempt=1,
         result=ProcessBackend().result_path(name),
+        objectives=[objective.metric for objective in sweep.objectives],
     )
     return {
         "name": name,
@@ -125,6 +126,7 @@ def _show_pod(loaded: LoadedSpec, trial: Trial, store: str | None) -> None:
         attempt=1,
         epoch=NO_EPOCH,
         timeout_s=template.timeout,
+        objectives=[objective.metric for objective in sweep.objectives],
     )
     print_json(manifest.pod(launch, gated=True, namespace=sweep.kubernetes.namespace or "default"))
 

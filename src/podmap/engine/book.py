@@ -18,7 +18,7 @@ from podmap.ledger.keys import KeyIndex
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.policy import memory_of_next
-from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
+from podmap.records import Attempt, Category, Diagnosis, Record, TrialState, iso, utc_now
 from podmap.search.plan import Plan
 from podmap.spec.memory import memory_of, with_memory
 from podmap.spec.model import Sweep, TrialTemplate
@@ -131,6 +131,7 @@ class TrialBook:
         self._asked = time.monotonic()
         self._template = effective(session.sweep.trial, self._trial)
         self._shows_running = False
+        self._ran_since: str | None = None
         resources = self._template.resources
         self.shows_waiting = False
         self.rules = Rules(
@@ -168,7 +169,7 @@ class TrialBook:
         if record is not None:
             self.shows_waiting = ours or record.state is TrialState.COMPLETE
             if ours:
-                self.record = replace(record, state=TrialState.WAITING, reason="")
+                self._take_over(record)
         done = {attempt.number for attempt in self.record.attempts}
         own = [seen for seen in found if seen.epoch == self._epoch and seen.attempt not in done]
         mine = max(own, key=lambda seen: seen.attempt, default=None)
@@ -179,6 +180,13 @@ class TrialBook:
             self.claim()  # before leftovers are removed: they may be newer than this asking
             self._note(seen for seen in found if seen is not mine)
         return Sight(mine=mine, leftovers=leftovers)
+
+    def _take_over(self, record: Record) -> None:
+        """Goes on from a record of this epoch."""
+        # An attempt whose end nobody saw is told of by this time alone.
+        self._ran_since = record.started
+        started = record.started if record.attempts else None
+        self.record = replace(record, state=TrialState.WAITING, reason="", started=started)
 
     def confirm(self, attempt: int) -> bool:
         """Whether an attempt is still to be started, now that nobody else can start it."""
@@ -299,7 +307,8 @@ class TrialBook:
         if self.record.queued_s is None:
             queued_s = round(time.monotonic() - self._asked, 3)
             self.record = replace(self.record, queued_s=queued_s)
-        if not self._write(replace(self.record, state=TrialState.RUNNING)):
+        started = self.record.started or self._ran_since or iso(utc_now())
+        if not self._write(replace(self.record, state=TrialState.RUNNING, started=started)):
             return Sight()
         self._note(seen for seen in found if seen.epoch != self._epoch)
         return Sight(launch=launch, leftovers=leftovers)
@@ -307,13 +316,14 @@ class TrialBook:
     def _done_already(self, checkpoint: str | None) -> Record | None:
         """The record of a trial that needs no attempt, or may have none any more."""
         session, record = self._session, self.record
-        if not record.attempts:
-            return recalled(session.keys, record, session.objectives) if session.keys else None
-        if checkpoint and record.started:
+        since = record.started or self._ran_since
+        if checkpoint and since:
             uri = result_uri(checkpoint, self._trial.key, folder=session.manifest.folder)
-            left = left_result(uri, objectives=session.objectives, since=record.started)
+            left = left_result(uri, objectives=session.objectives, since=since)
             if left is not None:
                 return completed(record, left, reason=f"the result was found at {uri}")
+        if not record.attempts:
+            return recalled(session.keys, record, session.objectives) if session.keys else None
         left_s = time_left_s(record, self.rules.deadline_s)
         if left_s is not None and left_s <= 0:
             reason = f"user_timeout: the deadline of {self.rules.deadline_s:g} s is over"
@@ -335,6 +345,7 @@ class TrialBook:
             attempt=attempt,
             epoch=self._epoch,
             timeout_s=min(limits, default=None),
+            objectives=session.objectives,
         )
         return launch, rendered.checkpoint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from podmap.backends.base import Backend, Launch
@@ -33,6 +34,7 @@ def make_launch(
     attempt: int,
     epoch: str,
     timeout_s: float | None,
+    objectives: Sequence[str] = (),
 ) -> tuple[Launch, Rendered]:
     """An attempt, and what was rendered for it.
 
@@ -46,6 +48,7 @@ def make_launch(
         attempt: From 1.
         epoch: The asking it answers.
         timeout_s: Seconds that it may take; None for any time.
+        objectives: Names of the metrics without which there is no result.
 
     Raises:
         SpecError: Placeholders have no value in this trial.
@@ -59,6 +62,7 @@ def make_launch(
         run_uri=run_uri,
         attempt=attempt,
         result=backend.result_path(name),
+        objectives=objectives,
     )
     launch = Launch(
         name=name,
@@ -106,6 +110,7 @@ def first_launch(
         attempt=1,
         epoch=new_epoch(),
         timeout_s=template.timeout,
+        objectives=[objective.metric for objective in sweep.objectives],
     )
     return launch
 

@@ -70,8 +70,12 @@ def recalled(keys: KeyIndex, fresh: Record, objectives: Sequence[str]) -> Record
 
 
 def completed(record: Record, outcome: Outcome, *, reason: str) -> Record:
-    """The record of a trial whose result was found; its end is that of its last attempt."""
-    ended = close(record, outcome.state, reason, record.attempts[-1].finished)
+    """The record of a trial whose result was found; its end is that of its last attempt.
+
+    An attempt that vanished while nobody watched is not among the record's: then it ends now.
+    """
+    finished = record.attempts[-1].finished if record.attempts else None
+    ended = close(record, outcome.state, reason, finished)
     return replace(
         ended, metrics=outcome.metrics, objective=outcome.objective, outputs=outcome.outputs
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,6 +105,7 @@ def render(
     run_uri: str,
     attempt: int,
     result: str,
+    objectives: Sequence[str] = (),
 ) -> Rendered:
     """What one attempt of a trial runs.
 
@@ -116,6 +117,7 @@ def render(
         run_uri: Where the run's ledger is.
         attempt: From 1.
         result: The path the trial writes its result to, as it sees it.
+        objectives: Names of the metrics without which there is no result.
 
     Raises:
         SpecError: Placeholders have no value in this trial; all of them are named.
@@ -142,7 +144,7 @@ def render(
     args = tuple(_fill_args(template, trial, filler))
     env = {"PYTHONUNBUFFERED": "1", **_fill_env(template, filler)}
     filler.raise_problems()
-    env.update(_own_env(trial, about, run_id))
+    env.update(_own_env(trial, about, run_id, objectives))
     return Rendered(
         argv=command + args,
         env=env,
@@ -204,7 +206,9 @@ def _secret_env(template: TrialTemplate) -> dict[str, tuple[str, str]]:
     }
 
 
-def _own_env(trial: Trial, about: Mapping[str, Any], run_id: str) -> dict[str, str]:
+def _own_env(
+    trial: Trial, about: Mapping[str, Any], run_id: str, objectives: Sequence[str]
+) -> dict[str, str]:
     env = {
         "PODMAP_TRIAL": str(trial.number),
         "PODMAP_KEY": trial.key,
@@ -213,6 +217,7 @@ def _own_env(trial: Trial, about: Mapping[str, Any], run_id: str) -> dict[str, s
         "PODMAP_PARAMS": json.dumps(dict(trial.params)),
         "PODMAP_RESULT": about["result"],
         "PODMAP_ATTEMPT": str(about["attempt"]),
+        "PODMAP_OBJECTIVE": json.dumps(list(objectives)),
     }
     for name in ("checkpoint", "output"):
         if name in about:

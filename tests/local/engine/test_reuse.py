@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.local.engine.conftest import OK, World
+from tests.local.engine.conftest import GATED, OK, World, until
 
 import podmap_trial
 from podmap.engine.reuse import left_result, rescored, result_uri
+from podmap.engine.sweep import SweepRun
 from podmap.errors import StoreError
 from podmap.ledger.keys import KeyIndex
+from podmap.ledger.ledger import Ledger
+from podmap.ledger.manifest import Manifest
 from podmap.records import Record, TrialState, iso, utc_now
 
 COMPLETE, FAILED = TrialState.COMPLETE, TrialState.FAILED
@@ -144,6 +148,54 @@ def test_a_result_left_beside_the_checkpoint_counts(world: World) -> None:
     assert [1] == [attempt.number for attempt in record.attempts]
     assert record.attempts[0].finished == record.finished
     assert {0: 1} == world.starts()
+
+
+VANISHING = f"""\
+{GATED}
+mkdir -p ckpt
+printf '{{"y": 7}}' >"ckpt/podmap-result-$PODMAP_KEY.json"
+echo "L $1" >>journal
+"""
+"""Waits at the gate, then leaves a result beside the checkpoint."""
+
+
+def vanish(world: World, ledger: Ledger, manifest: Manifest, *, epoch: str) -> None:
+    """Runs a trial to its end while nobody watches, and takes away what shows that end."""
+
+    async def scenario() -> None:
+        world.close_gate()
+        backend = world.backend()
+        run = asyncio.create_task(SweepRun(ledger, manifest, backend, epoch=epoch).run())
+        await world.started(1)
+        run.cancel()
+        await asyncio.wait([run])
+        world.open_gate()
+        await until(lambda: "L 0" in world.journal())
+        for name in world.left():
+            await backend.delete(name)
+
+    world.play(scenario)
+
+
+def test_a_trial_that_vanished_unseen_is_not_run_again_if_its_result_is_there(
+    world: World,
+) -> None:
+    ledger, manifest = world.plan(VANISHING, trial={"checkpoint": "ckpt/{trial.number}"})
+    vanish(world, ledger, manifest, epoch="e1")
+    record = world.go(ledger, manifest, epoch="e1")[0]
+    assert (COMPLETE, 7, ()) == (record.state, record.objective, record.attempts)
+    assert "the result was found at " in record.reason
+    assert {0: 1} == world.starts()
+    assert record == ledger.read_record(0)
+
+
+def test_of_a_trial_that_is_asked_for_anew_it_is_not_used(world: World) -> None:
+    more = {"trial": {"checkpoint": "ckpt/{trial.number}"}, "reuse": "none"}
+    ledger, manifest = world.plan(VANISHING, **more)
+    vanish(world, ledger, manifest, epoch="e1")
+    record = world.go(ledger, manifest, epoch="e2")[0]
+    assert 2 == world.starts()[0]
+    assert "e2" == record.epoch
 
 
 @pytest.mark.parametrize(

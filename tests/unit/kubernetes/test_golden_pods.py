@@ -35,6 +35,7 @@ def launch_of(spec: Path, number: int = 0) -> Launch:
         run_uri=f"s3://bucket/podmap/{sweep.name}/{RUN_ID}",
         attempt=1,
         result=RESULT_PATH,
+        objectives=[objective.metric for objective in sweep.objectives],
     )
     return Launch(
         name=attempt_name(sweep.name, RUN_ID, number, 1),

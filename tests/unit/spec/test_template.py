@@ -31,6 +31,7 @@ def rendered(made: TrialTemplate, one: Trial) -> Rendered:
         run_uri="/s/digits/0a1b2c3d",
         attempt=2,
         result="/tmp/result",
+        objectives=["loss", "a, b"],
     )
 
 
@@ -131,6 +132,7 @@ def test_the_environment_is_the_users_and_podmaps() -> None:
         "PODMAP_CHECKPOINT": "s3://b/0a1b2c3d/3",
         "PODMAP_OUTPUT": "/s/digits/0a1b2c3d/out",
         "PODMAP_ATTEMPT": "2",
+        "PODMAP_OBJECTIVE": '["loss", "a, b"]',
         "PYTHONUNBUFFERED": "1",
     } == one.env
     assert {"TOKEN": ("hf", "token")} == one.secret_env
