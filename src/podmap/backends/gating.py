@@ -73,6 +73,10 @@ class Lease(Protocol):
         """Whether this process holds it now."""
 
     @property
+    def taken(self) -> bool:
+        """Whether another process holds it, as far as is known."""
+
+    @property
     def forbidden(self) -> bool:
         """Whether this account has no right to leases, so that nobody can hold one."""
 

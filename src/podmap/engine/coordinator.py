@@ -1,4 +1,4 @@
-"""What is decided for a whole run: who may start, and when nobody may any more."""
+"""Who of a run may start in this process, and when nobody may any more."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import heapq
 import itertools
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from podmap.backends.base import Backend, Observation
 from podmap.backends.patience import set_within
+from podmap.engine.decisions import Stop, Tally
 from podmap.engine.spawning import spawn
 from podmap.errors import BackendError, PodmapError
-from podmap.records import Category, Diagnosis, Record, TrialState
+from podmap.records import Category, Diagnosis, Record
 
 log = logging.getLogger(__name__)
 
@@ -57,36 +59,46 @@ class Coordinator:
         backend: Backend,
         *,
         parallelism: int,
-        allowed_failures: int | None = None,
-        cancel_on_failures: bool = False,
-        failed: Iterable[int] = (),
+        tally: Tally | None = None,
         spare: Callable[[], int] = lambda: 0,
+        unstarted: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         """Makes a coordinator with all slots free.
 
         Args:
             backend: Where the attempts live.
             parallelism: Attempts alive at once.
-            allowed_failures: Trials that may end FAILED; None for any number.
-            cancel_on_failures: Whether running attempts are ended when more fail.
-            failed: Numbers of the trials that have ended FAILED already.
+            tally: What is known of the run's trials; None to begin a new one.
             spare: How many attempts more may be created now, to stand ready at a gate.
+            unstarted: The names of the attempts that wait at a gate: a stop ends them, too.
         """
+        self.tally = tally or Tally()
+        self.on_change: Callable[[], None] = lambda: None
         self._backend = backend
         self._parallelism = parallelism
+        self._paused = False
         self._spare = spare
-        self._allowed_failures = allowed_failures
-        self._cancel_on_failures = cancel_on_failures
-        self._failed = set(failed)
+        self._unstarted = unstarted
         self._alive: dict[str, asyncio.Future[Observation]] = {}
         self._unbound = 0  # slots of trials whose attempt is not created yet
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._ticket = itertools.count()
         self._timers: list[asyncio.TimerHandle] = []
         self._watchers: set[asyncio.Task[None]] = set()
-        self._stopped = ""
-        self._ending = ""  # why attempts that run are ended; empty while they are not
+        self._own: Stop | None = None
+        self._ordered: Stop | None = None
+        self._interrupt: Stop | None = None
         self._interruption = asyncio.Event()
+
+    @property
+    def parallelism(self) -> int:
+        """How many attempts may be alive at once, unless the run is paused or stopped."""
+        return self._parallelism
+
+    @property
+    def halted(self) -> bool:
+        """Whether no more attempts are started, for now or for good."""
+        return self._paused or bool(self._stops())
 
     @property
     def alive(self) -> int:
@@ -101,7 +113,17 @@ class Coordinator:
     @property
     def stopped_reason(self) -> str:
         """Why no more attempts are started; empty while they are."""
-        return self._stopped or self._too_many_failures()
+        stops = self._stops()
+        return stops[0].reason if stops else ""
+
+    @property
+    def own_stop(self) -> Stop | None:
+        """The stop that this process has decided on for the whole run; None if it has not."""
+        return self._own
+
+    def _stops(self) -> list[Stop]:
+        each = (self._own, self.tally.stop, self._ordered, self._interrupt)
+        return [stop for stop in each if stop is not None]
 
     def take(self) -> Slot | None:
         """A slot at once; None if that would mean waiting, or if the run is stopped."""
@@ -139,6 +161,8 @@ class Coordinator:
             raise RunStoppedError(reason)
 
     def _has_room(self) -> bool:
+        if self._paused:
+            return False
         return len(self._alive) + self._unbound < self._parallelism + self._spare()
 
     def _hand_out(self) -> None:
@@ -165,8 +189,9 @@ class Coordinator:
                 watcher = spawn(self._watch(name))
                 self._watchers.add(watcher)
                 watcher.add_done_callback(self._watchers.discard)
-                if self._ending and self.stopped_reason:
-                    spawn(self._end(name, self._ending))
+                ending = [stop.reason for stop in self._stops() if stop.cancel]
+                if ending:
+                    spawn(self._end(name, ending[0]))
 
     async def ended(self, name: str) -> Observation:
         """The observation of an attempt once it has ended or is gone.
@@ -204,48 +229,53 @@ class Coordinator:
                 await asyncio.sleep(ASK_AGAIN_S)
 
     def settled(self, record: Record) -> None:
-        """Takes note of a trial that ended."""
-        if record.state is not TrialState.FAILED:
-            self._failed.discard(record.number)
-            return
-        self._failed.add(record.number)
-        reason = self._too_many_failures()
-        if reason:
-            self._refuse_waiting(reason)
-            if self._cancel_on_failures:
-                self._end_all(reason)
+        """Takes note of how a trial stands: here or, as the ledger has it, elsewhere."""
+        before = self.tally.stop
+        self.tally.take(record)
+        stop = self.tally.stop
+        if stop is not None and before is None:
+            self._carry_out(stop)
+        self.on_change()
 
     def reopened(self, number: int) -> None:
         """Takes note of a trial that is run again: that it failed before does not count."""
-        self._failed.discard(number)
+        self.tally.reopen(number)
 
-    def _too_many_failures(self) -> str:
-        if self._allowed_failures is None or len(self._failed) <= self._allowed_failures:
-            return ""
-        return (
-            f"{len(self._failed)} trials failed, {self._allowed_failures} were allowed "
-            "(failures.allow)"
-        )
+    def obey(self, order: Stop | None, *, parallelism: int, paused: bool) -> None:
+        """Carries out what was decided elsewhere; later calls replace earlier ones.
+
+        Args:
+            order: That the run is stopped; None while it is not.
+            parallelism: Attempts alive at once.
+            paused: Whether none are started for now.
+        """
+        self._parallelism, self._paused = parallelism, paused
+        before, self._ordered = self._ordered, order
+        if order is not None and order != before:
+            self._carry_out(order)
+        self._hand_out()
 
     def stop_after(self, seconds: float, reason: str, *, cancel: bool) -> None:
         """Stops the run when a time has passed."""
         loop = asyncio.get_running_loop()
-        self._timers.append(loop.call_later(max(0.0, seconds), self._stop, reason, cancel))
+        self._timers.append(loop.call_later(max(0.0, seconds), self._stop, Stop(reason, cancel)))
 
     def stop(self, reason: str, *, cancel: bool) -> None:
         """Starts no more attempts; with `cancel`, ends those that run."""
-        self._stop(reason, cancel)
+        self._stop(Stop(reason, cancel))
 
-    def _stop(self, reason: str, cancel: bool) -> None:
-        self._stopped = self._stopped or reason
-        self._refuse_waiting(reason)
-        if cancel:
-            self._end_all(reason)
+    def _stop(self, stop: Stop) -> None:
+        own = self._own or stop
+        self._own = replace(own, cancel=own.cancel or stop.cancel)
+        self._carry_out(stop)
+        self.on_change()
 
     def interrupt(self, reason: str) -> None:
         """Ends what runs and starts no more, but leaves all that has not ended to be resumed."""
         self._interruption.set()
-        self._stop(reason, True)
+        self._interrupt = Stop(reason, cancel=True)
+        self._carry_out(self._interrupt)
+        self.on_change()
 
     async def pause(self, seconds: float) -> None:
         """Returns after a time, or once the run is interrupted."""
@@ -257,10 +287,21 @@ class Coordinator:
             if not turn.done():
                 turn.set_exception(RunStoppedError(reason))
 
-    def _end_all(self, reason: str) -> None:
-        self._ending = reason
+    def _carry_out(self, stop: Stop) -> None:
+        self._refuse_waiting(stop.reason)
+        if not stop.cancel:
+            self.end_unstarted()
+            return
         for name in self._alive:
-            spawn(self._end(name, reason))
+            spawn(self._end(name, stop.reason))
+
+    def end_unstarted(self) -> None:
+        """Where the run is stopped, ends the attempts that wait at a gate: none will be let go."""
+        reason = self.stopped_reason
+        if reason:
+            for name in self._unstarted():
+                if name in self._alive:
+                    spawn(self._end(name, reason))
 
     async def _end(self, name: str, reason: str) -> None:
         why = Diagnosis(Category.CANCELLED, reason)

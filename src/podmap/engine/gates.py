@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 import logging
+from collections.abc import Callable, Iterable
 
 from podmap.backends.gating import GatedBackend, Gates, Held, Lease
 from podmap.backends.patience import set_within
@@ -56,6 +58,12 @@ class Gatekeeper:
         self._opening: set[asyncio.Task[None]] = set()
         self._closing = False
         self._changed = asyncio.Event()
+
+    def allow(self, parallelism: int) -> None:
+        """Changes how many attempts may be open; those that are too many go on."""
+        if parallelism != self._parallelism:
+            self._parallelism = parallelism
+            self.note()
 
     def note(self) -> None:
         """Has the gates looked at again: an attempt has changed, or the lease was got or lost."""
@@ -158,6 +166,14 @@ class Gatekeeper:
         return next((attempt for attempt in found if attempt.alive), None)
 
 
+class Charge(enum.Enum):
+    """Who decides for a run."""
+
+    OURS = "ours"
+    THEIRS = "theirs"
+    UNKNOWN = "unknown"
+
+
 READY_SHARE = 8
 MOST_READY = 16
 
@@ -176,8 +192,10 @@ class Gate:
         self._backend = backend
         self._run_id = run_id
         self._parallelism = parallelism
-        self._gatekeeper = Gatekeeper(backend.gates(run_id), parallelism=parallelism)
+        self._gates = backend.gates(run_id)
+        self._gatekeeper = Gatekeeper(self._gates, parallelism=parallelism)
         self._lease: Lease | None = None
+        self.on_charge: Callable[[], None] = lambda: None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -186,9 +204,40 @@ class Gate:
         Raises:
             BackendError: The backend could not be asked.
         """
-        self._lease = await self._backend.lease(self._run_id, self._gatekeeper.note)
+        self._lease = await self._backend.lease(self._run_id, self._note_charge)
         self._task = spawn(self._gatekeeper.keep(self._lease))
         self._lease.start()
+
+    def _note_charge(self) -> None:
+        self._gatekeeper.note()
+        self.on_charge()
+
+    @property
+    def charge(self) -> Charge:
+        """Who decides for the run now."""
+        if self._lease is None:
+            return Charge.UNKNOWN
+        if self._lease.held or self._lease.forbidden:
+            return Charge.OURS
+        return Charge.THEIRS if self._lease.taken else Charge.UNKNOWN
+
+    def numbers(self) -> Iterable[int]:
+        """The numbers of the trials of which there are attempts, whoever created them."""
+        return [attempt.number for attempt in self._gates.attempts()]
+
+    def unstarted(self) -> Iterable[str]:
+        """The names of the attempts that wait at the gate."""
+        return [each.name for each in self._gates.attempts() if each.alive and each.gated]
+
+    def allow(self, parallelism: int, *, halted: bool) -> None:
+        """Changes how many attempts may be open.
+
+        Args:
+            parallelism: Attempts open and unfinished at once.
+            halted: Whether none are opened any more, for now or for good.
+        """
+        self._parallelism = parallelism
+        self._gatekeeper.allow(0 if halted else parallelism)
 
     def ready(self) -> int:
         """How many attempts more than the slots may stand ready at the gate."""

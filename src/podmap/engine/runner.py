@@ -21,7 +21,7 @@ from podmap.engine.coordinator import KILL_GRACE_S, RunStoppedError, Slot
 from podmap.engine.listening import LineHandler, Listener
 from podmap.engine.outcome import Outcome, judge
 from podmap.engine.session import RunSession
-from podmap.engine.settlement import attempt_of, settle_attempt
+from podmap.engine.settlement import Settlement, attempt_of, settle_attempt
 from podmap.errors import UnreachableError
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState, iso, utc_now
 
@@ -64,7 +64,8 @@ async def settle(
     while True:
         asked = time.monotonic()
         try:
-            return await runner.run()
+            with session.runwide.at_work(number):
+                return await runner.run()
         except UnreachableError as error:
             if time.monotonic() - asked > LONGEST_PAUSE_S:  # it could be asked for a while
                 pause_s, waited_s = FIRST_PAUSE_S, 0.0
@@ -101,7 +102,8 @@ class TrialRunner:
         self._number = number
         self._on_line = on_line
         self._epoch = epoch
-        self._book = TrialBook(session, number, epoch)
+        learnt = session.coordinator.tally.memory_for
+        self._book = TrialBook(session, number, epoch, learnt_bytes=learnt)
         self._slot: Slot | None = None
         self._listener: Listener | None = None
         self._looked = False
@@ -148,7 +150,7 @@ class TrialRunner:
             self._slot = coordinator.take()
         sight = await self._look()
         if sight.kept is not None:
-            coordinator.settled(sight.kept)
+            self._session.runwide.settled(sight.kept)
             return sight.kept
         coordinator.reopened(self._number)
         if sight.mine is not None:
@@ -204,7 +206,6 @@ class TrialRunner:
         try:
             seen = await self._create(launch)
         except LaunchError as error:
-            coordinator.check()  # what stopped the run need not be told once more by each trial
             return await self._refused(launch, error.diagnosis)
         except FullError as full:
             self._give_back()
@@ -281,16 +282,23 @@ class TrialRunner:
             rules=self._book.rules,
             interrupted=session.coordinator.interrupted,
         )
-        if settlement.stops_run:
-            summary = attempt.diagnosis.summary if attempt.diagnosis else ""
-            session.coordinator.stop(f"trial {self._number} cannot run: {summary}", cancel=False)
+        if settlement.stops_run and not session.coordinator.interrupted:
+            settlement = await self._stop_run(settlement)
         if not await session.call(lambda: self._book.keep(settlement, tail, gone=gone)):
             return None
         await session.discard(attempt)
-        if settlement.again:
-            return None
-        session.coordinator.settled(settlement.record)
-        return settlement.record
+        session.runwide.settled(settlement.record)
+        return None if settlement.again else settlement.record
+
+    async def _stop_run(self, settlement: Settlement) -> Settlement:
+        """Stops the run; what it is stopped for need not be told once more by each trial."""
+        diagnosis = settlement.attempt.diagnosis
+        reason = f"trial {self._number} cannot run: {diagnosis.summary if diagnosis else ''}"
+        standing = await self._session.runwide.stop(reason)
+        if standing == reason:
+            return settlement
+        record = replace(settlement.record, state=TrialState.CANCELLED, reason=standing)
+        return replace(settlement, record=record)
 
     async def _cancel(self, reason: str) -> Record:
         resumable = self._session.coordinator.interrupted

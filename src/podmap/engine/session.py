@@ -12,16 +12,22 @@ from podmap.backends.base import Backend, Confirm, Launch, Observation, Phase
 from podmap.backends.gating import GatedBackend
 from podmap.backends.keeping import KeepingBackend
 from podmap.engine.coordinator import Coordinator
+from podmap.engine.decisions import Tally
 from podmap.engine.gates import Gate
+from podmap.engine.runwide import RunWide
 from podmap.engine.shortcut import Shortcut
+from podmap.engine.survey import Survey
 from podmap.ledger.keys import KeyIndex
 from podmap.records import Attempt, Category, TrialState, parse_iso, utc_now
 from podmap.search.plan import Plan
 from podmap.spec.load import load
+from podmap.spec.memory import memory_of
+from podmap.spec.template import effective
 
 if TYPE_CHECKING:
     from podmap.ledger.ledger import Ledger
     from podmap.ledger.manifest import Manifest
+    from podmap.ledger.state import RunState
     from podmap.spec.model import Sweep
 
 T = TypeVar("T")
@@ -43,6 +49,7 @@ class RunSession:
         keys: The sweep's finished trials by key; None unless `reuse: sweep`.
         backend: What runs the attempts.
         coordinator: The run's slots and budgets.
+        runwide: What is decided for the run in all its processes.
         io: The bounded pool in which the store is read and written.
         shortcut: How calls to the store go without that pool; None if they never do.
         gate: Lets attempts run that wait at a gate; None where the backend has no gates.
@@ -58,6 +65,7 @@ class RunSession:
     keys: KeyIndex | None
     backend: Backend
     coordinator: Coordinator
+    runwide: RunWide
     io: Executor
     shortcut: Shortcut | None = None
     gate: Gate | None = None
@@ -67,7 +75,7 @@ class RunSession:
     @property
     def at_once(self) -> int:
         """How many trials are worth being worked on at the same time."""
-        return self.sweep.parallelism + (self.gate.ready() if self.gate else 0)
+        return self.coordinator.parallelism + (self.gate.ready() if self.gate else 0)
 
     @property
     def streams(self) -> bool:
@@ -89,7 +97,8 @@ class RunSession:
             return await self.backend.create(launch)
         if self.gate is not None and isinstance(self.backend, GatedBackend):
             return await self.backend.create(launch, confirm=confirm, gated=True)
-        return await self.backend.create(launch, limit=self.sweep.parallelism, confirm=confirm)
+        limit = self.coordinator.parallelism
+        return await self.backend.create(launch, limit=limit, confirm=confirm)
 
     async def discard(self, attempt: Attempt) -> None:
         """Removes what is left of an attempt whose end is in the ledger, unless it is to be kept.
@@ -111,6 +120,7 @@ class RunSession:
     async def close(self) -> None:
         """Stops watching and lets another process decide for the run; attempts go on."""
         self.coordinator.close()
+        await self.runwide.close()
         if self.gate is not None:
             await self.gate.close()
 
@@ -148,21 +158,45 @@ async def open_session(
         SpecError: The manifest's spec is not valid in this version.
     """
 
-    def read() -> tuple[Sweep, Plan, KeyIndex | None, list[int]]:
+    def read() -> _Read:
         sweep = load(manifest.spec, search_required=False).sweep
-        keys = KeyIndex.open(_store_of(ledger), manifest.sweep) if sweep.reuse == "sweep" else None
-        failed = _failed(ledger, manifest) if sweep.failures else []
-        return sweep, Plan.from_json(manifest.plan or {}, sweep), keys, failed
+        return _Read(
+            sweep=sweep,
+            plan=Plan.from_json(manifest.plan or {}, sweep),
+            keys=KeyIndex.open(_store_of(ledger), manifest.sweep)
+            if sweep.reuse == "sweep"
+            else None,
+            attempts=dict(ledger.last_attempts()),  # before the records, so that none is missed
+            failed=_failed(ledger, manifest) if sweep.failures else [],
+            state=ledger.read_state(),
+        )
 
-    sweep, plan, keys, failed = await asyncio.get_running_loop().run_in_executor(io, read)
+    known = await asyncio.get_running_loop().run_in_executor(io, read)
+    sweep, plan, keys = known.sweep, known.plan, known.keys
     found = await backend.list(manifest.run_id)
     gate = None
     if isinstance(backend, GatedBackend):
         gate = Gate(backend, manifest.run_id, parallelism=sweep.parallelism)
         await gate.start()
-    coordinator = _coordinator(sweep, backend, count=plan.count, failed=failed, gate=gate)
+    coordinator = Coordinator(
+        backend,
+        parallelism=sweep.parallelism,
+        tally=_tally(known),
+        spare=gate.ready if gate else lambda: 0,
+        unstarted=gate.unstarted if gate else tuple,
+    )
+    runwide = RunWide(
+        ledger,
+        coordinator,
+        gate,
+        io,
+        planned=manifest.planned,
+        parallelism=sweep.parallelism,
+        survey=Survey(ledger, known.attempts),
+    )
     coordinator.adopt(seen.name for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING))
     _limit_time(coordinator, sweep, since=manifest.planned or manifest.created)
+    runwide.start(known.state)
     return RunSession(
         ledger=ledger,
         manifest=manifest,
@@ -172,6 +206,7 @@ async def open_session(
         keys=keys,
         backend=backend,
         coordinator=coordinator,
+        runwide=runwide,
         io=io,
         shortcut=shortcut,
         gate=gate,
@@ -180,17 +215,27 @@ async def open_session(
     )
 
 
-def _coordinator(
-    sweep: Sweep, backend: Backend, *, count: int, failed: list[int], gate: Gate | None
-) -> Coordinator:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the ledger says of a run at the start of a session."""
+
+    sweep: Sweep
+    plan: Plan
+    keys: KeyIndex | None
+    attempts: dict[int, int]
+    failed: list[int]
+    state: RunState
+
+
+def _tally(known: _Read) -> Tally:
+    sweep, plan = known.sweep, known.plan
     failures = sweep.failures
-    return Coordinator(
-        backend,
-        parallelism=sweep.parallelism,
-        allowed_failures=failures.allow.limit(count) if failures else None,
-        cancel_on_failures=failures is not None and failures.on_exceed == "cancel",
-        failed=failed,
-        spare=gate.ready if gate else lambda: 0,
+    return Tally(
+        allowed_failures=failures.allow.limit(plan.count) if failures else None,
+        cancel=failures is not None and failures.on_exceed == "cancel",
+        failed=known.failed,
+        oom=sweep.retries.oom,
+        memory_of=lambda number: memory_of(effective(sweep.trial, plan.trial(number))),
     )
 
 

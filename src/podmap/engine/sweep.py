@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from podmap.backends.base import Backend
 from podmap.engine.hub import IO_THREADS
@@ -90,16 +91,17 @@ class SweepRun:
             )
             self._session = session
             work = _Work(session, self._epoch, on_record, on_line, patience_s)
-            workers = [
-                asyncio.ensure_future(self._work(work))
-                for _ in range(min(session.at_once, session.plan.count))
-            ]
+            staff = _Staff(lambda: self._work(work))
+
+            def hire() -> None:
+                staff.enlarge(min(session.at_once, session.plan.count))
+
+            session.runwide.on_obeyed = hire
+            hire()
             try:
-                await asyncio.gather(*workers)
+                await staff.finished()
             finally:
-                for worker in workers:
-                    worker.cancel()
-                await asyncio.gather(*workers, return_exceptions=True)
+                await staff.dismiss()
                 await session.close()
         if work.error is not None:
             raise work.error
@@ -127,6 +129,36 @@ class SweepRun:
         self._interrupted = True
         if self._session is not None:
             self._session.coordinator.interrupt(reason)
+
+
+class _Staff:
+    """The workers of a run, which may become more while they work."""
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._work = work
+        self._workers: list[asyncio.Task[None]] = []
+        self._over = False
+
+    def enlarge(self, count: int) -> None:
+        while len(self._workers) < count and not self._over:
+            self._workers.append(asyncio.ensure_future(self._work()))
+
+    async def finished(self) -> None:
+        """Returns once all have ended.
+
+        Raises:
+            Exception: What the first worker has raised, as soon as it has.
+        """
+        while pending := [worker for worker in self._workers if not worker.done()]:
+            ended, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for worker in ended:
+                worker.result()
+
+    async def dismiss(self) -> None:
+        self._over = True
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
 
 
 class _Work:

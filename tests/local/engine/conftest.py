@@ -125,7 +125,7 @@ class World:
         with more.get("io") or ThreadPoolExecutor(4) as io:
             session = await open_session(ledger, manifest, backend or self.backend(), io)
             yield session
-            session.coordinator.close()
+            await session.close()
 
     def journal(self) -> list[str]:
         """What the trials wrote, in order."""

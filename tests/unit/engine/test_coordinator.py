@@ -10,8 +10,12 @@ import pytest
 from podmap.backends.base import Observation, Phase
 from podmap.engine import coordinator as module
 from podmap.engine.coordinator import Coordinator, RunStoppedError
+from podmap.engine.decisions import Stop, Tally
 from podmap.errors import BackendError
 from podmap.records import Diagnosis, Record, TrialState
+
+
+TALLIED = {"allowed_failures", "cancel", "failed"}
 
 
 class Attempts:
@@ -53,7 +57,8 @@ def play(scenario: Callable[[Attempts, Callable[..., Coordinator]], Awaitable[No
         made: list[Coordinator] = []
 
         def make(parallelism: int = 2, **more: Any) -> Coordinator:
-            made.append(Coordinator(attempts, parallelism=parallelism, **more))  # type: ignore[arg-type]
+            tally = Tally(**{key: more.pop(key) for key in TALLIED & more.keys()})
+            made.append(Coordinator(attempts, parallelism=parallelism, tally=tally, **more))  # type: ignore[arg-type]
             return made[-1]
 
         await asyncio.wait_for(scenario(attempts, make), 30)
@@ -254,7 +259,7 @@ def test_a_stop_that_cancels_also_ends_what_is_created_just_then() -> None:
 @pytest.mark.parametrize("cancel", [False, True], ids=["finish", "cancel"])
 def test_too_many_failures_stop_the_run(cancel: bool) -> None:
     async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(1, allowed_failures=2, cancel_on_failures=cancel, failed=[7])
+        coordinator = make(1, allowed_failures=2, cancel=cancel, failed=[7])
         coordinator.adopt(["a"])
         waiting = asyncio.ensure_future(coordinator.acquire(order=0))
         await settled()
@@ -273,7 +278,7 @@ def test_too_many_failures_stop_the_run(cancel: bool) -> None:
 
 def test_a_failed_trial_that_is_run_again_does_not_count() -> None:
     async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(5, allowed_failures=0, cancel_on_failures=True, failed=[3])
+        coordinator = make(5, allowed_failures=0, cancel=True, failed=[3])
         assert coordinator.take() is None
         coordinator.reopened(3)
         slot = coordinator.take()

@@ -60,6 +60,7 @@ def test_a_session_without_a_shortcut_calls_in_threads() -> None:
                 keys=None,
                 backend=nothing,
                 coordinator=nothing,
+                runwide=nothing,
                 io=io,
                 shortcut=shortcut,
             )

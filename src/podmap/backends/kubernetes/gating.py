@@ -97,6 +97,11 @@ class RunLease:
         return self._lease.held
 
     @property
+    def taken(self) -> bool:
+        """Whether another process holds it, as far as was seen at the last try for it."""
+        return self._lease.holder not in ("", self._lease.identity)
+
+    @property
     def forbidden(self) -> bool:
         """Whether this account has no right to leases."""
         return self._lease.refused is not None

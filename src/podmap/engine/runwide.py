@@ -1,0 +1,275 @@
+"""What holds for a whole run, in all its processes: decided by one, published, obeyed by all.
+
+One process holds the run's lease. It decides from how all trials end, and publishes that in the
+ledger's `run.json`; all others read it every few seconds. What only one process can know, that a
+trial's pod can never start, it puts there itself, and the one in charge makes it its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+from podmap.backends.patience import set_within
+from podmap.engine.coordinator import Coordinator
+from podmap.engine.decisions import Stop
+from podmap.engine.gates import Charge, Gate
+from podmap.engine.spawning import spawn
+from podmap.engine.survey import Survey
+from podmap.errors import RecordError, StoreError
+from podmap.ledger.ledger import Ledger
+from podmap.ledger.state import Decided, RunState
+from podmap.records import Record
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LOOK_EVERY_S = 3.0
+SHARE = 20
+"""The ledger is asked for at most one part in so many of the time."""
+
+
+class RunWide:
+    """One process's part in what is decided for a run.
+
+    What an earlier activity has left in `run.json` is no order: whoever gets the lease without
+    having followed another holder clears it. A holder that follows another one goes on with what
+    that has published.
+
+    Attributes:
+        on_obeyed: Called when what was read has been obeyed.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        coordinator: Coordinator,
+        gate: Gate | None,
+        io: Executor,
+        *,
+        planned: str,
+        parallelism: int,
+        survey: Survey,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            ledger: The run's records.
+            coordinator: This process's slots.
+            gate: Tells who is in charge; None where each process decides for itself.
+            io: Threads in which the store is read and written.
+            planned: The planning that decisions are about, as in the manifest.
+            parallelism: The spec's.
+            survey: Finds how the trials of others end.
+        """
+        self.on_obeyed: Callable[[], None] = lambda: None
+        self._ledger = ledger
+        self._coordinator = coordinator
+        self._gate = gate
+        self._io = io
+        self._planned = planned
+        self._parallelism = parallelism
+        self._survey = survey
+        self._own: Counter[int] = Counter()
+        self._followed = False
+        self._leads = False
+        self._there = Decided(planned)
+        self._expected = ""  # the stop that the one in charge has left in run.json
+        self._order: Stop | None = None
+        self._others = False
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._trouble = ""
+
+    def start(self, state: RunState) -> None:
+        """Begins to read and to publish.
+
+        Args:
+            state: The run's state, just read.
+        """
+        self._obey(state, self._charge)
+        self._coordinator.on_change = self._note
+        if self._gate is not None:
+            self._gate.on_charge = self._changed.set
+        self._task = spawn(self._keep())
+
+    @contextlib.contextmanager
+    def at_work(self, number: int) -> Iterator[None]:
+        """While the body runs this process sees itself how a trial goes."""
+        self._own[number] += 1
+        try:
+            yield
+        finally:
+            self._own[number] -= 1
+            if not self._own[number]:
+                del self._own[number]
+
+    def settled(self, record: Record) -> None:
+        """Takes note of how one of this process's trials stands."""
+        self._survey.pass_over(record)
+        self._coordinator.settled(record)
+
+    async def stop(self, reason: str) -> str:
+        """Stops the run in all its processes; the reason for which it is stopped now.
+
+        Args:
+            reason: Why; where another process was first, its reason stands.
+
+        Raises:
+            StoreError: The store could not be asked; call again.
+        """
+        standing = self._coordinator.stopped_reason
+        if not standing:
+            shared = self._gate is not None
+            standing = await self._call(self._put_stop, reason) if shared else reason
+            self._coordinator.stop(standing, cancel=False)
+            self._expected = standing
+        return standing
+
+    async def close(self) -> None:
+        """Publishes what is not yet, and reads no more."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if self._has_news:
+            try:
+                await self._publish()
+            except (StoreError, RecordError) as error:
+                log.warning("not published for the run's other processes: %s", error)
+
+    async def _call(self, function: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._io, function, *args)
+
+    async def _keep(self) -> None:
+        while True:
+            began = time.monotonic()
+            self._changed.clear()
+            try:
+                await self._step(self._charge)
+                self._trouble = ""
+            except (StoreError, RecordError) as error:
+                if str(error) != self._trouble:
+                    log.warning("what is decided for the run is not known: %s", error)
+                self._trouble = str(error)
+            took_s = time.monotonic() - began
+            await set_within(self._changed, max(LOOK_EVERY_S, SHARE * took_s))
+
+    async def _step(self, charge: Charge) -> None:
+        state = await self._call(self._ledger.read_state)
+        self._there = self._current(state)
+        if charge is Charge.OURS:
+            await self._look_at_others()
+            self._take_charge(self._there)
+        else:
+            self._leads = False
+        self._followed = self._followed or charge is Charge.THEIRS
+        self._obey(state, charge)
+        if self._has_news:
+            await self._publish()
+
+    @property
+    def _charge(self) -> Charge:
+        return self._gate.charge if self._gate is not None else Charge.UNKNOWN
+
+    def _current(self, state: RunState) -> Decided:
+        """What was decided about this planning."""
+        decided = state.decided
+        return decided if decided.planned == self._planned else Decided(self._planned)
+
+    def _take_charge(self, there: Decided) -> None:
+        """Makes this process's own what another one has put into `run.json`."""
+        if self._leads or self._followed:
+            if there.stop not in ("", self._expected) and self._decision() is None:
+                self._coordinator.stop(there.stop, cancel=there.cancel)
+        else:
+            self._expected = there.stop
+        self._leads = True
+
+    def _obey(self, state: RunState, charge: Charge) -> None:
+        there = self._current(state)
+        self._coordinator.tally.learn(there.memory)
+        if charge is not Charge.UNKNOWN:
+            theirs = charge is Charge.THEIRS and there.stop
+            self._order = Stop(there.stop, there.cancel) if theirs else None
+        self._coordinator.obey(
+            Stop(state.stopped) if state.stopped else self._order,
+            parallelism=self._parallelism if state.parallelism is None else state.parallelism,
+            paused=state.paused,
+        )
+        self._regulate()
+        self._coordinator.end_unstarted()
+        self.on_obeyed()
+
+    def _regulate(self) -> None:
+        if self._gate is not None:
+            self._gate.allow(self._coordinator.parallelism, halted=self._coordinator.halted)
+
+    async def _look_at_others(self) -> None:
+        tally, gate = self._coordinator.tally, self._gate
+        if gate is None or not tally.asks_others:
+            return
+        self._others = self._others or any(number not in self._own for number in gate.numbers())
+        if self._others:
+            own = set(self._own)
+            again = tally.failed - own if tally.stop is not None else ()
+            for record in await self._call(lambda: self._survey.look(own=own, again=again)):
+                self._coordinator.settled(record)
+
+    def _note(self) -> None:
+        """Something has changed here."""
+        self._regulate()
+        if self._has_news:
+            self._changed.set()
+
+    def _decision(self) -> Stop | None:
+        return self._coordinator.own_stop or self._coordinator.tally.stop
+
+    @property
+    def _has_news(self) -> bool:
+        return self._gate is not None and self._wanted(self._there) != self._there
+
+    def _wanted(self, there: Decided) -> Decided:
+        """What `run.json` should have, as far as it is this process's to say."""
+        if not self._leads:
+            stop = self._coordinator.own_stop
+            if stop is None or there.stop:
+                return there
+            return Decided(self._planned, stop.reason, stop.cancel, there.memory)
+        stop = self._decision()
+        if stop is None and there.stop not in ("", self._expected):
+            stop = Stop(there.stop, there.cancel)  # came just now: to be taken in next time
+        memory = {**there.memory, **self._coordinator.tally.memory}
+        reason, cancel = (stop.reason, stop.cancel) if stop else ("", False)
+        return Decided(self._planned, reason, cancel, memory)
+
+    async def _publish(self) -> None:
+        decision = self._decision()
+
+        def change(state: RunState) -> Mapping[str, Any]:
+            there = self._current(state)
+            wanted = self._wanted(there)
+            return {} if wanted == there else {"decided": wanted}
+
+        self._there = self._current(await self._call(self._ledger.change_state, change))
+        if self._leads:
+            self._expected = decision.reason if decision else ""
+
+    def _put_stop(self, reason: str) -> str:
+        """The reason for which the run is stopped: this one, if there is no other."""
+        trusted = self._leads or self._followed
+
+        def change(state: RunState) -> Mapping[str, Any]:
+            there = self._current(state)
+            if there.stop and trusted:
+                return {}
+            return {"decided": Decided(self._planned, reason, False, there.memory)}
+
+        return self._ledger.change_state(change).decided.stop

@@ -1,0 +1,76 @@
+"""How the trials of other processes have ended, read from the ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterable
+
+from podmap.errors import RecordError
+from podmap.ledger.ledger import Ledger
+from podmap.records import Record
+
+log = logging.getLogger(__name__)
+
+_TRIES = 5
+"""An attempt is in the ledger before its record tells of it; some are never told of."""
+
+
+class Survey:
+    """Finds the records that tell something new, at one reading for each attempt.
+
+    `look` blocks and is called off the event loop, one call at a time.
+    """
+
+    def __init__(self, ledger: Ledger, known: dict[int, int]) -> None:
+        """Asks nothing yet.
+
+        Args:
+            ledger: The run's records.
+            known: Trial number to the number of the last attempt that is no news.
+        """
+        self._ledger = ledger
+        self._known = known
+        self._tried: Counter[tuple[int, int]] = Counter()
+
+    def pass_over(self, record: Record) -> None:
+        """Takes note of a record that this process has seen already."""
+        if record.attempts:
+            self._known[record.number] = record.attempts[-1].number
+
+    def look(self, *, own: Collection[int], again: Iterable[int] = ()) -> list[Record]:
+        """The records of trials of which attempts have ended since the last look.
+
+        Args:
+            own: The numbers of this process's trials, which need not be read.
+            again: Numbers of trials whose records are read although there is no new attempt.
+
+        Raises:
+            StoreError: The store could not be asked.
+        """
+        last = self._ledger.last_attempts()
+        due = {number for number, last_one in last.items() if last_one > self._known.get(number, 0)}
+        records = []
+        for number in sorted(due.union(again).difference(own)):
+            record = self._read(number)
+            if record is not None:
+                records.append(record)
+            if number in due:
+                self._note(number, last[number], record)
+        return records
+
+    def _note(self, number: int, attempt: int, record: Record | None) -> None:
+        told = record is not None and (
+            record.state.terminal or any(each.number >= attempt for each in record.attempts)
+        )
+        self._tried[number, attempt] += 1
+        if told or self._tried[number, attempt] >= _TRIES:
+            del self._tried[number, attempt]
+            self._known[number] = attempt
+
+    def _read(self, number: int) -> Record | None:
+        try:
+            return self._ledger.read_record(number)
+        except RecordError as error:
+            log.warning("not counted: %s", error)
+            return None
