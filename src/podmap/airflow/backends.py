@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from podmap.backends.connect import Target
+from podmap.backends.connect import Target, connect
+from podmap.engine.hub import Hub
 
 
 def worker_target(backend: str, conn_id: str | None) -> Target:
@@ -34,6 +35,20 @@ async def trigger_target(run: Mapping[str, str]) -> Target:
     if conn_id:
         extras = (await BaseHook.aget_connection(conn_id)).extra_dejson
     return Target(run["backend"], namespace=run.get("namespace") or None, airflow=extras)
+
+
+async def trigger_hub(run: Mapping[str, str]) -> Hub:
+    """What the triggers of one event loop share, for the connection and namespace of a run.
+
+    Args:
+        run: What `plan` has left.
+    """
+    key = " ".join(run.get(part, "") for part in ("backend", "connection", "namespace"))
+    hub = Hub.find(key)
+    if hub is not None:  # the connection is asked for once
+        return hub
+    target = await trigger_target(run)
+    return Hub.current(key, lambda: connect(target))
 
 
 def run_target(run: Mapping[str, str]) -> Target:

@@ -16,11 +16,12 @@ from airflow.triggers.base import (
 )
 
 from podmap.airflow import comms
-from podmap.engine.hub import Hub
+from podmap.airflow.backends import trigger_hub
 from podmap.errors import PodmapError, UnreachableError
 from podmap.records import Record, TrialState
 
 if TYPE_CHECKING:
+    from podmap.engine.hub import Hub
     from podmap.engine.session import RunSession
 
 FIRST_PAUSE_S = 1.0
@@ -67,7 +68,7 @@ class TrialTrigger(BaseTrigger):
 
     async def _settle(self) -> BaseTaskEndEvent:
         run = await self._run()
-        hub = await self._hub(run)
+        hub = await trigger_hub(run)
         session = await self._enter(hub, run)
         try:
             numbers = self._numbers(session)
@@ -142,7 +143,7 @@ class TrialTrigger(BaseTrigger):
         from podmap.engine.runner import kill
 
         run = await self._run()
-        hub = await self._hub(run)
+        hub = await trigger_hub(run)
         session = await hub.enter(run["uri"], run["version"])
         try:
             await asyncio.gather(
@@ -188,17 +189,6 @@ class TrialTrigger(BaseTrigger):
             index = self.task_instance.map_index  # type: ignore[union-attr]
         size = session.manifest.trials_per_task
         return range(index * size, min((index + 1) * size, session.plan.count))
-
-    async def _hub(self, run: dict[str, str]) -> Hub:
-        from podmap.airflow.backends import trigger_target
-        from podmap.backends.connect import connect
-
-        key = " ".join(run.get(part, "") for part in ("backend", "connection", "namespace"))
-        hub = Hub.find(key)
-        if hub is not None:  # the connection is asked for once
-            return hub
-        target = await trigger_target(run)
-        return Hub.current(key, lambda: connect(target))
 
 
 def _params(session: RunSession, number: int) -> str:

@@ -233,17 +233,22 @@ class Timeouts:
         task.add_done_callback(self._tasks.discard)
 
     async def _time_out(self, name: str, timeout_s: float) -> None:
-        reason = Diagnosis(
-            Category.USER_TIMEOUT,
-            f"took longer than its timeout of {timeout_s:g} s",
-            resolution="Raise trial.timeout, or make the trial shorter.",
-        )
+        reason = timed_out(timeout_s)
         while name in self._watched:
             try:
                 return await self._ender.kill(name, reason, self._grace_s)
             except BackendError as error:
                 log.warning("%s has run out of time but cannot be ended yet: %s", name, error)
                 await asyncio.sleep(_TRY_AGAIN_S)
+
+
+def timed_out(timeout_s: float) -> Diagnosis:
+    """Why an attempt is ended that has run for longer than it may."""
+    return Diagnosis(
+        Category.USER_TIMEOUT,
+        f"took longer than its timeout of {timeout_s:g} s",
+        resolution="Raise trial.timeout, or make the trial shorter.",
+    )
 
 
 def _is_over(pod: Pod) -> bool:

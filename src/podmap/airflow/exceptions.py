@@ -1,0 +1,155 @@
+"""Why a trial's attempt failed, as exceptions of Airflow tasks: one class a category.
+
+TrialFailed
+├── UserError            the training code's own failures, paid by retries.user
+│   ├── UserExit             user_exit
+│   ├── UserTimeout          user_timeout
+│   ├── NoResult             no_result
+│   └── BadResult            bad_result
+├── OutOfMemory          oom, paid by retries.oom
+├── InfrastructureError  paid by retries.infra
+│   ├── Evicted              evicted
+│   ├── Preempted            preempted
+│   ├── NodeLost             node_lost: the node, or the pod, is gone
+│   ├── NodeRejected         node_rejected
+│   ├── Unschedulable        unschedulable
+│   └── QuotaExceeded        quota
+├── CannotStart          no other attempt would do better
+│   ├── ImagePull            image_pull
+│   └── CreateError          create_error
+└── TrialCancelled       cancelled
+"""
+
+from __future__ import annotations
+
+from airflow.sdk.exceptions import AirflowException
+
+from podmap.records import Category, Diagnosis
+
+
+class TrialFailed(AirflowException):  # it says what happened, as Airflow's own do
+    """An attempt of a trial failed.
+
+    Attributes:
+        number: The trial.
+        attempt: The attempt that failed, from 1.
+        diagnosis: Category, summary, detail and resolution.
+        again: Whether podmap's budgets allow another attempt.
+        paid_by: The budget that this failure counts against: "user", "infra", "oom", or another
+            word where none does.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        attempt: int,
+        diagnosis: Diagnosis,
+        *,
+        again: bool = False,
+        paid_by: str = "none",
+    ) -> None:
+        self.number = number
+        self.attempt = attempt
+        self.diagnosis = diagnosis
+        self.again = again
+        self.paid_by = paid_by
+        super().__init__(number, attempt, diagnosis)
+
+    def __str__(self) -> str:
+        head = (
+            f"trial {self.number}, attempt {self.attempt}: {self.diagnosis.category.value}: "
+            f"{self.diagnosis.summary}"
+        )
+        texts = (head, self.diagnosis.detail, self.diagnosis.resolution)
+        return "\n".join(text for text in texts if text)
+
+
+class UserError(TrialFailed):
+    """The training code's own failure."""
+
+
+class UserExit(UserError):
+    """It ended with an exit code."""
+
+
+class UserTimeout(UserError):
+    """It took longer than it may."""
+
+
+class NoResult(UserError):
+    """It ended well, but left no result."""
+
+
+class BadResult(UserError):
+    """It left a result that cannot be used."""
+
+
+class OutOfMemory(TrialFailed):
+    """It was killed for memory."""
+
+
+class InfrastructureError(TrialFailed):
+    """Not the trial's fault."""
+
+
+class Evicted(InfrastructureError):
+    """Its node, or somebody through the API, put the pod out."""
+
+
+class Preempted(InfrastructureError):
+    """It made room for a pod of higher priority."""
+
+
+class NodeLost(InfrastructureError):
+    """Its node is lost, or its pod disappeared before its end was seen."""
+
+
+class NodeRejected(InfrastructureError):
+    """The node refused the pod."""
+
+
+class Unschedulable(InfrastructureError):
+    """No node can ever take the pod."""
+
+
+class QuotaExceeded(InfrastructureError):
+    """A quota has no room for the pod."""
+
+
+class CannotStart(TrialFailed):
+    """No attempt of this trial can start as the spec is."""
+
+
+class ImagePull(CannotStart):
+    """Its image cannot be pulled."""
+
+
+class CreateError(CannotStart):
+    """The pod, or its container, cannot be created."""
+
+
+class TrialCancelled(TrialFailed):
+    """It was ended on purpose."""
+
+
+_CLASSES: dict[Category, type[TrialFailed]] = {
+    Category.USER_EXIT: UserExit,
+    Category.USER_TIMEOUT: UserTimeout,
+    Category.OOM: OutOfMemory,
+    Category.EVICTED: Evicted,
+    Category.PREEMPTED: Preempted,
+    Category.NODE_LOST: NodeLost,
+    Category.NODE_REJECTED: NodeRejected,
+    Category.IMAGE_PULL: ImagePull,
+    Category.UNSCHEDULABLE: Unschedulable,
+    Category.QUOTA: QuotaExceeded,
+    Category.CREATE_ERROR: CreateError,
+    Category.NO_RESULT: NoResult,
+    Category.BAD_RESULT: BadResult,
+    Category.CANCELLED: TrialCancelled,
+}
+
+
+def failure_class(category: Category) -> type[TrialFailed]:
+    """The exception of a category."""
+    return _CLASSES[category]

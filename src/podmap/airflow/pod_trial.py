@@ -1,0 +1,252 @@
+"""A trial whose pods an Airflow operator makes, as the ledger has it.
+
+The same book, judgement and budgets as for podmap's own trigger; only who makes the pod, and who
+waits for it, differs. Everything here blocks, and may be called by any process at any time: what
+another has settled stands.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from podmap.airflow.exceptions import TrialFailed, failure_class
+from podmap.backends.base import Launch, Observation, Phase
+from podmap.backends.kubernetes.ending import timed_out
+from podmap.backends.kubernetes.manifest import RESULT_PATH, TIMEOUT_ANNOTATION
+from podmap.backends.kubernetes.status import Pod
+from podmap.engine.book import Sight, TrialBook
+from podmap.engine.listening import Ended
+from podmap.engine.outcome import Outcome, judge
+from podmap.engine.session import STREAM_AT_MOST
+from podmap.engine.settlement import Settlement, attempt_of, close, settle_attempt
+from podmap.ledger.keys import KeyIndex
+from podmap.ledger.ledger import Ledger
+from podmap.ledger.manifest import Manifest
+from podmap.policy import budget_of
+from podmap.records import Attempt, Diagnosis, Record, TrialState, iso, parse_iso, utc_now
+from podmap.search.plan import Plan
+from podmap.spec.load import load
+from podmap.spec.model import Sweep
+
+EPOCH_PREFIX = "op-"
+"""Tells the askings of this runtime apart: only its own pods are taken over, never gated ones."""
+
+
+class _PodPlaces:
+    def result_path(self, attempt_name: str) -> str:
+        return RESULT_PATH
+
+
+@dataclass(frozen=True)
+class OperatorRun:
+    """A planned run, as every one of its tasks reads it.
+
+    Attributes:
+        ledger: The run's records.
+        manifest: What the run is.
+        sweep: The effective spec.
+        plan: Number to trial.
+        objectives: Names of the metrics without which a trial has no result.
+        keys: The sweep's finished trials by key; None unless `reuse: sweep`.
+        backend: Where results are written.
+        alone: Never: any other process may be at work on the run.
+    """
+
+    ledger: Ledger
+    manifest: Manifest
+    sweep: Sweep
+    plan: Plan
+    objectives: tuple[str, ...]
+    keys: KeyIndex | None
+    backend: _PodPlaces = field(default_factory=_PodPlaces)
+    alone: bool = False
+
+    @property
+    def streams(self) -> bool:
+        """Whether a trial's output is shown while it comes."""
+        if self.sweep.logs == "auto":
+            return self.sweep.parallelism <= STREAM_AT_MOST
+        return self.sweep.logs == "stream"
+
+
+_opening = threading.Lock()
+
+
+def open_run(run: Mapping[str, str]) -> OperatorRun:
+    """The run that `plan` has left, read once a process and plan.
+
+    Args:
+        run: The XCom `run` of `plan`.
+
+    Raises:
+        StoreError: The ledger cannot be read.
+        UsageError: There is no such run.
+    """
+    with _opening:
+        return _open_run(run["uri"], run["version"])
+
+
+@functools.lru_cache(maxsize=64)
+def _open_run(uri: str, version: str) -> OperatorRun:
+    ledger = Ledger.open(uri)
+    manifest = ledger.read_manifest()
+    sweep = load(manifest.spec, search_required=False).sweep
+    store = uri.rstrip("/").rsplit("/", 2)[0]
+    return OperatorRun(
+        ledger=ledger,
+        manifest=manifest,
+        sweep=sweep,
+        plan=Plan.from_json(manifest.plan or {}, sweep),
+        objectives=tuple(objective.metric for objective in sweep.objectives),
+        keys=KeyIndex.open(store, manifest.sweep) if sweep.reuse == "sweep" else None,
+    )
+
+
+class PodTrial:
+    """One trial, in one asking: from its first try to its end, or until it is cleared.
+
+    Airflow gives a task instance a new id for every try, so the asking is the one of the record
+    that is still open, or else begins with this try.
+
+    Attributes:
+        epoch: The asking.
+    """
+
+    def __init__(
+        self, run: OperatorRun, number: int, *, ti_id: str, epoch: str | None = None
+    ) -> None:
+        """Reads the trial's record.
+
+        Args:
+            run: The run.
+            number: The trial's number.
+            ti_id: Airflow's id of the task instance.
+            epoch: The asking, where it is known already.
+
+        Raises:
+            StoreError: The ledger cannot be read.
+        """
+        self.run = run
+        self.number = number
+        self.epoch = epoch or _epoch(run.ledger.read_record(number), ti_id)
+        self._book = TrialBook(run, number, self.epoch)
+
+    @property
+    def params(self) -> str:
+        """The trial's params, as one line."""
+        trial = self.run.plan.trial(self.number)
+        text = " ".join(f"{name}={value}" for name, value in trial.params.items())
+        return f"{trial.shard.uri} {text}" if trial.shard else text
+
+    def look(self, found: Sequence[Observation], *, start: bool) -> Sight:
+        """As `TrialBook.look`."""
+        return self._book.look(found, start=start)
+
+    def settled(self, pod: str) -> Attempt | None:
+        """The attempt of this pod, if its end is in the record already."""
+        record = self.run.ledger.read_record(self.number)
+        if record is None or record.epoch != self.epoch:
+            return None
+        return next((attempt for attempt in record.attempts if attempt.pod == pod), None)
+
+    def settle(self, ended: Ended, *, last_try: bool) -> None:
+        """Keeps what an attempt left, unless another process has done so.
+
+        Args:
+            ended: What is left of it.
+            last_try: Whether Airflow would not try the task again.
+        """
+        tail = ended.tail
+        outcome = judge(
+            ended.seen,
+            ended.messages,
+            objectives=self.run.objectives,
+            tail=tail.decode("utf-8", "replace"),
+        )
+        log_uri = self.run.ledger.log_uri(self.number, ended.seen.attempt) if tail else ""
+        attempt = attempt_of(ended.seen, outcome.diagnosis, log_uri=log_uri)
+        gone = ended.seen.phase is Phase.GONE
+        self._keep(attempt, outcome, tail=tail, gone=gone, last_try=last_try)
+
+    def refuse(self, launch: Launch, diagnosis: Diagnosis, *, last_try: bool) -> None:
+        """Keeps that an attempt could never be made."""
+        attempt = Attempt(launch.attempt, launch.name, finished=iso(utc_now()), diagnosis=diagnosis)
+        outcome = Outcome(TrialState.FAILED, diagnosis=diagnosis)
+        self._keep(attempt, outcome, tail=b"", gone=False, last_try=last_try)
+
+    def cancel(self, reason: str) -> Record:
+        """Records that the trial is not run any more, unless it has ended."""
+        self._book.look((), start=False)
+        return self._book.cancel(reason, resumable=False)
+
+    def record(self) -> Record:
+        """The trial's record as it stands."""
+        return self.run.ledger.read_record(self.number) or self._book.record
+
+    def failure(self, record: Record) -> TrialFailed | None:
+        """Why the last attempt of a record failed, and what follows; None if it did not."""
+        last = record.attempts[-1] if record.attempts else None
+        if last is None or last.diagnosis is None:
+            return None
+        if record.state not in (TrialState.WAITING, TrialState.FAILED):
+            return None
+        return failure_class(last.diagnosis.category)(
+            self.number,
+            last.number,
+            last.diagnosis,
+            again=record.state is TrialState.WAITING,
+            paid_by=budget_of(last, self._book.rules.exit_codes).value,
+        )
+
+    def _keep(
+        self, attempt: Attempt, outcome: Outcome, *, tail: bytes, gone: bool, last_try: bool
+    ) -> None:
+        sight = self._book.look((), start=False)
+        known = {each.number for each in self._book.record.attempts}
+        if sight.kept is not None or attempt.number in known:
+            return
+        settlement = settle_attempt(
+            self._book.record,
+            attempt,
+            outcome,
+            tail=tail,
+            rules=self._book.rules,
+            interrupted=False,
+        )
+        if settlement.again and last_try:
+            settlement = _at_the_last_try(settlement)
+        self._book.keep(settlement, tail, gone=gone)
+
+
+def overdue(pod: Pod, seen: Observation) -> Diagnosis | None:
+    """Why a pod is to be ended: its container has run for longer than it may.
+
+    Args:
+        pod: As the API gives it; its annotation holds its timeout.
+        seen: The same as an observation.
+    """
+    annotations = (pod.get("metadata") or {}).get("annotations") or {}
+    timeout_s = float(annotations.get(TIMEOUT_ANNOTATION, math.inf))
+    if seen.started is None:
+        return None
+    if (utc_now() - parse_iso(seen.started)).total_seconds() <= timeout_s:
+        return None
+    return timed_out(timeout_s)
+
+
+def _at_the_last_try(settlement: Settlement) -> Settlement:
+    """A record that would wait for another attempt, where Airflow makes none."""
+    reason = f"{settlement.record.reason}; the task has no retries left in Airflow"
+    finished = settlement.attempt.finished
+    record = close(settlement.record, TrialState.FAILED, reason, finished)
+    return replace(settlement, record=record, again=False)
+
+
+def _epoch(record: Record | None, ti_id: str) -> str:
+    if record is not None and not record.state.terminal and record.epoch.startswith(EPOCH_PREFIX):
+        return record.epoch
+    return f"{EPOCH_PREFIX}{ti_id}"
