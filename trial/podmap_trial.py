@@ -17,15 +17,17 @@ import os
 import posixpath
 import sys
 from dataclasses import dataclass, field
-from typing import Any, Mapping, SupportsIndex
+from typing import Any, Mapping, Sequence, SupportsIndex
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-__all__ = ["RESULT_LIMIT_BYTES", "Trial", "current"]
+__all__ = ["LINE_LIMIT_BYTES", "RESULT_LIMIT_BYTES", "Trial", "current"]
 __version__ = "0.1.0"
 
 RESULT_LIMIT_BYTES = 4096
-"""What the kubelet keeps of a container's termination message, which the result is."""
+"""What a pod hands back of a result: its last bytes. The final line has room for more."""
+LINE_LIMIT_BYTES = 32 * 1024
+"""The longest final line."""
 
 _log = logging.getLogger("podmap_trial")
 
@@ -45,6 +47,7 @@ class Trial:
         checkpoint: URI or path where this trial keeps what its next attempt goes on from, or None.
         output: URI or path for models and other files, or None.
         result: Path of the file the result is written to, or None.
+        objectives: Names of the metrics that must be in the result; empty if none must.
     """
 
     in_sweep: bool = False
@@ -57,6 +60,7 @@ class Trial:
     checkpoint: str | None = None
     output: str | None = None
     result: str | None = None
+    objectives: Sequence[str] = ()
 
     def report(self, step: SupportsIndex, **metrics: Any) -> None:
         """Reports metrics at a step; the last report of a step counts.
@@ -75,9 +79,10 @@ class Trial:
     def finish(self, outputs: Mapping[str, str] | None = None, **metrics: Any) -> None:
         """Leaves the result. Call it once, at the end; the process should then exit with 0.
 
-        Name the objective's metric first: of a result above `RESULT_LIMIT_BYTES` only the
-        leading metrics are kept. With `checkpoint` set, the result is also left beside it, so
-        that it is not lost with the node.
+        It is written to the result file and printed as the final line. Of a file above
+        `RESULT_LIMIT_BYTES` a pod hands back the end only: the objectives stand last there. With
+        `checkpoint` set, the result is also left beside it, so that it is not lost with the node;
+        in an object store that needs fsspec.
 
         Args:
             outputs: Name to URI of what the trial made.
@@ -90,7 +95,9 @@ class Trial:
         links = {name: str(uri) for name, uri in (outputs or {}).items()}
         if not self.in_sweep:
             return
-        text = json.dumps(_fitting(values, links))
+        # Without an objective's name, the metric that was named first is taken to be what counts.
+        last = self.objectives or list(values)[:1]
+        text = json.dumps(_ordered(values, links, last))
         if self.result:
             try:
                 _write_in_place(self.result, text)
@@ -98,7 +105,7 @@ class Trial:
                 _log.warning("the result could not be written to %s: %s", self.result, error)
         if self.checkpoint and self.key:
             _leave_beside(self.checkpoint, f"podmap-result-{self.key}.json", text)
-        _say({"final": json.loads(text)})
+        _say({"final": _fitting(values, links, last)})
 
     def pruned(self) -> None:
         """Says that the trial gives up because it is not promising; exit with 0 after it."""
@@ -126,6 +133,7 @@ def current() -> Trial:
         checkpoint=env.get("PODMAP_CHECKPOINT") or None,
         output=env.get("PODMAP_OUTPUT") or None,
         result=env.get("PODMAP_RESULT") or None,
+        objectives=tuple(json.loads(env.get("PODMAP_OBJECTIVE") or "[]")),
     )
 
 
@@ -167,30 +175,48 @@ def _size(result: Mapping[str, Any]) -> int:
     return len(json.dumps(result).encode())
 
 
-def _fitting(metrics: Mapping[str, Any], outputs: Mapping[str, str]) -> dict[str, Any]:
-    """The whole result, or as many of its leading metrics as can be kept."""
-    tail: dict[str, Any] = {"outputs": dict(outputs)} if outputs else {}
-    whole = {**metrics, **tail}
+def _ordered(
+    metrics: Mapping[str, Any], outputs: Mapping[str, str], last: Sequence[str]
+) -> dict[str, Any]:
+    """The whole result; if a pod cannot hand back all of it, with these metrics at its end."""
+    links: dict[str, Any] = {"outputs": dict(outputs)} if outputs else {}
+    whole = {**metrics, **links}
     if _size(whole) <= RESULT_LIMIT_BYTES:
         return whole
-    if _size(tail) > RESULT_LIMIT_BYTES // 2:
+    rest = {name: value for name, value in metrics.items() if name not in last}
+    return {**links, **rest, **{name: metrics[name] for name in last if name in metrics}}
+
+
+def _fitting(
+    metrics: Mapping[str, Any], outputs: Mapping[str, str], first: Sequence[str]
+) -> dict[str, Any]:
+    """The whole result, or these metrics and as many others as a line has room for."""
+    links: dict[str, Any] = {"outputs": dict(outputs)} if outputs else {}
+    whole = {**metrics, **links}
+    if _size(whole) <= LINE_LIMIT_BYTES:
+        return whole
+    if _size(links) > LINE_LIMIT_BYTES // 2:
         _log.warning(
-            "the outputs are left out of the result: they alone take %d bytes", _size(tail)
+            "the outputs are left out of the final line: they alone take %d bytes", _size(links)
         )
-        tail = {}
+        links = {}
+    order = [name for name in first if name in metrics]
+    order += [name for name in metrics if name not in first]
+    room = LINE_LIMIT_BYTES - _size(links)
     kept: dict[str, Any] = {}
-    for name, value in metrics.items():
-        if _size({**kept, name: value, **tail}) > RESULT_LIMIT_BYTES:
+    for name in order:
+        room -= _size({name: metrics[name]})
+        if room < 0:
             break
-        kept[name] = value
+        kept[name] = metrics[name]
     if len(kept) < len(metrics):
         _log.warning(
-            "the result is longer than %d bytes: only the first %d of %d metrics are kept",
-            RESULT_LIMIT_BYTES,
+            "the result is longer than %d bytes: the final line has %d of its %d metrics",
+            LINE_LIMIT_BYTES,
             len(kept),
             len(metrics),
         )
-    return {**kept, **tail}
+    return {**kept, **links}
 
 
 def _write_in_place(path: str, text: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import podmap_trial
+from podmap.engine.cut_result import trailing_pairs
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def sweep_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "PODMAP_SEED": "17",
         "PODMAP_PARAMS": '{"lr": 0.1, "kernel": "rbf \\u00e9"}',
         "PODMAP_RESULT": str(result),
+        "PODMAP_OBJECTIVE": '["accuracy"]',
     }.items():
         monkeypatch.setenv(name, value)
     for name in ("PODMAP_CHECKPOINT", "PODMAP_OUTPUT"):
@@ -62,6 +64,7 @@ def test_current_reads_the_trial_from_the_environment(
         checkpoint="s3://bucket/ckpt/3",
         output="s3://bucket/out/3",
         result=str(sweep_env),
+        objectives=("accuracy",),
     )
     assert expected == podmap_trial.current()
 
@@ -146,25 +149,52 @@ def test_what_is_no_number_is_refused_outside_a_sweep_too(method: str, value: ob
         trial.report(1, accuracy=value) if method == "report" else trial.finish(accuracy=value)
 
 
-def test_a_long_result_keeps_its_leading_metrics_and_its_outputs(
-    sweep_env: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("objective", "names"),
+    [('["accuracy"]', ["accuracy"]), ('["b", "no", "a"]', ["b", "a"]), ("", ["a"])],
+    ids=["one", "several", "older podmap"],
+)
+def test_of_a_long_result_the_end_has_the_objective_and_the_line_has_all(
+    objective: str,
+    names: list[str],
+    sweep_env: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    metrics = {f"metric_{n:04}": n / 7 for n in range(500)}
-    podmap_trial.current().finish(accuracy=0.9, outputs={"model": "m.pt"}, **metrics)
+    monkeypatch.setenv("PODMAP_OBJECTIVE", objective)
+    metrics = {"a": 1, "b": 2, "accuracy": 0.9, **{f"metric_{n:03}": n / 7 for n in range(300)}}
+    podmap_trial.current().finish(outputs={"model": "m.pt"}, **metrics)
 
-    kept = json.loads(sweep_env.read_text())
-    assert len(sweep_env.read_bytes()) <= podmap_trial.RESULT_LIMIT_BYTES
-    names = list(kept)
+    written = json.loads(sweep_env.read_text())
+    whole = {**metrics, "outputs": {"model": "m.pt"}}
+    assert whole == written
+    assert ["outputs", *names] == [*list(written)[:1], *list(written)[-len(names) :]]
+    kept = sweep_env.read_bytes()[-podmap_trial.RESULT_LIMIT_BYTES :]
+    assert {name: metrics[name] for name in names}.items() <= trailing_pairs(kept).items()
+    assert [{"final": whole}] == messages(capsys.readouterr().out)
+
+
+def test_of_a_result_too_long_for_a_line_the_objective_is_printed_first(
+    sweep_env: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = {f"metric_{n:04}": n / 7 for n in range(2000)}
+    podmap_trial.current().finish(outputs={"model": "m.pt"}, **metrics, accuracy=0.9)
+
+    line = capsys.readouterr().out
+    assert len(line) <= podmap_trial.LINE_LIMIT_BYTES + len('podmap: {"final": }\n')
+    names = list(json.loads(line[len("podmap: ") :])["final"])
     assert ["accuracy", *list(metrics)[: len(names) - 2], "outputs"] == names
-    assert len(names) > 50
-    assert "of 501 metrics are kept" in caplog.text
+    assert len(names) > 500
+    assert "of its 2001 metrics" in caplog.text
+    written = json.loads(sweep_env.read_text())
+    assert {"outputs": {"model": "m.pt"}, **metrics, "accuracy": 0.9} == written
 
 
-def test_outputs_that_leave_no_room_are_dropped_before_metrics(
-    sweep_env: Path, caplog: pytest.LogCaptureFixture
+def test_outputs_that_leave_no_room_in_the_line_are_dropped_before_metrics(
+    sweep_env: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    podmap_trial.current().finish(accuracy=0.9, outputs={"model": "m" * 5000})
-    assert {"accuracy": 0.9} == json.loads(sweep_env.read_text())
+    podmap_trial.current().finish(accuracy=0.9, outputs={"model": "m" * 50_000})
+    assert [{"final": {"accuracy": 0.9}}] == messages(capsys.readouterr().out)
     assert "outputs are left out" in caplog.text
 
 
