@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from podmap.airflow.dag import sweep, sweep_dag
+    from podmap.airflow.functions import task
 
-__all__ = ["sweep", "sweep_dag"]
+_HOMES = {"sweep": "dag", "sweep_dag": "dag", "task": "functions"}
+__all__ = ["sweep", "sweep_dag", "task"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(importlib.import_module("podmap.airflow.dag"), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"podmap.airflow.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

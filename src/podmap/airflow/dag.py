@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ def sweep(
     outlets: Sequence[Asset] = (),
     runtime: Runtime = "pods",
     task_args: Mapping[str, Any] | None = None,
+    python_callable: Callable[..., Any] | None = None,
 ) -> XComArg:
     """A task group that runs a sweep: `plan`, then the mapped `trials`, then `collect`.
 
@@ -50,6 +51,8 @@ def sweep(
             and results are the same.
         task_args: More arguments of the mapped task, for example `priority_weight` or callbacks;
             with "operator" any of the KubernetesPodOperator's, too.
+        python_callable: With "executor": a function that is called with a trial's params and
+            returns its result, in place of the spec's command.
 
     Returns:
         What `collect` returns: a dict of `best, pareto, counts, leaderboard_uri, report_uri,
@@ -71,7 +74,8 @@ def sweep(
             runtime=runtime,
         )
         trials = make_trials(
-            runtime, Group(plan, kept_spec, dict(overrides or {}), dict(task_args or {}))
+            runtime,
+            Group(plan, kept_spec, dict(overrides or {}), dict(task_args or {}), python_callable),
         )
         collect = CollectOperator(
             task_id="collect",
@@ -95,6 +99,7 @@ def sweep_dag(
     conn_id: str | None = None,
     runtime: Runtime = "pods",
     task_args: Mapping[str, Any] | None = None,
+    python_callable: Callable[..., Any] | None = None,
     **dag_options: Any,
 ) -> DAG:
     """A DAG that holds one sweep and nothing else.
@@ -107,10 +112,12 @@ def sweep_dag(
         conn_id: As for `sweep`.
         runtime: As for `sweep`.
         task_args: As for `sweep`.
+        python_callable: As for `sweep`.
         dag_options: Anything else that `airflow.sdk.DAG` takes; `schedule` is None by default.
     """
     dag_options.setdefault("schedule", None)
     with DAG(dag_id=dag_id, **dag_options) as dag:
+        dag.fileloc = _callers_file() or dag.fileloc  # before it is asked for
         sweep(
             spec,
             overrides=overrides,
@@ -118,8 +125,8 @@ def sweep_dag(
             conn_id=conn_id,
             runtime=runtime,
             task_args=task_args,
+            python_callable=python_callable,
         )
-    dag.fileloc = _callers_file() or dag.fileloc
     return dag
 
 

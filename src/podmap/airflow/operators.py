@@ -57,6 +57,7 @@ class PlanOperator(BaseOperator):
         self.backend = backend
         self.conn_id = conn_id
         self.runtime = runtime
+        self.in_executor: Any = None
 
     def execute(self, context: Context) -> list[Any]:
         """Plans the run; called again after a clear, it keeps the run and plans it again."""

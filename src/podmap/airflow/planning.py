@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from podmap.airflow import settings
 from podmap.airflow.backends import worker_target
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from podmap.airflow.operators import PlanOperator
+    from podmap.backends.kubernetes.backend import KubernetesBackend
     from podmap.ledger.ledger import Ledger
     from podmap.ledger.manifest import Manifest
+    from podmap.spec.model import Sweep
 
 
 def plan_run(task: PlanOperator, context: Context) -> tuple[dict[str, str], list[Any]]:
@@ -60,23 +62,39 @@ def plan_run(task: PlanOperator, context: Context) -> tuple[dict[str, str], list
         experiments=task.experiments,
         most_instances=conf.getint("core", "max_map_length", fallback=1024),
     )
-    asyncio.run(_check_first(ledger, manifest, target))
+    namespace = asyncio.run(_check_first(ledger, manifest, target, runtime=task.runtime))
+    if task.in_executor is not None:
+        manifest = _with_tasks(task, loaded.sweep, ledger, manifest)
     run = {
         "uri": ledger.run_uri,
         "version": digest([manifest.spec, manifest.plan]),
         "backend": target.backend,
-        "namespace": manifest.namespace,
+        "namespace": namespace,
         "connection": task.conn_id or "",
+        "runtime": task.runtime,
     }
     task.log.info("%d trials are planned; the run is kept in %s", manifest.count, ledger.run_uri)
     return run, _mapped_over(manifest.count, manifest.trials_per_task)
 
 
-async def _check_first(ledger: Ledger, manifest: Manifest, target: Target) -> None:
-    """Has the cluster check the first pod before anything is mapped."""
+def _with_tasks(task: PlanOperator, sweep: Sweep, ledger: Ledger, manifest: Manifest) -> Manifest:
+    """The manifest, kept with what each of the executor's tasks gets."""
+    from podmap.airflow.executor_planning import tasks_of
+    from podmap.search.plan import Plan
+
+    plan = Plan.from_json(manifest.plan or {}, sweep)
+    tasks = tasks_of(task.in_executor, sweep, plan, task.log)
+    return ledger.replan(replace(manifest, tasks=tasks))
+
+
+async def _check_first(ledger: Ledger, manifest: Manifest, target: Target, *, runtime: str) -> str:
+    """Has the cluster check the first pod before anything is mapped; the namespace of the run."""
     backend = connect(target)
     try:
         await try_first(manifest, run_uri=ledger.run_uri, backend=backend)
+        if runtime == "operator":  # the provider's default is another one than the connection's
+            return await cast("KubernetesBackend", backend).namespace()
+        return manifest.namespace
     finally:
         await backend.close()
 

@@ -32,12 +32,14 @@ class Group:
         spec: The sweep, as `sweep()` was given it.
         overrides: As `sweep()` was given them; templates are not rendered yet.
         task_args: What the DAG file wants the mapped tasks to have besides.
+        python_callable: What a trial is in place of the spec's command; None for that.
     """
 
     plan: PlanOperator
     spec: str | Mapping[str, Any]
     overrides: Mapping[str, Any] = field(default_factory=dict)
     task_args: Mapping[str, Any] = field(default_factory=dict)
+    python_callable: Callable[..., Any] | None = None
 
 
 _Maker = Callable[[Group], "list[MappedOperator]"]
@@ -50,7 +52,15 @@ def make_trials(runtime: str, group: Group) -> list[MappedOperator]:
         UsageError: There is no such runtime, it is not installed, or `task_args` holds what it
             must decide itself.
     """
-    return _maker(runtime)(group)
+    maker = _maker(runtime)
+    if group.python_callable is not None and runtime != "executor":
+        from podmap.errors import UsageError
+
+        raise UsageError(
+            f"python_callable= needs runtime='executor', where Airflow runs the trials; with "
+            f"runtime={runtime!r} a trial is the spec's command"
+        )
+    return maker(group)
 
 
 def check_task_args(runtime: str, given: Mapping[str, Any], owned: Mapping[str, str]) -> None:
@@ -76,7 +86,7 @@ def check_task_args(runtime: str, given: Mapping[str, Any], owned: Mapping[str, 
 def _maker(runtime: str) -> _Maker:
     makers: dict[str, _Maker] = {
         "pods": _pods,
-        "operator": lambda group: _imported("pod_operator")(group),
+        "operator": lambda group: _imported("operator_group")(group),
         "executor": lambda group: _imported("trial_task")(group),
     }
     if runtime not in makers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -28,6 +28,8 @@ class Manifest:
         count: How many trials are planned.
         plan: The plan's own JSON form.
         trials_per_task: How many trials each mapped task instance has, in order of numbers.
+        tasks: Where trials are not mapped in order of their numbers, name of the mapped task
+            (without its group) to the numbers of its trials, in order of map indexes; else None.
         folder: The folder that local trials run in; "" for the current one.
         backend: What runs the attempts: "process" or "kubernetes".
         namespace: Of the pods; "" for the connection's.
@@ -45,6 +47,7 @@ class Manifest:
     count: int = 0
     plan: Mapping[str, Any] | None = None
     trials_per_task: int = 1
+    tasks: Mapping[str, Sequence[int]] | None = None
     folder: str = ""
     backend: str = "process"
     namespace: str = ""
