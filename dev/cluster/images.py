@@ -15,7 +15,7 @@ import json
 import platform
 import shutil
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -67,8 +67,8 @@ class Image:
 def layers() -> tuple[Path, Path, Path]:
     """The layers Debian, libraries and training code, made where they are missing."""
     base = cached("debian", [inspect.getsource(_debian), SUITE, *UNNEEDED], _debian)
-    inputs: list[Path | str] = [inspect.getsource(_libraries), WHEELS, base.name]
-    inputs += sorted(SERVICES)
+    made_by = [inspect.getsource(each) for each in (_libraries, _unneeded, install_wheels)]
+    inputs: list[Path | str] = [*made_by, WHEELS, base.name, *sorted(SERVICES)]
     libraries = cached("libraries", inputs, lambda path: _libraries(base, path))
     return base, libraries, cached("code", [inspect.getsource(_code), TRAIN, SDK], _code)
 
@@ -86,7 +86,7 @@ def images() -> list[Image]:
 def archive(images: Sequence[Image], stream: IO[bytes]) -> None:
     """Writes an OCI archive of images to a stream."""
     with tarfile.open(fileobj=stream, mode="w|") as tar:
-        _add(tar, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
+        add(tar, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
         manifests = []
         written: set[Path] = set()
         for image in images:
@@ -101,13 +101,13 @@ def archive(images: Sequence[Image], stream: IO[bytes]) -> None:
                 tar.add(layer, f"blobs/sha256/{_digest(layer)[7:]}")
                 written.add(layer)
             for blob in (image.config, manifest):
-                _add(tar, f"blobs/sha256/{_digest(blob)[7:]}", blob)
+                add(tar, f"blobs/sha256/{_digest(blob)[7:]}", blob)
             described = _descriptor("image.manifest.v1+json", manifest)
             manifests += [
                 {**described, "annotations": {"io.containerd.image.name": name}}
                 for name in image.names
             ]
-        _add(tar, "index.json", _json({"schemaVersion": 2, "manifests": manifests}))
+        add(tar, "index.json", _json({"schemaVersion": 2, "manifests": manifests}))
 
 
 def _debian(layer: Path) -> None:
@@ -133,7 +133,32 @@ def _debian(layer: Path) -> None:
 
 
 def _libraries(base: Path, layer: Path) -> None:
-    """The wheels of digits.txt, without what no trial needs, compiled by the image's own Python."""
+    """The wheels of digits.txt, without what no trial needs."""
+    install_wheels(base, layer, WHEELS, unneeded=_unneeded)
+
+
+def _unneeded(packages: Path) -> list[Path]:
+    services = [path for path in (packages / "botocore/data").iterdir() if path.is_dir()]
+    return [service for service in services if service.name not in SERVICES]
+
+
+def install_wheels(
+    base: Path,
+    layer: Path,
+    requirements: Path,
+    *,
+    unneeded: Callable[[Path], list[Path]] = lambda _: [],
+    options: Sequence[str] = (),
+) -> None:
+    """Makes a layer of wheels, compiled by the image's own Python, without tests and sources.
+
+    Args:
+        base: The layer with Debian, which the new one goes on.
+        layer: Where the new one is written.
+        requirements: What to install, with hashes.
+        unneeded: Given the folder of packages, which paths to leave out besides.
+        options: Of `uv pip install`, besides.
+    """
     root = layer.with_name("root")
     root.mkdir()
     run(["tar", "--extract", "--file", base, "--directory", root])
@@ -149,16 +174,12 @@ def _libraries(base: Path, layer: Path) -> None:
             "--python-version=3.11",
             f"--python-platform={platform.machine()}-manylinux_2_28",
             f"--target={packages}",
-            f"--requirement={WHEELS}",
+            f"--requirement={requirements}",
+            *options,
         ]
     )
-    services = [path for path in (packages / "botocore/data").iterdir() if path.is_dir()]
-    for unneeded in [
-        packages / "bin",
-        *packages.glob("**/tests"),
-        *(service for service in services if service.name not in SERVICES),
-    ]:
-        shutil.rmtree(unneeded, ignore_errors=True)
+    for path in [packages / "bin", *packages.glob("**/tests"), *unneeded(packages)]:
+        shutil.rmtree(path, ignore_errors=True)
     for ending in (".pyi", ".pxd", ".h", ".c"):
         for file in packages.glob(f"**/*{ending}"):
             file.unlink()
@@ -171,11 +192,12 @@ def _libraries(base: Path, layer: Path) -> None:
 
 def _code(layer: Path) -> None:
     with tarfile.open(layer, "w") as tar:
-        _add(tar, "work/train.py", TRAIN.read_bytes())
-        _add(tar, f"{PACKAGES.lstrip('/')}/podmap_trial.py", SDK.read_bytes())
+        add(tar, "work/train.py", TRAIN.read_bytes())
+        add(tar, f"{PACKAGES.lstrip('/')}/podmap_trial.py", SDK.read_bytes())
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    """Adds a file to an archive, the same whenever it is made."""
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = len(content), 0o644
     tar.addfile(entry, io.BytesIO(content))

@@ -6,11 +6,12 @@ import contextlib
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, cast
 
 from api import Api, wait
-from images import archive, images
+from images import Image, archive, images
 from instance import ClusterError, Instance
 from processes import contained, end, make_cgroup, remove_cgroups, running, start, unmount
 
@@ -122,11 +123,16 @@ def node_folder(instance: Instance, number: int) -> Path:
     return instance.folder / f"node-{number}"
 
 
-def import_images(folder: Path) -> None:
-    """Gives a node's containerd the images that it does not have as they are."""
+def import_images(folder: Path, wanted: Sequence[Image] | None = None) -> None:
+    """Gives a node's containerd the images that it does not have as they are.
+
+    Args:
+        folder: The node's.
+        wanted: Which images; None for those that every node has.
+    """
     listed = _ctr(folder, "images", "list") or ""
     missing = []
-    for image in images():
+    for image in images() if wanted is None else wanted:
         stamp = folder / f"image-{image.names[0].rpartition('/')[2]}"
         if not stamp.exists() or stamp.read_bytes() != image.config or image.names[0] not in listed:
             missing.append((image, stamp))
