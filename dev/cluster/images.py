@@ -26,11 +26,12 @@ from programs import HERE, cached, run, uv
 SUITE = "bookworm"
 PACKAGES = "/usr/local/lib/python3.11/dist-packages"
 WHEELS = HERE / "digits.txt"
-TRAIN = REPOSITORY / "examples/digits/train.py"
+EXAMPLES = REPOSITORY / "examples"
 SDK = REPOSITORY / "trial/podmap_trial.py"
 PAUSE = "localhost/podmap-pause:1"
 TEST = "localhost/podmap-test:1"
 DIGITS = "localhost/podmap-digits:1"
+HP_SWEEP = "localhost/podmap-hp-sweep:1"
 # What the stock operator's result sidecar asks for; it needs no more than a shell.
 SIDECAR = "docker.io/library/alpine:3.24.2"
 UNNEEDED = ["doc/*", "man/*", "locale/*", "i18n/*", "perl/*"]
@@ -64,22 +65,24 @@ class Image:
         )
 
 
-def layers() -> tuple[Path, Path, Path]:
-    """The layers Debian, libraries and training code, made where they are missing."""
+def layers() -> tuple[Path, Path]:
+    """The layers Debian and libraries, made where they are missing."""
     base = cached("debian", [inspect.getsource(_debian), SUITE, *UNNEEDED], _debian)
     made_by = [inspect.getsource(each) for each in (_libraries, _unneeded, install_wheels)]
     inputs: list[Path | str] = [*made_by, WHEELS, base.name, *sorted(SERVICES)]
-    libraries = cached("libraries", inputs, lambda path: _libraries(base, path))
-    return base, libraries, cached("code", [inspect.getsource(_code), TRAIN, SDK], _code)
+    return base, cached("libraries", inputs, lambda path: _libraries(base, path))
 
 
 def images() -> list[Image]:
     """Every image a cluster has."""
-    base, libraries, code = layers()
+    base, libraries = layers()
     return [
         Image((PAUSE,), (base,), ("sleep", "infinity")),
         Image((TEST, SIDECAR), (base,)),
-        Image((DIGITS,), (base, libraries, code), ("python", "train.py"), "/work"),
+        *(
+            Image((name,), (base, libraries, _training(example)), ("python", "train.py"), "/work")
+            for name, example in ((DIGITS, "digits"), (HP_SWEEP, "hp_sweep"))
+        ),
     ]
 
 
@@ -190,9 +193,16 @@ def install_wheels(
     run(["tar", "--create", *owned, "--file", layer, "--directory", root, PACKAGES.lstrip("/")])
 
 
-def _code(layer: Path) -> None:
+def _training(example: str) -> Path:
+    """The layer with an example's training code."""
+    train = EXAMPLES / example / "train.py"
+    inputs = [inspect.getsource(_code), train, SDK]
+    return cached("code", inputs, lambda layer: _code(train, layer))
+
+
+def _code(train: Path, layer: Path) -> None:
     with tarfile.open(layer, "w") as tar:
-        add(tar, "work/train.py", TRAIN.read_bytes())
+        add(tar, "work/train.py", train.read_bytes())
         add(tar, f"{PACKAGES.lstrip('/')}/podmap_trial.py", SDK.read_bytes())
 
 
