@@ -45,14 +45,22 @@ class Gatekeeper:
     long as one process runs the trials.
     """
 
-    def __init__(self, gates: Gates, *, parallelism: int) -> None:
+    def __init__(
+        self,
+        gates: Gates,
+        *,
+        parallelism: int,
+        on_open: Callable[[int], None] = lambda number: None,
+    ) -> None:
         """Makes a gatekeeper that does nothing yet.
 
         Args:
             gates: The run's attempts.
             parallelism: Attempts open and unfinished at once.
+            on_open: Called with the trial's number before a gate is opened.
         """
         self._gates = gates
+        self._on_open = on_open
         self._parallelism = parallelism
         self._sent: set[str] = set()
         self._opening: set[asyncio.Task[None]] = set()
@@ -127,6 +135,7 @@ class Gatekeeper:
         waiting = [a for a in alive.values() if a.gated and a.openable and a.name not in self._sent]
         for attempt in sorted(waiting, key=lambda a: (a.number, a.name))[:free]:
             self._sent.add(attempt.name)
+            self._on_open(attempt.number)
             opening = spawn(self._open(attempt))
             self._opening.add(opening)
             opening.add_done_callback(self._opening.discard)
@@ -179,7 +188,12 @@ MOST_READY = 16
 
 
 class Gate:
-    """One run's gatekeeper and lease in this process, from start to close."""
+    """One run's gatekeeper and lease in this process, from start to close.
+
+    Attributes:
+        on_charge: Called whenever the lease was got or lost.
+        on_open: Called with the trial's number before a gate is opened, whoever made the attempt.
+    """
 
     def __init__(self, backend: GatedBackend, run_id: str, *, parallelism: int) -> None:
         """Nothing runs yet.
@@ -193,9 +207,12 @@ class Gate:
         self._run_id = run_id
         self._parallelism = parallelism
         self._gates = backend.gates(run_id)
-        self._gatekeeper = Gatekeeper(self._gates, parallelism=parallelism)
+        self._gatekeeper = Gatekeeper(
+            self._gates, parallelism=parallelism, on_open=lambda number: self.on_open(number)
+        )
         self._lease: Lease | None = None
         self.on_charge: Callable[[], None] = lambda: None
+        self.on_open: Callable[[int], None] = lambda number: None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -220,10 +237,6 @@ class Gate:
         if self._lease.held or self._lease.forbidden:
             return Charge.OURS
         return Charge.THEIRS if self._lease.taken else Charge.UNKNOWN
-
-    def numbers(self) -> Iterable[int]:
-        """The numbers of the trials of which there are attempts, whoever created them."""
-        return [attempt.number for attempt in self._gates.attempts()]
 
     def unstarted(self) -> Iterable[str]:
         """The names of the attempts that wait at the gate."""

@@ -98,6 +98,7 @@ class RunWide:
         self._coordinator.on_change = self._note
         if self._gate is not None:
             self._gate.on_charge = self._changed.set
+            self._gate.on_open = self._note_opened
         self._task = spawn(self._keep())
 
     @contextlib.contextmanager
@@ -216,12 +217,14 @@ class RunWide:
         tally, gate = self._coordinator.tally, self._gate
         if gate is None or not tally.asks_others:
             return
-        self._others = self._others or any(number not in self._own for number in gate.numbers())
-        if self._others:
+        if self._others or self._followed:
             own = set(self._own)
             again = tally.failed - own if tally.stop is not None else ()
             for record in await self._call(lambda: self._survey.look(own=own, again=again)):
                 self._coordinator.settled(record)
+
+    def _note_opened(self, number: int) -> None:
+        self._others = self._others or number not in self._own
 
     def _note(self) -> None:
         """Something has changed here."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from podmap.backends.kubernetes.status import memory_limit_bytes
 from podmap.testing.fake_cluster_store import Key, Object, RefusedError, Store
 
 
@@ -28,6 +29,7 @@ class Script:
         ignores_term: Whether it has to be ended by SIGKILL.
         waiting: Why its container is never made, for example "ImagePullBackOff"; empty if it is.
         message: What the node says of that.
+        memory_bytes: What its container comes to use: with a smaller limit it is killed for it.
     """
 
     pending_s: float = 0.0
@@ -40,6 +42,7 @@ class Script:
     ignores_term: bool = False
     waiting: str = ""
     message: str = ""
+    memory_bytes: int = 0
 
 
 class Agenda:
@@ -216,7 +219,11 @@ class Nodes:
         container = self.containers[pod["metadata"]["uid"]]
         if not container.over:
             container.say(container.script.last_output)
-            self._end(key, container.script.exit_code)
+            limit = memory_limit_bytes(pod)
+            if limit is not None and limit < container.script.memory_bytes:
+                self._end(key, 137, reason="OOMKilled")
+            else:
+                self._end(key, container.script.exit_code)
 
     def expire(self, key: Key) -> None:
         """The pod's deadline has come, if it runs."""
@@ -242,14 +249,16 @@ class Nodes:
             self._store.remove(key)
             self.removed(pod)
 
-    def _end(self, key: Key, exit_code: int, *, by_deadline: bool = False) -> None:
+    def _end(
+        self, key: Key, exit_code: int, *, by_deadline: bool = False, reason: str = ""
+    ) -> None:
         pod = self._store.get(key)
         container = self.containers[pod["metadata"]["uid"]]
         container.over = True
         container.more.set()
         ended = {
             "exitCode": exit_code,
-            "reason": "Completed" if exit_code == 0 else "Error",
+            "reason": reason or ("Completed" if exit_code == 0 else "Error"),
             "startedAt": container.started,
             "finishedAt": self._now(),
         }

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.local.engine.conftest import GATED, OK, World, until
 
+from podmap.engine import runwide
 from podmap.engine import sweep as module
 from podmap.engine.sweep import SweepRun
 from podmap.errors import RecordError, StoreError
@@ -507,3 +508,56 @@ def test_memory_does_not_grow_with_the_number_of_trials(
     finally:
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 100_000
+
+
+def waits(record: Record | None) -> bool:
+    return record is not None and record.state is TrialState.WAITING
+
+
+def test_a_paused_run_starts_nothing_and_more_parallelism_starts_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runwide, "LOOK_EVERY_S", 0.01)
+    world.close_gate()
+    ledger, manifest = world.plan(GATED, 6, parallelism=1)
+    ledger.update_state(paused=True)
+
+    async def scenario() -> dict[int, Record]:
+        records: dict[int, Record] = {}
+        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
+        await until(lambda: waits(ledger.read_record(0)))
+        assert {} == world.starts()
+        ledger.update_state(paused=False)
+        await world.started(1)
+        ledger.update_state(parallelism=4)
+        await world.started(4)
+        world.open_gate()
+        await running
+        return records
+
+    assert [COMPLETE] * 6 == states(world.play(scenario))
+    assert 4 == world.most_at_once()
+
+
+def test_a_run_that_a_user_has_stopped_starts_no_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runwide, "LOOK_EVERY_S", 0.01)
+    world.close_gate()
+    ledger, manifest = world.plan(GATED, 4, parallelism=2)
+
+    async def scenario() -> dict[int, Record]:
+        records: dict[int, Record] = {}
+        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
+        await world.started(2)
+        ledger.update_state(stopped="stopped by a user")
+        await until(lambda: bool(run.stopped_reason))
+        world.open_gate()
+        await running
+        return records
+
+    records = world.play(scenario)
+    assert [COMPLETE, COMPLETE, CANCELLED, CANCELLED] == states(records)
+    assert "stopped by a user" == records[3].reason

@@ -14,7 +14,6 @@ from podmap.engine.decisions import Stop, Tally
 from podmap.errors import BackendError
 from podmap.records import Diagnosis, Record, TrialState
 
-
 TALLIED = {"allowed_failures", "cancel", "failed"}
 
 
@@ -325,5 +324,64 @@ def test_close_stops_watching_and_ends_nothing() -> None:
         await settled()
         assert [] == attempts.killed
         assert "" == coordinator.stopped_reason
+
+    play(scenario)
+
+
+def test_an_order_from_elsewhere_holds_until_it_is_lifted() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(1)
+        coordinator.adopt(["a"])
+        waiting = asyncio.ensure_future(coordinator.acquire(order=0))
+        await settled()
+        coordinator.obey(Stop("enough"), parallelism=2, paused=False)
+        with pytest.raises(RunStoppedError, match="enough"):
+            await waiting
+        assert (True, None) == (coordinator.halted, coordinator.own_stop)
+        assert coordinator.take() is None
+        coordinator.obey(None, parallelism=2, paused=False)
+        assert not coordinator.halted
+        assert coordinator.take()
+        assert [] == attempts.killed
+        coordinator.obey(Stop("at once", cancel=True), parallelism=2, paused=False)
+        await settled()
+        assert [("a", "at once")] == attempts.killed
+
+    play(scenario)
+
+
+def test_a_pause_hands_out_no_slots_until_it_is_over() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        coordinator = make(1)
+        coordinator.obey(None, parallelism=2, paused=True)
+        waiting = [asyncio.ensure_future(coordinator.acquire(order=n)) for n in range(3)]
+        await settled()
+        assert [False] * 3 == [each.done() for each in waiting]
+        assert (True, "", None) == (
+            coordinator.halted,
+            coordinator.stopped_reason,
+            coordinator.take(),
+        )
+        coordinator.obey(None, parallelism=2, paused=False)
+        await settled()
+        assert [True, True, False] == [each.done() for each in waiting]
+        waiting[2].cancel()
+
+    play(scenario)
+
+
+def test_a_stop_ends_what_waits_at_a_gate_and_lets_the_rest_go_on() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        gated = ["b"]
+        coordinator = make(3, unstarted=lambda: gated)
+        coordinator.adopt(["a", "b"])
+        coordinator.stop("enough", cancel=False)
+        await settled()
+        assert [("b", "enough")] == attempts.killed
+        gated.append("c")
+        coordinator.adopt(["c"])  # it was being created
+        coordinator.end_unstarted()
+        await settled()
+        assert ["b", "c"] == [name for name, _ in attempts.killed]
 
     play(scenario)

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podmap.engine.decisions import Tally
+from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
+from podmap.spec.model import OomRetries
+
+MI = 2**20
+BASE = 100 * MI
+OOM = OomRetries(times=3, factor=2, limit=350 * MI)
+COMPLETE, FAILED, WAITING = TrialState.COMPLETE, TrialState.FAILED, TrialState.WAITING
+
+
+def record(number: int, state: TrialState, *sizes: int | None) -> Record:
+    """A record whose attempts had these sizes, and of which the last ended as the state says."""
+    attempts = [
+        Attempt(count, "p", memory_bytes=size, diagnosis=Diagnosis(Category.OOM, "killed"))
+        for count, size in enumerate(sizes, 1)
+    ]
+    if state is COMPLETE and attempts:
+        attempts[-1] = Attempt(len(attempts), "p", memory_bytes=attempts[-1].memory_bytes)
+    return Record(number, "k", "e", state, attempts=tuple(attempts))
+
+
+def tally(**more: object) -> Tally:
+    return Tally(**{"oom": OOM, "memory_of": lambda number: BASE, **more})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("records", "learnt"),
+    [
+        ([record(0, COMPLETE, BASE)], None),
+        ([record(0, WAITING, BASE)], None),
+        ([record(0, COMPLETE, BASE, 200 * MI)], 200 * MI),
+        ([record(0, WAITING, BASE), record(1, WAITING, BASE)], 200 * MI),
+        ([record(0, WAITING, BASE), record(0, WAITING, BASE)], None),
+        ([record(0, FAILED, BASE, 200 * MI, 350 * MI)], None),
+        ([record(n, FAILED, BASE, 200 * MI, 350 * MI) for n in (0, 1)], 350 * MI),
+        ([record(0, COMPLETE, None, BASE)], None),
+        ([record(0, COMPLETE, BASE, None)], None),
+        ([record(0, COMPLETE, 200 * MI, 350 * MI), record(1, COMPLETE, BASE)], 350 * MI),
+    ],
+    ids=[
+        "it was enough",
+        "one ran out",
+        "rescued",
+        "two ran out",
+        "one ran out, told twice",
+        "one leaks",
+        "two leak",
+        "no limit",
+        "no limit at the end",
+        "rescued from a learnt size",
+    ],
+)
+def test_the_memory_that_is_learnt(records: list[Record], learnt: int | None) -> None:
+    counted = tally()
+    for one in records:
+        counted.take(one)
+    assert ({} if learnt is None else {BASE: learnt}) == counted.memory
+    assert (learnt or 0) == counted.memory_for(BASE)
+    assert 0 == counted.memory_for(BASE + 1)
+
+
+def test_each_base_learns_for_itself() -> None:
+    counted = tally(memory_of=lambda number: (number + 1) * BASE)
+    counted.take(record(0, COMPLETE, BASE, 150 * MI))
+    counted.take(record(1, COMPLETE, 2 * BASE, 300 * MI))
+    assert {BASE: 150 * MI, 2 * BASE: 300 * MI} == counted.memory
+
+
+@pytest.mark.parametrize("oom", [None, OomRetries(times=0)], ids=["none", "times is 0"])
+def test_without_a_ladder_nothing_is_learnt(oom: OomRetries | None) -> None:
+    counted = tally(oom=oom)
+    counted.take(record(0, COMPLETE, BASE, 200 * MI))
+    counted.learn({BASE: 200 * MI})
+    assert {} == counted.memory
+    assert not counted.asks_others
+
+
+def test_what_others_have_learnt_is_never_less() -> None:
+    counted = tally()
+    counted.learn({BASE: 300, 5: 6})
+    counted.learn({BASE: 200})
+    assert {BASE: 300, 5: 6} == counted.memory
+
+
+def test_failures_count_as_the_trials_stand() -> None:
+    counted = tally(allowed_failures=1, cancel=True, failed=[7])
+    counted.take(record(1, FAILED))
+    stop = counted.stop
+    assert stop is not None
+    assert (True, "2 trials failed, 1 were allowed (failures.allow)") == (stop.cancel, stop.reason)
+    counted.take(record(7, WAITING))
+    assert counted.stop is None
+    counted.take(record(2, FAILED))
+    counted.reopen(1)
+    assert {2} == counted.failed
+
+
+records = st.builds(
+    lambda number, state, sizes: record(number, state, *(size * MI for size in sizes)),
+    st.integers(0, 5),
+    st.sampled_from([COMPLETE, FAILED]),
+    st.lists(st.integers(1, 400), min_size=1, max_size=4),
+)
+
+
+@given(st.lists(records, max_size=12, unique_by=lambda one: one.number), st.integers())
+def test_neither_order_nor_repetition_matters(found: list[Record], seed: int) -> None:
+    once, again = tally(allowed_failures=2), tally(allowed_failures=2)
+    for one in found:
+        once.take(one)
+    shuffled = [*found, *found]
+    random.Random(seed).shuffle(shuffled)
+    for one in shuffled:
+        again.take(one)
+    assert (once.memory, once.failed, once.stop) == (again.memory, again.failed, again.stop)
+    assert all(size <= max(350 * MI, 400 * MI) for size in once.memory.values())
