@@ -65,6 +65,7 @@ class RehearsalBackend:
         *,
         failures: Sequence[Failure],
         takes_s: Takes,
+        hangs_for_s: float,
         folder: Path,
         namespace: str,
     ) -> None:
@@ -74,6 +75,7 @@ class RehearsalBackend:
             training: Does the training of an attempt.
             failures: What is to go wrong.
             takes_s: The params of a trial to the virtual seconds that its training takes.
+            hangs_for_s: Virtual seconds after which an attempt that hangs will never be ended.
             folder: Where attempts leave their results; made if missing.
             namespace: Of the pods.
 
@@ -87,6 +89,7 @@ class RehearsalBackend:
         self._training = training
         self._failures = failures
         self._takes_s = takes_s
+        self._hangs_for_s = hangs_for_s
         self._folder = folder
         self._namespace = namespace
         self._attempts: dict[str, Rehearsed] = {}
@@ -234,7 +237,11 @@ class RehearsalBackend:
         limit_s = attempt.launch.timeout_s
         if limit_s is not None:
             return await self._time_out(attempt, limit_s)
-        await asyncio.get_running_loop().create_future()  # until the run's budget ends it
+        await asyncio.sleep(self._hangs_for_s)  # until the run's budget ends it
+        raise AssertionError(
+            f"trial {attempt.launch.number} hangs for ever: it has no trial.timeout and no "
+            "trial.deadline, and the run has no budget.wall that would cancel it"
+        )
 
     async def _time_out(self, attempt: Rehearsed, limit_s: float) -> None:
         await asyncio.sleep(limit_s)

@@ -196,6 +196,7 @@ class SweepTest:
             attempt=1,
             epoch=EPOCH,
             timeout_s=template.timeout,
+            objectives=[objective.metric for objective in self.spec.objectives],
         )
         return launch
 
@@ -231,6 +232,7 @@ class SweepTest:
             training,
             failures=failures,
             takes_s=takes_s,
+            hangs_for_s=_longest_s(self.spec),
             folder=folder / "results" / manifest.run_id,
             namespace=self.spec.kubernetes.namespace or "default",
         )
@@ -265,6 +267,14 @@ def _has_image(spec: Sweep, trials: Sequence[Trial]) -> bool:
     """Whether the trials are meant to be pods: at least one has an image."""
     templates = (effective(spec.trial, trial) for trial in trials)
     return any(each.image or _overlaid(each) for each in templates)
+
+
+def _longest_s(spec: Sweep) -> float:
+    """By when the run's budget has ended whatever still runs; 0 if it never does."""
+    budget = spec.budget
+    if budget is None or budget.wall is None or budget.on_exceed != "cancel":
+        return 0.0
+    return budget.wall + 60.0
 
 
 def _overlaid(template: TrialTemplate) -> bool:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=timezone.utc)
 """What the clock says when a run starts: the same in every run, so that records compare."""
-LONGEST_S = 90 * 24 * 3600.0
+LONGEST_S = 30 * 24 * 3600.0
 
 
 class StalledError(AssertionError):
@@ -29,7 +29,7 @@ def run_in_virtual_time(main: Coroutine[Any, Any, T]) -> T:
     one is called at once. `records.utc_now` tells the loop's time, counted from `BEGINNING`.
 
     Raises:
-        StalledError: The coroutine waits for what never happens, or for more than 90 days.
+        StalledError: The coroutine waits for what never happens, or for more than 30 days.
     """
     loop = _VirtualLoop()
     try:
@@ -64,7 +64,7 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
     def jump(self, seconds: float) -> None:
         self._now_s += seconds
         if self._now_s > LONGEST_S:
-            raise StalledError("the run goes on after 90 days of its own time")
+            raise StalledError("the run goes on after 30 days of its own time")
 
     # Typeshed ties the arguments to the function by a TypeVarTuple, which Python 3.10 lacks.
     def run_in_executor(  # type: ignore[override]

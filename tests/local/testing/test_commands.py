@@ -26,7 +26,8 @@ while step < 6:
     open(checkpoint, "w").write(str(step))
     print("podmap:", json.dumps({"step": step, "accuracy": step / 10}), flush=True)
     if step == int(sys.argv[2]) and os.environ["PODMAP_ATTEMPT"] == "1":
-        signal.pause()
+        while True:
+            time.sleep(0.05)
     step += 1
 json.dump({"accuracy": float(sys.argv[1])}, open(os.environ["PODMAP_RESULT"], "w"))
 """

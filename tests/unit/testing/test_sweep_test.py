@@ -49,8 +49,8 @@ def test_all_that_is_wrong_with_a_spec_is_in_the_assertion() -> None:
 
 def test_a_file_is_named_with_the_line_that_is_wrong(tmp_path: Path) -> None:
     file = tmp_path / "sweep.yaml"
-    file.write_text("apiVersion: podmap/v1\nname: x\nparalelism: 3\n")
-    with pytest.raises(AssertionError, match=r"sweep\.yaml:3:1: paralelism: .*parallelism"):
+    file.write_text("apiVersion: podmap/v1\nname: x\nparallel: 3\n")
+    with pytest.raises(AssertionError, match=r"sweep\.yaml:3:1: parallel: .*parallelism"):
         SweepTest(file)
 
 
@@ -228,8 +228,16 @@ def test_the_runs_time_budget_ends_it(tmp_path: Path) -> None:
 
 def test_a_trial_that_hangs_without_a_timeout_fails_the_test(tmp_path: Path) -> None:
     sweep = SweepTest(spec(), overrides={"trial.timeout": None})
-    with pytest.raises(AssertionError, match="waits for something that never happens"):
+    with pytest.raises(AssertionError, match=r"trial 2 hangs for ever: .* no trial\.timeout"):
         sweep.run(tmp_path, train=learn, failures=[fail.hangs(2)])
+
+
+def test_a_trial_that_hangs_is_ended_by_the_runs_budget(tmp_path: Path) -> None:
+    sweep = SweepTest(
+        spec(budget={"wall": "3h", "on_exceed": "cancel"}), overrides={"trial.timeout": None}
+    )
+    run = sweep.run(tmp_path, train=learn, failures=[fail.hangs(3)])
+    assert {"COMPLETE": 3, "CANCELLED": 1} == run.counts
 
 
 @pytest.mark.parametrize(
