@@ -34,7 +34,7 @@ def test_importing_podmap_loads_nothing_heavy() -> None:
 
 
 def test_importing_the_modules_of_a_run_loads_nothing_heavy() -> None:
-    packages = ("backends", "engine", "ledger", "report", "search", "spec")
+    packages = ("backends", "engine", "ledger", "lint", "report", "search", "spec")
     names = [
         ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
         for package in packages

@@ -30,6 +30,7 @@ VERBS: Mapping[str, str] = {
     "reset": "Forget trials of a run, so that they are run again.",
     "clean": "Delete a run, and end what still runs of it here.",
     "schema": "Print the JSON Schema of the spec.",
+    "lint-dag": "Find what Airflow 3 breaks or ignores in DAG files.",
     "completion": "Print the script for tab completion.",
 }
 """Verb to its one line in `podmap --help`, so that the help needs none of their modules."""
@@ -55,6 +56,11 @@ Exit codes: 0 ok; 1 trials failed beyond the allowance, or another error;
 """
 
 
+def module_of(verb: str) -> str:
+    """The name of the module that holds a verb."""
+    return f"podmap.cli.{verb.replace('-', '_')}"
+
+
 class Verbs(click.Group):
     """The group of verbs; a verb's module is imported when it is asked for."""
 
@@ -66,7 +72,7 @@ class Verbs(click.Group):
         """The verb of this name; None if there is none."""
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"podmap.cli.{cmd_name}")
+        module = importlib.import_module(module_of(cmd_name))
         command: click.Command = module.command
         return command
 

@@ -13,7 +13,7 @@ import pytest
 
 from podmap._version import __version__
 from podmap.cli import ls
-from podmap.cli.main import BUG, VERBS
+from podmap.cli.main import BUG, VERBS, module_of
 from podmap.errors import StoreError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -37,7 +37,7 @@ def test_version(cli: Any) -> None:
 def test_the_help_lists_every_verb_with_the_line_its_own_help_begins_with(cli: Any) -> None:
     text = " ".join(cli("--help").out.split())
     for verb, line in VERBS.items():
-        command = importlib.import_module(f"podmap.cli.{verb}").command
+        command = importlib.import_module(module_of(verb)).command
         assert line == command.get_short_help_str(limit=200)
         assert f"{verb} {line}" in text
 

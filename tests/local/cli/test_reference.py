@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from podmap.cli.main import VERBS
+from podmap.cli.main import VERBS, module_of
 from podmap.cli.reference import markdown
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
@@ -24,7 +24,7 @@ def test_every_command_and_option_is_in_the_reference() -> None:
     missing = [
         f"{verb} {name}"
         for verb in VERBS
-        for param in importlib.import_module(f"podmap.cli.{verb}").command.params
+        for param in importlib.import_module(module_of(verb)).command.params
         for name in param.opts
         if isinstance(param, click.Option) and f"`{name}" not in text[verb]
     ]
