@@ -156,7 +156,7 @@ class PodAttempt:
 
     def settle(self) -> Attempt | None:
         """Writes what it left, if it is over; the attempt as the record then has it."""
-        if self.settled() is None:
+        if self.name is not None and self.settled() is None:
             seen = self.look()
             if not _is_over(seen):
                 return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -27,14 +26,27 @@ LONGEST_PAUSE_S = 60.0
 KILLED = "ended by a user, in Airflow"
 
 
-@dataclass(frozen=True)
-class _Ends:
-    """Knows when pods end without a run's coordinator: here Airflow counts what runs."""
+class _Waiting:
+    """Waits for a pod's end, and keeps its timeout meanwhile, while its output is followed.
 
-    backend: Backend
+    It stands for a run's coordinator: here it is Airflow that counts what runs.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._task: asyncio.Task[Observation] | None = None
+
+    def begin(self, name: str) -> asyncio.Task[Observation]:
+        if self._task is None or (self._task.done() and self._task.exception() is not None):
+            self._task = asyncio.ensure_future(self._backend.wait(name))
+        return self._task
 
     async def ended(self, name: str) -> Observation:
-        return await self.backend.wait(name)
+        return await asyncio.shield(self.begin(name))
+
+    def end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
 
 class TrialPodTrigger(BaseTrigger):
@@ -114,23 +126,25 @@ class TrialPodTrigger(BaseTrigger):
         await self._kill()
 
     async def _settle(self) -> None:
+        hub = await trigger_hub(self.planned)
+        waiting = _Waiting(hub.backend)
         listener: Listener | None = None
         pause_s = FIRST_PAUSE_S
-        while True:
-            try:
-                hub = await trigger_hub(self.planned)
-                trial = await hub.call(self._trial)
-                if await hub.call(trial.settled, self.pod):
-                    return
-                listener = listener or self._listener(hub, trial)
-                ended = await listener.listen()
-                await self._keep(hub, trial, ended)
-            except UnreachableError as error:
-                self.log.warning("podmap: %s; asking again in %.0f s", error, pause_s)
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-            else:
-                return
+        try:
+            while True:
+                try:
+                    trial = await hub.call(self._trial)
+                    if await hub.call(trial.settled, self.pod):
+                        return
+                    listener = listener or self._listener(hub, trial, waiting)
+                    waiting.begin(self.pod)
+                    return await self._keep(hub, trial, await listener.listen())
+                except UnreachableError as error:
+                    self.log.warning("podmap: %s; asking again in %.0f s", error, pause_s)
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        finally:
+            waiting.end()
 
     async def _keep(self, hub: Hub, trial: PodTrial, ended: Ended) -> None:
         await hub.call(lambda: trial.settle(ended, last_try=self.last_try))
@@ -149,10 +163,10 @@ class TrialPodTrigger(BaseTrigger):
     def _trial(self) -> PodTrial:
         return PodTrial(open_run(self.planned), self.number, ti_id="", epoch=self.epoch)
 
-    def _listener(self, hub: Hub, trial: PodTrial) -> Listener:
+    def _listener(self, hub: Hub, trial: PodTrial, waiting: _Waiting) -> Listener:
         return Listener(
             hub.backend,
-            _Ends(hub.backend),
+            waiting,
             self.pod,
             on_line=self._line if self.shows_log else None,
             streams=trial.run.streams,

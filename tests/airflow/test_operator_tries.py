@@ -1,0 +1,408 @@
+"""Tries of `TrialPodOperator` against a fake cluster: what the ledger and Airflow are told."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import (
+    AirflowRescheduleException,
+    AirflowSkipException,
+    TaskDeferred,
+)
+
+from podmap.airflow import exceptions
+from podmap.airflow.pod_operator import TrialPodOperator
+from podmap.airflow.retry_policy import TrialRetryPolicy
+from podmap.backends.connect import Target
+from podmap.engine.prepare import prepare_run
+from podmap.ledger.ledger import Ledger
+from podmap.names import attempt_name
+from podmap.records import Category, Record, TrialState
+from podmap.spec.load import load
+from podmap.testing.fake_cluster import FakeCluster, Script
+
+pytestmark = [
+    pytest.mark.airflow,
+    # The provider never closes its client.
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket"),
+]
+
+RUN_ID = "0a1b2c3d"
+NAME = "by-operator"
+GOOD = Script(run_s=0.1, result='{"n": 7}', output="training\n")
+Tell = Callable[[Any], Script]
+
+
+@dataclass
+class Tried:
+    """A task instance that Airflow tries again and again, without Airflow."""
+
+    run: dict[str, str]
+    retries: int = 10
+    deferrable: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    ids: Iterator[int] = field(default_factory=itertools.count)
+    tried: int = 0
+    delays: list[float | None] = field(default_factory=list)
+
+    def operator(self) -> TrialPodOperator:
+        return TrialPodOperator(
+            task_id="trials",
+            run=self.run,
+            numbers=0,
+            deferrable=self.deferrable,
+            startup_check_interval_seconds=0,
+            base_container_status_polling_interval=0.05,
+            **self.options,
+        )
+
+    def context(self) -> Any:
+        ti = SimpleNamespace(
+            id=f"try-{next(self.ids)}",
+            dag_id="dag",
+            task_id="trials",
+            run_id="run",
+            map_index=0,
+            try_number=self.tried,
+            max_tries=self.retries,
+            xcom_push=lambda **_: None,
+        )
+        return {"ti": ti, "run_id": "run", "dag": SimpleNamespace(), "task_state_store": None}
+
+    def once(self, operator: TrialPodOperator | None = None) -> None:
+        """One try; a deferral is carried through."""
+        self.tried += 1
+        operator, context = operator or self.operator(), self.context()
+        try:
+            operator.execute(context)
+        except TaskDeferred as deferred:
+            event = asyncio.run(first_event(deferred.trigger))
+            resumed = self.operator()
+            resumed.trigger_reentry(context, event)
+
+    def to_the_end(self) -> BaseException | None:
+        """Tries until Airflow would not; how the last try failed."""
+        while True:
+            try:
+                self.once()
+            except exceptions.TrialFailed as error:
+                decision = TrialRetryPolicy().evaluate(error, self.tried, self.retries)
+                if decision.action.value == "fail" or self.tried > self.retries:
+                    return error
+                delay = decision.retry_delay
+                self.delays.append(None if delay is None else delay.total_seconds())
+            else:
+                return None
+
+    @property
+    def record(self) -> Record:
+        record = Ledger.open(self.run["uri"]).read_record(0)
+        assert record is not None
+        return record
+
+
+async def first_event(trigger: Any) -> dict[str, Any]:
+    async for event in trigger.run():
+        payload: dict[str, Any] = event.payload
+        return payload
+    raise AssertionError("the trigger gave no event")
+
+
+def planned(store: Path, **changes: Any) -> dict[str, str]:
+    spec = {
+        "apiVersion": "podmap/v1",
+        "name": NAME,
+        "search": {"kind": "list", "items": [{"x": 1}]},
+        "objective": {"metric": "n", "direction": "maximize"},
+        "trial": {"image": "example.com/train:1", "command": ["train"]},
+        **changes,
+    }
+    ledger, _ = prepare_run(
+        load(spec),
+        store=str(store),
+        run_id=RUN_ID,
+        owner={"kind": "test"},
+        folder="",
+        target=Target("kubernetes"),
+    )
+    return {
+        "uri": ledger.run_uri,
+        "version": str(changes),
+        "backend": "kubernetes",
+        "namespace": "default",
+        "connection": "",
+    }
+
+
+@pytest.fixture
+def tell() -> dict[int, Script]:
+    """Attempt number to what happens to its pod."""
+    return {}
+
+
+@pytest.fixture
+def cluster(
+    tell: dict[int, Script], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FakeCluster]:
+    def script(pod: Any) -> Script:
+        return tell.get(int(pod["metadata"]["labels"]["podmap.io/attempt"]), GOOD)
+
+    with FakeCluster(script=script) as cluster:
+        kubeconfig = str(cluster.kubeconfig(tmp_path / "kubeconfig"))
+        monkeypatch.setenv("KUBECONFIG", kubeconfig)
+        # The client of the provider reads the variable when it is imported.
+        monkeypatch.setattr(
+            "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", kubeconfig
+        )
+        yield cluster
+
+
+@pytest.fixture(params=[False, True], ids=["sync", "deferrable"])
+def tried(request: pytest.FixtureRequest, cluster: FakeCluster, tmp_path: Path) -> Tried:
+    return Tried(planned(tmp_path), deferrable=request.param)
+
+
+def test_a_result_comes_through_the_pods_status(cluster: FakeCluster, tried: Tried) -> None:
+    assert tried.to_the_end() is None
+    record = tried.record
+    assert (TrialState.COMPLETE, 7, {"n": 7}) == (record.state, record.objective, record.metrics)
+    assert "training\n" == record.log_tail
+    assert [] == cluster.pod_names()
+
+
+def test_the_pod_is_podmaps_with_the_operators_own_on_top(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    made: list[Any] = []
+
+    class Callback:
+        @staticmethod
+        def on_pod_manifest_created(*, pod_request: Any, client: Any, **_: Any) -> None:
+            made.append(client.api_client.sanitize_for_serialization(pod_request))
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda **_: None
+
+    options = {
+        "callbacks": [Callback()],
+        "labels": {"team": "a"},
+        "env_vars": {"EXTRA": "1"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+    }
+    overlay = {"spec": {"containers": [{"name": "helper", "image": "example.com/helper"}]}}
+    trial = {"image": "example.com/train:1", "command": ["train"], "pod": overlay}
+    tried = Tried(planned(tmp_path, trial=trial), options=options)
+    assert tried.to_the_end() is None
+    (pod,) = made
+    assert attempt_name(NAME, RUN_ID, 0, 1) == pod["metadata"]["name"]
+    labels = pod["metadata"]["labels"]
+    assert ("a", "podmap", "op-try-0") == (
+        labels["team"],
+        labels["app.kubernetes.io/managed-by"],
+        labels["podmap.io/epoch"],
+    )
+    main, helper = pod["spec"]["containers"]
+    assert ("trial", "/podmap/result", "FallbackToLogsOnError") == (
+        main["name"],
+        main["terminationMessagePath"],
+        main["terminationMessagePolicy"],
+    )
+    assert {"EXTRA", "PODMAP_RESULT"} <= {each["name"] for each in main["env"]}
+    assert ("helper", [{"key": "gpu", "operator": "Exists"}]) == (
+        helper["name"],
+        pod["spec"]["tolerations"],
+    )
+    assert "schedulingGates" not in pod["spec"]
+    assert pod["spec"]["automountServiceAccountToken"] is False
+
+
+def test_an_exit_code_fails_with_its_class_and_spends_no_infra(
+    tell: dict[int, Script], tried: Tried
+) -> None:
+    tell[1] = Script(run_s=0.1, exit_code=3, result="", last_output="boom\n")
+    error = tried.to_the_end()
+    assert type(error) is exceptions.UserExit
+    assert "user_exit: the training command ended with exit code 3: boom" in str(error)
+    assert (TrialState.FAILED, 1) == (tried.record.state, len(tried.record.attempts))
+
+
+def test_user_retries_are_spent_by_the_user_alone(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    broken = Script(run_s=0.1, exit_code=3, result="")
+    tell.update({1: broken, 2: broken})
+    tried = Tried(planned(tmp_path, retries={"user": 2}))
+    assert tried.to_the_end() is None
+    assert [None, None] == tried.delays
+    attempts = tried.record.attempts
+    assert ["user_exit", "user_exit", None] == [
+        each.diagnosis and each.diagnosis.category.value for each in attempts
+    ]
+    assert [1, 2, 3] == [each.number for each in attempts]
+
+
+def test_a_pod_deleted_by_hand_is_tried_again_at_once(
+    cluster: FakeCluster, tell: dict[int, Script], tried: Tried
+) -> None:
+    tell[1] = Script(holds=True)
+    first = attempt_name(NAME, RUN_ID, 0, 1)
+
+    def delete() -> None:
+        while cluster.pod(first) is None or not cluster.pod(first)["status"].get("startTime"):
+            pass
+        cluster.delete_pod(first)
+
+    import threading
+
+    hand = threading.Thread(target=delete)
+    hand.start()
+    assert tried.to_the_end() is None
+    hand.join()
+    lost, good = tried.record.attempts
+    assert lost.diagnosis is not None
+    assert (
+        exceptions.InfrastructureError
+        in type(exceptions.failure_class(lost.diagnosis.category)(0, 1, lost.diagnosis)).__mro__
+    )
+    assert (None, [0.0]) == (good.diagnosis, tried.delays)
+
+
+def test_a_pod_gone_before_the_task_goes_on_leaves_its_result(
+    cluster: FakeCluster, tmp_path: Path
+) -> None:
+    tried = Tried(planned(tmp_path), deferrable=True)
+    tried.tried = 1
+    context = tried.context()
+    with pytest.raises(TaskDeferred) as deferred:
+        tried.operator().execute(context)
+    event = asyncio.run(first_event(deferred.value.trigger))
+    cluster.delete_pod(attempt_name(NAME, RUN_ID, 0, 1))
+    tried.operator().trigger_reentry(context, event)
+    assert (TrialState.COMPLETE, 7) == (tried.record.state, tried.record.objective)
+
+
+def test_a_pod_that_runs_is_taken_over_by_the_next_try(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    tell[1] = Script(holds=True, result='{"n": 7}')
+    tried = Tried(planned(tmp_path), deferrable=True)
+    tried.tried = 1
+    with pytest.raises(TaskDeferred):
+        tried.operator().execute(tried.context())
+    cluster.release(attempt_name(NAME, RUN_ID, 0, 1))
+    assert tried.to_the_end() is None
+    assert [1] == [each.number for each in tried.record.attempts]
+    assert 1 == cluster.requests["create pods"]
+
+
+def test_a_complete_trial_is_kept_when_its_task_is_cleared(
+    cluster: FakeCluster, tried: Tried
+) -> None:
+    assert tried.to_the_end() is None
+    first = tried.record
+    assert tried.to_the_end() is None
+    assert first == tried.record
+    assert 1 == cluster.requests["create pods"]
+
+
+def test_the_last_try_of_airflow_closes_the_record(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    tell[1] = Script(run_s=0.1, exit_code=3, result="")
+    tried = Tried(planned(tmp_path, retries={"user": 5}), retries=0)
+    assert type(tried.to_the_end()) is exceptions.UserExit
+    assert TrialState.FAILED is tried.record.state
+    assert "no retries left in Airflow" in tried.record.reason
+
+
+def test_a_killed_task_leaves_no_pod_and_says_so(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    tell[1] = Script(holds=True)
+    tried = Tried(planned(tmp_path), deferrable=True)
+    tried.tried = 1
+    operator, context = tried.operator(), tried.context()
+    with pytest.raises(TaskDeferred):
+        operator.execute(context)
+    operator.on_kill()
+    assert (TrialState.CANCELLED, "ended by a user, in Airflow") == (
+        tried.record.state,
+        tried.record.reason,
+    )
+    assert [] == cluster.pod_names()
+    tell[2] = GOOD
+    assert tried.to_the_end() is None  # cleared: asked for anew
+    assert [2] == [each.number for each in tried.record.attempts]
+
+
+def test_a_full_quota_is_waited_for_without_a_try(cluster: FakeCluster, tried: Tried) -> None:
+    cluster.set_quota(0)
+    with pytest.raises(AirflowRescheduleException):
+        tried.once()
+    cluster.set_quota(None)
+    tried.tried = 0
+    assert tried.to_the_end() is None
+    assert [1] == [each.number for each in tried.record.attempts]
+
+
+def test_a_cluster_that_cannot_be_asked_is_asked_again_without_a_try(
+    cluster: FakeCluster, tried: Tried
+) -> None:
+    cluster.fail("list", status=500, times=None)
+    with pytest.raises(AirflowRescheduleException):
+        tried.once()
+    cluster.heal()
+    tried.tried = 0
+    assert tried.to_the_end() is None
+
+
+def test_a_pod_that_is_refused_is_not_tried_again(cluster: FakeCluster, tried: Tried) -> None:
+    cluster.fail("create", status=422, reason="Invalid", message="spec: Invalid value", times=None)
+    error = tried.to_the_end()
+    assert type(error) is exceptions.CreateError
+    assert (1, TrialState.FAILED) == (tried.tried, tried.record.state)
+
+
+def test_a_failed_pod_is_kept_where_the_spec_asks_for_it(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    tell[1] = Script(run_s=0.1, exit_code=3, result="")
+    tried = Tried(planned(tmp_path, kubernetes={"keep_pods": "failed"}, retries={"user": 1}))
+    assert tried.to_the_end() is None
+    assert [attempt_name(NAME, RUN_ID, 0, 1)] == cluster.pod_names()
+
+
+def test_a_pod_that_takes_too_long_is_ended(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    tell[1] = Script(holds=True)
+    trial = {"image": "example.com/train:1", "command": ["train"], "timeout": "1s"}
+    for deferrable in (False, True):
+        tried = Tried(planned(tmp_path / str(deferrable), trial=trial), deferrable=deferrable)
+        error = tried.to_the_end()
+        assert type(error) is exceptions.UserTimeout
+        (attempt,) = tried.record.attempts
+        assert attempt.diagnosis is not None
+        assert Category.USER_TIMEOUT is attempt.diagnosis.category
+
+
+def test_a_cancelled_trial_skips_its_task(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    tell[1] = Script(holds=True)
+    tried = Tried(planned(tmp_path), deferrable=True)
+    tried.tried = 1
+    operator, context = tried.operator(), tried.context()
+    with pytest.raises(TaskDeferred):
+        operator.execute(context)
+    operator.on_kill()
+    event = {"name": attempt_name(NAME, RUN_ID, 0, 1), "namespace": "default", "status": "ended"}
+    with pytest.raises(AirflowSkipException, match="ended by a user"):
+        tried.operator().trigger_reentry(context, event)
