@@ -17,9 +17,11 @@ if TYPE_CHECKING:  # at run time nothing here needs pydantic
 class LaunchError(PodmapError):
     """The attempt can never be created as it is; `diagnosis` says why."""
 
+    exit_code = 2
+
     def __init__(self, diagnosis: Diagnosis) -> None:
         self.diagnosis = diagnosis
-        super().__init__(diagnosis.summary)
+        super().__init__(". ".join(filter(None, (diagnosis.summary, diagnosis.resolution))))
 
 
 class FullError(PodmapError):

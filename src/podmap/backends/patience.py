@@ -31,7 +31,8 @@ async def acquired_within(lock: asyncio.Lock, limit_s: float) -> bool:
     try:
         await asyncio.wait([waiter], timeout=limit_s)
     except BaseException:
-        waiter.add_done_callback(lambda ended: ended.cancelled() or lock.release())
+        if waiter.done():
+            lock.release()
         waiter.cancel()
         raise
     if not waiter.done():

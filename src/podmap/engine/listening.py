@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import aclosing
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from podmap.backends.base import Backend, Observation
 from podmap.engine.messages import LineSplitter, Messages, read_messages
 from podmap.engine.settlement import RECORD_TAIL_BYTES
+
+log = logging.getLogger(__name__)
 
 LineHandler = Callable[[str], None]
 
@@ -77,9 +81,10 @@ class Listener:
         Raises:
             BackendError: The backend could not be asked.
         """
-        if self._streams:
-            await self._hear(self._on_line)
-        seen = await self._ends.ended(self.name)
+        async with self._telling_waits():
+            if self._streams:
+                await self._hear(self._on_line)
+            seen = await self._ends.ended(self.name)
         tail = await self._backend.tail(self.name, max_bytes=TAIL_BYTES)
         if not self._streams:
             self._messages = read_messages(tail)
@@ -88,6 +93,27 @@ class Listener:
                 await self._hear(None)
             self._show_end(tail)
         return Ended(seen, self._messages, tail)
+
+    @asynccontextmanager
+    async def _telling_waits(self) -> AsyncIterator[None]:
+        """Tells meanwhile what the attempt waits for, where the backend knows."""
+        notices = getattr(self._backend, "notices", None)
+        if notices is None:
+            yield
+            return
+
+        async def tell() -> None:
+            async for notice in notices(self.name):
+                if self._on_line is not None:
+                    self._on_line(f"podmap: {self.name} waits: {notice}")
+                else:
+                    log.warning("%s waits: %s", self.name, notice)
+
+        telling = asyncio.ensure_future(tell())
+        try:
+            yield
+        finally:
+            telling.cancel()
 
     def _lacks_result(self, seen: Observation) -> bool:
         """Whether the result, if there is one, stands further up in the output."""

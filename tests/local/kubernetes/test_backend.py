@@ -527,6 +527,34 @@ class TestEnding:
             play(cluster, scenario)
 
 
+class TestNotices:
+    def test_what_a_pod_waits_for_is_told_once_and_again_when_it_changes(
+        self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("podmap.backends.kubernetes.backend.NOTICE_EVERY_S", 0.01)
+
+        def no_node_takes_it(why: str) -> dict[str, Any]:
+            told = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+            return {"status": {"phase": "Pending", "conditions": [{**told, "message": why}]}}
+
+        async def scenario(backend: KubernetesBackend) -> None:
+            name = (await backend.create(launch(), gated=True)).name
+            notices = backend.notices(name)
+            first = asyncio.ensure_future(anext(notices))
+            cluster.change_pod(name, no_node_takes_it("Insufficient memory."))
+            await backend._space.until(name, lambda pod: pod.raw is not None)
+            assert not first.done()  # it waits for its slot
+            cluster.change_pod(name, {"spec": {"schedulingGates": None}})
+            assert "no node takes it: Insufficient memory." in await first
+            cluster.change_pod(name, no_node_takes_it("untolerated taint."))
+            assert "Tolerate the taint" in await anext(notices)
+            cluster.delete_pod(name)
+            with pytest.raises(StopAsyncIteration):
+                await anext(notices)
+
+        play(cluster, scenario)
+
+
 class TestLogs:
     def lines(self, count: int) -> str:
         return "".join(f"line {number} {'x' * (number % 90)}\n" for number in range(count))

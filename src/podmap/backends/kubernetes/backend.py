@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from podmap.backends.base import Confirm, Launch, Observation, Phase, WithdrawnE
 from podmap.backends.kubernetes import keeping
 from podmap.backends.kubernetes.api import ApiError, pods_path
 from podmap.backends.kubernetes.creating import Creator, QuotaBrake
+from podmap.backends.kubernetes.diagnose import waiting_reason
 from podmap.backends.kubernetes.ending import Ender, Timeouts
 from podmap.backends.kubernetes.gating import PodGates, RunLease, run_lease
 from podmap.backends.kubernetes.manifest import RESULT_PATH, SLOT_GATE
@@ -23,6 +25,9 @@ from podmap.records import Diagnosis
 if TYPE_CHECKING:
     from podmap.backends.kubernetes.client import Client
     from podmap.backends.kubernetes.connection import Load
+
+NOTICE_EVERY_S = 10.0
+"""A pod that waits for anything but its slot is told of after so long, and when that changes."""
 
 
 class KubernetesBackend:
@@ -275,6 +280,22 @@ class KubernetesBackend:
             self._timeouts.watch(pod)
             pod = await self._space.until(name, _is_over)
         return _gone(name) if pod is None else pod.seen
+
+    async def notices(self, name: str) -> AsyncGenerator[str, None]:
+        """What the attempt waits for, once it has waited for a while and whenever that changes.
+
+        It ends when the attempt runs. Waiting for a slot is not told: that is as it should be.
+        """
+        told = ""
+        while True:
+            await asyncio.sleep(NOTICE_EVERY_S)
+            pod = self._space.watch.pods.get(name) if self._space.watch else None
+            if pod is None or pod.raw is None or pod.seen.phase is not Phase.PENDING:
+                return
+            reason = "" if pod.gated else waiting_reason(pod.raw)
+            if reason and reason != told:
+                told = reason
+                yield reason
 
     def output(self, name: str, *, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """The attempt's output from a byte offset, as it comes, until it has ended.

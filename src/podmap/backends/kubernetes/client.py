@@ -36,6 +36,8 @@ from podmap.errors import BackendError
 LIMIT_S = 30.0
 """How long a request may take, with all its retries."""
 ATTEMPT_S = 15.0
+UNMET_S = 3.0
+"""How long a server that has never answered is tried: it is more likely dead than busy."""
 AT_ONCE = 32
 """Short requests at once: more would only wait in the server's queue, each with a connection."""
 FIRST_PAUSE_S = 0.2
@@ -91,6 +93,12 @@ class Client:
         self._sessions = Sessions(load, ask_plugin)
         self._limit_s = limit_s
         self._gate = asyncio.Semaphore(AT_ONCE)
+        self._met = False
+
+    @property
+    def met(self) -> bool:
+        """Whether the server has ever answered, be it with an error."""
+        return self._met
 
     async def connection(self) -> Connection:
         """The connection in use.
@@ -239,7 +247,8 @@ class Client:
     async def _ask(
         self, request: _Request, *, limit_s: float | None = None, retry: bool = True
     ) -> Any:
-        deadline = time.monotonic() + (self._limit_s if limit_s is None else limit_s)
+        began = time.monotonic()
+        deadline = began + (self._limit_s if limit_s is None else limit_s)
         pause_s = FIRST_PAUSE_S
         while True:
             left_s = deadline - time.monotonic()
@@ -257,6 +266,8 @@ class Client:
                 if not retry:
                     raise
                 failure = error
+                if not self._met:
+                    deadline = min(deadline, began + UNMET_S)
             wait_s = pause_s * random.uniform(0.5, 1.0) if retry_s is None else retry_s
             if time.monotonic() + wait_s > deadline:
                 raise failure
@@ -295,6 +306,7 @@ class Client:
                 content_type=request.content_type,
                 timeout=timeout,
             )
+            self._met = True
             if response.status != 401 or last:
                 break
             response.close()

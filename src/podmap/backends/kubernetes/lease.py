@@ -148,7 +148,8 @@ class Lease:
             try:
                 await self._give_up(self._seen, delete=delete)
             except BackendError as error:
-                log.warning("the lease is left to expire: %s", error)
+                if not isinstance(error, ApiError) or error.status not in (404, 409):
+                    log.warning("the lease is left to expire: %s", error)
 
     async def _give_up(self, seen: Mapping[str, Any], *, delete: bool) -> None:
         path = leases_path(self._namespace, self._name)

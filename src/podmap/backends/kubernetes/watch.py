@@ -138,7 +138,7 @@ class PodWatch:
         """Returns once all pods have been listed and the server can be asked.
 
         Raises:
-            BackendError: Not within the time limit, or not allowed.
+            BackendError: Not within the time limit, not allowed, or there is no such server.
         """
         self.start()
         deadline = self._clock() + limit_s
@@ -146,6 +146,8 @@ class PodWatch:
             if self.failure is not None:
                 raise self.failure
             if isinstance(self.trouble, ApiError) and self.trouble.status in (401, 403):
+                raise self.trouble
+            if self.trouble is not None and not self._client.met:
                 raise self.trouble
             left_s = deadline - self._clock()
             if left_s <= 0:
