@@ -74,6 +74,7 @@ class Listener:
         self._messages = Messages()
         self._splitter = LineSplitter()
         self._offset = 0
+        self._heard = bytearray()  # the end of it
 
     async def listen(self) -> Ended:
         """What the attempt leaves, once it has ended or is gone.
@@ -85,8 +86,10 @@ class Listener:
             if self._streams:
                 await self._hear(self._on_line)
             seen = await self._ends.ended(self.name)
-        tail = await self._backend.tail(self.name, max_bytes=TAIL_BYTES)
-        if not self._streams:
+        if self._streams:  # all of it was heard, so its end need not be asked for
+            tail = bytes(self._heard)
+        else:
+            tail = await self._backend.tail(self.name, max_bytes=TAIL_BYTES)
             self._messages = read_messages(tail)
             if len(tail) == TAIL_BYTES and self._lacks_result(seen):
                 self._messages = Messages()
@@ -131,6 +134,8 @@ class Listener:
             async for chunk in output:
                 shown = self._offset < STREAM_LIMIT_BYTES
                 self._offset += len(chunk)
+                self._heard += chunk
+                del self._heard[:-TAIL_BYTES]
                 for line in self._splitter.feed(chunk):
                     self._take(line, on_line if shown else None)
                 if on_line and shown and self._offset >= STREAM_LIMIT_BYTES:
