@@ -121,14 +121,10 @@ class Api:
 
 
 def real_node(cluster: Cluster) -> str:
-    """The name of a node that is not one of KWOK's."""
-    nodes = [node["metadata"] for node in cluster.get("nodes")["items"]]
+    """The name of the first node that takes any pod: not KWOK's, nor one that a test added."""
+    nodes = [node for node in cluster.get("nodes")["items"] if not node["spec"].get("taints")]
     return str(
-        next(
-            node["name"]
-            for node in nodes
-            if "kwok.x-k8s.io/node" not in node.get("annotations", {})
-        )
+        min(nodes, key=lambda node: node["metadata"]["creationTimestamp"])["metadata"]["name"]
     )
 
 
