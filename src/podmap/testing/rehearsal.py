@@ -55,6 +55,13 @@ class RehearsalBackend:
     """Runs attempts in the time of a virtual loop, on one machine and one after the other.
 
     The pods' states are those of a cluster, and read by the code that reads real pods.
+
+    Attributes:
+        pods: Trial and attempt to the pod that a cluster would have been sent.
+        logs: Trial and attempt to what the attempt printed.
+        happened: The failures that came to pass.
+        most_alive: The most attempts that were alive at the same time.
+        broken: Done, with an error, once something is wrong with the test itself.
     """
 
     name = "kubernetes"
@@ -78,13 +85,6 @@ class RehearsalBackend:
             hangs_for_s: Virtual seconds after which an attempt that hangs will never be ended.
             folder: Where attempts leave their results; made if missing.
             namespace: Of the pods.
-
-        Attributes:
-            pods: Trial and attempt to the pod that a cluster would have been sent.
-            logs: Trial and attempt to what the attempt printed.
-            happened: The failures that came to pass.
-            most_alive: The most attempts that were alive at the same time.
-            broken: Done, with an error, once something is wrong with the test itself.
         """
         self._training = training
         self._failures = failures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ class SweepTest:
         *,
         train: TrainFunction | None = None,
         failures: Sequence[Failure] = (),
-        takes_s: float | Callable[[dict[str, Any]], float] = 1.0,
+        takes_s: float | Takes = 1.0,
         limit_s: float = 60.0,
     ) -> RunResult:
         """Runs the sweep without a cluster, with failures where they are wanted.
@@ -171,15 +171,9 @@ class SweepTest:
         """
         self._check(failures)
         training = CommandTraining(limit_s=limit_s) if train is None else FunctionTraining(train)
+        rehearsal = self._rehearse(Path(folder).resolve(), training, failures, _taking(takes_s))
         with _as_assertion("the sweep cannot be run"):
-            return run_in_virtual_time(
-                self._rehearse(
-                    Path(folder).resolve(),
-                    training,
-                    failures,
-                    takes_s if callable(takes_s) else lambda _: takes_s,
-                )
-            )
+            return run_in_virtual_time(rehearsal)
 
     def _launch(self, number: int) -> Launch:
         trial = self._trial(number)
@@ -267,6 +261,10 @@ def _has_image(spec: Sweep, trials: Sequence[Trial]) -> bool:
     """Whether the trials are meant to be pods: at least one has an image."""
     templates = (effective(spec.trial, trial) for trial in trials)
     return any(each.image or _overlaid(each) for each in templates)
+
+
+def _taking(takes_s: float | Takes) -> Takes:
+    return takes_s if callable(takes_s) else lambda _: takes_s
 
 
 def _longest_s(spec: Sweep) -> float:

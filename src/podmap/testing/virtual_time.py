@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
@@ -31,6 +31,15 @@ def run_in_virtual_time(main: Coroutine[Any, Any, T]) -> T:
     Raises:
         StalledError: The coroutine waits for what never happens, or for more than 30 days.
     """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _run(main)
+    with ThreadPoolExecutor(1) as thread:  # a thread has one loop, and this one has its own
+        return thread.submit(_run, main).result()
+
+
+def _run(main: Coroutine[Any, Any, T]) -> T:
     loop = _VirtualLoop()
     try:
         with time_from(lambda: moment(loop.time())):

@@ -332,7 +332,8 @@ def test_a_tests_own_failure_is_not_the_trainings(tmp_path: Path) -> None:
         SweepTest(spec()).run(tmp_path, train=lambda params: pytest.fail("look here"))
 
 
-def test_the_environment_is_left_as_it_was(tmp_path: Path) -> None:
+def test_the_environment_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THREADS", "16")  # the spec's is another
     before = dict(os.environ)
     SweepTest(spec()).run(tmp_path, train=learn)
     assert before == dict(os.environ)

@@ -57,3 +57,14 @@ def test_a_run_without_an_end_is_an_error() -> None:
 
     with pytest.raises(StalledError, match="30 days"):
         run_in_virtual_time(main())
+
+
+def test_it_can_be_used_where_a_loop_runs_already() -> None:
+    async def inside() -> float:
+        await asyncio.sleep(7200)
+        return asyncio.get_running_loop().time()
+
+    async def outside() -> float:
+        return run_in_virtual_time(inside())
+
+    assert 7200 == asyncio.run(outside())
