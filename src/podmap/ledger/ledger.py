@@ -129,18 +129,23 @@ class Ledger:
         """
         path = names.record_path(record.number)
         with self._store.lock():
-            raw = self._store.read(path)
-            if raw is None:
-                self._store.write(path, encode.dump_record(record))
-                return True
-            current = encode.parse_standing(raw, uri=self.record_uri(record.number))
-            data = encode.dump_record(record, former=current.replaced_by(record.epoch))
-            if data == raw:
-                return True
-            if not may_replace(current, epoch=record.epoch, state=record.state):
-                return False
-            self._store.write(path, data)
-            return True
+            while True:
+                raw = self._store.read(path)
+                data = self._replacing(record, raw)
+                if data is None:
+                    return False
+                if data == raw or self._store.replace(path, raw, data):
+                    return True
+
+    def _replacing(self, record: Record, raw: bytes | None) -> bytes | None:
+        """The file of a record that takes the place of another's; None if that must stand."""
+        if raw is None:
+            return encode.dump_record(record)
+        current = encode.parse_standing(raw, uri=self.record_uri(record.number))
+        data = encode.dump_record(record, former=current.replaced_by(record.epoch))
+        if data == raw or may_replace(current, epoch=record.epoch, state=record.state):
+            return data
+        return None
 
     def record_numbers(self) -> list[int]:
         """The numbers of the trials that have a record, ascending."""
@@ -272,7 +277,9 @@ class Ledger:
 
     def read_state(self) -> RunState:
         """What is decided for the whole run; the defaults if nothing was."""
-        raw = self._store.read(names.RUN_STATE)
+        return self._parse_state(self._store.read(names.RUN_STATE))
+
+    def _parse_state(self, raw: bytes | None) -> RunState:
         if raw is None:
             return RunState()
         uri = f"{self.run_uri}/{names.RUN_STATE}"
@@ -294,16 +301,20 @@ class Ledger:
         """As `update_state`, with changes that depend on what is there.
 
         Args:
-            change: From the state that is there to the new values; empty to leave it so.
+            change: From the state that is there to the new values; empty to leave it so. It is
+                called again if another process changes the state meanwhile.
         """
         with self._store.lock():
-            state = self.read_state()
-            changes = change(state)
-            if changes:
+            while True:
+                raw = self._store.read(names.RUN_STATE)
+                state = self._parse_state(raw)
+                changes = change(state)
+                if not changes:
+                    return state
                 state = state.changed(changes)
-                raw = encode.dump(state.to_json(), what="the run's state")
-                self._store.write(names.RUN_STATE, raw)
-        return state
+                data = encode.dump(state.to_json(), what="the run's state")
+                if self._store.replace(names.RUN_STATE, raw, data):
+                    return state
 
     def delete(self) -> None:
         """Removes the run and all that was kept of it; nothing happens if it is not there."""

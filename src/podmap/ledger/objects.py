@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import itertools
 import threading
@@ -16,6 +17,9 @@ from podmap.ledger.store_errors import protocol_error, store_error
 
 _READERS = 16
 _BATCH = 256
+# Of a PUT with a condition: not there, changed in this moment, not as it was.
+_CHANGED = (404, 409, 412)
+_CANNOT_COMPARE = 501
 
 _locks: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 _locks_guard = threading.Lock()
@@ -48,6 +52,7 @@ class FsspecStore:
         self._fs: Any = fs
         self._prefix = f"{root.rstrip('/')}/"
         self._exclusive = _can_create(fs)
+        self._conditional = self._exclusive and _knows_tags(fs)
         with _locks_guard:
             self._mutex = _locks.setdefault(uri, threading.RLock())
 
@@ -93,6 +98,41 @@ class FsspecStore:
                 return False
             except Exception as error:
                 raise self._error("create", path, error) from error
+        return True
+
+    def replace(self, path: str, old: bytes | None, new: bytes) -> bool:
+        """Puts the file there if it is still as it was read; False if it is not.
+
+        On S3 the server compares. Elsewhere two processes that replace the same file at once
+        may both be told True, and it ends with either's.
+        """
+        if not self._conditional:
+            self.write(path, new)
+            return True
+        if old is None:
+            return self.create(path, new)
+        target, digest = self._prefix + path, hashlib.md5(old, usedforsecurity=False).hexdigest()
+        try:
+            if self._put_over(target, f'"{digest}"', new):
+                return True
+            # The tag of a file that was encrypted by the server is no digest of it.
+            tag = self._fs.info(target, refresh=True)["ETag"]
+            return self._fs.cat_file(target) == old and self._put_over(target, tag, new)
+        except FileNotFoundError:
+            return False
+        except Exception as error:
+            raise self._error("write", path, error) from error
+
+    def _put_over(self, target: str, tag: str, data: bytes) -> bool:
+        try:
+            self._fs.pipe_file(target, data, IfMatch=tag)
+        except OSError as error:
+            status = _status(error)
+            if status in _CHANGED:
+                return False
+            if status != _CANNOT_COMPARE:
+                raise
+            self._fs.pipe_file(target, data)
         return True
 
     def exists(self, path: str) -> bool:
@@ -154,6 +194,17 @@ class FsspecStore:
 
     def _error(self, action: str, path: str, error: Exception) -> StoreError:
         return store_error(action, f"{self.uri}/{path}" if path else self.uri, error)
+
+
+def _knows_tags(fs: Any) -> bool:
+    return "s3" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
+
+
+def _status(error: OSError) -> int | None:
+    """The HTTP status behind an error of S3; None if there is none."""
+    response = getattr(error.__cause__, "response", None) or {}
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status if isinstance(status, int) else None
 
 
 def _can_create(fs: Any) -> bool:

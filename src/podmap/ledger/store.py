@@ -40,6 +40,14 @@ class Store(Protocol):
         """Puts the file there if nothing is; False, and nothing is changed, if something is."""
         ...
 
+    def replace(self, path: str, old: bytes | None, new: bytes) -> bool:
+        """Puts the file there if it is still as it was read; False if it is not.
+
+        To be called with the lock held since before it was read: the store need not look again
+        for changes that the lock keeps out.
+        """
+        ...
+
     def exists(self, path: str) -> bool:
         """Whether the file is there."""
         ...
@@ -64,8 +72,9 @@ class Store(Protocol):
         """Keeps other holders of the lock out while the body runs.
 
         Between threads everywhere; between processes on local file systems. Object stores have
-        no lock, so there two processes that write the same file at once end with either's.
-        Not to be taken twice by one thread.
+        no lock: there `replace` notices what other processes change, on S3; elsewhere two
+        processes that write the same file at once end with either's. Not to be taken twice by
+        one thread.
         """
         ...
 

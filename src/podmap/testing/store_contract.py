@@ -39,6 +39,12 @@ class StoreContract:
         assert [store.create("a/x", b"1"), store.create("a/x", b"2")] == [True, False]
         assert store.read("a/x") == b"1"
 
+    def test_store_replaces_what_it_has_read(self, store: Store) -> None:
+        with store.lock():
+            assert store.replace("a/x", None, b"1")
+            assert store.replace("a/x", b"1", b"22")
+        assert store.read("a/x") == b"22"
+
     def test_store_says_what_is_not_there(self, store: Store) -> None:
         store.write("a/x", b"1")
         assert (store.exists("a/x"), store.exists("a/y")) == (True, False)
