@@ -52,6 +52,9 @@ def airflow(account: Cluster, image: str, tmp_path: Path) -> Iterator[LocalAirfl
         env={
             "AIRFLOW__PODMAP__STORE": str(tmp_path / "store"),
             "KUBECONFIG": str(account.kubeconfig),
+            # A triggerer that died is noticed after so many seconds, not 30.
+            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
+            "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
         },
     )
     try:

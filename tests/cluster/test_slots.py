@@ -53,21 +53,28 @@ def run(tmp_path: Path, image: str) -> Ledger:
     return prepare(spec, tmp_path)
 
 
-def check(ledger: Ledger, observer: SlotObserver) -> None:
+def check(ledger: Ledger, observer: SlotObserver, cluster: Cluster, namespace: str) -> None:
     records = list(ledger.records())
     assert [TrialState.COMPLETE] * TRIALS == [record.state for record in records]
     assert [1] * TRIALS == [len(record.attempts) for record in records]
     assert {str(number): 1 for number in range(TRIALS)} == dict(observer.created)
     assert PARALLELISM == observer.most
+    for kind in ("pods", "leases"):
+        assert [] == cluster.get(kind, f"--namespace={namespace}")["items"]
     print(summary(observer.gaps_s))
 
 
 def test_two_processes_keep_one_limit(
-    account: Cluster, run: Ledger, observer: SlotObserver, processes: Processes
+    cluster: Cluster,
+    account: Cluster,
+    namespace: str,
+    run: Ledger,
+    observer: SlotObserver,
+    processes: Processes,
 ) -> None:
     both = [processes.start(run, account.kubeconfig) for _ in range(2)]
     assert [0, 0] == [process.wait(180) for process in both]
-    check(run, observer)
+    check(run, observer, cluster, namespace)
 
 
 def test_the_limit_holds_while_the_holder_of_the_lease_is_killed(
@@ -87,13 +94,4 @@ def test_the_limit_holds_while_the_holder_of_the_lease_is_killed(
     assert -signal.SIGKILL == by_pid.pop(victim).wait(30)
     survivor = next(iter(by_pid.values()))
     assert 0 == survivor.wait(180)
-    check(run, observer)
-
-
-def test_the_lease_and_the_pods_are_gone_afterwards(
-    cluster: Cluster, account: Cluster, namespace: str, run: Ledger, processes: Processes
-) -> None:
-    assert 0 == processes.start(run, account.kubeconfig).wait(180)
-    within = f"--namespace={namespace}"
-    assert [] == cluster.get("pods", within)["items"]
-    assert [] == cluster.get("leases", within)["items"]
+    check(run, observer, cluster, namespace)

@@ -19,7 +19,8 @@ from podmap.records import Category, Diagnosis, Record
 log = logging.getLogger(__name__)
 
 ASK_AGAIN_S = 2.0
-KILL_GRACE_S = 10.0
+KILL_GRACE_S = 30.0
+"""As much as pods have of their own: to cut that short, they would have to be deleted at once."""
 
 
 class RunStoppedError(PodmapError):
