@@ -195,15 +195,20 @@ class Gate:
         on_open: Called with the trial's number before a gate is opened, whoever made the attempt.
     """
 
-    def __init__(self, backend: GatedBackend, run_id: str, *, parallelism: int) -> None:
+    def __init__(
+        self, backend: GatedBackend, run_id: str, *, parallelism: int, queued: bool = False
+    ) -> None:
         """Nothing runs yet.
 
         Args:
             backend: Where the attempts live.
             run_id: The run.
             parallelism: Attempts open and unfinished at once.
+            queued: Whether a queue admits the attempts, of whose quota those at the gate would
+                hold a part.
         """
         self._backend = backend
+        self._queued = queued
         self._run_id = run_id
         self._parallelism = parallelism
         self._gates = backend.gates(run_id)
@@ -254,7 +259,7 @@ class Gate:
 
     def ready(self) -> int:
         """How many attempts more than the slots may stand ready at the gate."""
-        if self._backend.hoards:
+        if self._queued or self._backend.hoards:
             return 0
         return min(MOST_READY, max(1, self._parallelism // READY_SHARE))
 

@@ -176,7 +176,8 @@ async def open_session(
     found = await backend.list(manifest.run_id)
     gate = None
     if isinstance(backend, GatedBackend):
-        gate = Gate(backend, manifest.run_id, parallelism=sweep.parallelism)
+        queued = sweep.kubernetes.queue is not None
+        gate = Gate(backend, manifest.run_id, parallelism=sweep.parallelism, queued=queued)
         await gate.start()
     coordinator = Coordinator(
         backend,

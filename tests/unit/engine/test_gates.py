@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from podmap.engine.gates import MARGIN_S, OPEN_LIMIT_S, Gatekeeper
+from podmap.engine.gates import MARGIN_S, MOST_READY, OPEN_LIMIT_S, Gate, Gatekeeper
 from podmap.errors import BackendError, ConflictError
 
 
@@ -239,3 +239,30 @@ def test_a_request_never_outlives_the_lease(remaining_s: float, expected: list[f
         assert expected == at.limits
 
     keeping(at, Lease(remaining_s=remaining_s), script)
+
+
+@dataclass
+class Backend:
+    hoards: bool = False
+
+    def gates(self, run_id: str) -> Gates:
+        return gates(0)
+
+
+@pytest.mark.parametrize(
+    ("parallelism", "hoards", "queued", "expected"),
+    [
+        (3, False, False, 1),
+        (80, False, False, 10),
+        (500, False, False, MOST_READY),
+        (80, True, False, 0),
+        (80, False, True, 0),
+    ],
+    ids=["few slots", "more", "many", "a quota refused one", "a queue admits them"],
+)
+def test_a_few_stand_ready_unless_they_would_hold_what_others_wait_for(
+    parallelism: int, hoards: bool, queued: bool, expected: int
+) -> None:
+    backend: Any = Backend(hoards)
+    gate = Gate(backend, "0123abcd", parallelism=parallelism, queued=queued)
+    assert expected == gate.ready()
