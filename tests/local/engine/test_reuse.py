@@ -190,7 +190,7 @@ def test_a_trial_that_vanished_unseen_is_not_run_again_if_its_result_is_there(
 
 
 def test_of_a_trial_that_is_asked_for_anew_it_is_not_used(world: World) -> None:
-    more = {"trial": {"checkpoint": "ckpt/{trial.number}"}, "reuse": "none"}
+    more: dict[str, Any] = {"trial": {"checkpoint": "ckpt/{trial.number}"}, "reuse": "none"}
     ledger, manifest = world.plan(VANISHING, **more)
     vanish(world, ledger, manifest, epoch="e1")
     record = world.go(ledger, manifest, epoch="e2")[0]
