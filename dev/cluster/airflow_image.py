@@ -22,7 +22,7 @@ SDK = REPOSITORY / "trial/podmap_trial.py"
 # What no worker of a test needs; it is two thirds of all.
 _UNNEEDED = """
 ast-serialize asyncpg aiobotocore babel botocore codespell editables grimp hatchling hypothesis
-import-linter joblib kubernetes kubernetes-asyncio libcst mypy mypy-extensions narwhals numpy optuna
+import-linter joblib kubernetes kubernetes-asyncio mypy mypy-extensions narwhals numpy optuna
 pandas pip plotly psycopg2-binary pyarrow pytest ruff s3fs scikit-learn scipy setuptools
 threadpoolctl uv
 """

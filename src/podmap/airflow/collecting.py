@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from podmap.airflow.operators import CleanupOperator, CollectOperator
-    from podmap.ledger.manifest import Manifest
 
 GRACE_S = 5.0
 REASONS = 3
@@ -39,8 +38,11 @@ def collect_run(task: CollectOperator, context: Context) -> dict[str, Any]:
         )
     ledger = Ledger.open(run["uri"])
     manifest = ledger.read_manifest()
+    told: list[str] = []
     if manifest.tasks is not None:
-        _end_what_is_left(task, context, ledger, manifest)
+        from podmap.airflow.executor_collecting import end_what_is_left
+
+        told = end_what_is_left(task, context, ledger, manifest)
     summary = publish(ledger, manifest)
     task.log.info("%s", summary["counts"])
     task.log.info("best: %s", summary["best"])
@@ -55,23 +57,8 @@ def collect_run(task: CollectOperator, context: Context) -> dict[str, Any]:
     sweep = load(manifest.spec, search_required=False).sweep
     wrong = verdict(summary["counts"], sweep, planned=manifest.count, forgive_by_default=True)
     if wrong:
-        raise AirflowFailException("\n".join([wrong, *_reasons(ledger)]))
+        raise AirflowFailException("\n".join([wrong, *told, *_reasons(ledger)]))
     return summary
-
-
-def _end_what_is_left(
-    task: CollectOperator, context: Context, ledger: Ledger, manifest: Manifest
-) -> None:
-    """Closes records whose workers are gone, once Airflow will not try their tasks again."""
-    from podmap.airflow.lost import all_ended, close_open
-
-    ti, group = context["ti"], task.task_id.rpartition(".")[0]
-    names = [f"{group}.{name}" if group else name for name in manifest.tasks or ()]
-    answer = ti.get_task_states(dag_id=ti.dag_id, task_ids=names, run_ids=[ti.run_id])
-    if all_ended(answer.get(ti.run_id, {})):
-        left = close_open(ledger, manifest)
-        if left:
-            task.log.warning("%d trials ended with their workers, without a word of how", left)
 
 
 def _reasons(ledger: Ledger) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -94,9 +93,3 @@ def _lost_attempt(
         finished=iso(utc_now()),
         diagnosis=diagnosis,
     )
-
-
-def all_ended(states: Mapping[str, str | None]) -> bool:
-    """Whether no task of these states runs or will be tried again."""
-    ended = {"success", "failed", "skipped", "upstream_failed", "removed"}
-    return all(state in ended for state in states.values())

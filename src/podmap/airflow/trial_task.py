@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from podmap.airflow.worker import TrialRun
 
 RETRY_DELAY = timedelta(seconds=10)
+READY = "ready"
 READY_RETRIES = 2
 FUNCTION = "podmap.airflow.calling"
 SHARD_ARGS = ["{shard.uri}", "{shard.name}", "{shard.index}"]
@@ -278,7 +279,7 @@ def _numbers(group: Group, shape: Shape, loaded: LoadedSpec) -> Any:
         if name in group.task_args
     }
     ready = ReadyOperator(
-        task_id="ready" + shape.suffix,
+        task_id=READY + shape.suffix,
         run=XComArg(plan, "run"),
         plan_task_id=plan.task_id,
         trials_task_id=shape.task_id,
