@@ -277,9 +277,11 @@ class TrialTemplate(TrialPatch):
 class OomRetries(Model):
     """Retries with more memory, after a container was killed for memory."""
 
-    times: int = Field(0, ge=0, description="How often.")
+    times: int = Field(0, ge=0, description="How often a trial is tried again for it.")
     factor: Finite = Field(2, gt=1, description="Each retry gets this many times the memory.")
-    limit: Memory | None = Field(None, description="Never more memory than this.")
+    limit: Memory | None = Field(
+        None, description="Never more memory than this: what the largest node can give."
+    )
 
 
 class Retries(Model):
