@@ -45,6 +45,7 @@ class Tried:
     """A task instance that Airflow tries again and again, without Airflow."""
 
     run: dict[str, str]
+    number: int = 0
     retries: int = 10
     deferrable: bool = False
     options: dict[str, Any] = field(default_factory=dict)
@@ -56,7 +57,7 @@ class Tried:
         return TrialPodOperator(
             task_id="trials",
             run=self.run,
-            numbers=0,
+            numbers=self.number,
             deferrable=self.deferrable,
             startup_check_interval_seconds=0,
             base_container_status_polling_interval=0.05,
@@ -65,7 +66,7 @@ class Tried:
 
     def context(self) -> Any:
         ti = SimpleNamespace(
-            id=f"try-{next(self.ids)}",
+            id=f"try-{self.number}{next(self.ids)}",
             dag_id="dag",
             task_id="trials",
             run_id="run",
@@ -103,7 +104,7 @@ class Tried:
 
     @property
     def record(self) -> Record:
-        record = Ledger.open(self.run["uri"]).read_record(0)
+        record = Ledger.open(self.run["uri"]).read_record(self.number)
         assert record is not None
         return record
 
@@ -203,7 +204,7 @@ def test_the_pod_is_podmaps_with_the_operators_own_on_top(
     (pod,) = made
     assert attempt_name(NAME, RUN_ID, 0, 1) == pod["metadata"]["name"]
     labels = pod["metadata"]["labels"]
-    assert ("a", "podmap", "op-try-0") == (
+    assert ("a", "podmap", "op-try-00") == (
         labels["team"],
         labels["app.kubernetes.io/managed-by"],
         labels["podmap.io/epoch"],
@@ -391,6 +392,47 @@ def test_a_pod_that_takes_too_long_is_ended(
         (attempt,) = tried.record.attempts
         assert attempt.diagnosis is not None
         assert Category.USER_TIMEOUT is attempt.diagnosis.category
+
+
+def test_a_stopped_run_begins_nothing_and_a_paused_one_waits(
+    cluster: FakeCluster, tried: Tried
+) -> None:
+    ledger = Ledger.open(tried.run["uri"])
+    ledger.update_state(paused=True)
+    with pytest.raises(AirflowRescheduleException):
+        tried.once()
+    ledger.update_state(paused=False, stopped="enough")
+    with pytest.raises(AirflowSkipException, match="enough"):
+        tried.once()
+    assert TrialState.CANCELLED is tried.record.state
+    assert 0 == cluster.requests["create pods"]
+
+
+def test_a_trial_that_no_image_can_start_stops_the_others(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    items = [{"x": 1}, {"x": 2}]
+    run = planned(tmp_path, search={"kind": "list", "items": items})
+    cluster.fail("create", status=422, reason="Invalid", message="spec: Invalid value")
+    first, second = Tried(run), Tried(run, number=1)
+    assert type(first.to_the_end()) is exceptions.CreateError
+    with pytest.raises(AirflowSkipException, match="trial 0 cannot run"):
+        second.once()
+    second.tried = 0
+    assert second.to_the_end() is None  # cleared: asked for anew
+    assert TrialState.COMPLETE is second.record.state
+
+
+def test_too_many_failures_stop_the_others(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    items = [{"x": 1}, {"x": 2}]
+    search = {"kind": "list", "items": items}
+    run = planned(tmp_path, search=search, failures={"allow": 0})
+    tell[1] = Script(run_s=0.1, exit_code=3, result="")
+    assert type(Tried(run).to_the_end()) is exceptions.UserExit
+    with pytest.raises(AirflowSkipException, match=r"failures\.allow"):
+        Tried(run, number=1).once()
 
 
 def test_a_cancelled_trial_skips_its_task(

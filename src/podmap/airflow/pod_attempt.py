@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from podmap.airflow.pod_api import COULD_NOT_ASK, PodApi, seen_now
+from podmap.airflow.pod_run import stopped
 from podmap.airflow.pod_trial import PodTrial, overdue
 from podmap.backends.base import Launch, LaunchError, Observation, Phase
 from podmap.backends.kubernetes import manifest
@@ -54,10 +55,18 @@ class PodAttempt:
         """Whether there is something to run: a new attempt, or one that runs and is taken over.
 
         Raises:
-            UnreachableError: Another process writes the trial's record in this very moment.
+            UnreachableError: Another process writes the trial's record in this very moment, or
+                the run is paused.
         """
         found = self._api.find(self.trial.run.manifest.run_id, self.trial.number)
-        sight = self.trial.look([observe(pod) for pod in found], start=True)
+        seen = [observe(pod) for pod in found]
+        sight = self.trial.look(seen, start=False)
+        if sight.kept is None and sight.mine is None:
+            reason = stopped(self.trial.run, anew=self.trial.anew)
+            if reason:
+                self.trial.cancel(reason)
+                return False
+            sight = self.trial.look(seen, start=True)
         for name in sight.leftovers:
             self._api.delete(name)
         if sight.kept is not None:

@@ -239,7 +239,8 @@ class TrialPodOperator(KubernetesPodOperator):
     def _begin(self, context: Context) -> None:
         from podmap.airflow.pod_api import PodApi
         from podmap.airflow.pod_attempt import PodAttempt
-        from podmap.airflow.pod_trial import PodTrial, open_run
+        from podmap.airflow.pod_run import open_run
+        from podmap.airflow.pod_trial import PodTrial
 
         ti = context["ti"]
         self._last_try = ti.try_number > (ti.max_tries or 0)

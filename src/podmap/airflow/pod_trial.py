@@ -7,103 +7,28 @@ another has settled stands.
 
 from __future__ import annotations
 
-import functools
 import math
-import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from podmap.airflow.exceptions import TrialFailed, failure_class
+from podmap.airflow.pod_run import OperatorRun, note_end
 from podmap.backends.base import Launch, Observation, Phase
 from podmap.backends.kubernetes.ending import timed_out
-from podmap.backends.kubernetes.manifest import RESULT_PATH, TIMEOUT_ANNOTATION
+from podmap.backends.kubernetes.manifest import TIMEOUT_ANNOTATION
 from podmap.backends.kubernetes.status import Pod
 from podmap.engine.book import Sight, TrialBook
 from podmap.engine.listening import Ended
 from podmap.engine.outcome import Outcome, judge
-from podmap.engine.session import STREAM_AT_MOST
 from podmap.engine.settlement import Settlement, attempt_of, close, settle_attempt
-from podmap.ledger.keys import KeyIndex
-from podmap.ledger.ledger import Ledger
-from podmap.ledger.manifest import Manifest
 from podmap.policy import budget_of
 from podmap.records import Attempt, Diagnosis, Record, TrialState, iso, parse_iso, utc_now
-from podmap.search.plan import Plan
-from podmap.spec.load import load
-from podmap.spec.model import Sweep
 
 EPOCH_PREFIX = "op-"
 """Tells the askings of this runtime apart: only its own pods are taken over, never gated ones."""
 
 
-class _PodPlaces:
-    def result_path(self, attempt_name: str) -> str:
-        return RESULT_PATH
-
-
-@dataclass(frozen=True)
-class OperatorRun:
-    """A planned run, as every one of its tasks reads it.
-
-    Attributes:
-        ledger: The run's records.
-        manifest: What the run is.
-        sweep: The effective spec.
-        plan: Number to trial.
-        objectives: Names of the metrics without which a trial has no result.
-        keys: The sweep's finished trials by key; None unless `reuse: sweep`.
-        backend: Where results are written.
-        alone: Never: any other process may be at work on the run.
-    """
-
-    ledger: Ledger
-    manifest: Manifest
-    sweep: Sweep
-    plan: Plan
-    objectives: tuple[str, ...]
-    keys: KeyIndex | None
-    backend: _PodPlaces = field(default_factory=_PodPlaces)
-    alone: bool = False
-
-    @property
-    def streams(self) -> bool:
-        """Whether a trial's output is shown while it comes."""
-        if self.sweep.logs == "auto":
-            return self.sweep.parallelism <= STREAM_AT_MOST
-        return self.sweep.logs == "stream"
-
-
-_opening = threading.Lock()
-
-
-def open_run(run: Mapping[str, str]) -> OperatorRun:
-    """The run that `plan` has left, read once a process and plan.
-
-    Args:
-        run: The XCom `run` of `plan`.
-
-    Raises:
-        StoreError: The ledger cannot be read.
-        UsageError: There is no such run.
-    """
-    with _opening:
-        return _open_run(run["uri"], run["version"])
-
-
-@functools.lru_cache(maxsize=64)
-def _open_run(uri: str, version: str) -> OperatorRun:
-    ledger = Ledger.open(uri)
-    manifest = ledger.read_manifest()
-    sweep = load(manifest.spec, search_required=False).sweep
-    store = uri.rstrip("/").rsplit("/", 2)[0]
-    return OperatorRun(
-        ledger=ledger,
-        manifest=manifest,
-        sweep=sweep,
-        plan=Plan.from_json(manifest.plan or {}, sweep),
-        objectives=tuple(objective.metric for objective in sweep.objectives),
-        keys=KeyIndex.open(store, manifest.sweep) if sweep.reuse == "sweep" else None,
-    )
+_LOST = (TrialState.FAILED, TrialState.CANCELLED)
 
 
 class PodTrial:
@@ -114,6 +39,7 @@ class PodTrial:
 
     Attributes:
         epoch: The asking.
+        anew: Whether the trial had failed or was cancelled before, and was cleared.
     """
 
     def __init__(
@@ -132,7 +58,9 @@ class PodTrial:
         """
         self.run = run
         self.number = number
-        self.epoch = epoch or _epoch(run.ledger.read_record(number), ti_id)
+        record = run.ledger.read_record(number)
+        self.epoch = epoch or _epoch(record, ti_id)
+        self.anew = record is not None and record.state in _LOST
         self._book = TrialBook(run, number, self.epoch)
 
     @property
@@ -219,7 +147,8 @@ class PodTrial:
         )
         if settlement.again and last_try:
             settlement = _at_the_last_try(settlement)
-        self._book.keep(settlement, tail, gone=gone)
+        if self._book.keep(settlement, tail, gone=gone):
+            note_end(self.run, settlement)
 
 
 def overdue(pod: Pod, seen: Observation) -> Diagnosis | None:

@@ -10,7 +10,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from podmap.airflow import comms
 from podmap.airflow.backends import trigger_hub
-from podmap.airflow.pod_trial import PodTrial, open_run
+from podmap.airflow.pod_run import open_run
+from podmap.airflow.pod_trial import PodTrial
 from podmap.backends.base import Backend, Observation
 from podmap.engine.coordinator import KILL_GRACE_S
 from podmap.engine.listening import TAIL_BYTES, Ended, Listener
