@@ -116,6 +116,8 @@ def sweep(size: Size, *, fake: bool = False) -> str:
             "objective": {"metric": "n", "direction": "maximize"},
             "trial": trial,
             "parallelism": size.at_once,
+            # Fake nodes never end a log that is followed.
+            "logs": "tail" if fake else "auto",
         },
         indent=1,
     )
