@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 OPEN_LIMIT_S = 5.0
 """How long one opening of a gate may take; less when less is left of the lease."""
+OPEN_AT_ONCE = 16
+"""So many openings are sent at once: more would wait in the server's queue, on their time."""
 LOOK_EVERY_S = 2.0
 MARGIN_S = 1.0
 """An opening must be over so long before the lease may pass to another."""
@@ -64,7 +66,9 @@ class Gatekeeper:
         self._parallelism = parallelism
         self._sent: set[str] = set()
         self._opening: set[asyncio.Task[None]] = set()
+        self._turns = asyncio.Semaphore(OPEN_AT_ONCE)
         self._closing = False
+        self._term = 0
         self._changed = asyncio.Event()
 
     def allow(self, parallelism: int) -> None:
@@ -103,6 +107,7 @@ class Gatekeeper:
     async def _take_over(self) -> bool:
         """Whether the attempts are known as they are since the lease was got."""
         self._sent.clear()  # those requests are over: the list shows what they did
+        self._term += 1  # and what of them was not sent yet must not be
         pause_s = FIRST_PAUSE_S
         while self._in_charge:
             try:
@@ -136,21 +141,16 @@ class Gatekeeper:
         for attempt in sorted(waiting, key=lambda a: (a.number, a.name))[:free]:
             self._sent.add(attempt.name)
             self._on_open(attempt.number)
-            opening = spawn(self._open(attempt))
+            opening = spawn(self._open(attempt, self._term))
             self._opening.add(opening)
             opening.add_done_callback(self._opening.discard)
 
-    async def _open(self, attempt: Held) -> None:
+    async def _open(self, attempt: Held, term: int) -> None:
         """Opens one gate, again and again until it is known how it ended or the lease is lost."""
         pause_s = FIRST_PAUSE_S
         while True:
-            limit_s = OPEN_LIMIT_S
-            if not self._lease.forbidden:
-                limit_s = min(limit_s, self._lease.remaining_s - MARGIN_S)
-            if not self._in_charge or limit_s <= 0:
-                return
             try:
-                await asyncio.wait_for(self._gates.open(attempt, limit_s=limit_s), limit_s)
+                await self._send(attempt, term)
                 return  # it stays counted until the watch shows it
             except ConflictError:
                 current = self._current(attempt.name)
@@ -162,13 +162,28 @@ class Gatekeeper:
             except (BackendError, asyncio.TimeoutError) as error:
                 log.warning("not known whether %s was let go: %r", attempt.name, error)
                 if self._closing:
-                    await asyncio.sleep(limit_s)  # so long the server may still carry it out
+                    await asyncio.sleep(OPEN_LIMIT_S)  # so long the server may still carry it out
                     return
                 await asyncio.sleep(pause_s)
                 attempt = self._current(attempt.name) or attempt
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         self._sent.discard(attempt.name)
         self._changed.set()
+
+    async def _send(self, attempt: Held, term: int) -> None:
+        """Opens a gate as it was seen, unless too little is left of the lease, or it was lost.
+
+        Raises:
+            ConflictError: It has changed or is gone; nothing was done.
+            BackendError: It is not known whether it was opened; TimeoutError likewise.
+        """
+        async with self._turns:  # what waits for its turn has not been sent
+            limit_s = OPEN_LIMIT_S
+            if not self._lease.forbidden:
+                limit_s = min(limit_s, self._lease.remaining_s - MARGIN_S)
+            wanted = term == self._term and not self._closing
+            if self._in_charge and limit_s > 0 and wanted:
+                await asyncio.wait_for(self._gates.open(attempt, limit_s=limit_s), limit_s)
 
     def _current(self, name: str) -> Held | None:
         found = (attempt for attempt in self._gates.attempts() if attempt.name == name)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from podmap.backends.kubernetes.api import ApiError, describe, leases_path, pods_path
-from podmap.backends.kubernetes.client import Client
+from podmap.backends.kubernetes.client import AT_ONCE, Client
 from podmap.backends.kubernetes.connection import Connection, Load, from_kubeconfig
 from podmap.errors import BackendError, UsageError
 from podmap.testing.fake_cluster import FakeCluster
@@ -102,6 +102,22 @@ def test_a_request_ends_within_its_limit(cluster: FakeCluster) -> None:
     error = refusal(cluster.connection(), lambda client: client.get(f"{LEASES}/x"), limit_s=0.2)
     assert "did not answer in time" in str(error)
     assert time.monotonic() - began < 10  # not the 30 s that the server takes
+
+
+def test_what_has_a_time_limit_of_its_own_does_not_wait_for_others(cluster: FakeCluster) -> None:
+    cluster.fail("get", "pods", times=None, delay_s=3600)
+
+    async def what(client: Client) -> Any:
+        await client.create(LEASES, LEASE)
+        others = [asyncio.ensure_future(client.get(f"{PODS}/{n}")) for n in range(2 * AT_ONCE)]
+        while cluster.requests["get pods"] < AT_ONCE:
+            await asyncio.sleep(0.005)
+        found = await client.get(f"{LEASES}/x", limit_s=5)
+        for other in others:
+            other.cancel()
+        return found["metadata"]["name"]
+
+    assert "x" == ask(cluster.connection(), what)
 
 
 def test_a_list_comes_in_pages(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:

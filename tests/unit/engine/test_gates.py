@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from podmap.engine.gates import MARGIN_S, MOST_READY, OPEN_LIMIT_S, Gate, Gatekeeper
+from podmap.engine.gates import (
+    MARGIN_S,
+    MOST_READY,
+    OPEN_AT_ONCE,
+    OPEN_LIMIT_S,
+    Gate,
+    Gatekeeper,
+)
 from podmap.errors import BackendError, ConflictError
 
 
@@ -266,3 +273,58 @@ def test_a_few_stand_ready_unless_they_would_hold_what_others_wait_for(
     backend: Any = Backend(hoards)
     gate = Gate(backend, "0123abcd", parallelism=parallelism, queued=queued)
     assert expected == gate.ready()
+
+
+def test_many_gates_are_opened_a_few_at_a_time() -> None:
+    at = gates(5 * OPEN_AT_ONCE)
+    now = most = 0
+    answer = asyncio.Event()
+    really = at.open
+
+    async def slowly(attempt: Any, *, limit_s: float) -> None:
+        nonlocal now, most
+        now, most = now + 1, max(most, now + 1)
+        await answer.wait()
+        await really(attempt, limit_s=limit_s)
+        now -= 1
+
+    at.open = slowly  # type: ignore[method-assign]
+
+    async def script(keeper: Gatekeeper) -> None:
+        await calm()
+        answer.set()
+        for _ in range(10):
+            await calm()
+        assert len(at.truth) == len(at.open_now)
+        assert OPEN_AT_ONCE == most
+
+    keeping(at, Lease(), script, parallelism=len(at.truth))
+
+
+def test_what_was_not_sent_before_the_lease_was_lost_is_not_sent_when_it_is_got_again() -> None:
+    at = gates(OPEN_AT_ONCE + 4)
+    lease = Lease()
+    answer = asyncio.Event()
+    really = at.open
+
+    async def slowly(attempt: Any, *, limit_s: float) -> None:
+        await answer.wait()
+        await really(attempt, limit_s=limit_s)
+
+    at.open = slowly  # type: ignore[method-assign]
+
+    async def script(keeper: Gatekeeper) -> None:
+        await calm()
+        lease.held = False
+        keeper.note()
+        await calm()
+        keeper.allow(OPEN_AT_ONCE)
+        lease.held = True
+        keeper.note()
+        await calm()
+        answer.set()
+        for _ in range(10):
+            await calm()
+        assert OPEN_AT_ONCE == len(at.open_now)
+
+    keeping(at, lease, script, parallelism=len(at.truth))

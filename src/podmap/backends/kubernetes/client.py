@@ -39,7 +39,8 @@ ATTEMPT_S = 15.0
 UNMET_S = 3.0
 """How long a server that has never answered is tried: it is more likely dead than busy."""
 AT_ONCE = 32
-"""Short requests at once: more would only wait in the server's queue, each with a connection."""
+"""Short requests at once: more would only wait in the server's queue, each with a connection.
+Those with a time limit of their own do not wait for others: a lease must be renewed in time."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 8.0
 PAGE = 500
@@ -248,13 +249,14 @@ class Client:
         self, request: _Request, *, limit_s: float | None = None, retry: bool = True
     ) -> Any:
         began = time.monotonic()
+        urgent = limit_s is not None
         deadline = began + (self._limit_s if limit_s is None else limit_s)
         pause_s = FIRST_PAUSE_S
         while True:
             left_s = deadline - time.monotonic()
             retry_s: float | None = None
             try:
-                return await self._try(request, min(ATTEMPT_S, max(left_s, 0.05)))
+                return await self._try(request, min(ATTEMPT_S, max(left_s, 0.05)), urgent=urgent)
             except ApiError as error:
                 if error.status not in _RETRIED or not (retry or error.status == 429):
                     raise
@@ -274,9 +276,9 @@ class Client:
             await asyncio.sleep(wait_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def _try(self, request: _Request, limit_s: float) -> Any:
+    async def _try(self, request: _Request, limit_s: float, *, urgent: bool) -> Any:
         timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=min(CONNECT_S, limit_s))
-        async with self._gate, self._talking():
+        async with contextlib.nullcontext() if urgent else self._gate, self._talking():
             response = await self._send(request, timeout)
             async with response:
                 if response.status >= 300:
