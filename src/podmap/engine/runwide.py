@@ -85,6 +85,7 @@ class RunWide:
         self._order: Stop | None = None
         self._others = False
         self._changed = asyncio.Event()
+        self._stopping = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._trouble = ""
 
@@ -126,12 +127,13 @@ class RunWide:
         Raises:
             StoreError: The store could not be asked; call again.
         """
-        standing = self._coordinator.stopped_reason
-        if not standing:
-            shared = self._gate is not None
-            standing = await self._call(self._put_stop, reason) if shared else reason
-            self._coordinator.stop(standing, cancel=False)
-            self._expected = standing
+        async with self._stopping:
+            standing = self._coordinator.stopped_reason
+            if not standing:
+                shared = self._gate is not None
+                standing = await self._call(self._put_stop, reason) if shared else reason
+                self._coordinator.stop(standing, cancel=False)
+                self._expected = standing
         return standing
 
     async def close(self) -> None:
@@ -267,7 +269,7 @@ class RunWide:
 
     def _put_stop(self, reason: str) -> str:
         """The reason for which the run is stopped: this one, if there is no other."""
-        trusted = self._leads or self._followed
+        trusted = self._leads or self._followed or self._charge is Charge.THEIRS
 
         def change(state: RunState) -> Mapping[str, Any]:
             there = self._current(state)

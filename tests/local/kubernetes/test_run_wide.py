@@ -402,3 +402,24 @@ def test_one_process_alone_reads_no_trial_of_the_ledger_for_it(
     play(scenario)
     assert [] == looks
     assert 20 == len(list(ledger.records()))
+
+
+def test_the_first_of_many_reasons_stands_also_before_anything_was_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The holder of the lease is known before its orders are."""
+    ledger, manifest = scene.plan(4)
+
+    async def scenario() -> None:
+        async with scene.process(ledger, manifest) as first:
+            await until(lambda: charge(first) is Charge.OURS and first.runwide._leads)
+            monkeypatch.setattr(runwide, "LOOK_EVERY_S", PATIENCE_S)
+            async with scene.process(ledger, manifest) as second:
+                await until(lambda: charge(second) is Charge.THEIRS)
+                stops = [
+                    session.runwide.stop(f"{number}")
+                    for number, session in enumerate((first, second, first, second))
+                ]
+                assert 1 == len(set(await asyncio.gather(*stops)))
+
+    play(scenario)
