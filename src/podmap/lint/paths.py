@@ -18,7 +18,7 @@ _MOVED: tuple[tuple[str, str, str], ...] = (
         "AirflowInactiveAssetInInletOrOutletException AirflowSensorTimeout "
         "AirflowSkipException AirflowTaskTerminated AirflowTaskTimeout "
         "DagRunTriggerException DownstreamTasksSkipped DuplicateTaskIdFound "
-        "FailFastDagInvalidTriggerRule ParamValidationError TaskAlreadyInTaskGroup "
+        "FailFastDagInvalidTriggerRule TaskAlreadyInTaskGroup "
         "TaskDeferralError TaskDeferralTimeout TaskDeferred XComNotFound",
     ),
     ("airflow.hooks.base", "airflow.sdk", "BaseHook"),
