@@ -53,6 +53,14 @@ def test_the_mapped_task_has_the_limits_of_the_spec() -> None:
     assert trials.partial_kwargs["deferrable"] is True
 
 
+def test_a_mapped_instance_becomes_an_operator() -> None:
+    trials = trials_of(task_args={"deferrable": True, "labels": {"team": "a"}})
+    one = trials.unmap({"numbers": 4, "run": {"uri": "memory://run"}})
+    assert (4, True, {"team": "a"}) == (one.numbers, one.deferrable, one.labels)
+    assert ("trial", 10, None) == (one.base_container_name, one.retries, one.execution_timeout)
+    assert isinstance(one.retry_policy, TrialRetryPolicy)
+
+
 def test_a_spec_file_beside_the_dag_file_is_read_for_its_limits(tmp_path: Path) -> None:
     (tmp_path / "train.yaml").write_text("parallelism: 5\nretries: {infra: 0}\nsearch: nonsense\n")
     (tmp_path / "dags.py").write_text(

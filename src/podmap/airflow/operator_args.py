@@ -57,6 +57,8 @@ def check_operator_args(given: Mapping[str, Any]) -> None:
     Raises:
         UsageError: Something of that kind is given; all of it is named.
     """
-    wrong = [f"{name!r}: {POD_ARGS[name]}" for name in given if name in POD_ARGS]
+    # A mapped task hands over all of Airflow's own arguments, most of them None.
+    named = [name for name, value in given.items() if value is not None and name in POD_ARGS]
+    wrong = [f"{name!r}: {POD_ARGS[name]}" for name in named]
     if wrong:
         raise UsageError("TrialPodOperator does not take " + "; ".join(wrong))
