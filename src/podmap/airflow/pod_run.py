@@ -122,7 +122,7 @@ def stopped(run: OperatorRun, *, anew: bool) -> str:
     if wall_s is not None and (utc_now() - parse_iso(planned)).total_seconds() > wall_s:
         return "the run's time is over (budget.wall)"
     if state.paused:
-        raise PausedError("the run is paused (podmap unpause)")
+        raise PausedError("the run is paused")
     return ""
 
 
