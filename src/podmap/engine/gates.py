@@ -12,6 +12,7 @@ import enum
 import logging
 from collections.abc import Callable, Iterable
 
+from podmap.backends.base import Confirm, Launch, Observation
 from podmap.backends.gating import GatedBackend, Gates, Held, Lease
 from podmap.backends.patience import set_within
 from podmap.engine.spawning import spawn
@@ -277,6 +278,16 @@ class Gate:
         if self._queued or self._backend.hoards:
             return 0
         return min(MOST_READY, max(1, self._parallelism // READY_SHARE))
+
+    async def create(self, launch: Launch, *, confirm: Confirm) -> Observation:
+        """Creates an attempt that waits at the gate.
+
+        Raises:
+            BackendError: It could not be created now.
+            LaunchError: It can never be created as it is.
+            WithdrawnError: `confirm` said no.
+        """
+        return await self._backend.create(launch, confirm=confirm, gated=True)
 
     async def close(self) -> None:
         """Opens no more gates and lets another process do it at once."""
