@@ -90,6 +90,7 @@ def _lost_attempt(
     return Attempt(
         number=number,
         pod=attempt_name(manifest.sweep, manifest.run_id, record.number, number),
+        started=None if record.attempts else record.started,
         finished=iso(utc_now()),
         diagnosis=diagnosis,
     )

@@ -154,6 +154,16 @@ def test_an_attempt_that_is_gone_with_its_worker_is_written_down(tmp_path: Path)
     assert any(lost.LOST.summary in line for line in worker.lines)
 
 
+def test_the_result_of_a_lost_attempt_is_found_beside_its_checkpoint(tmp_path: Path) -> None:
+    leave = 'mkdir ckpt; echo "{\\"y\\": 2}" >ckpt/podmap-result-$PODMAP_KEY.json; '
+    worker = Worker(tmp_path, leave + WAIT_FOR_A_FILE, {"checkpoint": "ckpt/last"})
+    kill(in_a_process(worker))
+    asyncio.run(forget_processes(worker))
+    record = worker.settle()
+    assert (TrialState.COMPLETE, {"y": 2}) == (record.state, dict(record.metrics))
+    assert [Category.NODE_LOST] == categories(record)
+
+
 def test_lost_workers_spend_the_budget_for_infrastructure(tmp_path: Path) -> None:
     worker = Worker(tmp_path, WAIT_FOR_A_FILE, retries={"infra": 0, "user": 3})
     kill(in_a_process(worker))
