@@ -82,10 +82,12 @@ class Bucket:
 
 
 @pytest.fixture
-def bucket(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Bucket:
+def bucket(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     for name, value in s3.items():
         monkeypatch.setenv(name, value)
-    return Bucket(f"s3://{s3['PODMAP_TEST_BUCKET']}/{uuid4().hex}")
+    bucket = Bucket(f"s3://{s3['PODMAP_TEST_BUCKET']}/{uuid4().hex}")
+    yield bucket
+    fsspec.filesystem("s3").rm(bucket.uri, recursive=True)
 
 
 @pytest.fixture
