@@ -186,6 +186,14 @@ def test_a_wrong_spec_is_refused_when_the_file_is_parsed() -> None:
         )
 
 
+def test_a_spec_must_be_right_without_its_templates() -> None:
+    search = {"kind": "random", "params": SPEC["search"]["params"]}
+    with pytest.raises(
+        UsageError, match=r"search.trials: missing(.|\n)*overrides\['search.trials'"
+    ):
+        dag_of({**SPEC, "search": search}, overrides={"search.trials": "{{ params.n }}"})
+
+
 def test_a_function_needs_this_runtime() -> None:
     with pytest.raises(UsageError, match="needs runtime='executor'"), DAG("no", schedule=None):
         sweep(NO_COMMAND, python_callable=train)

@@ -17,7 +17,7 @@ from airflow.sdk import BaseOperator, XComArg
 from podmap.airflow.runtimes import Group, check_task_args
 from podmap.airflow.shapes import Shape, find_shapes, shares
 from podmap.airflow.worker_pods import executor_config
-from podmap.errors import UsageError
+from podmap.errors import SpecError, UsageError
 from podmap.spec.load import LoadedSpec, load
 from podmap.spec.model import ShardsSearch
 
@@ -183,18 +183,31 @@ def _load(group: Group) -> tuple[LoadedSpec, tuple[str, ...]]:
         group.plan.overrides = {**group.overrides, **_command_of(title)}
     known = {path: value for path, value in group.overrides.items() if not _is_template(value)}
     templates = tuple(path for path in group.overrides if path not in known)
-    folder = Path(group.plan.dag.fileloc).resolve().parent
-    loaded = load(
-        group.spec,
-        overrides=known or None,
-        base=folder,
-        search_required=group.plan.experiments is None,
-    )
+    loaded = _read(group, known, templates)
     if group.python_callable is not None:
         _check_no_command(loaded, group.python_callable)
         if isinstance(loaded.sweep.search, ShardsSearch):
             group.plan.overrides = {**(group.plan.overrides or {}), "trial.args": SHARD_ARGS}
     return loaded, templates
+
+
+def _read(group: Group, known: Mapping[str, Any], templates: Sequence[str]) -> LoadedSpec:
+    folder = Path(group.plan.dag.fileloc).resolve().parent
+    try:
+        return load(
+            group.spec,
+            overrides=known or None,
+            base=folder,
+            search_required=group.plan.experiments is None,
+        )
+    except SpecError as error:
+        if not templates:
+            raise
+        names = ", ".join(f"overrides[{name!r}]" for name in templates)
+        raise UsageError(
+            f"{error}\nWith runtime='executor' the spec is read when the DAG file is parsed, when "
+            f"these templates are not known yet: {names}. It must be right without them"
+        ) from None
 
 
 def _command_of(title: str) -> dict[str, Any]:
