@@ -66,7 +66,7 @@ def command(
             talk.warn(f"the run was started on {host}: what still runs there is not seen from here")
         ended = sum(record.state.terminal for record in ledger.records())
         talk.say(f"{ended} of {counted(manifest.count, 'trial')} have ended already")
-        ledger.update_state(finished=None)
+        ledger.update_state(finished=None, stopped=None)
         manner = Manner(
             talk=talk,
             logs=logs,

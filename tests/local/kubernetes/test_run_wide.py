@@ -22,6 +22,7 @@ from podmap.backends.kubernetes import KubernetesBackend
 from podmap.backends.kubernetes.lease import Lease
 from podmap.engine import runner, runwide
 from podmap.engine.gates import Charge
+from podmap.engine.launching import first_launch
 from podmap.engine.prepare import prepare_run
 from podmap.engine.runner import settle
 from podmap.engine.session import RunSession, open_session
@@ -421,5 +422,44 @@ def test_the_first_of_many_reasons_stands_also_before_anything_was_read(
                     for number, session in enumerate((first, second, first, second))
                 ]
                 assert 1 == len(set(await asyncio.gather(*stops)))
+
+    play(scenario)
+
+
+def test_a_pod_that_is_made_as_the_run_is_stopped_is_ended(scene: Scene) -> None:
+    ledger, manifest = scene.plan(4)
+
+    async def scenario() -> None:
+        async with scene.two(ledger, manifest) as (_, second):
+            await second.runwide.stop("enough")
+            launch = first_launch(manifest, run_uri=ledger.run_uri, backend=second.backend)
+            made = await second.backend.create(launch, gated=True)  # type: ignore[call-arg]
+            second.coordinator.adopt([made.name])
+            ended = await second.coordinator.ended(made.name)
+            assert ended.diagnosis is not None
+            assert (Category.CANCELLED, "enough") == (
+                ended.diagnosis.category,
+                ended.diagnosis.summary,
+            )
+        assert [] == scene.limits
+
+    play(scenario)
+
+
+def test_a_pod_that_stands_ready_is_not_let_go_while_the_run_is_paused(scene: Scene) -> None:
+    scene.script = lambda number: HELD if number == 0 else GOOD
+    ledger, manifest = scene.plan(2, parallelism=1)
+
+    async def scenario() -> None:
+        async with scene.process(ledger, manifest) as only:
+            running, ready = (asyncio.ensure_future(settle(only, n, "e1")) for n in (0, 1))
+            await until(lambda: scene.limits and scene.cluster.pod(f"s-{RUN_ID}-1-a1"))
+            ledger.update_state(paused=True)
+            await until(lambda: only.coordinator.halted)
+            release_all(scene)
+            assert COMPLETE is (await running).state
+            assert [(0, "")] == scene.limits
+            ledger.update_state(paused=False)
+            assert COMPLETE is (await ready).state
 
     play(scenario)
