@@ -128,7 +128,7 @@ def _witnessed(row: Measured, where: Place, size: Size) -> Iterator[None]:
     row.requests = dict(audit.requests(where.user).most_common())
     _note_pods(row, sights, size)
     if witness.broken:
-        row.problem = row.problem or "the watch of the pods broke"
+        row.problem = "the watch of the pods broke"
 
 
 def _note_pods(row: Measured, sights: list[Sight], size: Size) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import math
 import socket
@@ -44,40 +45,47 @@ class Witness:
     def __init__(self, place: Place) -> None:
         """Begins to watch."""
         listed = place.cluster.ask("GET", place.path("pods"))
-        version = listed["metadata"]["resourceVersion"]
         self.broken = False
+        self._place = place
+        self._version = listed["metadata"]["resourceVersion"]
         self._sights: dict[str, Sight] = {}
         self._closing = False
-        self._connection = place.cluster.open()
-        self._connection.connect()
-        self._socket: socket.socket = self._connection.sock
-        query = f"watch=1&resourceVersion={version}&timeoutSeconds={WATCH_S}"
-        path = f"{place.path('pods')}?{query}"
-        self._connection.request("GET", path, headers=place.cluster.headers)
-        self._answer = self._connection.getresponse()
+        self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def close(self) -> list[Sight]:
         """Stops watching; what was seen of each pod."""
         self._closing = True
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._connection.close()
+        while self._thread.is_alive():
+            with contextlib.suppress(OSError):
+                if self._socket is not None:
+                    self._socket.shutdown(socket.SHUT_RDWR)
+            self._thread.join(1)
         return list(self._sights.values())
 
     def _watch(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            for line in self._answer:
+        # The server ends a watch whose reader is behind; it goes on from where it was.
+        while not (self._closing or self.broken):
+            with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+                self._follow()
+
+    def _follow(self) -> None:
+        with contextlib.closing(self._place.cluster.open()) as connection:
+            connection.connect()
+            self._socket = connection.sock
+            query = f"watch=1&resourceVersion={self._version}&timeoutSeconds={WATCH_S}"
+            path = f"{self._place.path('pods')}?{query}"
+            connection.request("GET", path, headers=self._place.cluster.headers)
+            for line in connection.getresponse():
                 self._take(json.loads(line), time.time())
-        self.broken = not self._closing
 
     def _take(self, event: dict[str, Any], now: float) -> None:
         pod = event["object"]
         if event["type"] not in ("ADDED", "MODIFIED", "DELETED"):
             self.broken = True
             return
+        self._version = pod["metadata"]["resourceVersion"]
         sight = self._sights.setdefault(pod["metadata"]["uid"], Sight(now))
         if not pod["spec"].get("schedulingGates"):
             sight.let_go = min(sight.let_go, now)
