@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from pathlib import Path
 
 from podmap import names
 from podmap.backends.base import Launch
+from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
+from podmap.engine.gates import MOST_READY
+from podmap.engine.prepare import prepare_run
+from podmap.engine.sweep import SweepRun
+from podmap.records import Record, TrialState
+from podmap.spec.load import load
 from podmap.spec.model import TrialTemplate
 from podmap.testing.fake_cluster import FakeCluster, Script
 
 RUN = "0123abcd"
 TRIALS, PARALLELISM = 5000, 500
+TASKS_OF_A_TRIAL = 6
+OVERHEAD = 100
+FEWER = 2000
 EVENTS_OF_A_POD = 8
 TEMPLATE = TrialTemplate(image="fake")
 
@@ -45,13 +56,13 @@ def test_thousands_of_trials_cost_two_requests_each_and_leave_nothing() -> None:
     async def run() -> None:
         backend = KubernetesBackend.connect(cluster.connection())
         slots = asyncio.Semaphore(PARALLELISM)
-        await asyncio.gather(*(trial(backend, slots, n) for n in range(TRIALS)))
+        await asyncio.gather(*(trial(backend, slots, n) for n in range(FEWER)))
         assert [] == list(await backend.list(RUN))
         assert {
             "list pods": 1,
             "watch pods": 1,
-            "create pods": TRIALS,
-            "delete pods": TRIALS,
+            "create pods": FEWER,
+            "delete pods": FEWER,
         } == backend.requests
         watch = backend._space.watch
         assert watch is not None
@@ -64,3 +75,52 @@ def test_thousands_of_trials_cost_two_requests_each_and_leave_nothing() -> None:
         assert cluster.most_alive(RUN) <= PARALLELISM
     assert max(kept) <= PARALLELISM
     assert max(lags) <= PARALLELISM * EVENTS_OF_A_POD
+
+
+def test_a_whole_run_of_thousands_costs_four_requests_a_trial_and_loses_no_record(
+    tmp_path: Path,
+) -> None:
+    """Pods wait at their gates here; creation, gate, log and deletion are a request each."""
+    spec = {
+        "apiVersion": "podmap/v1",
+        "name": "scale",
+        "search": {"kind": "grid", "params": {"n": {"low": 1, "high": TRIALS}}},
+        "objective": {"metric": "x", "direction": "maximize"},
+        "trial": {"image": "fake", "command": ["train"], "args": ["{params.n}"]},
+        "parallelism": PARALLELISM,
+    }
+    ledger, manifest = prepare_run(
+        load(spec),
+        store=str(tmp_path),
+        run_id=RUN,
+        owner={"kind": "cli", "epoch": "e1"},
+        folder=str(tmp_path),
+        target=Target("kubernetes"),
+    )
+    kept: list[int] = []
+    tasks: list[int] = []
+
+    async def run() -> Counter[str]:
+        backend = KubernetesBackend.connect(cluster.connection())
+
+        def on_record(record: Record) -> None:
+            watch = backend._space.watch
+            assert watch is not None
+            kept.append(len(watch.pods))
+            tasks.append(len(asyncio.all_tasks()))
+
+        await SweepRun(ledger, manifest, backend, epoch="e1").run(on_record=on_record)
+        await backend.close()
+        return backend.requests
+
+    with FakeCluster(script=script_of) as cluster:
+        requests = asyncio.run(run())
+        assert [] == cluster.pod_names()
+        assert cluster.most_alive(RUN) <= PARALLELISM
+    each = ("create pods", "patch pods", "get pods/log", "delete pods")
+    assert dict.fromkeys(each, TRIALS) == {word: requests[word] for word in each}
+    assert sum(requests.values()) <= len(each) * TRIALS + OVERHEAD
+    assert max(kept) <= PARALLELISM + MOST_READY
+    assert max(tasks) <= TASKS_OF_A_TRIAL * (PARALLELISM + MOST_READY)
+    ended = [(record.state, len(record.attempts)) for record in ledger.records()]
+    assert [(TrialState.COMPLETE, 1)] * TRIALS == ended
