@@ -85,7 +85,7 @@ def test_a_trial_killed_for_memory_is_rescued_and_the_next_begin_at_the_learnt_s
     tmp_path: Path,
     processes: Processes,
 ) -> None:
-    # Trial 1 stands ready at the gate with its own size before anything can be learnt.
+    # Trial 1 stands ready at the gate, and is let go as trial 0 is killed: nothing is learnt yet.
     ledger = prepare(spec(image, [NEEDS] * 4, parallelism=1), tmp_path)
     assert 0 == processes.start(ledger, account.kubeconfig).wait(180)
     assert [TrialState.COMPLETE] * 4 == [record.state for record in ledger.records()]

@@ -36,6 +36,10 @@ class Held(Protocol):
         """Whether it waits at our gate."""
 
     @property
+    def memory_bytes(self) -> int | None:
+        """The memory that it may use; None if there is no limit."""
+
+    @property
     def openable(self) -> bool:
         """Whether opening our gate lets it run: nobody else holds or deletes it."""
 

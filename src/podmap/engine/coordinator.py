@@ -12,6 +12,7 @@ from dataclasses import replace
 from podmap.backends.base import Backend, Observation
 from podmap.backends.patience import set_within
 from podmap.engine.decisions import Stop, Tally
+from podmap.engine.settlement import OUTGROWN
 from podmap.engine.spawning import spawn
 from podmap.errors import BackendError, PodmapError
 from podmap.records import Category, Diagnosis, Record
@@ -303,6 +304,10 @@ class Coordinator:
             for name in self._unstarted():
                 if name in self._alive:
                     spawn(self._end(name, reason))
+
+    def withdraw(self, name: str) -> None:
+        """Ends an attempt that waits at a gate, to be made anew with more memory."""
+        spawn(self._end(name, OUTGROWN))
 
     async def _end(self, name: str, reason: str) -> None:
         why = Diagnosis(Category.CANCELLED, reason)

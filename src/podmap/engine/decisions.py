@@ -84,6 +84,11 @@ class Tally:
         """The memory that a trial of this base is known to need; 0 if nothing is known."""
         return self.memory.get(base_bytes, 0)
 
+    def memory_needed(self, number: int) -> int:
+        """As `memory_for`, for the trial of a number."""
+        base = self._memory_of(number) if self.memory else None
+        return 0 if base is None else self.memory_for(base)
+
     def take(self, record: Record) -> None:
         """Takes in how a trial stands."""
         if record.state is TrialState.FAILED:

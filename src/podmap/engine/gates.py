@@ -259,9 +259,13 @@ class Gate:
             return Charge.OURS
         return Charge.THEIRS if self._lease.taken else Charge.UNKNOWN
 
+    def waiting(self) -> Iterable[Held]:
+        """The attempts that wait at the gate."""
+        return [each for each in self._gates.attempts() if each.alive and each.gated]
+
     def unstarted(self) -> Iterable[str]:
         """The names of the attempts that wait at the gate."""
-        return [each.name for each in self._gates.attempts() if each.alive and each.gated]
+        return [each.name for each in self.waiting()]
 
     def allow(self, parallelism: int, *, halted: bool) -> None:
         """Changes how many attempts may be open.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -84,6 +85,7 @@ class RunWide:
         self._expected = ""  # the stop that the one in charge has left in run.json
         self._order: Stop | None = None
         self._others = False
+        self._withdrawn: set[str] = set()
         self._changed = asyncio.Event()
         self._stopping = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -209,11 +211,23 @@ class RunWide:
         )
         self._regulate()
         self._coordinator.end_unstarted()
+        self._withdraw_outgrown()
         self.on_obeyed()
 
     def _regulate(self) -> None:
         if self._gate is not None:
             self._gate.allow(self._coordinator.parallelism, halted=self._coordinator.halted)
+
+    def _withdraw_outgrown(self) -> None:
+        """Has those made anew, of this process's that stand ready, that have too little memory."""
+        tally = self._coordinator.tally
+        if self._gate is None or not tally.memory or self._coordinator.stopped_reason:
+            return
+        for held in self._gate.waiting():
+            mine = held.number in self._own and held.name not in self._withdrawn
+            if mine and (held.memory_bytes or math.inf) < tally.memory_needed(held.number):
+                self._withdrawn.add(held.name)
+                self._coordinator.withdraw(held.name)
 
     async def _look_at_others(self) -> None:
         tally, gate = self._coordinator.tally, self._gate
@@ -231,6 +245,7 @@ class RunWide:
     def _note(self) -> None:
         """Something has changed here."""
         self._regulate()
+        self._withdraw_outgrown()
         if self._has_news:
             self._changed.set()
 

@@ -21,6 +21,8 @@ from podmap.records import (
 from podmap.spec.model import Retries
 
 RECORD_TAIL_BYTES = 4096
+OUTGROWN = "made anew, since trials like it need more memory"
+"""Why an attempt is ended that waits at a gate when that becomes known."""
 _ROUNDING_S = 0.01  # times are kept in milliseconds
 
 
@@ -107,8 +109,10 @@ def settle_attempt(
         return Settlement(close(done, outcome.state, outcome.warning, attempt.finished), attempt)
     if attempt.diagnosis.category is Category.CANCELLED:
         reason = attempt.diagnosis.summary
-        if interrupted:
-            return Settlement(replace(record, state=TrialState.WAITING, reason=reason), attempt)
+        again = reason == OUTGROWN and not interrupted
+        if interrupted or again:
+            waiting = replace(record, state=TrialState.WAITING, reason=reason)
+            return Settlement(waiting, attempt, again=again)
         return Settlement(close(record, TrialState.CANCELLED, reason, attempt.finished), attempt)
     return _after_failure(record, attempt, attempt.diagnosis, rules)
 

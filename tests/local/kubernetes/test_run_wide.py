@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -430,8 +431,9 @@ def test_a_pod_that_is_made_as_the_run_is_stopped_is_ended(scene: Scene) -> None
     ledger, manifest = scene.plan(4)
 
     async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (_, second):
+        async with scene.two(ledger, manifest) as (first, second):
             await second.runwide.stop("enough")
+            await until(lambda: stopped(first))
             launch = first_launch(manifest, run_uri=ledger.run_uri, backend=second.backend)
             made = await second.backend.create(launch, gated=True)  # type: ignore[call-arg]
             second.coordinator.adopt([made.name])
@@ -452,8 +454,10 @@ def test_a_pod_that_stands_ready_is_not_let_go_while_the_run_is_paused(scene: Sc
 
     async def scenario() -> None:
         async with scene.process(ledger, manifest) as only:
-            running, ready = (asyncio.ensure_future(settle(only, n, "e1")) for n in (0, 1))
-            await until(lambda: scene.limits and scene.cluster.pod(f"s-{RUN_ID}-1-a1"))
+            running = asyncio.ensure_future(settle(only, 0, "e1"))
+            await until(lambda: scene.limits)
+            ready = asyncio.ensure_future(settle(only, 1, "e1"))
+            await until(lambda: scene.cluster.pod(f"s-{RUN_ID}-1-a1"))
             ledger.update_state(paused=True)
             await until(lambda: only.coordinator.halted)
             release_all(scene)
@@ -461,5 +465,34 @@ def test_a_pod_that_stands_ready_is_not_let_go_while_the_run_is_paused(scene: Sc
             assert [(0, "")] == scene.limits
             ledger.update_state(paused=False)
             assert COMPLETE is (await ready).state
+
+    play(scenario)
+
+
+def test_pods_that_stand_ready_are_made_anew_with_what_was_learnt(scene: Scene) -> None:
+    scene.script = lambda number: HELD if number == 9 else replace(GOOD, memory_bytes=150 * MI)
+    ledger, manifest = scene.plan(12, parallelism=1, **LADDER)
+
+    async def scenario() -> None:
+        async with scene.two(ledger, manifest) as (first, second):
+            running = asyncio.ensure_future(settle(first, 9, "e1"))
+            await until(lambda: scene.limits)
+            ready = [
+                asyncio.ensure_future(settle(one, number, "e1"))
+                for one, number in ((first, 0), (second, 1))
+            ]
+            for number in (0, 1):
+                await until(lambda number=number: scene.cluster.pod(f"s-{RUN_ID}-{number}-a1"))
+            first.coordinator.tally.learn({100 * MI: 200 * MI})
+            for number in (0, 1):
+                await until(lambda number=number: scene.cluster.pod(f"s-{RUN_ID}-{number}-a2"))
+            release_all(scene)
+            assert COMPLETE is (await running).state
+            records = await asyncio.gather(*ready)
+        assert [COMPLETE, COMPLETE] == states(records)
+        for record in records:
+            assert [100 * MI, 200 * MI] == [one.memory_bytes for one in record.attempts]
+            assert record.attempts[0].started is None
+        assert [(0, "200Mi"), (1, "200Mi"), (9, "100Mi")] == sorted(scene.limits)
 
     play(scenario)

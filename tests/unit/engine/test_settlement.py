@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from podmap.engine.outcome import Outcome
-from podmap.engine.settlement import Rules, Settlement, settle_attempt, time_left_s
+from podmap.engine.settlement import OUTGROWN, Rules, Settlement, settle_attempt, time_left_s
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 from podmap.spec.model import OomRetries, Retries
 
@@ -143,3 +143,13 @@ def test_the_record_keeps_the_end_of_the_last_log() -> None:
     got = after(attempt(), tail="é".encode() * 5000)
     assert got.record.log_tail.endswith("éé")
     assert len(got.record.log_tail) <= 4096
+
+
+def test_an_attempt_that_was_outgrown_is_followed_by_another_and_pays_nothing() -> None:
+    outgrown = replace(
+        attempt(start=None), diagnosis=Diagnosis(Category.CANCELLED, OUTGROWN), exit_code=None
+    )
+    got = after(outgrown)
+    assert (TrialState.WAITING, True) == (got.record.state, got.again)
+    assert not after(outgrown, interrupted=True).again
+    assert after(outgrown, replace(attempt(Category.NODE_LOST), number=2), infra=1).again

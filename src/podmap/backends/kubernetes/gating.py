@@ -29,6 +29,7 @@ class HeldPod:
     alive: bool
     gated: bool
     openable: bool
+    memory_bytes: int | None = None
 
     @classmethod
     def of(cls, pod: Pod) -> HeldPod:
@@ -40,6 +41,7 @@ class HeldPod:
             alive=pod.alive,
             gated=pod.gated,
             openable=not pod.held_by_others and not pod.deleting,
+            memory_bytes=pod.seen.memory_bytes,
         )
 
 
