@@ -1,0 +1,112 @@
+"""`podmap run --backend kubernetes` as a user types it, against a real Kubernetes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podmap.ledger.ledger import Ledger
+
+from .conftest import Cluster
+
+pytestmark = pytest.mark.cluster
+
+
+def spec(image: str, script: str, **more: Any) -> str:
+    """Two trials of a script, whose first argument is 1 or 2."""
+    trial = {
+        "image": image,
+        "command": ["sh", "-c", script, "trial"],
+        "args": ["{params.n}"],
+        "pod": {"spec": {"terminationGracePeriodSeconds": 1}},
+        **more.pop("trial", {}),
+    }
+    return json.dumps(
+        {
+            "apiVersion": "podmap/v1",
+            "name": "typed",
+            "search": {"kind": "grid", "params": {"n": {"low": 1, "high": 2}}},
+            "objective": {"metric": "y", "direction": "maximize"},
+            "trial": trial,
+            "parallelism": 2,
+            **more,
+        }
+    )
+
+
+def run(cli: Any, account: Cluster, text: str, *more: str) -> Any:
+    kubeconfig = ("--kubeconfig", str(account.kubeconfig))
+    return cli("run", cli.spec(text), "--backend", "kubernetes", *kubeconfig, *more)
+
+
+def attempts(run_uri: str) -> dict[int, list[str]]:
+    """Of each trial, how each of its attempts ended."""
+    return {
+        record.number: [a.diagnosis.category.value if a.diagnosis else "" for a in record.attempts]
+        for record in Ledger.open(run_uri).records()
+    }
+
+
+USERS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "user_exit": ('[ "$1" = 1 ] && exit 3', {}, ["user_exit"] * 2),
+    "user_timeout": ('[ "$1" = 1 ] && sleep 1000', {"trial": {"timeout": "1s"}}, ["user_timeout"] * 2),
+    "no_result": ('[ "$1" = 1 ] && exit 0', {}, ["no_result"] * 2),
+    "bad_result": ('[ "$1" = 1 ] && echo {} >"$PODMAP_RESULT" && exit 0', {}, ["bad_result"] * 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "more", "expected"), USERS.values(), ids=USERS)
+def test_a_users_failure_spends_the_users_retries(
+    cluster: Cluster,
+    account: Cluster,
+    namespace: str,
+    cli: Any,
+    image: str,
+    script: str,
+    more: dict[str, Any],
+    expected: list[str],
+) -> None:
+    whole = f'{script}; echo "{{\\"y\\": $1}}" >"$PODMAP_RESULT"'
+    text = spec(image, whole, retries={"user": 1, "infra": 0}, **more)
+    ran = run(cli, account, text, "--json")
+    assert (1, {"COMPLETE": 1, "FAILED": 1}) == (ran.code, ran.json["counts"]), ran.err
+    assert {0: expected, 1: [""]} == attempts(ran.json["run_uri"])
+    assert [] == cluster.get("pods", f"--namespace={namespace}")["items"]
+
+
+def test_an_image_that_cannot_be_pulled_stops_the_run_once(
+    cluster: Cluster, account: Cluster, namespace: str, cli: Any
+) -> None:
+    text = spec(
+        "Not/An:Image:1", "true", search={"kind": "grid", "params": {"n": {"low": 1, "high": 40}}}
+    )
+    ran = run(cli, account, text, "--json")
+    assert 1 == ran.code
+    states = ran.json["counts"]
+    assert 40 == states["CANCELLED"] + states["FAILED"]
+    assert states["FAILED"] <= 3  # the slots, and one that stood ready
+    assert [] == cluster.get("pods", f"--namespace={namespace}")["items"]
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "field": ({"trial": {"pod": {"spec": {"nodeselector": {"a": "b"}}}}}, "spec.nodeselector"),
+    "service account": (
+        {"kubernetes": {"service_account": "nobody"}},
+        "there is no service account nobody",
+    ),
+    "priority": ({"kubernetes": {"priority_class": "no"}}, "there is no PriorityClass no"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "expected"), REFUSED.values(), ids=REFUSED)
+def test_a_pod_that_is_refused_is_told_once_before_anything_runs(
+    account: Cluster, cli: Any, image: str, more: dict[str, Any], expected: str
+) -> None:
+    ran = run(cli, account, spec(image, "true", **more))
+    assert (2, "") == (ran.code, ran.out), ran.err
+    assert 1 == len(ran.err.strip().splitlines())
+    assert expected in ran.err
+    assert [] == list(Path(cli.store).glob("*/*"))
