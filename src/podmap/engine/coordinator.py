@@ -305,9 +305,16 @@ class Coordinator:
                 if name in self._alive:
                     spawn(self._end(name, reason))
 
-    def withdraw(self, name: str) -> None:
-        """Ends an attempt that waits at a gate, to be made anew with more memory."""
+    def withdraw(self, name: str) -> bool:
+        """Ends an attempt that waits at a gate, to be made anew with more memory.
+
+        Returns:
+            Whether it is; False while its creation is not over.
+        """
+        if name not in self._alive:
+            return False
         spawn(self._end(name, OUTGROWN))
+        return True
 
     async def _end(self, name: str, reason: str) -> None:
         why = Diagnosis(Category.CANCELLED, reason)

@@ -225,9 +225,9 @@ class RunWide:
             return
         for held in self._gate.waiting():
             mine = held.number in self._own and held.name not in self._withdrawn
-            if mine and (held.memory_bytes or math.inf) < tally.memory_needed(held.number):
-                self._withdrawn.add(held.name)
-                self._coordinator.withdraw(held.name)
+            small = mine and (held.memory_bytes or math.inf) < tally.memory_needed(held.number)
+            if small and self._coordinator.withdraw(held.name):
+                self._withdrawn.add(held.name)  # once: an admission may lower what is asked for
 
     async def _look_at_others(self) -> None:
         tally, gate = self._coordinator.tally, self._gate
