@@ -199,8 +199,9 @@ class Charge(enum.Enum):
     UNKNOWN = "unknown"
 
 
-READY_SHARE = 8
-MOST_READY = 16
+READY_SHARE = 2
+"""One attempt stands ready for so many slots: trials that began together often end together."""
+MOST_READY = 64
 
 
 class Gate:

@@ -260,7 +260,7 @@ class Backend:
     ("parallelism", "hoards", "queued", "expected"),
     [
         (3, False, False, 1),
-        (80, False, False, 10),
+        (80, False, False, 40),
         (500, False, False, MOST_READY),
         (80, True, False, 0),
         (80, False, True, 0),
