@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from podmap.ledger.ledger import Ledger
 
 from .conftest import Cluster
+from .runs import wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -50,9 +52,10 @@ def attempts(run_uri: str) -> dict[int, list[str]]:
     }
 
 
+SHORT = {"trial": {"timeout": "1s"}}
 USERS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "user_exit": ('[ "$1" = 1 ] && exit 3', {}, ["user_exit"] * 2),
-    "user_timeout": ('[ "$1" = 1 ] && sleep 1000', {"trial": {"timeout": "1s"}}, ["user_timeout"] * 2),
+    "user_timeout": ('[ "$1" = 1 ] && sleep 1000', SHORT, ["user_timeout"] * 2),
     "no_result": ('[ "$1" = 1 ] && exit 0', {}, ["no_result"] * 2),
     "bad_result": ('[ "$1" = 1 ] && echo {} >"$PODMAP_RESULT" && exit 0', {}, ["bad_result"] * 2),
 }  # fmt: skip
@@ -77,6 +80,40 @@ def test_a_users_failure_spends_the_users_retries(
     assert [] == cluster.get("pods", f"--namespace={namespace}")["items"]
 
 
+def test_an_eviction_spends_the_infrastructures_retries(
+    cluster: Cluster, account: Cluster, namespace: str, cli: Any, image: str
+) -> None:
+    script = (
+        'trap "exit 143" TERM; [ "$1$PODMAP_ATTEMPT" = 11 ] && { sleep 1000 & wait; }; '
+        'echo "{\\"y\\": $1}" >"$PODMAP_RESULT"'
+    )
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+
+    def evict() -> None:
+        def victims() -> list[str]:
+            items = cluster.get("pods", f"--namespace={namespace}")["items"]
+            return [
+                item["metadata"]["name"]
+                for item in items
+                if item["metadata"]["labels"]["podmap.io/trial"] == "0"
+                and item["status"].get("phase") == "Running"
+            ]
+
+        (name,) = wait_until(victims, "the trial to run")
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+        words = ("create", f"--raw={pods}/{name}/eviction", "--filename=-")
+        cluster.kubectl(*words, text=json.dumps(eviction))
+
+    with ThreadPoolExecutor(1) as pool:
+        evicting = pool.submit(evict)
+        text = spec(image, script, retries={"user": 0, "infra": 1})
+        ran = run(cli, account, text, "--json")
+        evicting.result()
+    assert (0, {"COMPLETE": 2}) == (ran.code, ran.json["counts"]), ran.err
+    assert {0: ["evicted", ""], 1: [""]} == attempts(ran.json["run_uri"])
+    assert [] == cluster.get("pods", f"--namespace={namespace}")["items"]
+
+
 def test_an_image_that_cannot_be_pulled_stops_the_run_once(
     cluster: Cluster, account: Cluster, namespace: str, cli: Any
 ) -> None:
@@ -88,7 +125,9 @@ def test_an_image_that_cannot_be_pulled_stops_the_run_once(
     states = ran.json["counts"]
     assert 40 == states["CANCELLED"] + states["FAILED"]
     assert states["FAILED"] <= 3  # the slots, and one that stood ready
-    assert [] == cluster.get("pods", f"--namespace={namespace}")["items"]
+    # They are being deleted; the node has only to say so.
+    pods = ("get", "pods", "--output=name", f"--namespace={namespace}")
+    wait_until(lambda: not cluster.kubectl(*pods), "the pods to go")
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
