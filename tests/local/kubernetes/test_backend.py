@@ -288,6 +288,29 @@ class TestSlots:
 
         play(cluster, scenario)
 
+    def test_the_lease_of_a_run_is_not_taken_while_the_watch_is_behind(
+        self, cluster: FakeCluster
+    ) -> None:
+        async def scenario(backend: KubernetesBackend) -> None:
+            async def until(fresh: bool) -> None:
+                while backend.fresh is not fresh:
+                    await asyncio.sleep(0.005)
+
+            lease = await backend.lease(RUN, lambda: None)
+            await until(True)
+            cluster.fail("watch", times=None)
+            cluster.fail("list", times=None)
+            cluster.end_watches()
+            await until(False)
+            await lease._lease.step()
+            assert (False, None) == (lease.held, cluster.lease(f"podmap-{RUN}"))
+            cluster.heal()
+            await until(True)
+            await lease._lease.step()
+            assert lease.held
+
+        play(cluster, scenario)
+
     def test_changes_are_told(self, cluster: FakeCluster) -> None:
         async def scenario(backend: KubernetesBackend) -> None:
             told: list[tuple[Phase, bool]] = []
