@@ -1,156 +1,43 @@
-"""Several processes at one run of pods: what one of them decides holds for all.
-
-A process is a session with a backend of its own; the fake cluster gives it all that a real one
-would, the run's lease too.
-"""
+"""Several processes at one run of pods: what one of them decides holds for all."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.local.kubernetes.scene import (
+    BAD,
+    CANCELLED,
+    COMPLETE,
+    FAILED,
+    GOOD,
+    HELD,
+    LADDER,
+    MI,
+    NO_IMAGE,
+    PATIENCE_S,
+    RUN_ID,
+    Scene,
+    charge,
+    play,
+    release_all,
+    scene,
+    settle_all,
+    states,
+    stopped,
+    until,
+)
 
-from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.backends.kubernetes.lease import Lease
-from podmap.engine import runner, runwide
+from podmap.engine import runwide
 from podmap.engine.gates import Charge
 from podmap.engine.launching import first_launch
-from podmap.engine.prepare import prepare_run
 from podmap.engine.runner import settle
-from podmap.engine.session import RunSession, open_session
 from podmap.engine.sweep import SweepRun
-from podmap.ledger.ledger import Ledger
-from podmap.ledger.manifest import Manifest
 from podmap.ledger.state import Decided
-from podmap.records import Category, Record, TrialState
-from podmap.spec.load import load
-from podmap.testing.fake_cluster import FakeCluster, Script
-from podmap.testing.fake_cluster_store import RefusedError
+from podmap.records import Category
 
-RUN_ID = "0123abcd"
-PATIENCE_S = 30.0
-MI = 2**20
-COMPLETE, FAILED, CANCELLED = TrialState.COMPLETE, TrialState.FAILED, TrialState.CANCELLED
-GOOD = Script(result='{"y": 1}')
-BAD = Script(exit_code=1)
-HELD = Script(result='{"y": 1}', holds=True)
-NO_IMAGE = Script(waiting="InvalidImageName", message="it is no name")
-
-
-class Scene:
-    """A run on a fake cluster, whose pods do what a script tells of their trial's number."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.script: Callable[[int], Script] = lambda number: GOOD
-        self.cluster = FakeCluster(script=self._tell)
-        self.limits: list[tuple[int, str]] = []
-
-    def _tell(self, pod: dict[str, Any]) -> Script:
-        number = int(pod["metadata"]["labels"]["podmap.io/trial"])
-        resources = pod["spec"]["containers"][0].get("resources", {})
-        assert resources.get("limits", {}).get("memory") == resources.get("requests", {}).get(
-            "memory"
-        )
-        self.limits.append((number, resources.get("limits", {}).get("memory", "")))
-        return self.script(number)
-
-    def plan(self, count: int, **more: Any) -> tuple[Ledger, Manifest]:
-        trial = {"image": "i", "command": ["x"], **more.pop("trial", {})}
-        spec = {
-            "apiVersion": "podmap/v1",
-            "name": "s",
-            "search": {"kind": "list", "items": [{"x": x} for x in range(count)]},
-            "objective": {"metric": "y", "direction": "maximize"},
-            "parallelism": 4,
-            **more,
-            "trial": trial,
-        }
-        return prepare_run(
-            load(spec),
-            store=str(self.folder),
-            run_id=RUN_ID,
-            owner={"kind": "cli", "epoch": "e1"},
-            folder=str(self.folder),
-            target=Target("kubernetes"),
-        )
-
-    @asynccontextmanager
-    async def process(self, ledger: Ledger, manifest: Manifest) -> AsyncIterator[RunSession]:
-        backend = KubernetesBackend.connect(self.cluster.connection())
-        with ThreadPoolExecutor(4) as io:
-            session = await open_session(ledger, manifest, backend, io)
-            try:
-                yield session
-            finally:
-                await session.close()
-                await backend.close()
-
-    @asynccontextmanager
-    async def two(
-        self, ledger: Ledger, manifest: Manifest
-    ) -> AsyncIterator[tuple[RunSession, RunSession]]:
-        """Two processes, of which the first holds the lease."""
-        async with self.process(ledger, manifest) as first:
-            await until(lambda: charge(first) is Charge.OURS)
-            async with self.process(ledger, manifest) as second:
-                await until(lambda: charge(second) is Charge.THEIRS)
-                yield first, second
-
-
-def charge(session: RunSession) -> Charge:
-    assert session.gate is not None
-    return session.gate.charge
-
-
-def stopped(session: RunSession) -> str:
-    return session.coordinator.stopped_reason
-
-
-async def until(true: Callable[[], Any]) -> None:
-    ends = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < ends, "it never came"
-        await asyncio.sleep(0.002)
-
-
-async def settle_all(session: RunSession, *numbers: int, epoch: str = "e1") -> list[Record]:
-    return await asyncio.gather(*(settle(session, number, epoch) for number in numbers))
-
-
-def release_all(scene: Scene) -> None:
-    """Lets all pods go on that are there and hold."""
-    for name in scene.cluster.pod_names():
-        with contextlib.suppress(RefusedError):
-            scene.cluster.release(name)
-
-
-def states(records: list[Record]) -> list[TrialState]:
-    return [record.state for record in records]
-
-
-@pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    monkeypatch.setattr(runner, "FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr(runwide, "LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr(runwide, "SHARE", 1)
-    monkeypatch.setitem(Lease.__init__.__kwdefaults__, "renew_every_s", 0.1)
-    scene = Scene(tmp_path)
-    with scene.cluster:
-        yield scene
-
-
-def play(scenario: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(scenario(), 2 * PATIENCE_S))  # type: ignore[arg-type]
+__all__ = ["scene"]
 
 
 @pytest.mark.parametrize("mode", ["finish", "cancel"])
@@ -302,48 +189,6 @@ def test_a_failed_trial_that_is_asked_for_anew_reopens_the_run(scene: Scene) -> 
     play(scenario)
 
 
-LADDER = {
-    "trial": {"resources": {"memory": "100Mi"}},
-    "retries": {"oom": {"times": 2, "factor": 2, "limit": "300Mi"}},
-}
-
-
-def test_a_trial_that_ran_out_of_memory_is_rescued_and_the_next_begin_there(scene: Scene) -> None:
-    scene.script = lambda number: Script(result='{"y": 1}', memory_bytes=150 * MI)
-    ledger, manifest = scene.plan(4, **LADDER)
-
-    async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (first, second):
-            rescued = await settle(second, 0, "e1")
-            assert COMPLETE is rescued.state
-            sizes = [attempt.memory_bytes for attempt in rescued.attempts]
-            assert [100 * MI, 200 * MI] == sizes
-            await until(lambda: first.coordinator.tally.memory)
-            assert [COMPLETE] == states(await settle_all(first, 1))
-            await until(lambda: ledger.read_state().decided.memory == {100 * MI: 200 * MI})
-        async with scene.process(ledger, manifest) as later:
-            assert [COMPLETE] == states(await settle_all(later, 2))
-        expected = [(0, "100Mi"), (0, "200Mi"), (1, "200Mi"), (2, "200Mi")]
-        assert expected == scene.limits
-
-    play(scenario)
-
-
-def test_the_ladder_ends_at_its_limit_and_says_so(scene: Scene) -> None:
-    scene.script = lambda number: Script(memory_bytes=999 * MI)
-    ledger, manifest = scene.plan(1, **LADDER)
-
-    async def scenario() -> None:
-        async with scene.process(ledger, manifest) as only:
-            record = await settle(only, 0, "e1")
-        assert FAILED is record.state
-        assert [Category.OOM] * 3 == [a.diagnosis.category for a in record.attempts if a.diagnosis]
-        assert [(0, "100Mi"), (0, "200Mi"), (0, "300Mi")] == scene.limits
-        assert "retries.oom.limit is 300Mi, so there is no more memory for it" in record.reason
-
-    play(scenario)
-
-
 def test_a_paused_run_lets_nothing_go_and_goes_on(scene: Scene) -> None:
     ledger, manifest = scene.plan(6, parallelism=2)
     ledger.update_state(paused=True)
@@ -465,34 +310,5 @@ def test_a_pod_that_stands_ready_is_not_let_go_while_the_run_is_paused(scene: Sc
             assert [(0, "")] == scene.limits
             ledger.update_state(paused=False)
             assert COMPLETE is (await ready).state
-
-    play(scenario)
-
-
-def test_pods_that_stand_ready_are_made_anew_with_what_was_learnt(scene: Scene) -> None:
-    scene.script = lambda number: HELD if number == 9 else replace(GOOD, memory_bytes=150 * MI)
-    ledger, manifest = scene.plan(12, parallelism=1, **LADDER)
-
-    async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (first, second):
-            running = asyncio.ensure_future(settle(first, 9, "e1"))
-            await until(lambda: scene.limits)
-            ready = [
-                asyncio.ensure_future(settle(one, number, "e1"))
-                for one, number in ((first, 0), (second, 1))
-            ]
-            for number in (0, 1):
-                await until(lambda number=number: scene.cluster.pod(f"s-{RUN_ID}-{number}-a1"))
-            first.coordinator.tally.learn({100 * MI: 200 * MI})
-            for number in (0, 1):
-                await until(lambda number=number: scene.cluster.pod(f"s-{RUN_ID}-{number}-a2"))
-            release_all(scene)
-            assert COMPLETE is (await running).state
-            records = await asyncio.gather(*ready)
-        assert [COMPLETE, COMPLETE] == states(records)
-        for record in records:
-            assert [100 * MI, 200 * MI] == [one.memory_bytes for one in record.attempts]
-            assert record.attempts[0].started is None
-        assert [(0, "200Mi"), (1, "200Mi"), (9, "100Mi")] == sorted(scene.limits)
 
     play(scenario)
