@@ -328,3 +328,25 @@ def test_what_was_not_sent_before_the_lease_was_lost_is_not_sent_when_it_is_got_
         assert OPEN_AT_ONCE == len(at.open_now)
 
     keeping(at, lease, script, parallelism=len(at.truth))
+
+
+def test_one_of_which_it_is_not_known_keeps_its_slot_from_those_that_come_before_it() -> None:
+    at = gates(3)
+    del at.truth["t-0"]
+    really = at.open
+
+    async def lost(attempt: Any, *, limit_s: float) -> None:
+        await really(attempt, limit_s=limit_s)
+        at.truth["t-0"] = at.shown["t-0"] = One("t-0", 0)
+        raise BackendError("the answer was lost")
+
+    at.open = lost  # type: ignore[method-assign]
+    at.prompt = False
+
+    async def script(keeper: Gatekeeper) -> None:
+        await calm()
+        keeper.note()
+        await calm()
+        assert [1] == at.open_now
+
+    keeping(at, Lease(), script, parallelism=1)
