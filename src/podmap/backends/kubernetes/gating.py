@@ -52,10 +52,18 @@ class PodGates:
         """Asks nothing yet."""
         self._backend = backend
         self._run_id = run_id
+        self._known: dict[str, tuple[Pod, HeldPod]] = {}
 
     def attempts(self) -> Sequence[HeldPod]:
         """All pods of the run that are known."""
-        return [HeldPod.of(pod) for pod in self._backend.known_pods(self._run_id)]
+        # It is asked for at every change of one of hundreds: only that one is looked at.
+        before, self._known = self._known, {}
+        for pod in self._backend.known_pods(self._run_id):
+            last = before.get(pod.name)
+            if last is None or last[0] is not pod:
+                last = pod, HeldPod.of(pod)
+            self._known[pod.name] = last
+        return [held for _, held in self._known.values()]
 
     async def relist(self) -> None:
         """Brings `attempts` up to date by a consistent list.
