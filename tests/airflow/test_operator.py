@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,21 @@ def test_an_unknown_runtime_names_those_there_are() -> None:
     runtime: Any = "pod"
     with pytest.raises(UsageError, match=r"'pod' of sweep.* 'pods', 'operator', 'executor'"):
         sweep_dag(SPEC, dag_id="one", runtime=runtime)
+
+
+def test_without_the_provider_a_dag_file_says_what_to_install() -> None:
+    code = (
+        "import sys\n"
+        "from podmap.airflow import sweep_dag\n"
+        "sweep_dag({'parallelism': 1}, dag_id='pods')\n"
+        "assert 'airflow.providers.cncf.kubernetes.operators.pod' not in sys.modules\n"
+        "sys.modules['airflow.providers.cncf.kubernetes.callbacks'] = None\n"
+        "sweep_dag({'parallelism': 1}, dag_id='one', runtime='operator')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "UsageError: TrialPodOperator and runtime='operator'" in done.stderr
+    assert "pip install 'podmap[operator]'" in done.stderr
 
 
 def test_processes_cannot_be_pods() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +23,8 @@ from podmap.airflow import exceptions
 from podmap.airflow.pod_operator import TrialPodOperator
 from podmap.airflow.retry_policy import TrialRetryPolicy
 from podmap.backends.connect import Target
+from podmap.backends.kubernetes import KubernetesBackend
+from podmap.engine.launching import first_launch
 from podmap.engine.prepare import prepare_run
 from podmap.ledger.ledger import Ledger
 from podmap.names import attempt_name
@@ -28,16 +32,12 @@ from podmap.records import Category, Record, TrialState
 from podmap.spec.load import load
 from podmap.testing.fake_cluster import FakeCluster, Script
 
-pytestmark = [
-    pytest.mark.airflow,
-    # The provider never closes its client.
-    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket"),
-]
+pytestmark = pytest.mark.airflow
 
 RUN_ID = "0a1b2c3d"
 NAME = "by-operator"
 GOOD = Script(run_s=0.1, result='{"n": 7}', output="training\n")
-Tell = Callable[[Any], Script]
+made: list[TrialPodOperator] = []
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Tried:
     delays: list[float | None] = field(default_factory=list)
 
     def operator(self) -> TrialPodOperator:
-        return TrialPodOperator(
+        operator = TrialPodOperator(
             task_id="trials",
             run=self.run,
             numbers=self.number,
@@ -63,6 +63,8 @@ class Tried:
             base_container_status_polling_interval=0.05,
             **self.options,
         )
+        made.append(operator)
+        return operator
 
     def context(self) -> Any:
         ti = SimpleNamespace(
@@ -155,7 +157,17 @@ def cluster(
     def script(pod: Any) -> Script:
         return tell.get(int(pod["metadata"]["labels"]["podmap.io/attempt"]), GOOD)
 
-    with FakeCluster(script=script) as cluster:
+    def close() -> None:
+        """Closes what the provider leaves open, as the end of a worker does."""
+        while made:
+            operator = made.pop()
+            if "client" in operator.__dict__:
+                pools = operator.client.api_client.rest_client.pool_manager.pools
+                for pool in [pools[key] for key in list(pools.keys())]:
+                    pool.close()
+
+    with FakeCluster(script=script) as cluster, contextlib.ExitStack() as stack:
+        stack.callback(close)
         kubeconfig = str(cluster.kubeconfig(tmp_path / "kubeconfig"))
         monkeypatch.setenv("KUBECONFIG", kubeconfig)
         # The client of the provider reads the variable when it is imported.
@@ -181,12 +193,12 @@ def test_a_result_comes_through_the_pods_status(cluster: FakeCluster, tried: Tri
 def test_the_pod_is_podmaps_with_the_operators_own_on_top(
     cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
 ) -> None:
-    made: list[Any] = []
+    bodies: list[Any] = []
 
     class Callback:
         @staticmethod
         def on_pod_manifest_created(*, pod_request: Any, client: Any, **_: Any) -> None:
-            made.append(client.api_client.sanitize_for_serialization(pod_request))
+            bodies.append(client.api_client.sanitize_for_serialization(pod_request))
 
         def __getattr__(self, name: str) -> Any:
             return lambda **_: None
@@ -201,7 +213,7 @@ def test_the_pod_is_podmaps_with_the_operators_own_on_top(
     trial = {"image": "example.com/train:1", "command": ["train"], "pod": overlay}
     tried = Tried(planned(tmp_path, trial=trial), options=options)
     assert tried.to_the_end() is None
-    (pod,) = made
+    (pod,) = bodies
     assert attempt_name(NAME, RUN_ID, 0, 1) == pod["metadata"]["name"]
     labels = pod["metadata"]["labels"]
     assert ("a", "podmap", "op-try-00") == (
@@ -260,8 +272,6 @@ def test_a_pod_deleted_by_hand_is_tried_again_at_once(
             pass
         cluster.delete_pod(first)
 
-    import threading
-
     hand = threading.Thread(target=delete)
     hand.start()
     assert tried.to_the_end() is None
@@ -301,6 +311,24 @@ def test_a_pod_that_runs_is_taken_over_by_the_next_try(
     assert tried.to_the_end() is None
     assert [1] == [each.number for each in tried.record.attempts]
     assert 1 == cluster.requests["create pods"]
+
+
+def test_a_gated_pod_of_another_runtime_makes_room(
+    cluster: FakeCluster, tried: Tried, tmp_path: Path
+) -> None:
+    ledger = Ledger.open(tried.run["uri"])
+    backend = KubernetesBackend.connect(cluster.connection())
+    launch = first_launch(ledger.read_manifest(), run_uri=ledger.run_uri, backend=backend)
+
+    async def create() -> None:
+        await backend.create(launch, gated=True)
+        await backend.close()
+
+    asyncio.run(create())
+    waiting = Record(0, "key", launch.epoch, TrialState.WAITING)
+    assert ledger.write_record(waiting)
+    assert tried.to_the_end() is None
+    assert ([2], []) == ([each.number for each in tried.record.attempts], cluster.pod_names())
 
 
 def test_a_complete_trial_is_kept_when_its_task_is_cleared(

@@ -20,7 +20,7 @@ from podmap.backends.kubernetes.diagnose import (
 )
 from podmap.backends.kubernetes.ending import AT_ONCE_S
 from podmap.backends.kubernetes.manifest import CONTAINER
-from podmap.backends.kubernetes.status import Pod, is_gated
+from podmap.backends.kubernetes.status import Pod
 from podmap.engine.listening import TAIL_BYTES, Ended
 from podmap.engine.messages import LineSplitter, Messages, read_messages
 from podmap.errors import BackendError
@@ -55,8 +55,7 @@ class PodApi:
             label_selector=",".join(f"{name}={value}" for name, value in labels.items()),
             _preload_content=False,
         )
-        # One with a gate is not of this runtime, and would never be let in.
-        return [pod for pod in json.loads(answer.data)["items"] if not is_gated(pod)]
+        return list(json.loads(answer.data)["items"])
 
     def read(self, name: str) -> Pod | None:
         """The pod; None if there is none."""
@@ -91,9 +90,10 @@ class PodApi:
     def delete(self, name: str, *, grace_s: int | None = None) -> None:
         """Deletes a pod, if it is there."""
         try:
-            self._client.delete_namespaced_pod(
+            answer = self._client.delete_namespaced_pod(
                 name, self._namespace, grace_period_seconds=grace_s, _preload_content=False
             )
+            answer.drain_conn()
         except ApiException as error:
             if error.status != 404:
                 raise
@@ -125,7 +125,10 @@ class PodApi:
 
     def _patch(self, name: str, change: Mapping[str, Any]) -> None:
         try:
-            self._client.patch_namespaced_pod(name, self._namespace, change, _preload_content=False)
+            answer = self._client.patch_namespaced_pod(
+                name, self._namespace, change, _preload_content=False
+            )
+            answer.drain_conn()
         except ApiException as error:
             if error.status != 404:
                 raise

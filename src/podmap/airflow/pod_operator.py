@@ -309,6 +309,7 @@ class TrialPodOperator(KubernetesPodOperator):
         trial = self.attempt.trial
         failure = trial.failure(record)
         if failure is not None:
+            self.log.error("%s", failure)
             raise failure
         what = f"trial {trial.number}: {record.state.value}"
         if record.state is TrialState.CANCELLED:

@@ -25,7 +25,7 @@ from podmap.policy import budget_of
 from podmap.records import Attempt, Diagnosis, Record, TrialState, iso, parse_iso, utc_now
 
 EPOCH_PREFIX = "op-"
-"""Tells the askings of this runtime apart: only its own pods are taken over, never gated ones."""
+"""Tells the askings of this runtime apart: pods of another one may wait at a gate for ever."""
 
 
 _LOST = (TrialState.FAILED, TrialState.CANCELLED)
