@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from podmap.airflow.functions import function_place
 from podmap.airflow.lost import note_lost
 from podmap.airflow.trial_task import plan_of
-from podmap.airflow.worker_backend import WorkerBackend
+from podmap.airflow.worker_backend import WorkerBackend, function_env
 from podmap.airflow.worker_pods import IN_POD
+from podmap.backends.process.spawn import inherited_env
 from podmap.engine.runner import settle
 from podmap.engine.session import RunSession, open_session
 from podmap.errors import PodmapError, UsageError
@@ -210,7 +211,7 @@ def check_function(function: Callable[..., Any]) -> None:
     reference = function_place(function).reference
     done = subprocess.run(
         [sys.executable, "-m", "podmap.airflow.calling", reference, "--check"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={**inherited_env(os.environ), **function_env()},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

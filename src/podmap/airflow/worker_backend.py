@@ -68,11 +68,23 @@ class WorkerBackend(ProcessBackend):
             return launch
         # The effective spec names the function; how it is called is each worker's own.
         module, shard = launch.argv[1:3], launch.argv[4:]
-        env = {**launch.env, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        if "AIRFLOW_HOME" in os.environ:  # or importing Airflow would make another
-            env["AIRFLOW_HOME"] = os.environ["AIRFLOW_HOME"]
         argv = (sys.executable, *module, self._place.reference, *shard)
-        return replace(launch, argv=argv, env=env)
+        return replace(launch, argv=argv, env={**launch.env, **function_env()})
+
+
+def function_env() -> dict[str, str]:
+    """What a process needs beyond a trial's environment to import what this one can.
+
+    Whatever imports Airflow, as a DAG file does, makes an engine for its database, of which a
+    trial has nothing to know: so it is told of one in memory.
+    """
+    env = {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite://",
+    }
+    if "AIRFLOW_HOME" in os.environ:  # or Airflow would make another
+        env["AIRFLOW_HOME"] = os.environ["AIRFLOW_HOME"]
+    return env
 
 
 _OUT_OF_MEMORY = Diagnosis(
