@@ -271,3 +271,25 @@ def test_a_function_that_cannot_be_imported_is_refused_in_plan(tmp_path: Path) -
     decision = decided(NO_COMMAND, python_callable=function)
     with pytest.raises(UsageError, match="No module named 'missing_package'"):
         shared(SPEC, decision)
+
+
+def test_a_trials_own_process_reads_the_dag_file_without_kubernetes(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(
+        "import sys\n"
+        "from airflow.sdk import DAG\n"
+        "from podmap.airflow import sweep\n"
+        "sys.modules['kubernetes'] = None\n"
+        "def train(k, n):\n    return {}\n"
+        "with DAG('own', schedule=None):\n"
+        f"    sweep({NO_COMMAND!r}, runtime='executor', python_callable=train,\n"
+        "          task_args={'executor': 'KubernetesExecutor'})\n"
+    )
+    code = "import sys; from podmap.airflow.calling import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"{path}:train", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stderr

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from podmap.airflow.functions import SHARD, takes_dict
+from podmap.airflow.functions import LOADED_AS, SHARD, takes_dict
 
 SHARD_PARTS = ("uri", "name", "index")
 CHECK = "--check"
@@ -50,7 +50,7 @@ def find_function(reference: str) -> Callable[..., Any]:
     if not place.endswith(".py"):
         found: Callable[..., Any] = getattr(importlib.import_module(place), name)
         return found
-    spec = importlib.util.spec_from_file_location("podmap_trial_function", place)
+    spec = importlib.util.spec_from_file_location(LOADED_AS, place)
     if spec is None or spec.loader is None or not Path(place).is_file():
         raise ImportError(f"no file {place}")
     module = importlib.util.module_from_spec(spec)

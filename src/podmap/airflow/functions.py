@@ -17,6 +17,8 @@ PARAMS = "params"
 """A function whose one argument has this name gets all params as a dict."""
 SHARD = "shard"
 """An argument of this name gets the piece of data: a dict of uri, name and index."""
+LOADED_AS = "podmap_trial_function"
+"""The name under which a trial's own process loads a function's file, for example a DAG file."""
 _NEXT = "write it with `def` at the top of a module that the worker can import, or of the DAG file"
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from podmap.airflow.functions import LOADED_AS
 from podmap.backends.kubernetes.worker_pod import worker_override
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ def executor_config(
     """
     from airflow.sdk import get_parsing_context
 
-    if get_parsing_context().task_id is not None or not may_make_pods(asked.get("executor")):
+    for_a_task = get_parsing_context().task_id is not None or LOADED_AS in sys.modules
+    if for_a_task or not may_make_pods(asked.get("executor")):
         return None
     from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 

@@ -49,7 +49,8 @@ class Worker:
             "name": "x",
             "search": {"kind": "grid", "params": {"n": [0, 1]}},
             "objective": {"metric": "y", "direction": "maximize"},
-            "trial": {"command": ["sh", "-c", command], **(trial or {})},
+            # A test that fails leaves nothing that runs for long.
+            "trial": {"command": ["sh", "-c", command], "timeout": "1m", **(trial or {})},
             **spec,
         }
         self.ledger, self.manifest = prepare_run(
