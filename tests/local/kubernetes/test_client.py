@@ -82,6 +82,14 @@ def test_what_cannot_pass_is_not_asked_again(cluster: FakeCluster, status: int) 
     assert 1 == cluster.requests["get leases"]
 
 
+def test_a_refusal_is_read_whole_though_it_comes_in_parts(cluster: FakeCluster) -> None:
+    why = "field " * 30_000
+    cluster.fail("get", "leases", status=422, message=why, reason="Invalid")
+    error = refusal(cluster.connection(), lambda client: client.get(f"{LEASES}/x"))
+    assert isinstance(error, ApiError)
+    assert why.strip() == error.message.strip()
+
+
 @pytest.mark.parametrize("fault", [{}, {"status": 500}, {"acts": True}], ids=["cut", "500", "lost"])
 def test_what_must_not_happen_twice_is_not_asked_again(
     cluster: FakeCluster, fault: dict[str, Any]

@@ -46,6 +46,7 @@ LONGEST_PAUSE_S = 8.0
 PAGE = 500
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _BEFORE_EXPIRY_S = 60.0
+_REFUSAL_BYTES = 256 * 1024
 # What KubeConfigLoader lets through when a plugin is missing or says something unexpected.
 _LOADER_ERRORS = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -316,7 +317,10 @@ class Client:
         return response
 
     async def _refusal(self, request: _Request, response: aiohttp.ClientResponse) -> ApiError:
-        raw = await response.content.read(256 * 1024)
+        try:
+            raw = await response.content.readexactly(_REFUSAL_BYTES)
+        except asyncio.IncompleteReadError as whole:
+            raw = whole.partial
         connection = await self.connection()
         return api_error(
             request.verb,
