@@ -172,19 +172,22 @@ class Gatekeeper:
         self._changed.set()
 
     async def _send(self, attempt: Held, term: int) -> None:
-        """Opens a gate as it was seen, unless too little is left of the lease, or it was lost.
+        """Opens a gate as it was seen, unless that is not this term's to do any more.
 
         Raises:
-            ConflictError: It has changed or is gone; nothing was done.
+            ConflictError: Nothing was done: it has changed or is gone, or too little is left of
+                the lease.
             BackendError: It is not known whether it was opened; TimeoutError likewise.
         """
         async with self._turns:  # what waits for its turn has not been sent
+            if term != self._term or self._closing:
+                return
             limit_s = OPEN_LIMIT_S
             if not self._lease.forbidden:
                 limit_s = min(limit_s, self._lease.remaining_s - MARGIN_S)
-            wanted = term == self._term and not self._closing
-            if self._in_charge and limit_s > 0 and wanted:
-                await asyncio.wait_for(self._gates.open(attempt, limit_s=limit_s), limit_s)
+            if not self._in_charge or limit_s <= 0:
+                raise ConflictError("too little is left of the lease")
+            await asyncio.wait_for(self._gates.open(attempt, limit_s=limit_s), limit_s)
 
     def _current(self, name: str) -> Held | None:
         found = (attempt for attempt in self._gates.attempts() if attempt.name == name)

@@ -351,3 +351,25 @@ def test_one_of_which_it_is_not_known_keeps_its_slot_from_those_that_come_before
         assert [1] == at.open_now
 
     keeping(at, Lease(), script, parallelism=1)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["about to end", "ended"])
+def test_what_was_not_sent_for_lack_of_time_is_sent_once_the_lease_is_renewed(
+    lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("podmap.engine.gates.FIRST_PAUSE_S", 0)
+    at = gates(1)
+    lease = Lease()
+    at.answer = lambda name: BackendError("down")
+
+    async def script(keeper: Gatekeeper) -> None:
+        await calm()
+        lease.remaining_s, lease.held = MARGIN_S / 2, not lost
+        await calm()
+        at.answer = lambda name: None
+        lease.remaining_s, lease.held = 15.0, True
+        await calm()
+        assert [0] == at.open_now
+        assert 1 == at.lists, "nobody else had it meanwhile"
+
+    keeping(at, lease, script, parallelism=1)
