@@ -87,6 +87,7 @@ class Coordinator:
         self._ticket = itertools.count()
         self._timers: list[asyncio.TimerHandle] = []
         self._watchers: set[asyncio.Task[None]] = set()
+        self._ending: set[str] = set()
         self._own: Stop | None = None
         self._ordered: Stop | None = None
         self._interrupt: Stop | None = None
@@ -193,7 +194,7 @@ class Coordinator:
                 watcher.add_done_callback(self._watchers.discard)
                 ending = [stop.reason for stop in self._stops() if stop.cancel]
                 if ending:
-                    spawn(self._end(name, ending[0]))
+                    self._begin_end(name, ending[0])
 
     async def ended(self, name: str) -> Observation:
         """The observation of an attempt once it has ended or is gone.
@@ -295,7 +296,7 @@ class Coordinator:
             self.end_unstarted()
             return
         for name in self._alive:
-            spawn(self._end(name, stop.reason))
+            self._begin_end(name, stop.reason)
 
     def end_unstarted(self) -> None:
         """Where the run is stopped, ends the attempts that wait at a gate: none will be let go."""
@@ -303,7 +304,7 @@ class Coordinator:
         if reason:
             for name in self._unstarted():
                 if name in self._alive:
-                    spawn(self._end(name, reason))
+                    self._begin_end(name, reason)
 
     def withdraw(self, name: str) -> bool:
         """Ends an attempt that waits at a gate, to be made anew with more memory.
@@ -313,8 +314,14 @@ class Coordinator:
         """
         if name not in self._alive:
             return False
-        spawn(self._end(name, OUTGROWN))
+        self._begin_end(name, OUTGROWN)
         return True
+
+    def _begin_end(self, name: str, reason: str) -> None:
+        if name not in self._ending:
+            self._ending.add(name)
+            ending = spawn(self._end(name, reason))
+            ending.add_done_callback(lambda _: self._ending.discard(name))
 
     async def _end(self, name: str, reason: str) -> None:
         why = Diagnosis(Category.CANCELLED, reason)

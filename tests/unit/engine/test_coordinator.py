@@ -385,3 +385,28 @@ def test_a_stop_ends_what_waits_at_a_gate_and_lets_the_rest_go_on() -> None:
         assert ["b", "c"] == [name for name, _ in attempts.killed]
 
     play(scenario)
+
+
+def test_one_that_is_being_ended_is_not_ended_once_more() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+        asked, down = [], asyncio.Event()
+
+        async def kill(name: str, *, reason: Diagnosis, grace_s: float) -> None:
+            asked.append(name)
+            await down.wait()
+            raise BackendError("down")
+
+        really, attempts.kill = attempts.kill, kill  # type: ignore[method-assign]
+        coordinator = make(3, unstarted=lambda: ["b"])
+        coordinator.adopt(["b"])
+        coordinator.stop("enough", cancel=False)
+        for _ in range(10):
+            coordinator.end_unstarted()
+            await settled()
+        assert ["b"] == asked
+        attempts.kill = really  # type: ignore[method-assign]
+        down.set()
+        await settled()
+        assert [("b", "enough")] == attempts.killed
+
+    play(scenario)
