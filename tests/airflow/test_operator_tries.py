@@ -51,6 +51,7 @@ class Tried:
     options: dict[str, Any] = field(default_factory=dict)
     ids: Iterator[int] = field(default_factory=itertools.count)
     tried: int = 0
+    cleared_at: int = 0
     delays: list[float | None] = field(default_factory=list)
 
     def operator(self) -> TrialPodOperator:
@@ -58,6 +59,7 @@ class Tried:
             task_id="trials",
             run=self.run,
             numbers=self.number,
+            retries=self.retries,
             deferrable=self.deferrable,
             startup_check_interval_seconds=0,
             base_container_status_polling_interval=0.05,
@@ -74,7 +76,7 @@ class Tried:
             run_id="run",
             map_index=0,
             try_number=self.tried,
-            max_tries=self.retries,
+            max_tries=self.cleared_at + self.retries,
             xcom_push=lambda **_: None,
         )
         return {"ti": ti, "run_id": "run", "dag": SimpleNamespace(), "task_state_store": None}
@@ -90,6 +92,10 @@ class Tried:
             resumed = self.operator()
             resumed.trigger_reentry(context, event)
 
+    def clear(self) -> None:
+        """As a user does in Airflow."""
+        self.cleared_at = self.tried
+
     def to_the_end(self) -> BaseException | None:
         """Tries until Airflow would not; how the last try failed."""
         while True:
@@ -97,7 +103,7 @@ class Tried:
                 self.once()
             except exceptions.TrialFailed as error:
                 decision = TrialRetryPolicy().evaluate(error, self.tried, self.retries)
-                if decision.action.value == "fail" or self.tried > self.retries:
+                if decision.action.value == "fail" or self.tried > self.cleared_at + self.retries:
                     return error
                 delay = decision.retry_delay
                 self.delays.append(None if delay is None else delay.total_seconds())
@@ -336,6 +342,7 @@ def test_a_complete_trial_is_kept_when_its_task_is_cleared(
 ) -> None:
     assert tried.to_the_end() is None
     first = tried.record
+    tried.clear()
     assert tried.to_the_end() is None
     assert first == tried.record
     assert 1 == cluster.requests["create pods"]
@@ -366,8 +373,8 @@ def test_a_killed_task_leaves_no_pod_and_says_so(
         tried.record.reason,
     )
     assert [] == cluster.pod_names()
-    tell[2] = GOOD
-    assert tried.to_the_end() is None  # cleared: asked for anew
+    tried.clear()
+    assert tried.to_the_end() is None
     assert [2] == [each.number for each in tried.record.attempts]
 
 
@@ -446,8 +453,8 @@ def test_a_trial_that_no_image_can_start_stops_the_others(
     assert type(first.to_the_end()) is exceptions.CreateError
     with pytest.raises(AirflowSkipException, match="trial 0 cannot run"):
         second.once()
-    second.tried = 0
-    assert second.to_the_end() is None  # cleared: asked for anew
+    second.clear()
+    assert second.to_the_end() is None
     assert TrialState.COMPLETE is second.record.state
 
 
@@ -461,6 +468,18 @@ def test_too_many_failures_stop_the_others(
     assert type(Tried(run).to_the_end()) is exceptions.UserExit
     with pytest.raises(AirflowSkipException, match=r"failures\.allow"):
         Tried(run, number=1).once()
+
+
+def test_a_failed_trial_runs_again_when_cleared_and_not_when_airflow_tries_by_itself(
+    cluster: FakeCluster, tell: dict[int, Script], tried: Tried
+) -> None:
+    tell[1] = Script(run_s=0.1, exit_code=3, result="")
+    assert type(tried.to_the_end()) is exceptions.UserExit
+    assert type(tried.to_the_end()) is exceptions.UserExit
+    assert (2, 1) == (tried.tried, cluster.requests["create pods"])
+    tried.clear()
+    assert tried.to_the_end() is None
+    assert [2] == [each.number for each in tried.record.attempts]
 
 
 def test_a_cancelled_trial_skips_its_task(

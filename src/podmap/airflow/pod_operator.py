@@ -248,7 +248,9 @@ class TrialPodOperator(KubernetesPodOperator):
         run = open_run(self.planned)
         if not self.finish_given:
             self.on_finish_action = OnFinishAction(_FINISH[run.sweep.kubernetes.keep_pods])
-        trial = PodTrial(run, int(self.numbers), ti_id=str(ti.id))
+        first_try = (ti.max_tries or 0) - self.retries + 1
+        retried = ti.try_number > first_try
+        trial = PodTrial(run, int(self.numbers), ti_id=str(ti.id), retried=retried)
         api = PodApi(self.client, self.planned["namespace"])
         self._attempt = PodAttempt(trial, api, last_try=self._last_try)
 

@@ -35,7 +35,8 @@ class PodTrial:
     """One trial, in one asking: from its first try to its end, or until it is cleared.
 
     Airflow gives a task instance a new id for every try, so the asking is the one of the record
-    that is still open, or else begins with this try.
+    that is still open. It is that of a record that is closed, too, where Airflow tries again by
+    itself, as it does when a worker's last word comes late; else it begins with this try.
 
     Attributes:
         epoch: The asking.
@@ -43,7 +44,13 @@ class PodTrial:
     """
 
     def __init__(
-        self, run: OperatorRun, number: int, *, ti_id: str, epoch: str | None = None
+        self,
+        run: OperatorRun,
+        number: int,
+        *,
+        ti_id: str,
+        retried: bool = False,
+        epoch: str | None = None,
     ) -> None:
         """Reads the trial's record.
 
@@ -51,6 +58,7 @@ class PodTrial:
             run: The run.
             number: The trial's number.
             ti_id: Airflow's id of the task instance.
+            retried: Whether this is not the first try since the task was cleared.
             epoch: The asking, where it is known already.
 
         Raises:
@@ -59,8 +67,9 @@ class PodTrial:
         self.run = run
         self.number = number
         record = run.ledger.read_record(number)
-        self.epoch = epoch or _epoch(record, ti_id)
-        self.anew = record is not None and record.state in _LOST
+        self.epoch = epoch or _epoch(record, ti_id, retried=retried)
+        lost = record is not None and record.state in _LOST
+        self.anew = lost and record is not None and record.epoch != self.epoch
         self._book = TrialBook(run, number, self.epoch)
 
     @property
@@ -175,7 +184,10 @@ def _at_the_last_try(settlement: Settlement) -> Settlement:
     return replace(settlement, record=record, again=False)
 
 
-def _epoch(record: Record | None, ti_id: str) -> str:
-    if record is not None and not record.state.terminal and record.epoch.startswith(EPOCH_PREFIX):
-        return record.epoch
+def _epoch(record: Record | None, ti_id: str, *, retried: bool) -> str:
+    if record is not None and record.epoch.startswith(EPOCH_PREFIX):
+        # A worker that is told to stop cancels its trial, and the next try is to run it.
+        closed = record.state.terminal and record.state is not TrialState.CANCELLED
+        if not record.state.terminal or (closed and retried):
+            return record.epoch
     return f"{EPOCH_PREFIX}{ti_id}"
