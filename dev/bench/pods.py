@@ -30,6 +30,7 @@ from bench.on_cluster.place import BenchError, cluster_up
 from bench.on_cluster.rows import KINDS, Bench, Measured, measure
 from bench.on_cluster.sources import Size
 from bench.on_cluster.table import lines
+from local_airflow import AirflowError
 
 SHORT, LONG, MANY, THOUSANDS = Size(24, 5, 6), Size(24, 20, 8), Size(200, 5, 40), Size(2000, 2, 500)
 SIZES = {
@@ -81,7 +82,7 @@ def main() -> int:
                 if options.json:
                     options.json.write_text(json.dumps([asdict(row) for row in measured], indent=1))
                 say(f"{len(measured)} of {len(rows)} rows after {time.monotonic() - began:.0f} s")
-    except BenchError as error:
+    except (AirflowError, BenchError) as error:
         say(str(error))
         return 3
     finally:
