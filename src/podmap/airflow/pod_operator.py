@@ -248,7 +248,7 @@ class TrialPodOperator(KubernetesPodOperator):
         run = open_run(self.planned)
         if not self.finish_given:
             self.on_finish_action = OnFinishAction(_FINISH[run.sweep.kubernetes.keep_pods])
-        first_try = (ti.max_tries or 0) - self.retries + 1
+        first_try = (ti.max_tries or 0) - (self.retries or 0) + 1
         retried = ti.try_number > first_try
         trial = PodTrial(run, int(self.numbers), ti_id=str(ti.id), retried=retried)
         api = PodApi(self.client, self.planned["namespace"])
