@@ -20,7 +20,9 @@ from airflow.sdk.exceptions import (
 )
 
 from podmap.airflow import exceptions
+from podmap.airflow.operator_collecting import cancel_left
 from podmap.airflow.pod_operator import TrialPodOperator
+from podmap.airflow.pod_run import open_run
 from podmap.airflow.retry_policy import TrialRetryPolicy
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
@@ -468,6 +470,23 @@ def test_too_many_failures_stop_the_others(
     assert type(Tried(run).to_the_end()) is exceptions.UserExit
     with pytest.raises(AirflowSkipException, match=r"failures\.allow"):
         Tried(run, number=1).once()
+
+
+def test_a_pod_that_its_task_has_left_is_ended_by_collect(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    tell[1] = Script(holds=True)
+    tried = Tried(planned(tmp_path), deferrable=True)
+    tried.tried = 1
+    with pytest.raises(TaskDeferred):
+        tried.operator().execute(tried.context())
+    assert TrialState.RUNNING is tried.record.state
+    asyncio.run(cancel_left(open_run(tried.run), [tried.record], Target("kubernetes")))
+    assert (TrialState.CANCELLED, "its task was ended in Airflow") == (
+        tried.record.state,
+        tried.record.reason,
+    )
+    assert ([1], []) == ([each.number for each in tried.record.attempts], cluster.pod_names())
 
 
 def test_a_failed_trial_runs_again_when_cleared_and_not_when_airflow_tries_by_itself(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from operator import ge
 from pathlib import Path
 from typing import Any
 
 import pytest
-from local_airflow import FINAL, LocalAirflow
+from local_airflow import FINAL, AirflowError, LocalAirflow
 
 from podmap.airflow.exceptions import InfrastructureError, failure_class
 from podmap.ledger.ledger import Ledger
@@ -155,10 +156,19 @@ def test_a_task_marked_failed_ends_its_pod(
             pods = alive(cluster, namespace)
             return any(name.endswith("-4-a1") and pods[name] == "Running" for name in pods)
 
-        airflow.wait_for(running, "the pod of trial 4", 240)
+        def heard() -> bool:
+            with contextlib.suppress(AirflowError):  # there is no log before it has begun
+                return "training with 5" in airflow.log(dag_id, run_id, "sweep.trials", 4, 1)
+            return False
+
+        airflow.wait_for(lambda: running() and heard(), "the pod of trial 4", 240)
         path = f"{airflow.run_path(dag_id, run_id)}/taskInstances/sweep.trials/4"
         airflow.request("PATCH", path, {"new_state": "failed"})
         airflow.wait_for(lambda: not running(), "the end of its pod", 90)
         assert "success" == airflow.wait_for_run(dag_id, run_id, 300)
         uri = airflow.xcom(dag_id, run_id, "sweep.collect")["run_uri"]
-        assert TrialState.CANCELLED is list(Ledger.open(uri).records())[4].state
+        record = list(Ledger.open(uri).records())[4]
+        assert (TrialState.CANCELLED, "ended by a user, in Airflow") == (
+            record.state,
+            record.reason,
+        )

@@ -43,6 +43,10 @@ def collect_run(task: CollectOperator, context: Context) -> dict[str, Any]:
         from podmap.airflow.executor_collecting import end_what_is_left
 
         told = end_what_is_left(task, context, ledger, manifest)
+    elif run.get("runtime") == "operator":
+        from podmap.airflow import operator_collecting
+
+        operator_collecting.end_what_is_left(task, context, run)
     summary = publish(ledger, manifest)
     task.log.info("%s", summary["counts"])
     task.log.info("best: %s", summary["best"])
