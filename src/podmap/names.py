@@ -7,7 +7,9 @@ import hashlib
 import json
 import re
 import secrets
+import uuid
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 LABEL_PREFIX = "podmap.io"
@@ -56,6 +58,17 @@ def run_id_for(*parts: str) -> str:
 def new_epoch() -> str:
     """A fresh epoch, for invocations of the command line."""
     return secrets.token_hex(8)
+
+
+def epoch_time(epoch: str) -> datetime | None:
+    """When a trial was asked for, as far as its epoch tells: that of Airflow, a UUID 7, does."""
+    try:
+        made = uuid.UUID(epoch)
+    except ValueError:
+        return None
+    if made.version != 7:
+        return None
+    return datetime.fromtimestamp((made.int >> 80) / 1000, timezone.utc)
 
 
 def attempt_name(sweep: str, run_id: str, number: int, attempt: int) -> str:

@@ -15,7 +15,7 @@ from podmap.engine.decisions import Stop, Tally
 from podmap.engine.settlement import OUTGROWN
 from podmap.engine.spawning import spawn
 from podmap.errors import BackendError, PodmapError
-from podmap.records import Category, Diagnosis, Record
+from podmap.records import Category, Diagnosis, Record, iso, utc_now
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Coordinator:
     @property
     def halted(self) -> bool:
         """Whether no more attempts are started, for now or for good."""
-        return self._paused or bool(self._stops())
+        return self._paused or bool(self.stops)
 
     @property
     def alive(self) -> int:
@@ -116,7 +116,7 @@ class Coordinator:
     @property
     def stopped_reason(self) -> str:
         """Why no more attempts are started; empty while they are."""
-        stops = self._stops()
+        stops = self.stops
         return stops[0].reason if stops else ""
 
     @property
@@ -124,7 +124,9 @@ class Coordinator:
         """The stop that this process has decided on for the whole run; None if it has not."""
         return self._own
 
-    def _stops(self) -> list[Stop]:
+    @property
+    def stops(self) -> list[Stop]:
+        """Why no more attempts are started; empty while they are."""
         each = (self._own, self.tally.stop, self._ordered, self._interrupt)
         return [stop for stop in each if stop is not None]
 
@@ -192,7 +194,7 @@ class Coordinator:
                 watcher = spawn(self._watch(name))
                 self._watchers.add(watcher)
                 watcher.add_done_callback(self._watchers.discard)
-                ending = [stop.reason for stop in self._stops() if stop.cancel]
+                ending = [stop.reason for stop in self.stops if stop.cancel]
                 if ending:
                     self._begin_end(name, ending[0])
 
@@ -261,22 +263,37 @@ class Coordinator:
     def stop_after(self, seconds: float, reason: str, *, cancel: bool) -> None:
         """Stops the run when a time has passed."""
         loop = asyncio.get_running_loop()
-        self._timers.append(loop.call_later(max(0.0, seconds), self._stop, Stop(reason, cancel)))
+        stop = Stop(reason, cancel, lasts=True)
+        self._timers.append(loop.call_later(max(0.0, seconds), self._stop, stop))
 
-    def stop(self, reason: str, *, cancel: bool) -> None:
-        """Starts no more attempts; with `cancel`, ends those that run."""
-        self._stop(Stop(reason, cancel))
+    def stop(self, reason: str, *, cancel: bool, at: str | None = None) -> None:
+        """Starts no more attempts; with `cancel`, ends those that run.
+
+        Args:
+            reason: Why.
+            cancel: Whether attempts that run are ended.
+            at: UTC ISO 8601 of the decision; None for now.
+        """
+        self._stop(Stop(reason, cancel, iso(utc_now()) if at is None else at))
+
+    def lift(self, asked: str) -> None:
+        """Forgets the stops, and the failures, from before a time: a trial was asked for then."""
+        if self._own is not None and not self._own.holds(asked):
+            self._own = None
+        if self._ordered is not None and not self._ordered.holds(asked):
+            self._ordered = None
+        self.tally.forgive(asked)
 
     def _stop(self, stop: Stop) -> None:
-        own = self._own or stop
-        self._own = replace(own, cancel=own.cancel or stop.cancel)
+        own = self._own or replace(stop, at=stop.at or iso(utc_now()))
+        self._own = replace(own, cancel=own.cancel or stop.cancel, lasts=own.lasts or stop.lasts)
         self._carry_out(stop)
         self.on_change()
 
     def interrupt(self, reason: str) -> None:
         """Ends what runs and starts no more, but leaves all that has not ended to be resumed."""
         self._interruption.set()
-        self._interrupt = Stop(reason, cancel=True)
+        self._interrupt = Stop(reason, cancel=True, lasts=True)
         self._carry_out(self._interrupt)
         self.on_change()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from podmap.policy import more_memory
 from podmap.records import Category, Record, TrialState
@@ -20,10 +21,18 @@ class Stop:
     Attributes:
         reason: Why, for a person.
         cancel: Whether the attempts that run are ended, too.
+        at: UTC ISO 8601 of the decision; empty for long ago.
+        lasts: Whether it holds also for trials that are asked for after it.
     """
 
     reason: str
     cancel: bool = False
+    at: str = ""
+    lasts: bool = False
+
+    def holds(self, asked: str) -> bool:
+        """Whether it holds for a trial that was asked for at a time, UTC ISO 8601."""
+        return self.lasts or self.at >= asked
 
 
 class Tally:
@@ -41,7 +50,7 @@ class Tally:
         *,
         allowed_failures: int | None = None,
         cancel: bool = False,
-        failed: Iterable[int] = (),
+        failed: Mapping[int, str] = MappingProxyType({}),
         oom: OomRetries | None = None,
         memory_of: Callable[[int], int | None] = lambda number: None,
     ) -> None:
@@ -50,13 +59,14 @@ class Tally:
         Args:
             allowed_failures: Trials that may end FAILED; None for any number.
             cancel: Whether running attempts are ended when more fail.
-            failed: Numbers of the trials that have ended FAILED already.
+            failed: Numbers of the trials that have ended FAILED already, and when.
             oom: The memory ladder; None if there is none.
             memory_of: The memory that the spec gives the trial of a number, in bytes.
         """
         self._allowed = allowed_failures
         self._cancel = cancel
-        self._failed = set(failed)
+        self._since = ""
+        self._failed = dict(failed)
         self._oom = oom if oom is not None and oom.times else None
         self._memory_of = memory_of
         self._short: dict[tuple[int, int], set[int]] = {}
@@ -70,7 +80,7 @@ class Tally:
     @property
     def failed(self) -> Set[int]:
         """The numbers of the trials that failed."""
-        return self._failed
+        return self._failed.keys()
 
     @property
     def stop(self) -> Stop | None:
@@ -78,7 +88,7 @@ class Tally:
         if self._allowed is None or len(self._failed) <= self._allowed:
             return None
         failed = f"{len(self._failed)} trials failed, {self._allowed} were allowed"
-        return Stop(f"{failed} (failures.allow)", self._cancel)
+        return Stop(f"{failed} (failures.allow)", self._cancel, max(self._failed.values()))
 
     def memory_for(self, base_bytes: int) -> int:
         """The memory that a trial of this base is known to need; 0 if nothing is known."""
@@ -91,16 +101,24 @@ class Tally:
 
     def take(self, record: Record) -> None:
         """Takes in how a trial stands."""
-        if record.state is TrialState.FAILED:
-            self._failed.add(record.number)
+        finished = record.finished or ""
+        if record.state is TrialState.FAILED and finished >= self._since:
+            self._failed[record.number] = finished
         else:
-            self._failed.discard(record.number)
+            self._failed.pop(record.number, None)
         if self._oom is not None:
             self._take_memory(record, self._oom)
 
     def reopen(self, number: int) -> None:
         """Takes note of a trial that is run again: that it failed before does not count."""
-        self._failed.discard(number)
+        self._failed.pop(number, None)
+
+    def forgive(self, before: str) -> None:
+        """Counts no trial any more that failed before a time, UTC ISO 8601."""
+        self._since = max(self._since, before)
+        self._failed = {
+            number: finished for number, finished in self._failed.items() if finished >= before
+        }
 
     def learn(self, memory: Mapping[int, int]) -> None:
         """Takes in what others have learnt, as `memory` has it."""

@@ -152,6 +152,7 @@ class TrialRunner:
         if sight.kept is not None:
             self._session.runwide.settled(sight.kept)
             return sight.kept
+        await self._session.runwide.asked_for(self._epoch)
         coordinator.reopened(self._number)
         if sight.mine is not None:
             self._give_back()

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from podmap.backends.patience import set_within
@@ -26,7 +27,8 @@ from podmap.engine.survey import Survey
 from podmap.errors import RecordError, StoreError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.state import Decided, RunState
-from podmap.records import Record
+from podmap.names import epoch_time
+from podmap.records import Record, iso, utc_now
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,8 @@ class RunWide:
 
     What an earlier activity has left in `run.json` is no order: whoever gets the lease without
     having followed another holder clears it. A holder that follows another one goes on with what
-    that has published.
+    that has published. A trial that is asked for after a stop lifts it for all: whoever asks
+    knows of it. A user's stop and the run's time hold on.
 
     Attributes:
         on_obeyed: Called when what was read has been obeyed.
@@ -82,6 +85,7 @@ class RunWide:
         self._followed = False
         self._leads = False
         self._there = Decided(planned)
+        self._since = ""
         self._expected = ""  # the stop that the one in charge has left in run.json
         self._order: Stop | None = None
         self._others = False
@@ -97,6 +101,7 @@ class RunWide:
         Args:
             state: The run's state, just read.
         """
+        self._take_in(state)
         self._obey(state, self._charge)
         self._coordinator.on_change = self._note
         if self._gate is not None:
@@ -133,10 +138,48 @@ class RunWide:
             standing = self._coordinator.stopped_reason
             if not standing:
                 shared = self._gate is not None
-                standing = await self._call(self._put_stop, reason) if shared else reason
-                self._coordinator.stop(standing, cancel=False)
+                put = self._put_stop
+                stop = await self._call(put, reason) if shared else Stop(reason, at=_now())
+                standing = stop.reason
+                self._coordinator.stop(standing, cancel=stop.cancel, at=stop.at)
                 self._expected = standing
         return standing
+
+    async def asked_for(self, epoch: str) -> None:
+        """Lifts the run's stop if a trial was asked for after it, as far as the epoch tells.
+
+        Args:
+            epoch: Which asking it is.
+
+        Raises:
+            StoreError: The store could not be asked; call again.
+        """
+        time_asked = epoch_time(epoch)
+        asked = iso(time_asked) if time_asked else ""
+        if self._is_lifted_by(asked):
+            async with self._stopping:
+                if self._is_lifted_by(asked):
+                    await self._lift(asked)
+
+    def _is_lifted_by(self, asked: str) -> bool:
+        there = self._there
+        stops = self._coordinator.stops + ([_stop_of(there)] if there.stop else [])
+        return bool(stops) and not any(stop.holds(asked) for stop in stops)
+
+    async def _lift(self, asked: str) -> None:
+        def change(state: RunState) -> Mapping[str, Any]:
+            there = self._current(state)
+            if self._is_outdated(state) or (there.stop and _stop_of(there).holds(asked)):
+                return {}
+            lifted = replace(there, stop="", cancel=False, at="", since=max(there.since, asked))
+            return {"decided": lifted}
+
+        if self._gate is None:
+            self._coordinator.lift(asked)
+            return
+        state = await self._call(self._ledger.change_state, change)
+        self._take_in(state)
+        self._obey(state, self._charge)
 
     async def close(self) -> None:
         """Publishes what is not yet, and reads no more."""
@@ -169,7 +212,7 @@ class RunWide:
 
     async def _step(self, charge: Charge) -> None:
         state = await self._call(self._ledger.read_state)
-        self._there = self._current(state)
+        self._take_in(state)
         if charge is Charge.OURS:
             await self._look_at_others()
             self._take_charge(self._there)
@@ -187,13 +230,29 @@ class RunWide:
     def _current(self, state: RunState) -> Decided:
         """What was decided about this planning."""
         decided = state.decided
-        return decided if decided.planned == self._planned else Decided(self._planned)
+        if decided.planned != self._planned:
+            return Decided(self._planned)
+        since = max(decided.since, self._since)
+        if decided.at < since:  # it was read, or written, by one who did not know of the lifting
+            return replace(decided, stop="", cancel=False, at="", since=since)
+        return decided
+
+    def _is_outdated(self, state: RunState) -> bool:
+        """Whether the run was planned anew since: what is decided here is not about that."""
+        return state.decided.planned > self._planned
+
+    def _take_in(self, state: RunState) -> None:
+        self._there = self._current(state)
+        if self._there.since > self._since:
+            self._since = self._there.since
+            self._order, self._expected = None, ""
+            self._coordinator.lift(self._since)
 
     def _take_charge(self, there: Decided) -> None:
         """Makes this process's own what another one has put into `run.json`."""
         if self._leads or self._followed:
             if there.stop not in ("", self._expected) and self._decision() is None:
-                self._coordinator.stop(there.stop, cancel=there.cancel)
+                self._coordinator.stop(there.stop, cancel=there.cancel, at=there.at)
         else:
             self._expected = there.stop
         self._leads = True
@@ -203,9 +262,9 @@ class RunWide:
         self._coordinator.tally.learn(there.memory)
         if charge is not Charge.UNKNOWN:
             theirs = charge is Charge.THEIRS and there.stop
-            self._order = Stop(there.stop, there.cancel) if theirs else None
+            self._order = _stop_of(there) if theirs else None
         self._coordinator.obey(
-            Stop(state.stopped) if state.stopped else self._order,
+            Stop(state.stopped, lasts=True) if state.stopped else self._order,
             parallelism=self._parallelism if state.parallelism is None else state.parallelism,
             paused=state.paused,
         )
@@ -260,21 +319,20 @@ class RunWide:
         """What `run.json` should have, as far as it is this process's to say."""
         if not self._leads:
             stop = self._coordinator.own_stop
-            if stop is None or there.stop:
-                return there
-            return Decided(self._planned, stop.reason, stop.cancel, there.memory)
+            return there if stop is None or there.stop else _with(there, stop)
         stop = self._decision()
         if stop is None and there.stop not in ("", self._expected):
-            stop = Stop(there.stop, there.cancel)  # came just now: to be taken in next time
+            stop = _stop_of(there)  # came just now: to be taken in next time
         memory = {**there.memory, **self._coordinator.tally.memory}
-        reason, cancel = (stop.reason, stop.cancel) if stop else ("", False)
-        return Decided(self._planned, reason, cancel, memory)
+        return replace(_with(there, stop), memory=memory)
 
     async def _publish(self) -> None:
         decision = self._decision()
 
         def change(state: RunState) -> Mapping[str, Any]:
             there = self._current(state)
+            if self._is_outdated(state) or there.since > self._since:
+                return {}
             wanted = self._wanted(there)
             return {} if wanted == there else {"decided": wanted}
 
@@ -282,14 +340,30 @@ class RunWide:
         if self._leads:
             self._expected = decision.reason if decision else ""
 
-    def _put_stop(self, reason: str) -> str:
-        """The reason for which the run is stopped: this one, if there is no other."""
+    def _put_stop(self, reason: str) -> Stop:
+        """The stop of the run: for this reason, if there is no other."""
+        stop = Stop(reason, at=_now())
         trusted = self._leads or self._followed or self._charge is Charge.THEIRS
 
         def change(state: RunState) -> Mapping[str, Any]:
             there = self._current(state)
-            if there.stop and trusted:
+            if self._is_outdated(state) or (there.stop and trusted):
                 return {}
-            return {"decided": Decided(self._planned, reason, False, there.memory)}
+            return {"decided": _with(there, stop)}
 
-        return self._ledger.change_state(change).decided.stop
+        there = self._current(self._ledger.change_state(change))
+        return _stop_of(there) if there.stop else stop
+
+
+def _stop_of(there: Decided) -> Stop:
+    return Stop(there.stop, there.cancel, there.at)
+
+
+def _with(there: Decided, stop: Stop | None) -> Decided:
+    if stop is None:
+        return replace(there, stop="", cancel=False, at="")
+    return replace(there, stop=stop.reason, cancel=stop.cancel, at=stop.at)
+
+
+def _now() -> str:
+    return iso(utc_now())

@@ -161,6 +161,7 @@ async def open_session(
 
     def read() -> _Read:
         sweep = load(manifest.spec, search_required=False).sweep
+        state = ledger.read_state()
         return _Read(
             sweep=sweep,
             plan=Plan.from_json(manifest.plan or {}, sweep),
@@ -168,8 +169,8 @@ async def open_session(
             if sweep.reuse == "sweep"
             else None,
             attempts=dict(ledger.last_attempts()),  # before the records, so that none is missed
-            failed=_failed(ledger, manifest) if sweep.failures else [],
-            state=ledger.read_state(),
+            failed=_failed(ledger, _since(state, manifest)) if sweep.failures else {},
+            state=state,
         )
 
     known = await asyncio.get_running_loop().run_in_executor(io, read)
@@ -225,7 +226,7 @@ class _Read:
     plan: Plan
     keys: KeyIndex | None
     attempts: dict[int, int]
-    failed: list[int]
+    failed: dict[int, str]
     state: RunState
 
 
@@ -250,13 +251,19 @@ def _limit_time(coordinator: Coordinator, sweep: Sweep, *, since: str) -> None:
         )
 
 
-def _failed(ledger: Ledger, manifest: Manifest) -> list[int]:
-    """The trials that failed since the run was last planned: those before are asked for anew."""
-    return [
-        record.number
+def _since(state: RunState, manifest: Manifest) -> str:
+    """From when on failures count: those before are asked for anew, or were forgiven."""
+    decided = state.decided
+    return max(manifest.planned, decided.since if decided.planned == manifest.planned else "")
+
+
+def _failed(ledger: Ledger, since: str) -> dict[int, str]:
+    """The trials that failed since a time, and when they did."""
+    return {
+        record.number: record.finished or ""
         for record in ledger.records()
-        if record.state is TrialState.FAILED and (record.finished or "") >= manifest.planned
-    ]
+        if record.state is TrialState.FAILED and (record.finished or "") >= since
+    }
 
 
 def _store_of(ledger: Ledger) -> str:

@@ -20,12 +20,17 @@ class Decided:
         cancel: Whether that ends the attempts that run, too.
         memory: Memory that trials were given to the memory that trials like them are known to
             need, both in bytes.
+        at: UTC ISO 8601 of the stop.
+        since: UTC ISO 8601 of the last asking for a trial that lifted a stop; empty if none has.
+            Stops and failures from before it count no more.
     """
 
     planned: str = ""
     stop: str = ""
     cancel: bool = False
     memory: Mapping[int, int] = field(default_factory=dict)
+    at: str = ""
+    since: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The decisions as a JSON object."""
@@ -35,6 +40,8 @@ class Decided:
             "stop": self.stop,
             "cancel": self.cancel,
             "memory": memory,
+            "at": self.at,
+            "since": self.since,
         }
 
     @classmethod
@@ -51,6 +58,8 @@ class Decided:
                 str(data.get("stop", "")),
                 bool(data.get("cancel", False)),
                 memory,
+                str(data.get("at", "")),
+                str(data.get("since", "")),
             )
         except (AttributeError, TypeError, ValueError) as error:
             raise RecordError(f"decided: {data!r} is not what was decided for a run") from error

@@ -258,7 +258,7 @@ def test_a_stop_that_cancels_also_ends_what_is_created_just_then() -> None:
 @pytest.mark.parametrize("cancel", [False, True], ids=["finish", "cancel"])
 def test_too_many_failures_stop_the_run(cancel: bool) -> None:
     async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(1, allowed_failures=2, cancel=cancel, failed=[7])
+        coordinator = make(1, allowed_failures=2, cancel=cancel, failed={7: ""})
         coordinator.adopt(["a"])
         waiting = asyncio.ensure_future(coordinator.acquire(order=0))
         await settled()
@@ -277,7 +277,7 @@ def test_too_many_failures_stop_the_run(cancel: bool) -> None:
 
 def test_a_failed_trial_that_is_run_again_does_not_count() -> None:
     async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(5, allowed_failures=0, cancel=True, failed=[3])
+        coordinator = make(5, allowed_failures=0, cancel=True, failed={3: ""})
         assert coordinator.take() is None
         coordinator.reopened(3)
         slot = coordinator.take()
@@ -383,30 +383,5 @@ def test_a_stop_ends_what_waits_at_a_gate_and_lets_the_rest_go_on() -> None:
         coordinator.end_unstarted()
         await settled()
         assert ["b", "c"] == [name for name, _ in attempts.killed]
-
-    play(scenario)
-
-
-def test_one_that_is_being_ended_is_not_ended_once_more() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        asked, down = [], asyncio.Event()
-
-        async def kill(name: str, *, reason: Diagnosis, grace_s: float) -> None:
-            asked.append(name)
-            await down.wait()
-            raise BackendError("down")
-
-        really, attempts.kill = attempts.kill, kill  # type: ignore[method-assign]
-        coordinator = make(3, unstarted=lambda: ["b"])
-        coordinator.adopt(["b"])
-        coordinator.stop("enough", cancel=False)
-        for _ in range(10):
-            coordinator.end_unstarted()
-            await settled()
-        assert ["b"] == asked
-        attempts.kill = really  # type: ignore[method-assign]
-        down.set()
-        await settled()
-        assert [("b", "enough")] == attempts.killed
 
     play(scenario)

@@ -91,7 +91,7 @@ def test_what_others_have_learnt_is_never_less() -> None:
 
 
 def test_failures_count_as_the_trials_stand() -> None:
-    counted = tally(allowed_failures=1, cancel=True, failed=[7])
+    counted = tally(allowed_failures=1, cancel=True, failed={7: ""})
     counted.take(record(1, FAILED))
     stop = counted.stop
     assert stop is not None

@@ -1,0 +1,160 @@
+"""A trial that is asked for anew after a stop lifts it, in whatever process it is."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from tests.local.kubernetes.scene import (
+    BAD,
+    CANCELLED,
+    COMPLETE,
+    FAILED,
+    GOOD,
+    HELD,
+    NO_IMAGE,
+    Scene,
+    charge,
+    play,
+    release_all,
+    scene,
+    settle_all,
+    states,
+    stopped,
+    until,
+)
+
+from podmap.engine.gates import Charge
+from podmap.engine.runner import settle
+from podmap.ledger.ledger import Ledger
+from podmap.ledger.manifest import Manifest
+from podmap.ledger.state import Decided
+from podmap.names import epoch_time
+from podmap.records import Record, iso, utc_now
+
+__all__ = ["scene"]
+
+
+def asked(in_s: float) -> str:
+    """An epoch as Airflow makes them, so many seconds from now."""
+    moment_ms = round((utc_now() + timedelta(seconds=in_s)).timestamp() * 1000)
+    return str(uuid.UUID(int=moment_ms << 80 | 7 << 76 | 2 << 62 | uuid.uuid4().int % 2**62))
+
+
+def test_the_time_of_an_epoch_is_that_of_its_asking() -> None:
+    made = epoch_time(asked(0))
+    assert made is not None
+    assert abs(made - utc_now()) < timedelta(minutes=1)
+    assert [None] * 3 == [
+        epoch_time(text) for text in ("e1", "0123456789abcdef", str(uuid.uuid4()))
+    ]
+
+
+@pytest.mark.parametrize("later", ["first", "second"], ids=["in charge", "not in charge"])
+@pytest.mark.parametrize("why", ["no image", "failures"])
+def test_what_is_asked_for_after_a_stop_lifts_it_for_all(
+    scene: Scene, later: str, why: str
+) -> None:
+    bad = NO_IMAGE if why == "no image" else BAD
+    scene.script = lambda number: HELD if number == 0 else bad
+    more = {} if why == "no image" else {"failures": {"allow": 0}}
+    ledger, manifest = scene.plan(8, **more)
+    before = asked(-60)
+
+    async def scenario() -> None:
+        async with scene.two(ledger, manifest) as sessions:
+            first, second = sessions
+            held = asyncio.ensure_future(settle(second, 0, before))
+            assert [FAILED] == states(await settle_all(first, 1, epoch=before))
+            await until(lambda: stopped(first) and stopped(second))
+            assert [CANCELLED] == states(await settle_all(second, 2, epoch=before))
+            scene.script = lambda number: GOOD
+            asks = sessions[("first", "second").index(later)]
+            done = await settle_all(asks, 1, 2, 3, epoch=asked(60))
+            assert [COMPLETE] * 3 == states(done)
+            await until(lambda: not stopped(first) and not stopped(second))
+            assert "" == ledger.read_state().decided.stop
+            assert [COMPLETE] * 2 == states(
+                [*await settle_all(first, 4, epoch=before), *await settle_all(second, 5)]
+            )
+            release_all(scene)
+            await held
+
+    play(scenario)
+
+
+def test_a_stop_that_was_inherited_is_lifted(scene: Scene) -> None:
+    ledger, manifest = scene.plan(4)
+
+    async def scenario() -> None:
+        async with scene.two(ledger, manifest) as (first, second):
+            await first.runwide.stop("the image is wrong")
+            await until(lambda: stopped(second))
+            await first.close()
+            await until(lambda: second.coordinator.own_stop)
+            assert [COMPLETE] == states(await settle_all(second, 1, epoch=asked(60)))
+
+    play(scenario)
+
+
+def test_failures_that_were_forgiven_count_for_nobody_who_comes_later(scene: Scene) -> None:
+    ledger, manifest = scene.plan(6, failures={"allow": 1})
+    for number in (4, 5):
+        ledger.write_record(Record(number, "k", "e1", FAILED, finished=iso(utc_now())))
+
+    async def scenario() -> None:
+        async with scene.process(ledger, manifest) as first:
+            assert "2 trials failed, 1 were allowed (failures.allow)" == stopped(first)
+            assert [COMPLETE] == states(await settle_all(first, 0, epoch=asked(60)))
+        async with scene.process(ledger, manifest) as second:
+            assert set() == second.coordinator.tally.failed
+            assert [COMPLETE] == states(await settle_all(second, 2))
+
+    play(scenario)
+
+
+def test_a_users_stop_is_not_lifted(scene: Scene) -> None:
+    ledger, manifest = scene.plan(2)
+    ledger.update_state(stopped="stopped by a user")
+
+    async def scenario() -> None:
+        async with scene.process(ledger, manifest) as only:
+            records = await settle_all(only, 0, epoch=asked(60))
+            assert [(CANCELLED, "stopped by a user")] == [(r.state, r.reason) for r in records]
+
+    play(scenario)
+
+
+def test_the_end_of_the_runs_time_is_not_lifted(scene: Scene) -> None:
+    ledger, manifest = scene.plan(2, budget={"wall": "1h"})
+    long_ago = replace(manifest, planned=iso(utc_now() - timedelta(hours=2)))
+
+    async def scenario() -> None:
+        async with scene.process(ledger, long_ago) as only:
+            (record,) = await settle_all(only, 0, epoch=asked(60))
+            assert CANCELLED is record.state
+            assert "budget.wall" in record.reason
+
+    play(scenario)
+
+
+def test_a_process_that_works_on_an_older_planning_decides_nothing_for_the_new_one(
+    scene: Scene,
+) -> None:
+    ledger, older = scene.plan(2)
+    _, newer = scene.plan(2)
+    assert newer.planned > older.planned
+    anew = Decided(newer.planned, "it has reasons")
+
+    async def scenario(ledger: Ledger, older: Manifest) -> None:
+        async with scene.process(ledger, older) as left:
+            await until(lambda: charge(left) is Charge.OURS)
+            ledger.update_state(decided=anew)
+            assert "the image is wrong" == await left.runwide.stop("the image is wrong")
+            assert stopped(left)
+        assert anew == ledger.read_state().decided
+
+    play(lambda: scenario(ledger, older))
