@@ -101,6 +101,32 @@ def test_a_trigger_survives_serialization() -> None:
     assert {"run": None, "map_index": None, "epoch": None} == TrialTrigger().serialize()[1]
 
 
+def test_a_run_that_is_planned_anew_is_another_version(tmp_path: Path) -> None:
+    """Else a session of a triggerer would go on with the stops and the time of before."""
+    code = f"""
+from types import SimpleNamespace
+from airflow.sdk import DAG
+from podmap.airflow.operators import PlanOperator
+from podmap.airflow.planning import plan_run
+
+spec = {{
+    "apiVersion": "podmap/v1",
+    "name": "s",
+    "search": {{"kind": "list", "items": [{{"x": 1}}]}},
+    "objective": {{"metric": "y", "direction": "maximize"}},
+    "trial": {{"command": ["true"]}},
+    "store": {str(tmp_path)!r},
+}}
+with DAG("d", schedule=None):
+    plan = PlanOperator(task_id="s.plan", spec=spec, backend="process", runtime="pods")
+context = {{"dag_run": SimpleNamespace(dag_id="d", run_id="r")}}
+runs = [plan_run(plan, context)[0] for _ in range(2)]
+print(len({{run["uri"] for run in runs}}), len({{run["version"] for run in runs}}))
+"""
+    out = python(code, AIRFLOW_HOME=str(tmp_path / "home"))
+    assert "1 2" == out.splitlines()[-1]
+
+
 def test_provider_info_is_valid_for_airflow() -> None:
     from airflow.providers_manager import _create_provider_info_schema_validator
 

@@ -14,7 +14,7 @@ from podmap.backends.connect import Target, connect
 from podmap.engine.launching import try_first
 from podmap.engine.prepare import prepare_run
 from podmap.errors import SpecError, UsageError
-from podmap.names import digest, run_id_for
+from podmap.names import run_id_for
 from podmap.spec.load import LoadedSpec, load
 from podmap.spec.override import read_value
 
@@ -67,7 +67,7 @@ def plan_run(task: PlanOperator, context: Context) -> tuple[dict[str, str], list
         manifest = _with_tasks(task, loaded.sweep, ledger, manifest)
     run = {
         "uri": ledger.run_uri,
-        "version": digest([manifest.spec, manifest.plan]),
+        "version": manifest.planned,
         "backend": target.backend,
         "namespace": namespace,
         "connection": task.conn_id or "",
