@@ -10,8 +10,8 @@
   cluster prepare            all that `up`, `kwok` and `s3` install and build, and no more
   cluster node start|lose|remove N   one more node; its kubelet killed; all of it removed
   cluster kwok [N]           N fake nodes (5), which finish pods without running them
-  cluster airflow            an image with Airflow and podmap, for the KubernetesExecutor's
-                             workers, on all nodes; prints its name
+  cluster airflow            images with Airflow and podmap, for the KubernetesExecutor's
+                             workers, on all nodes; prints their names
   cluster s3                 an S3 server over a folder; prints exports
 
 CLUSTER_DIR names the folder (.cluster in the work tree), PODMAP_CLUSTER_CACHE where what was
@@ -29,7 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import programs
-from airflow_image import airflow_image
+from airflow_image import airflow_images
 from api import Api
 from control import PARTS, start_controllers, start_server
 from extras import s3_environment, start_fake_nodes, start_s3
@@ -169,11 +169,12 @@ def kwok(count: str = "5") -> None:
 
 def airflow() -> None:
     instance = _existing()
-    image = airflow_image()
+    made = airflow_images()
     for number in nodes(instance):
         if running(instance, f"containerd-{number}"):
-            import_images(node_folder(instance, number), [image])
-    print(image.names[0])
+            import_images(node_folder(instance, number), made)
+    for image in made:
+        print(image.names[0])
 
 
 def s3() -> None:

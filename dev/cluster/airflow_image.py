@@ -1,4 +1,4 @@
-"""The image of the KubernetesExecutor's workers: Debian, Airflow, and this work tree's podmap.
+"""Images of the KubernetesExecutor's workers: Debian, Airflow, and this work tree's podmap.
 
 Airflow is what requirements/dev.lock has of it, so that workers and scheduler are of one version.
 """
@@ -11,27 +11,27 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from images import PACKAGES, Image, add, install_wheels, layers
+from images import PACKAGES, Image, add, install_wheels, layers, training
 from instance import REPOSITORY
 from programs import cached
 
 AIRFLOW = "localhost/podmap-airflow:1"
+HP_SWEEP = "localhost/podmap-hp-sweep-airflow:1"
 LOCK = REPOSITORY / "requirements/dev.lock"
 SOURCE = REPOSITORY / "src"
 SDK = REPOSITORY / "trial/podmap_trial.py"
 # What no worker of a test needs; it is two thirds of all.
 _UNNEEDED = """
 ast-serialize asyncpg aiobotocore babel botocore codespell editables grimp hatchling hypothesis
-import-linter joblib kubernetes kubernetes-asyncio mypy mypy-extensions narwhals numpy optuna
-pandas pip plotly psycopg2-binary pyarrow pytest ruff s3fs scikit-learn scipy setuptools
-threadpoolctl uv
+import-linter joblib mypy mypy-extensions narwhals numpy optuna pandas pip plotly psycopg2-binary
+pyarrow pytest ruff s3fs scikit-learn scipy setuptools threadpoolctl uv
 """
 UNNEEDED = frozenset(_UNNEEDED.split())
 
 
-def airflow_image() -> Image:
-    """The image, its layers made where they are missing."""
-    base = layers()[0]
+def airflow_images() -> list[Image]:
+    """Airflow alone, and with what examples/hp_sweep needs; layers that are missing are made."""
+    base, training_libraries = layers()
     made_by = [inspect.getsource(each) for each in (_airflow, _blocks, install_wheels)]
     libraries = cached(
         "airflow",
@@ -41,7 +41,12 @@ def airflow_image() -> Image:
     sources = sorted(SOURCE.rglob("*.py"))
     names = " ".join(str(path.relative_to(SOURCE)) for path in sources)
     code = cached("podmap", [inspect.getsource(_podmap), names, *sources, SDK], _podmap)
-    return Image((AIRFLOW,), (base, libraries, code), ("python", "-m", "airflow", "version"))
+    command = ("python", "-m", "airflow", "version")
+    trains = (base, training_libraries, libraries, code, training("hp_sweep"))
+    return [
+        Image((AIRFLOW,), (base, libraries, code), command),
+        Image((HP_SWEEP,), trains, command, "/work"),
+    ]
 
 
 def _airflow(base: Path, layer: Path) -> None:

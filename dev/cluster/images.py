@@ -80,7 +80,7 @@ def images() -> list[Image]:
         Image((PAUSE,), (base,), ("sleep", "infinity")),
         Image((TEST, SIDECAR), (base,)),
         *(
-            Image((name,), (base, libraries, _training(example)), ("python", "train.py"), "/work")
+            Image((name,), (base, libraries, training(example)), ("python", "train.py"), "/work")
             for name, example in ((DIGITS, "digits"), (HP_SWEEP, "hp_sweep"))
         ),
     ]
@@ -193,7 +193,7 @@ def install_wheels(
     run(["tar", "--create", *owned, "--file", layer, "--directory", root, PACKAGES.lstrip("/")])
 
 
-def _training(example: str) -> Path:
+def training(example: str) -> Path:
     """The layer with an example's training code."""
     train = EXAMPLES / example / "train.py"
     inputs = [inspect.getsource(_code), train, SDK]

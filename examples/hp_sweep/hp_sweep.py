@@ -14,6 +14,7 @@ from airflow.sdk import Variable, dag, task
 
 from podmap.airflow import sweep
 
+EXECUTOR = os.environ.get("HP_SWEEP_EXECUTOR")  # by default the first of [core] executor
 EXPERIMENTS = [{"exp_id": "a1", "lr": 0.01}, {"exp_id": "a2", "lr": 0.001}]
 
 
@@ -47,6 +48,7 @@ def hp_sweep(runtime: str) -> None:
             overrides=from_outside(runtime),
             conn_id=os.environ.get("HP_SWEEP_CONN_ID") if runtime != "executor" else None,
             runtime=runtime,
+            task_args={"executor": EXECUTOR} if EXECUTOR and runtime == "executor" else None,
         )
         promote(run["best"])
 

@@ -151,6 +151,15 @@ def fake_nodes(cluster: Cluster) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def worker_images(cluster: Cluster) -> tuple[str, str]:
+    """Images with Airflow: nothing but it, and with what examples/hp_sweep needs."""
+    if not cluster.is_local:
+        pytest.skip("workers need this machine's network and folders, and images made here")
+    airflow, hp_sweep = script("airflow").split()
+    return airflow, hp_sweep
+
+
+@pytest.fixture(scope="session")
 def image() -> str:
     """An image with sh and Python; PODMAP_TEST_IMAGE names one for clusters without ours."""
     return os.environ.get("PODMAP_TEST_IMAGE", "localhost/podmap-test:1")

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from local_airflow import LocalAirflow
+from worker_pods import executor_settings, write_pod_template
 
 from podmap.ledger.ledger import Ledger
 from podmap.records import Category, Record, TrialState
 
-from .conftest import Cluster, script
+from .conftest import Cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.airflow]
 
@@ -88,10 +89,8 @@ parallelism: 5
 
 
 @pytest.fixture(scope="module")
-def worker_image(cluster: Cluster) -> str:
-    if not cluster.is_local:
-        pytest.skip("workers need this machine's network and folders, and an image made here")
-    return script("airflow").split()[0]
+def worker_image(worker_images: tuple[str, str]) -> str:
+    return worker_images[0]
 
 
 @pytest.fixture(scope="module")
@@ -120,32 +119,6 @@ def gpus(cluster: Cluster, namespace: str) -> Iterator[tuple[str, str]]:
     offer(None)
 
 
-def pod_template(airflow: LocalAirflow, root: Path) -> dict[str, Any]:
-    """A worker reaches this machine's API server, DAGs, store and logs as a process would."""
-    told = ("AIRFLOW_HOME", "AIRFLOW__CORE__", "AIRFLOW__PODMAP__", "AIRFLOW__LOGGING__")
-    kept = "AIRFLOW__CORE__FERNET_KEY"
-    env = {k: v for k, v in airflow.env.items() if k.startswith(told) and k != kept}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "worker"},
-        "spec": {
-            "hostNetwork": True,
-            "restartPolicy": "Never",
-            "containers": [
-                {
-                    "name": "base",
-                    "image": "none",
-                    "imagePullPolicy": "Never",
-                    "env": [{"name": name, "value": value} for name, value in env.items()],
-                    "volumeMounts": [{"name": "root", "mountPath": str(root)}],
-                }
-            ],
-            "volumes": [{"name": "root", "hostPath": {"path": str(root)}}],
-        },
-    }
-
-
 @pytest.fixture(scope="module")
 def airflow(
     cluster: Cluster,
@@ -161,28 +134,19 @@ def airflow(
     a, b = gpus
     (dags / "mixed.yaml").write_text(MIXED.format(image=worker_image, a=a, b=b))
     (dags / "function.yaml").write_text(FUNCTION.format(image=worker_image))
-    repository, _, tag = worker_image.rpartition(":")
-    template = tmp_path / "worker.json"
-    section = "AIRFLOW__KUBERNETES_EXECUTOR__"
     airflow = LocalAirflow(
         tmp_path / "home",
         dags=dags,
         env={
-            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor,KubernetesExecutor",
-            "AIRFLOW__CORE__PARALLELISM": "8",
+            **executor_settings(
+                tmp_path, kubeconfig=cluster.kubeconfig, namespace=namespace, image=worker_image
+            ),
+            "AIRFLOW__KUBERNETES_EXECUTOR__DELETE_WORKER_PODS": "False",
             "AIRFLOW__PODMAP__STORE": str(tmp_path / "store"),
             "PODMAP_STATE_DIR": str(tmp_path / "state"),
-            f"{section}NAMESPACE": namespace,
-            f"{section}IN_CLUSTER": "False",
-            f"{section}CONFIG_FILE": str(cluster.kubeconfig),
-            f"{section}POD_TEMPLATE_FILE": str(template),
-            f"{section}WORKER_CONTAINER_REPOSITORY": repository,
-            f"{section}WORKER_CONTAINER_TAG": tag,
-            f"{section}WORKER_PODS_CREATION_BATCH_SIZE": "8",
-            f"{section}DELETE_WORKER_PODS": "False",
         },
     )
-    template.write_text(json.dumps(pod_template(airflow, tmp_path)))  # YAML, too
+    write_pod_template(airflow, tmp_path)
     try:
         airflow.start()
         yield airflow
