@@ -156,7 +156,7 @@ def test_a_task_marked_failed_ends_its_pod(
             pods = alive(cluster, namespace)
             return any(name.endswith("-4-a1") and pods[name] == "Running" for name in pods)
 
-        def heard() -> bool:
+        def heard(dag_id: str = dag_id, run_id: str = run_id) -> bool:
             with contextlib.suppress(AirflowError):  # there is no log before it has begun
                 return "training with 5" in airflow.log(dag_id, run_id, "sweep.trials", 4, 1)
             return False
