@@ -145,30 +145,31 @@ def test_a_sweep_by_the_operator_ends_as_one_of_podmaps_pods(
     assert {} == alive(cluster, namespace)
 
 
+# What the log says once there is somebody who can be told of the end: the provider shows a line
+# when the next one comes.
+@pytest.mark.parametrize(
+    ("dag_id", "said"), [("sync", "Building pod"), ("deferrable", "training with 5")]
+)
 def test_a_task_marked_failed_ends_its_pod(
-    cluster: Cluster, namespace: str, airflow: LocalAirflow
+    cluster: Cluster, namespace: str, airflow: LocalAirflow, dag_id: str, said: str
 ) -> None:
-    for dag_id in ("sync", "deferrable"):
-        airflow.wait_for_dag(dag_id)
-        run_id = airflow.trigger(dag_id)
+    airflow.wait_for_dag(dag_id)
+    run_id = airflow.trigger(dag_id)
 
-        def running() -> bool:
-            pods = alive(cluster, namespace)
-            return any(name.endswith("-4-a1") and pods[name] == "Running" for name in pods)
+    def running() -> bool:
+        pods = alive(cluster, namespace)
+        return any(name.endswith("-4-a1") and pods[name] == "Running" for name in pods)
 
-        def heard(dag_id: str = dag_id, run_id: str = run_id) -> bool:
-            with contextlib.suppress(AirflowError):  # there is no log before it has begun
-                return "training with 5" in airflow.log(dag_id, run_id, "sweep.trials", 4, 1)
-            return False
+    def has_said() -> bool:
+        with contextlib.suppress(AirflowError):  # there is no log before it has begun
+            return said in airflow.log(dag_id, run_id, "sweep.trials", 4, 1)
+        return False
 
-        airflow.wait_for(lambda: running() and heard(), "the pod of trial 4", 240)
-        path = f"{airflow.run_path(dag_id, run_id)}/taskInstances/sweep.trials/4"
-        airflow.request("PATCH", path, {"new_state": "failed"})
-        airflow.wait_for(lambda: not running(), "the end of its pod", 90)
-        assert "success" == airflow.wait_for_run(dag_id, run_id, 300)
-        uri = airflow.xcom(dag_id, run_id, "sweep.collect")["run_uri"]
-        record = list(Ledger.open(uri).records())[4]
-        assert (TrialState.CANCELLED, "ended by a user, in Airflow") == (
-            record.state,
-            record.reason,
-        )
+    airflow.wait_for(lambda: running() and has_said(), "the pod of trial 4", 180)
+    path = f"{airflow.run_path(dag_id, run_id)}/taskInstances/sweep.trials/4"
+    airflow.request("PATCH", path, {"new_state": "failed"})
+    airflow.wait_for(lambda: not running(), "the end of its pod", 90)
+    assert "success" == airflow.wait_for_run(dag_id, run_id, 300)
+    uri = airflow.xcom(dag_id, run_id, "sweep.collect")["run_uri"]
+    record = list(Ledger.open(uri).records())[4]
+    assert (TrialState.CANCELLED, "ended by a user, in Airflow") == (record.state, record.reason)
