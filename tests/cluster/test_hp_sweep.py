@@ -92,5 +92,8 @@ def test_the_three_ways_differ_in_one_word_alone(
         best = airflow.log(dag_id, run_id, "promote", -1, 1)
         assert f"best: {summary['best']['params']}" in best
     assert boards["pods"] == boards["operator"] == boards["executor"]
-    left = cluster.get("pods", f"--namespace={namespace}")["items"]
-    assert [] == [pod["metadata"]["name"] for pod in left]
+
+    def nothing_left() -> bool:  # the executor removes its pods a little later
+        return not cluster.get("pods", f"--namespace={namespace}")["items"]
+
+    airflow.wait_for(nothing_left, "the end of all pods", 60)
