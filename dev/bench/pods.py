@@ -8,6 +8,7 @@ one's start by the trials' own clock (median/p95/max; a trial starts after its c
 what of it is beyond the bare Job's; refill, from a container's end to the next gate's removal as a
 watch of the benchmark's own sees them; peak memory of all Airflow processes.
 
+Of the row `executor` the workers' pods, which are Airflow too, count in no figure but makespan.
 Each Airflow row has an Airflow and a PostgreSQL of its own, in which a small run goes before the
 one that is measured. Needs dev/cluster (root) and PostgreSQL's server programs. Compare figures of
 one run only.
@@ -38,6 +39,9 @@ SIZES = {
     "stock": (SHORT,),
     "stock-deferrable": (LONG,),
     "podmap": (LONG, MANY),
+    "operator": (SHORT,),
+    "operator-deferrable": (LONG,),
+    "executor": (LONG,),
     "cli": (LONG, MANY),
     "fake": (THOUSANDS,),
     "fake-cli": (THOUSANDS,),

@@ -128,6 +128,11 @@ def start_fake_nodes() -> None:
     _script("kwok", str(FAKE_NODES))
 
 
+def worker_image() -> str:
+    """An image with Airflow, for the KubernetesExecutor's workers, which all nodes have."""
+    return _script("airflow").split()[0]
+
+
 @contextlib.contextmanager
 def place(cluster: Cluster, folder: Path) -> Iterator[Place]:
     """A new namespace with deploy/rbac.yaml's account.

@@ -20,12 +20,20 @@ from bench.airflow_throughput import cpu_by_process
 from bench.on_cluster import sources
 from bench.on_cluster.audit import AuditLog
 from bench.on_cluster.handover import Spread, handovers, most_at_once
-from bench.on_cluster.place import BenchError, Cluster, Place, place, start_fake_nodes
+from bench.on_cluster.place import (
+    BenchError,
+    Cluster,
+    Place,
+    place,
+    start_fake_nodes,
+    worker_image,
+)
 from bench.on_cluster.sources import Size
 from bench.on_cluster.usage import MemorySampler
 from bench.on_cluster.watching import Sight, Witness
 from local_airflow import LocalAirflow
 from local_postgres import local_postgres
+from worker_pods import executor_settings, write_pod_template
 
 IDLE_S = 10.0
 POLL_S = 2.0
@@ -132,6 +140,8 @@ def _witnessed(row: Measured, where: Place, size: Size) -> Iterator[None]:
 
 
 def _note_pods(row: Measured, sights: list[Sight], size: Size) -> None:
+    if row.kind == "executor":  # Airflow's own pods: other tasks' too, and gone at once
+        return
     ended = [sight.ended for sight in sights if sight.ended < float("inf")]
     let_go = [sight.let_go for sight in sights if sight.let_go < float("inf")]
     spans = [sight.span for sight in sights if sight.span]
@@ -171,7 +181,7 @@ def _deferrable(bench: Bench, row: Measured, where: Place, folder: Path, size: S
 def _podmap(
     bench: Bench, row: Measured, where: Place, folder: Path, size: Size, *, fake: bool = False
 ) -> None:
-    files = {"bench.py": sources.SWEEP_DAG, "sweep.yaml": sources.sweep(size, fake=fake)}
+    files = {"bench.py": sources.sweep_dag(), "sweep.yaml": sources.sweep(size, fake=fake)}
     settings = {
         "AIRFLOW__PODMAP__STORE": str(folder / "store"),
         "AIRFLOW__PODMAP__BACKEND": "kubernetes",
@@ -183,6 +193,39 @@ def _podmap(
 def _fake(bench: Bench, row: Measured, where: Place, folder: Path, size: Size) -> None:
     start_fake_nodes()
     _podmap(bench, row, where, folder, size, fake=True)
+
+
+def _operator(
+    bench: Bench, row: Measured, where: Place, folder: Path, size: Size, *, deferrable: bool = False
+) -> None:
+    dag = sources.sweep_dag(runtime="operator", task_args={"deferrable": deferrable})
+    files = {"bench.py": dag, "sweep.yaml": sources.sweep(size)}
+    settings = {
+        **OPERATOR_SETTINGS,
+        "AIRFLOW__PODMAP__STORE": str(folder / "store"),
+        "AIRFLOW__PODMAP__BACKEND": "kubernetes",
+        "KUBECONFIG": str(where.kubeconfig),
+    }
+    _through_airflow(bench, row, where, folder, size, "sweep.trials", files, settings)
+
+
+def _operator_deferrable(
+    bench: Bench, row: Measured, where: Place, folder: Path, size: Size
+) -> None:
+    _operator(bench, row, where, folder, size, deferrable=True)
+
+
+def _executor(bench: Bench, row: Measured, where: Place, folder: Path, size: Size) -> None:
+    image = worker_image()
+    dag = sources.sweep_dag(runtime="executor", task_args={"executor": "KubernetesExecutor"})
+    files = {"bench.py": dag, "sweep.yaml": sources.sweep(size, image=image)}
+    settings = {
+        **executor_settings(
+            folder, kubeconfig=where.kubeconfig, namespace=where.namespace, image=image
+        ),
+        "AIRFLOW__PODMAP__STORE": str(folder / "store"),
+    }
+    _through_airflow(bench, row, where, folder, size, "sweep.trials", files, settings)
 
 
 def _through_airflow(
@@ -208,6 +251,7 @@ def _through_airflow(
             env={**AIRFLOW_DEFAULTS, **settings},
         )
         stack.callback(airflow.stop)
+        write_pod_template(airflow, folder)
         airflow.start(say=bench.say)
         for dag_id in ("warm", "measured"):
             airflow.wait_for_dag(dag_id, 300)
@@ -330,6 +374,9 @@ KINDS: Mapping[str, Runner] = {
     "stock-deferrable": _deferrable,
     "podmap": _podmap,
     "cli": _cli,
+    "operator": _operator,
+    "operator-deferrable": _operator_deferrable,
+    "executor": _executor,
     "job": _job,
     "fake": _fake,
     "fake-cli": _fake_cli,

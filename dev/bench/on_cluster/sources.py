@@ -51,8 +51,9 @@ trials("measured", {trials!r})
 SWEEP_DAG = """\
 from podmap.airflow import sweep_dag
 
-warm = sweep_dag("sweep.yaml", dag_id="warm", overrides={"search.params.n.high": 2})
-measured = sweep_dag("sweep.yaml", dag_id="measured")
+HOW = {how!r}
+warm = sweep_dag("sweep.yaml", dag_id="warm", overrides={{"search.params.n.high": 2}}, **HOW)
+measured = sweep_dag("sweep.yaml", dag_id="measured", **HOW)
 """
 
 
@@ -83,15 +84,25 @@ def operator_dag(size: Size, *, deferrable: bool, kubeconfig: str, namespace: st
     )
 
 
-def sweep(size: Size, *, fake: bool = False) -> str:
+def sweep_dag(**how: Any) -> str:
+    """A DAG file of the sweep beside it.
+
+    Args:
+        how: More arguments of `sweep_dag`.
+    """
+    return SWEEP_DAG.format(how=how)
+
+
+def sweep(size: Size, *, fake: bool = False, image: str = IMAGE) -> str:
     """A sweep, as YAML.
 
     Args:
         size: The sweep's.
         fake: Whether it is for nodes that only pretend to run pods.
+        image: The trials'.
     """
     trial: dict[str, Any] = {
-        "image": IMAGE,
+        "image": image,
         "command": ["sh", "-c", SCRIPT, "trial"],
         "args": ["{params.n}", f"{size.seconds:g}", "{trial.result}"],
     }
