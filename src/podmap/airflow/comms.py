@@ -68,6 +68,28 @@ async def task_state(ti: Any) -> str | None:
     return states.get(name)
 
 
+async def ended_by_user(ti: Any, log: Any) -> bool:
+    """Whether a user has ended the task instance of a trigger that is told to kill.
+
+    A triggerer that lost its triggers to another is told so, too: then the instance is still
+    deferred, and its attempts belong to the other triggerer now. If Airflow cannot be asked, they
+    are left to the group's teardown.
+
+    Args:
+        ti: The trigger's task instance.
+        log: The trigger's log.
+    """
+    try:
+        state = await task_state(ti)
+    except Exception as error:  # whatever it is, ending attempts by mistake would be worse
+        log.warning("podmap: could not ask whether the task was killed: %r", error)
+        return False
+    if state == "deferred":
+        log.info("podmap: the task goes on in another triggerer")
+        return False
+    return True
+
+
 async def _send(message: Any) -> Any:
     from airflow.sdk.execution_time import task_runner
 

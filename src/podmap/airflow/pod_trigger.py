@@ -113,18 +113,10 @@ class TrialPodTrigger(BaseTrigger):
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's own
 
     async def on_kill(self) -> None:
-        """Ends the pod when a user ended the task, and only then: see `TrialTrigger.on_kill`."""
-        if self.task_instance is None or not self.kills:
-            return
-        try:
-            state = await comms.task_state(self.task_instance)
-        except Exception as error:  # could not ask: leave the pod to the group's teardown
-            self.log.warning("podmap: could not ask whether the task was killed: %r", error)
-            return
-        if state == "deferred":
-            self.log.info("podmap: the task goes on in another triggerer")
-            return
-        await self._kill()
+        """Ends the pod when a user ended the task, and only then."""
+        ti = self.task_instance
+        if ti is not None and self.kills and await comms.ended_by_user(ti, self.log):
+            await self._kill()
 
     async def _settle(self) -> None:
         hub = await trigger_hub(self.planned)

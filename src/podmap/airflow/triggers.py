@@ -121,23 +121,10 @@ class TrialTrigger(BaseTrigger):
         return TaskSuccessEvent()
 
     async def on_kill(self) -> None:
-        """Ends the trials when a user ended the instance, and only then.
-
-        A triggerer that lost its triggers to another calls this too: then the instance is still
-        deferred, and the attempts belong to the other triggerer now.
-        """
+        """Ends the trials when a user ended the instance, and only then."""
         ti = self.task_instance
-        if ti is None:
-            return
-        try:
-            state = await comms.task_state(ti)
-        except Exception as error:  # could not ask: leave the attempts to the group's teardown
-            self.log.warning("podmap: could not ask whether the task was killed: %r", error)
-            return
-        if state == "deferred":
-            self.log.info("podmap: the task goes on in another triggerer")
-            return
-        await self._kill()
+        if ti is not None and await comms.ended_by_user(ti, self.log):
+            await self._kill()
 
     async def _kill(self) -> None:
         from podmap.engine.runner import kill
