@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any
 
 import pytest
 
 from .conftest import Cluster
+from .runs import wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -54,3 +56,22 @@ def test_the_wanted_pods_stay_until_the_run_is_cleaned(
     assert {"COMPLETE": 3, "FAILED": 1} == cli("status", run_id, "--json").json["counts"]
     assert 0 == cli("clean", run_id, "--yes").code
     assert [] == trials()
+
+
+def test_a_pod_that_waits_for_its_slot_does_not_count_as_running(
+    cli: Any, spec: str, account: Cluster, namespace: str
+) -> None:
+    def stand() -> set[str]:
+        pods = account.get("pods", f"--namespace={namespace}")["items"]
+        gated = {bool(pod["spec"].get("schedulingGates")) for pod in pods}
+        phases = {pod["status"]["phase"] for pod in pods}
+        return phases if True in gated else set()
+
+    sets = ["parallelism=1", "trial.command=[sleep, '600']", "trial.args=[]"]
+    process = cli.start("run", spec, "--backend", "kubernetes", *(f"--set={one}" for one in sets))
+    wait_until(lambda: stand() == {"Running", "Pending"}, "one runs and one waits")
+    data = cli("status", cli.run_id(), "--json").json
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert {"WAITING": 3, "RUNNING": 1} == data["counts"]
+    assert [(0, True)] == [(one["number"], bool(one["started"])) for one in data["running"]]

@@ -25,6 +25,7 @@ class Here:
         number: Its trial.
         attempt: Its number.
         started: UTC ISO 8601; None before it.
+        waiting: Whether it has not begun: it waits for its slot, a node or its image.
         ended: Whether it has ended.
     """
 
@@ -32,6 +33,7 @@ class Here:
     number: int
     attempt: int
     started: str | None
+    waiting: bool
     ended: bool
 
 
@@ -50,7 +52,14 @@ def attempts_here(manifest: Manifest, *, kubeconfig: str | None = None) -> list[
     except BackendError:  # of another host, which alone can tell
         return []
     return [
-        Here(seen.name, seen.number, seen.attempt, seen.started, seen.phase is Phase.ENDED)
+        Here(
+            seen.name,
+            seen.number,
+            seen.attempt,
+            seen.started,
+            seen.phase is Phase.PENDING,
+            seen.phase is Phase.ENDED,
+        )
         for seen in found
     ]
 

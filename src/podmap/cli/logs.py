@@ -25,7 +25,8 @@ TAIL_BYTES = 64 * 1024
     name="logs",
     help=f"""Show the end of what trial number TRIAL of RUN printed, at most 64 KiB.
 
-If the trial runs now, on this host, it is what it has printed so far.
+If the trial runs now, on this host or as a pod, it is what it has printed so far. If it failed,
+why, and what to do about it, follows on standard error.
 
 {EXAMPLES}""",
     short_help="Show the output of a trial.",
@@ -60,10 +61,26 @@ def command(
     sys.stdout.flush()
     sys.stdout.buffer.write(log)
     sys.stdout.buffer.flush()
-    if data["reason"]:
-        if log and not log.endswith(b"\n"):
-            click.echo()
-        click.echo(data["reason"], err=True)
+    explained = _explained(data, log)
+    if explained and log and not log.endswith(b"\n"):
+        click.echo(err=True)
+    for line in explained:
+        click.echo(line, err=True)
+
+
+def _explained(data: dict[str, Any], log: bytes) -> list[str]:
+    """Why the attempt did not end well, what was seen, and what to do."""
+    diagnosis = data["diagnosis"]
+    if diagnosis is None:
+        return [data["reason"]] if data["reason"] else []
+    lines = [f"{diagnosis['category']}: {diagnosis['summary']}"]
+    detail = diagnosis["detail"].strip()
+    seen = " ".join(log.decode("utf-8", "replace").split()) + diagnosis["summary"]
+    if detail and " ".join(detail.split()) not in seen:
+        lines.append(detail)
+    if diagnosis["resolution"]:
+        lines.append(f"what to do: {diagnosis['resolution']}")
+    return lines
 
 
 def _find(
@@ -101,5 +118,6 @@ def _find(
         "attempts": len(known),
         "source": source,
         "reason": diagnosis.summary if diagnosis else record.reason if record else "",
+        "diagnosis": diagnosis.to_json() if diagnosis else None,
     }
     return data, log

@@ -39,7 +39,7 @@ def command(store: str | None, as_json: bool) -> None:
     elif not runs:
         click.echo(f"there are no runs in {place}", err=True)
     else:
-        head = ["run", "sweep", "created", "trials", "complete", "failed", "open"]
+        head = ["run", "sweep", "created", "trials", "complete", "failed", "cancelled", "open"]
         print_table(head, [_row(run) for run in runs])
         for run in runs:
             if run.problem:
@@ -50,7 +50,7 @@ def _row(run: RunSummary) -> list[Any]:
     counts = run.counts
     still_open = counts.get("WAITING", 0) + counts.get("RUNNING", 0) + counts.get("UNKNOWN", 0)
     if run.problem:
-        return [run.run_id, run.sweep, *[None] * 5]
+        return [run.run_id, run.sweep, *[None] * 6]
     return [
         run.run_id,
         run.sweep,
@@ -58,5 +58,6 @@ def _row(run: RunSummary) -> list[Any]:
         run.count,
         counts.get("COMPLETE", 0),
         counts.get("FAILED", 0),
+        counts.get("CANCELLED", 0),
         still_open,
     ]

@@ -26,6 +26,8 @@ podmap status 3f9a --json | jq .counts
     name="status",
     help=f"""Show how far RUN is: its trials by state, and those that run now.
 
+A trial whose pod waits for its slot, a node or its image counts as WAITING.
+
 A run is `finished` when all its trials have ended, `running` while a podmap process of this
 host runs it, else `open`: `podmap resume` goes on with it.
 
@@ -50,16 +52,20 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
     from podmap.cli.here import attempts_here
 
     counts: Counter[str] = Counter()
-    running: list[Record] = []
+    begun: list[Record] = []
     for record in ledger.records():
         counts[record.state.value] += 1
         if record.state is TrialState.RUNNING:
-            running.append(record)
+            begun.append(record)
     unwritten = manifest.count - sum(counts.values())
     if unwritten > 0:
         counts[TrialState.WAITING.value] += unwritten
-    found = attempts_here(manifest, kubeconfig=kubeconfig) if running else []
+    found = attempts_here(manifest, kubeconfig=kubeconfig) if begun else []
     best_effort = {seen.number: seen for seen in found if not seen.ended}
+    waiting = {seen.number for seen in best_effort.values() if seen.waiting}
+    running = [record for record in begun if record.number not in waiting]
+    counts[TrialState.RUNNING.value] -= len(begun) - len(running)
+    counts[TrialState.WAITING.value] += len(begun) - len(running)
     state, pid = _run_state(manifest, counts)
     return {
         "run_uri": ledger.run_uri,

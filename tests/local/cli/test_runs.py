@@ -10,6 +10,8 @@ import pytest
 
 from podmap.cli.lock import holding
 
+ENDS = ["COMPLETE", "FAILED", "CANCELLED"]
+
 
 @pytest.fixture
 def run(cli: Any) -> str:
@@ -19,9 +21,9 @@ def run(cli: Any) -> str:
 
 def test_ls_lists_runs_with_their_counts(cli: Any, run: str) -> None:
     head, line = cli("ls").out.splitlines()
-    assert ["RUN", "SWEEP", "CREATED", "TRIALS", "COMPLETE", "FAILED", "OPEN"] == head.split()
+    assert ["RUN", "SWEEP", "CREATED", "TRIALS", *ENDS, "OPEN"] == head.split()
     assert [run, "grid"] == line.split()[:2]
-    assert ["4", "4", "0", "0"] == line.split()[3:]
+    assert ["4", "4", "0", "0", "0"] == line.split()[3:]
     assert [run] == [one["run_id"] for one in cli("ls", "--json").json]
 
 
@@ -105,6 +107,18 @@ def test_logs_prints_the_output_alone_on_stdout(cli: Any, run: str) -> None:
     assert "COMPLETE" in ran.err
     data = cli("logs", run, "2", "--attempt", "1", "--json").json
     assert ("x is 2\n", "ledger", 1) == (data["log"], data["source"], data["attempt"])
+
+
+def test_logs_of_a_failed_trial_says_why_and_what_to_do(cli: Any) -> None:
+    spec = cli.spec(trial="echo begins; echo out of luck; exit 3")
+    assert 1 == cli("run", spec, "-q").code
+    ran = cli("logs", cli.run_id(), "0")
+    assert "begins\nout of luck\n" == ran.out
+    about, reason, cure = ran.err.splitlines()
+    assert ("FAILED" in about, True) == (True, reason.startswith("user_exit: "))
+    assert cure.startswith("what to do: ")
+    diagnosis = cli("logs", cli.run_id(), "0", "--json").json["diagnosis"]
+    assert ("user_exit", f"what to do: {diagnosis['resolution']}") == (diagnosis["category"], cure)
 
 
 @pytest.mark.parametrize("verb", ["logs", "reset"])
