@@ -148,7 +148,7 @@ class TrialPodOperator(KubernetesPodOperator):
         from podmap.airflow.pod_attempt import PodOver
 
         self.attempt.wait_for_start(
-            lambda reason: self.log.info("the pod waits: %s", reason),
+            lambda reason: self.log.info("the pod does not run yet: %s", reason),
             every_s=self.startup_check_interval_seconds,
         )
         if self.attempt.never_started():

@@ -108,9 +108,9 @@ class Listener:
         async def tell() -> None:
             async for notice in notices(self.name):
                 if self._on_line is not None:
-                    self._on_line(f"podmap: {self.name} waits: {notice}")
+                    self._on_line(f"podmap: {self.name} does not run yet: {notice}")
                 else:
-                    log.warning("%s waits: %s", self.name, notice)
+                    log.warning("%s does not run yet: %s", self.name, notice)
 
         telling = asyncio.ensure_future(tell())
         try:

@@ -203,7 +203,8 @@ ENDS = {
             )
         },
         "create_error",
-        "the command of container trial cannot be started in its image",
+        'the command of container trial cannot be started in its image: "pythn": executable file '
+        "not found",
     ),
     "runtime trouble": (
         {

@@ -136,6 +136,8 @@ def test_containers_share_the_room_for_results() -> None:
     assert Cut.BOTH is observe(pod).result_cut
 
 
+PULL_AGAIN = "node gpu-7 tries again to start it: image train:1: ErrImagePull: "
+GIVEN_UP = "; it is given up 15 minutes after the pod came there (see trial.image)"
 WAITS = {
     "slot": (
         {**NOT_PLACED, "spec": {"schedulingGates": [{"name": "podmap.io/slot"}]}},
@@ -206,7 +208,19 @@ WAITS = {
             "phase": "Pending",
             "state": {"waiting": {"reason": "ErrImagePull", "message": "i/o timeout"}},
         },
-        "node gpu-7 tries again to start it: container trial: ErrImagePull: i/o timeout",
+        f"{PULL_AGAIN}i/o timeout{GIVEN_UP}",
+    ),
+    "registry, and the kubelet backs off": (
+        {
+            "phase": "Pending",
+            "state": {
+                "waiting": {
+                    "reason": "ImagePullBackOff",
+                    "message": 'Back-off pulling image "train:1": ErrImagePull: i/o timeout',
+                }
+            },
+        },
+        f"{PULL_AGAIN}i/o timeout{GIVEN_UP}",
     ),
     "nothing": ({"state": RUNNING}, ""),
     "nothing, it ended": ({"phase": "Failed", "reason": "OutOfcpu"}, ""),

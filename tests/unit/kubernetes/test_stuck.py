@@ -43,6 +43,7 @@ def test_a_pod_that_can_never_start_is_told_at_once(reason: str, message: str) -
     is_image = "Image" in reason
     assert (Category.IMAGE_PULL if is_image else Category.CREATE_ERROR) is found.category
     assert reason in found.summary
+    assert is_image or found.summary.endswith(f": {message}")
     assert message == found.detail
 
 

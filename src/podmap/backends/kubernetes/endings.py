@@ -203,6 +203,11 @@ def _by_container(pod: Pod, ended: Mapping[str, Any] | None) -> Diagnosis | None
     )
 
 
+def _which(message: str) -> str:
+    found = re.search(r'exec: ("[^"]{1,100}": [^:]{1,80})', message)
+    return f": {found[1].strip()}" if found else ""
+
+
 def _of_container(pod: Pod, name: str, ended: Mapping[str, Any]) -> Diagnosis | None:
     """What can end a container besides its own program."""
     reason, message = ended.get("reason") or "", ended.get("message") or ""
@@ -221,7 +226,7 @@ def _of_container(pod: Pod, name: str, ended: Mapping[str, Any]) -> Diagnosis | 
     if _BAD_COMMAND.search(message):
         return Diagnosis(
             Category.CREATE_ERROR,
-            f"the command of container {name} cannot be started in its image",
+            f"the command of container {name} cannot be started in its image{_which(message)}",
             message,
             "See that trial.command names a program that is in the image and executable, and that "
             "the working directory exists; `podmap render` shows what is started.",

@@ -37,6 +37,7 @@ _CREATE = frozenset(
         "PostStartHookError",
     }
 )
+_BACK_OFF = re.compile(r'^Back-off pulling image "[^"]*"(: ErrImagePull: )?')
 _AT_ONCE = frozenset({"InvalidImageName", "ErrImageNeverPull", "SignatureValidationFailed"})
 
 _MAY_PASS = re.compile(
@@ -88,7 +89,16 @@ def stuck_until(pod: Pod) -> datetime | None:
 def refusal(pod: Pod) -> str:
     """What the node says of a container that it cannot make so far; empty if it does not."""
     for name, waiting in _refused(pod):
-        return f"container {name}: {waiting.get('reason')}: {waiting.get('message') or ''}"
+        reason, message = waiting.get("reason") or "", waiting.get("message") or ""
+        if reason not in _PULL:
+            return f"container {name}: {reason}: {message}"
+        # While it tries again, two reasons take turns: one line for both.
+        reason = "ErrImagePull" if reason == "ImagePullBackOff" else reason
+        said = _BACK_OFF.sub("", message)
+        return (
+            f"image {_image(pod, name)}: {reason}: {said}; it is given up "
+            f"{PULL_PATIENCE_S // 60} minutes after the pod came there (see trial.image)"
+        )
     return ""
 
 
@@ -134,7 +144,7 @@ def _no_image(pod: Pod, name: str, reason: str, message: str) -> Diagnosis:
         Category.IMAGE_PULL,
         f"image {image} cannot be pulled ({reason})",
         message,
-        f"{cure}. The run stops, since every trial needs the image; `podmap resume` goes on.",
+        f"{cure}. The run stops, since every trial needs the image.",
     )
 
 
@@ -148,10 +158,15 @@ def _no_container(name: str, reason: str, message: str) -> Diagnosis:
         cure = "The image has no entrypoint: give trial.command"
     return Diagnosis(
         Category.CREATE_ERROR,
-        f"container {name} cannot be created ({reason})",
+        f"container {name} cannot be created ({reason}): {_first_words(message)}".rstrip(": "),
         message,
-        f"{cure}. The run stops, since every trial would fail so; `podmap resume` goes on.",
+        f"{cure}. The run stops, since every trial would fail so.",
     )
+
+
+def _first_words(message: str, limit: int = 120) -> str:
+    words = " ".join(message.split())
+    return words if len(words) <= limit else words[: limit - 1] + "…"
 
 
 def _image(pod: Pod, name: str) -> str:
