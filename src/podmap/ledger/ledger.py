@@ -203,9 +203,10 @@ class Ledger:
 
     def last_attempts(self) -> Mapping[int, int]:
         """Trial number to the number of its last attempt that was written, asked anew."""
+        last = self._list_attempts()
         with self._lock:
-            self._last_attempts = None
-        return dict(self._listed_attempts())
+            self._last_attempts = last
+        return dict(last)
 
     def write_log(self, number: int, attempt: int, data: bytes) -> str:
         """Writes the tail of an attempt's log and returns its URI."""
@@ -338,13 +339,16 @@ class Ledger:
     def _listed_attempts(self) -> dict[int, int]:
         with self._lock:
             if self._last_attempts is None:
-                last: dict[int, int] = {}
-                for match in map(_ATTEMPT_FILE.fullmatch, self._store.list("attempts")):
-                    if match:
-                        number, attempt = int(match[1]), int(match[2])
-                        last[number] = max(last.get(number, 0), attempt)
-                self._last_attempts = last
+                self._last_attempts = self._list_attempts()
             return self._last_attempts
+
+    def _list_attempts(self) -> dict[int, int]:
+        last: dict[int, int] = {}
+        for match in map(_ATTEMPT_FILE.fullmatch, self._store.list("attempts")):
+            if match:
+                number, attempt = int(match[1]), int(match[2])
+                last[number] = max(last.get(number, 0), attempt)
+        return last
 
 
 def _inside(name: str) -> str:
