@@ -151,7 +151,8 @@ class Attempt:
     """One pod or process of a trial, as kept in the ledger.
 
     Attributes:
-        number: Dense from 1 within the trial; never used twice, whatever the epoch.
+        number: From 1 within the trial; never that of another attempt that was kept, whatever
+            the epoch. One that vanished before anybody saw it lends its number to the next.
         pod: Name of the pod or process.
         node: Node or host name.
         image_id: The image's digest; empty for processes.

@@ -158,29 +158,10 @@ async def open_session(
         BackendError: The backend cannot be asked what is alive.
         SpecError: The manifest's spec is not valid in this version.
     """
-
-    def read() -> _Read:
-        sweep = load(manifest.spec, search_required=False).sweep
-        state = ledger.read_state()
-        return _Read(
-            sweep=sweep,
-            plan=Plan.from_json(manifest.plan or {}, sweep),
-            keys=KeyIndex.open(_store_of(ledger), manifest.sweep)
-            if sweep.reuse == "sweep"
-            else None,
-            attempts=dict(ledger.last_attempts()),  # before the records, so that none is missed
-            failed=_failed(ledger, _since(state, manifest)) if sweep.failures else {},
-            state=state,
-        )
-
-    known = await asyncio.get_running_loop().run_in_executor(io, read)
+    known = await asyncio.get_running_loop().run_in_executor(io, _read, ledger, manifest)
     sweep, plan, keys = known.sweep, known.plan, known.keys
     found = await backend.list(manifest.run_id)
-    gate = None
-    if isinstance(backend, GatedBackend):
-        queued = sweep.kubernetes.queue is not None
-        gate = Gate(backend, manifest.run_id, parallelism=sweep.parallelism, queued=queued)
-        await gate.start()
+    gate = await _open_gate(backend, manifest, sweep)
     coordinator = Coordinator(
         backend,
         parallelism=sweep.parallelism,
@@ -228,6 +209,29 @@ class _Read:
     attempts: dict[int, int]
     failed: dict[int, str]
     state: RunState
+
+
+def _read(ledger: Ledger, manifest: Manifest) -> _Read:
+    sweep = load(manifest.spec, search_required=False).sweep
+    reuses = sweep.reuse == "sweep"
+    state = ledger.read_state()
+    return _Read(
+        sweep=sweep,
+        plan=Plan.from_json(manifest.plan or {}, sweep),
+        keys=KeyIndex.open(_store_of(ledger), manifest.sweep) if reuses else None,
+        attempts=dict(ledger.last_attempts()),  # before the records, so that none is missed
+        failed=_failed(ledger, _since(state, manifest)) if sweep.failures else {},
+        state=state,
+    )
+
+
+async def _open_gate(backend: Backend, manifest: Manifest, sweep: Sweep) -> Gate | None:
+    if not isinstance(backend, GatedBackend):
+        return None
+    queued = sweep.kubernetes.queue is not None
+    gate = Gate(backend, manifest.run_id, parallelism=sweep.parallelism, queued=queued)
+    await gate.start()
+    return gate
 
 
 def _tally(known: _Read) -> Tally:

@@ -11,7 +11,7 @@ from typing import Any
 
 from podmap.backends.base import Launch
 from podmap.backends.kubernetes.manifest import CONTAINER, pod
-from podmap.names import LABEL_PREFIX, attempt_name
+from podmap.names import LABEL_PREFIX, MANAGED_BY, attempt_name
 from podmap.spec.model import Kubernetes, SecretRef, TrialTemplate
 
 BASE = "base"
@@ -78,7 +78,7 @@ def _metadata(made: Mapping[str, Any], sweep: str) -> dict[str, Any]:
     labels = {
         name: value
         for name, value in made["labels"].items()
-        if not name.startswith(f"{LABEL_PREFIX}/") and name != "app.kubernetes.io/managed-by"
+        if not name.startswith(f"{LABEL_PREFIX}/") and name != MANAGED_BY
     }
     annotations = {
         name: value
