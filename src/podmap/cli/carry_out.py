@@ -116,7 +116,8 @@ def _conclude(
     talk = manner.talk
     ended.failures.tell(talk, run)
     if summary["counts"].keys() & {TrialState.FAILED.value, TrialState.CANCELLED.value}:
-        talk.say(f"run them again: podmap reset {run} --failed && podmap resume {run}")
+        again = f"podmap reset {run} --failed && podmap resume {run}"
+        talk.say(f"run them again, with the same spec: {again}")
     if ended.stopped_reason:
         talk.warn(f"stopped early: {ended.stopped_reason}")
     _tell_end(summary, talk)

@@ -113,6 +113,14 @@ REFUSALS = {
         '"spec.nodeselector", unknown field "spec.containers[0].imagePolicy"',
         "Correct trial.pod.spec in the spec.",
     ),
+    "malformed value": (
+        400,
+        'Pod in version "v1" cannot be handled as a Pod: quantities must match the expression',
+        "create_error",
+        'the API server refuses the pod (400): Pod in version "v1" cannot be handled as a Pod: '
+        "quantities must match the expression",
+        "Correct the value in trial.pod. `podmap render",
+    ),
     "without words": (
         403,
         "",

@@ -131,11 +131,13 @@ def _invalid(status_code: int, body: Mapping[str, Any], message: str) -> Diagnos
     fields += re.findall(r"unknown field \"([^\"]+)\"", message)
     if not fields:
         word = f"{status_code} {body.get('reason') or ''}".strip()
+        # What the spec's own keys make is well-formed, so it is a value of the overlay.
+        malformed = "cannot be handled as a Pod" in message
         return Diagnosis(
             Category.CREATE_ERROR,
             _line(f"the API server refuses the pod ({word}): {message or 'without a reason'}"),
             message,
-            _RENDER,
+            f"Correct the value in trial.pod. {_RENDER}" if malformed else _RENDER,
         )
     places = ", ".join(dict.fromkeys(_place(field) for field in fields))
     said = "; ".join(str(cause.get("message")) for cause in causes if cause.get("message"))
