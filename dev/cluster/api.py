@@ -74,8 +74,11 @@ def wait(instance: Instance, part: str, fulfilled: Callable[[], bool]) -> None:
         ClusterError: the part has ended, or is not so far after two minutes.
     """
     deadline = time.monotonic() + 120
+    unseen = 0
     while not fulfilled():
-        ended = not running(instance, part)
+        # A process that is about to become its program shows no variables for a moment.
+        unseen = 0 if running(instance, part) else unseen + 1
+        ended = unseen > 5
         if ended or time.monotonic() > deadline:
             log = (instance.folder / f"{part}.log").read_text().splitlines()
             problem = "has ended" if ended else "is not ready after two minutes"
