@@ -219,7 +219,10 @@ def test_a_pod_that_is_being_deleted_is_waited_for_and_followed_by_another(
 
 
 # A loop that ends at once may leave a connection to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <(function _SelectorTransport|socket.socket)"
+    ":pytest.PytestUnraisableExceptionWarning"
+)
 @pytest.mark.airflow
 def test_a_late_triggerer_that_is_told_to_kill_ends_nothing(
     scene: Scene, processes: Processes, image: str, monkeypatch: pytest.MonkeyPatch
