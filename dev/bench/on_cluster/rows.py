@@ -182,12 +182,17 @@ def _podmap(
     bench: Bench, row: Measured, where: Place, folder: Path, size: Size, *, fake: bool = False
 ) -> None:
     files = {"bench.py": sources.sweep_dag(), "sweep.yaml": sources.sweep(size, fake=fake)}
-    settings = {
+    settings = _pod_settings(where, folder)
+    _through_airflow(bench, row, where, folder, size, "sweep.trials", files, settings)
+
+
+def _pod_settings(where: Place, folder: Path) -> dict[str, str]:
+    """What has Airflow's sweeps be pods of the row's account."""
+    return {
         "AIRFLOW__PODMAP__STORE": str(folder / "store"),
         "AIRFLOW__PODMAP__BACKEND": "kubernetes",
         "KUBECONFIG": str(where.kubeconfig),
     }
-    _through_airflow(bench, row, where, folder, size, "sweep.trials", files, settings)
 
 
 def _fake(bench: Bench, row: Measured, where: Place, folder: Path, size: Size) -> None:
@@ -200,12 +205,7 @@ def _operator(
 ) -> None:
     dag = sources.sweep_dag(runtime="operator", task_args={"deferrable": deferrable})
     files = {"bench.py": dag, "sweep.yaml": sources.sweep(size)}
-    settings = {
-        **OPERATOR_SETTINGS,
-        "AIRFLOW__PODMAP__STORE": str(folder / "store"),
-        "AIRFLOW__PODMAP__BACKEND": "kubernetes",
-        "KUBECONFIG": str(where.kubeconfig),
-    }
+    settings = {**OPERATOR_SETTINGS, **_pod_settings(where, folder)}
     _through_airflow(bench, row, where, folder, size, "sweep.trials", files, settings)
 
 
