@@ -21,7 +21,7 @@ test: setup ## every check and test, cheap ones first
 
 docs: setup ## write the generated parts of the docs
 	@$(PY) -m podmap.spec.reference docs/reference/spec.md
-	@$(PY) -m podmap.cli.reference docs/reference/cli.md
+	@$(PY) -m podmap.cli._reference docs/reference/cli.md
 	@$(PY) -m podmap.lint.reference docs/lint-dag.md docs/reference/lint-rules.md
 
 lock: setup ## resolve requirements/dev.lock again (UPGRADE=1: with the newest versions)

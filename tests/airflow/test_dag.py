@@ -86,17 +86,17 @@ def test_a_dag_survives_serialization() -> None:
     again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     trials = again.get_task("a.trials")
     assert trials.start_from_trigger
-    assert "podmap.airflow.triggers.TrialTrigger" == trials.start_trigger_args.trigger_cls
+    assert "podmap.airflow.pods.trigger.TrialTrigger" == trials.start_trigger_args.trigger_cls
     assert again.get_task("b.cleanup").is_teardown
 
 
 def test_a_trigger_survives_serialization() -> None:
-    from podmap.airflow.triggers import TrialTrigger
+    from podmap.airflow.pods.trigger import TrialTrigger
 
     run = {"uri": "memory://runs/x/00000000", "version": "1", "backend": "process"}
     trigger = TrialTrigger(run=run, map_index=4, epoch="e")
     path, arguments = trigger.serialize()
-    assert "podmap.airflow.triggers.TrialTrigger" == path
+    assert "podmap.airflow.pods.trigger.TrialTrigger" == path
     assert (path, arguments) == TrialTrigger(**arguments).serialize()
     assert {"run": None, "map_index": None, "epoch": None} == TrialTrigger().serialize()[1]
 
@@ -107,7 +107,7 @@ def test_a_run_that_is_planned_anew_is_another_version(tmp_path: Path) -> None:
 from types import SimpleNamespace
 from airflow.sdk import DAG
 from podmap.airflow.operators import PlanOperator
-from podmap.airflow.planning import plan_run
+from podmap.airflow.plan import plan_run
 
 spec = {{
     "apiVersion": "podmap/v1",

@@ -15,7 +15,7 @@ import pytest
 from airflow.sdk import DAG
 
 from podmap.airflow import sweep
-from podmap.airflow.executor_planning import tasks_of
+from podmap.airflow.executor.plan import tasks_of
 from podmap.errors import SpecError, UsageError
 from podmap.search.plan import make_plan
 from podmap.spec.load import load
@@ -201,7 +201,7 @@ def test_a_function_needs_this_runtime() -> None:
 
 def test_a_function_stands_in_the_spec_for_the_command() -> None:
     plan = dag_of(NO_COMMAND, python_callable=train).get_task("sweep.plan")
-    assert "podmap.airflow.calling" in plan.overrides["trial.command"]
+    assert "podmap.airflow.executor.program" in plan.overrides["trial.command"]
     assert plan.overrides["trial.command"][-1].endswith(":train")
 
 
@@ -285,7 +285,9 @@ def test_a_trials_own_process_reads_the_dag_file_without_kubernetes(tmp_path: Pa
         f"    sweep({NO_COMMAND!r}, runtime='executor', python_callable=train,\n"
         "          task_args={'executor': 'KubernetesExecutor'})\n"
     )
-    code = "import sys; from podmap.airflow.calling import main; sys.exit(main(sys.argv[1:]))"
+    code = (
+        "import sys; from podmap.airflow.executor.program import main; sys.exit(main(sys.argv[1:]))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, f"{path}:train", "--check"],
         capture_output=True,

@@ -16,9 +16,9 @@ from podmap.lint.arguments import DAG_ARGUMENTS, POD_ARGUMENTS, TASK_ARGUMENTS, 
 from podmap.lint.check import RULES
 from podmap.lint.finding import Outcome
 from podmap.lint.mapping import UNHEEDED, UNMAPPABLE
+from podmap.lint.moved_names import GONE, GONE_MODULES, moved
 from podmap.lint.outputs import ATTRIBUTES
-from podmap.lint.paths import GONE, GONE_MODULES, moved
-from podmap.lint.running import CONTEXT_KEYS
+from podmap.lint.run_time import CONTEXT_KEYS
 
 pytestmark = pytest.mark.airflow
 

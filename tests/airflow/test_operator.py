@@ -23,10 +23,10 @@ from podmap.airflow.exceptions import (
     UserExit,
     failure_class,
 )
-from podmap.airflow.retry_policy import TrialRetryPolicy
+from podmap.airflow.executor.retry_policy import TrialRetryPolicy
 from podmap.errors import UsageError
-from podmap.policy import Budget
 from podmap.records import Category, Diagnosis
+from podmap.retries import Budget
 
 pytestmark = pytest.mark.airflow
 
@@ -135,8 +135,8 @@ def test_a_spec_that_cannot_be_read_at_parse_says_why_it_is_read() -> None:
 
 
 def test_the_operator_can_be_mapped_by_hand() -> None:
+    from podmap.airflow.operator.operator import TrialPodOperator
     from podmap.airflow.operators import PlanOperator
-    from podmap.airflow.pod_operator import TrialPodOperator
 
     with DAG("by_hand", schedule=None) as dag:
         plan = PlanOperator(task_id="plan", spec=SPEC, backend="kubernetes", runtime="operator")
@@ -160,12 +160,12 @@ def test_a_dag_survives_serialization() -> None:
 
 
 def test_a_trigger_survives_serialization() -> None:
-    from podmap.airflow.pod_trigger import TrialPodTrigger
+    from podmap.airflow.operator.trigger import TrialPodTrigger
 
     run = {"uri": "memory://runs/x/00000000", "version": "1", "backend": "kubernetes"}
     trigger = TrialPodTrigger(run, 4, "op-e", "x-00000000-4-a1", last_try=True, kills=False)
     path, arguments = trigger.serialize()
-    assert "podmap.airflow.pod_trigger.TrialPodTrigger" == path
+    assert "podmap.airflow.operator.trigger.TrialPodTrigger" == path
     assert (path, arguments) == TrialPodTrigger(**arguments).serialize()
     assert (True, True, False) == tuple(
         arguments[name] for name in ("last_try", "shows_log", "kills")

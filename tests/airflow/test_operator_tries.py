@@ -20,19 +20,19 @@ from airflow.sdk.exceptions import (
 )
 
 from podmap.airflow import exceptions
-from podmap.airflow.operator_collecting import cancel_left
-from podmap.airflow.pod_operator import TrialPodOperator
-from podmap.airflow.pod_run import open_run
-from podmap.airflow.retry_policy import TrialRetryPolicy
+from podmap.airflow.executor.retry_policy import TrialRetryPolicy
+from podmap.airflow.operator.collect import cancel_left
+from podmap.airflow.operator.operator import TrialPodOperator
+from podmap.airflow.operator.run import open_run
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.engine.launching import first_launch
-from podmap.engine.prepare import prepare_run
+from podmap.engine.launch import first_launch
+from podmap.engine.planned import prepare_run
 from podmap.ledger.ledger import Ledger
 from podmap.names import attempt_name
 from podmap.records import Category, Record, TrialState
 from podmap.spec.load import load
-from podmap.testing.fake_cluster import FakeCluster, Script
+from podmap.testing.fake_cluster.cluster import FakeCluster, Script
 
 pytestmark = pytest.mark.airflow
 

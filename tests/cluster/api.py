@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from podmap.backends.base import Launch, Observation, Phase
-from podmap.backends.kubernetes.diagnose import observe
-from podmap.backends.kubernetes.manifest import RESULT_PATH, pod
+from podmap.backends.kubernetes.diagnosis.observe import observe
+from podmap.backends.kubernetes.pod.build import RESULT_PATH, pod
 from podmap.names import attempt_name
 from podmap.spec.model import PodOverlay, Resources, TrialTemplate
 

@@ -6,8 +6,8 @@ import asyncio
 import sys
 
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.backends.kubernetes.connection import from_kubeconfig
-from podmap.engine.sweep import SweepRun
+from podmap.backends.kubernetes.client.connection import from_kubeconfig
+from podmap.engine.run import SweepRun
 from podmap.ledger.ledger import Ledger
 
 

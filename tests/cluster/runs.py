@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from podmap.backends.connect import Target
-from podmap.engine.prepare import prepare_run
+from podmap.engine.planned import prepare_run
 from podmap.ledger.ledger import Ledger
 from podmap.names import new_run_id
 from podmap.spec.load import load

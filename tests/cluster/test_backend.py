@@ -13,14 +13,14 @@ import pytest
 
 from podmap.backends.base import Backend, Launch, LaunchError, Phase
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.backends.kubernetes.api import pods_path
-from podmap.backends.kubernetes.connection import from_kubeconfig
+from podmap.backends.kubernetes.client.connection import from_kubeconfig
+from podmap.backends.kubernetes.client.errors import pods_path
 from podmap.backends.kubernetes.lease import Lease
 from podmap.errors import BackendError
 from podmap.names import attempt_name
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import PodOverlay, TrialTemplate
-from podmap.testing.backend_contract import BackendContract, Program
+from podmap.testing.contracts.backend import BackendContract, Program
 
 from .conftest import Cluster
 

@@ -14,7 +14,7 @@ import pytest
 
 import podmap_trial
 from podmap.backends.connect import Target
-from podmap.engine.prepare import prepare_run
+from podmap.engine.planned import prepare_run
 from podmap.ledger.ledger import Ledger
 from podmap.names import new_run_id
 from podmap.records import Category, TrialState

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from podmap.backends.base import Phase
-from podmap.backends.kubernetes.diagnose import (
+from podmap.backends.kubernetes.diagnosis.observe import (
     diagnose_create_error,
     killed_annotation,
     unschedulable,
     waiting_reason,
 )
-from podmap.backends.kubernetes.manifest import pod
+from podmap.backends.kubernetes.pod.build import pod
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import Kubernetes, TrialTemplate
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from podmap.backends.connect import Target, connect
-from podmap.backends.kubernetes.manifest import pod
-from podmap.engine.launching import first_launch
+from podmap.backends.kubernetes.pod.build import pod
+from podmap.engine.launch import first_launch
 from podmap.ledger.ledger import Ledger
 from podmap.records import Category, TrialState
 
@@ -227,8 +227,8 @@ def test_a_pod_that_is_being_deleted_is_waited_for_and_followed_by_another(
 def test_a_late_triggerer_that_is_told_to_kill_ends_nothing(
     scene: Scene, processes: Processes, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from podmap.airflow import comms
-    from podmap.airflow.triggers import TrialTrigger
+    from podmap.airflow import triggerer
+    from podmap.airflow.pods.trigger import TrialTrigger
 
     ledger = scene.prepare(image, "mark start; hold; result; mark end")
     old = processes.start(ledger, scene.account.kubeconfig, "e1")
@@ -246,7 +246,7 @@ def test_a_late_triggerer_that_is_told_to_kill_ends_nothing(
         async def task_state(ti: Any) -> str:
             return state
 
-        monkeypatch.setattr(comms, "task_state", task_state)
+        monkeypatch.setattr(triggerer, "task_state", task_state)
         trigger = TrialTrigger(run=run, map_index=0, epoch=epoch)
         ti = SimpleNamespace(task_id="sweep.trials", map_index=0)
         trigger.task_instance = ti  # type: ignore[assignment]  # what of it is asked for

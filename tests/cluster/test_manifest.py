@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from podmap.backends.base import Cut, Phase
-from podmap.backends.kubernetes.manifest import RESULT_PATH
+from podmap.backends.kubernetes.pod.build import RESULT_PATH
 
 from .api import Api, proxied
 from .conftest import ROOT, Cluster

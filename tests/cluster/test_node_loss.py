@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from podmap.backends.kubernetes import diagnose
+from podmap.backends.kubernetes.diagnosis import observe
 from podmap.ledger.ledger import Ledger
 from podmap.records import Category, Record, TrialState
 
@@ -119,7 +119,7 @@ def test_a_trial_of_a_lost_node_is_run_again_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # What Kubernetes takes to give the node up is real; what podmap adds is a minute else.
-    monkeypatch.setattr(diagnose, "LOST_AFTER_S", 3)
+    monkeypatch.setattr(observe, "LOST_AFTER_S", 3)
     monkeypatch.setenv("KUBECONFIG", str(account.kubeconfig))
     prefers = {"preference": {"matchExpressions": [{"key": SPARE, "operator": "Exists"}]}}
     affinity = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, **prefers}]}

@@ -11,9 +11,9 @@ import pytest
 import podmap_trial
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.backends.kubernetes.connection import from_kubeconfig
-from podmap.engine.prepare import prepare_run
-from podmap.engine.sweep import SweepRun
+from podmap.backends.kubernetes.client.connection import from_kubeconfig
+from podmap.engine.planned import prepare_run
+from podmap.engine.run import SweepRun
 from podmap.names import new_run_id
 from podmap.records import Record, TrialState
 from podmap.spec.load import load

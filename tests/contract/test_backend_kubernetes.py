@@ -9,8 +9,8 @@ import pytest
 from podmap.backends.base import Backend, Launch
 from podmap.backends.kubernetes import KubernetesBackend
 from podmap.spec.model import PodOverlay, TrialTemplate
-from podmap.testing.backend_contract import BackendContract, Program
-from podmap.testing.fake_cluster import FakeCluster, Script
+from podmap.testing.contracts.backend import BackendContract, Program
+from podmap.testing.fake_cluster.cluster import FakeCluster, Script
 
 SCRIPTS = {
     Program.SUCCEED: Script(result='{"x": 1}', output="one\ntwo\n"),
@@ -57,5 +57,5 @@ class TestKubernetesBackendThroughADisturbedWatch(TestKubernetesBackend):
 class TestKubernetesBackendWithoutTheRightToWatch(TestKubernetesBackend):
     @pytest.fixture(autouse=True)
     def _forbid(self, _cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("podmap.backends.kubernetes.watch.POLL_S", 0.02)
+        monkeypatch.setattr("podmap.backends.kubernetes.watch.watch.POLL_S", 0.02)
         self.cluster.forbid("watch")

@@ -10,13 +10,13 @@ from podmap import names
 from podmap.backends.base import Launch
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.engine.gates import MOST_READY
-from podmap.engine.prepare import prepare_run
-from podmap.engine.sweep import SweepRun
+from podmap.engine.gatekeeper import MOST_READY
+from podmap.engine.planned import prepare_run
+from podmap.engine.run import SweepRun
 from podmap.records import Record, TrialState
 from podmap.spec.load import load
 from podmap.spec.model import TrialTemplate
-from podmap.testing.fake_cluster import FakeCluster, Script
+from podmap.testing.fake_cluster.cluster import FakeCluster, Script
 
 RUN = "0123abcd"
 TRIALS, PARALLELISM = 5000, 500

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from podmap.testing.ledger_contract import SharedLedgerContract
+from podmap.testing.contracts.ledger import SharedLedgerContract
 
 
 class TestLocalLedger(SharedLedgerContract):

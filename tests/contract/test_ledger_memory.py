@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from podmap.ledger import objects
-from podmap.testing.ledger_contract import LedgerContract
+from podmap.ledger import store_objects
+from podmap.testing.contracts.ledger import LedgerContract
 
 
 class TestMemoryLedger(LedgerContract):
@@ -17,4 +17,4 @@ class TestMemoryLedger(LedgerContract):
 class TestLedgerWithoutExclusivePut(TestMemoryLedger):
     @pytest.fixture(autouse=True)
     def without_exclusive_put(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(objects, "_can_create", lambda fs: False)
+        monkeypatch.setattr(store_objects, "_can_create", lambda fs: False)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from podmap.backends.patience import acquired_within, set_within
+from podmap.aio import acquired_within, set_within
 
 STEPS = range(8)
 """Rounds of the event loop between what is waited for and the cancellation."""

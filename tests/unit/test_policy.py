@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmap.policy import (
+from podmap.records import Attempt, Category, Diagnosis
+from podmap.retries import (
     Budget,
     Next,
     budget_of,
@@ -17,7 +18,6 @@ from podmap.policy import (
     more_memory,
     why_no_more_memory,
 )
-from podmap.records import Attempt, Category, Diagnosis
 from podmap.spec.model import OomRetries, Retries
 
 EXIT_CODES = {2: "fail", 64: "fail", 75: "infra", 3: "retry"}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from podmap.airflow.dag import sweep, sweep_dag
-    from podmap.airflow.functions import task
+    from podmap.airflow.executor.functions import task
 
-_HOMES = {"sweep": "dag", "sweep_dag": "dag", "task": "functions"}
+_HOMES = {"sweep": "dag", "sweep_dag": "dag", "task": "executor.functions"}
 __all__ = ["sweep", "sweep_dag", "task"]
 
 

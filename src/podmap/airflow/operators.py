@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-TRIGGER = "podmap.airflow.triggers.TrialTrigger"
+TRIGGER = "podmap.airflow.pods.trigger.TrialTrigger"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class PlanOperator(BaseOperator):
         """Plans the run; called again after a clear, it keeps the run and plans it again."""
         from airflow.sdk.exceptions import AirflowFailException
 
-        from podmap.airflow.planning import plan_run
+        from podmap.airflow.plan import plan_run
         from podmap.errors import PodmapError, UnreachableError
 
         try:
@@ -93,7 +93,7 @@ class TrialsOperator(BaseOperator):
 
     def execute(self, context: Context) -> None:
         """Hands over to the trigger, where the scheduler did not: in `dag.test()`."""
-        from podmap.airflow.triggers import TrialTrigger
+        from podmap.airflow.pods.trigger import TrialTrigger
 
         ti = context["ti"]
         trigger = TrialTrigger(run=self.run, map_index=max(0, ti.map_index or 0), epoch=str(ti.id))
@@ -120,7 +120,7 @@ class CollectOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the summary; fails when more trials failed than were allowed."""
-        from podmap.airflow.collecting import collect_run
+        from podmap.airflow.collect import collect_run
 
         return collect_run(self, context)
 
@@ -136,6 +136,6 @@ class CleanupOperator(BaseOperator):
 
     def execute(self, context: Context) -> None:
         """Removes attempts that nobody waits for any more."""
-        from podmap.airflow.collecting import clean_run
+        from podmap.airflow.collect import clean_run
 
         clean_run(self, context)

@@ -9,8 +9,8 @@ from typing import Any
 
 from podmap.errors import UsageError
 from podmap.spec.findings import show
-from podmap.spec.nodes import Unreadable, parse, to_data
 from podmap.spec.override import read_value, set_all
+from podmap.spec.yaml import Unreadable, parse, to_data
 
 PARALLELISM = 8
 USER_RETRIES = 0

@@ -86,8 +86,8 @@ def check_task_args(runtime: str, given: Mapping[str, Any], owned: Mapping[str, 
 def _maker(runtime: str) -> _Maker:
     makers: dict[str, _Maker] = {
         "pods": _pods,
-        "operator": lambda group: _imported("operator_group")(group),
-        "executor": lambda group: _imported("trial_task")(group),
+        "operator": lambda group: _imported("operator.runtime")(group),
+        "executor": lambda group: _imported("executor.operator")(group),
     }
     if runtime not in makers:
         from podmap.errors import UsageError

@@ -56,7 +56,8 @@ def connect(target: Target) -> Backend:
         return ProcessBackend()
     if target.backend != "kubernetes":
         raise UsageError(f"backend {target.backend!r} is not one of {', '.join(NAMES)}")
-    from podmap.backends.kubernetes import KubernetesBackend, connection
+    from podmap.backends.kubernetes import KubernetesBackend
+    from podmap.backends.kubernetes.client import connection
 
     if target.airflow is not None:
         load = connection.from_airflow(target.airflow)

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from podmap.cli.options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
-from podmap.cli.out import counted, print_json
+from podmap.cli._options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
+from podmap.cli._output import counted, print_json
 
 EXAMPLES = example("""
 podmap clean 3f9a12c0
@@ -32,8 +32,8 @@ It asks first. Without a terminal to ask on, --yes is needed.
 @JSON
 def command(run: str, yes: bool, kubeconfig: str | None, store: str | None, as_json: bool) -> None:
     """Deletes a run."""
-    from podmap.cli.here import remove_all_here
-    from podmap.cli.lock import refuse_held
+    from podmap.cli._attempts import remove_all_here
+    from podmap.cli._lock import refuse_held
     from podmap.errors import UsageError
 
     ledger, manifest = open_run(run, store)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from podmap.cli.options import JSON
-from podmap.cli.out import print_json
+from podmap.cli._options import JSON
+from podmap.cli._output import print_json
 
 INSTALL = {
     "bash": "podmap completion bash >> ~/.bashrc",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from podmap.cli.options import JSON, STORE, example
+from podmap.cli._options import JSON, STORE, example
 from podmap.cli.run import QUIET
 
 FOLDER = Path(__file__).parent / "demo_sweep"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podmap.cli.options import JSON, example
-from podmap.cli.out import counted, print_json
+from podmap.cli._options import JSON, example
+from podmap.cli._output import counted, print_json
 
 if TYPE_CHECKING:
     from podmap.lint.finding import Finding

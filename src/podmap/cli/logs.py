@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from podmap.cli.options import FIND_STORE, JSON, KUBECONFIG, RUN, check_number, example, open_run
-from podmap.cli.out import print_json
+from podmap.cli._options import FIND_STORE, JSON, KUBECONFIG, RUN, check_number, example, open_run
+from podmap.cli._output import print_json
 
 if TYPE_CHECKING:
     from podmap.ledger.ledger import Ledger
@@ -87,7 +87,7 @@ def _find(
     ledger: Ledger, manifest: Manifest, number: int, attempt: int | None, kubeconfig: str | None
 ) -> tuple[dict[str, Any], bytes]:
     """What there is to say of the attempt, and its output."""
-    from podmap.cli.here import attempts_here, output_here
+    from podmap.cli._attempts import attempts_here, output_here
     from podmap.errors import UsageError
 
     record = ledger.read_record(number)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from podmap.cli.options import FIND_STORE, JSON, example
-from podmap.cli.out import print_json, print_table
+from podmap.cli._options import FIND_STORE, JSON, example
+from podmap.cli._output import print_json, print_table
 
 if TYPE_CHECKING:
     from podmap.ledger.runs import RunSummary

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from podmap.cli.estimate import Estimate, estimate
-from podmap.cli.options import (
+from podmap.cli._estimate import Estimate, estimate
+from podmap.cli._options import (
     BACKEND,
     CONTEXT,
     JSON,
@@ -19,10 +19,10 @@ from podmap.cli.options import (
     example,
     overrides,
 )
-from podmap.cli.out import counted, duration, print_json, print_table
+from podmap.cli._output import counted, duration, print_json, print_table
 
 if TYPE_CHECKING:
-    from podmap.cli.dry_run import Answer
+    from podmap.cli._dry_run import Answer
     from podmap.records import Trial
     from podmap.search.plan import Plan
     from podmap.spec.model import Sweep
@@ -81,7 +81,7 @@ def command(
 ) -> int:
     """Shows a plan."""
     from podmap.backends.connect import Target
-    from podmap.cli.dry_run import dry_run
+    from podmap.cli._dry_run import dry_run
     from podmap.errors import UsageError
     from podmap.search.plan import make_plan
     from podmap.spec.load import load

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from podmap.cli.options import BACKEND, JSON, SET, SPEC, STORE, example, overrides
-from podmap.cli.out import counted, print_json
+from podmap.cli._options import BACKEND, JSON, SET, SPEC, STORE, example, overrides
+from podmap.cli._output import counted, print_json
 
 if TYPE_CHECKING:
     from podmap.records import Trial
@@ -104,9 +104,10 @@ def _render(sweep: Any, trial: Any, folder: str, store: str | None) -> dict[str,
 
 def _show_pod(loaded: LoadedSpec, trial: Trial, store: str | None) -> None:
     """Prints the pod, in JSON, which kubectl takes as it takes YAML."""
-    from podmap.backends.kubernetes import KubernetesBackend, manifest
-    from podmap.backends.kubernetes.connection import automatic
-    from podmap.engine.launching import make_launch
+    from podmap.backends.kubernetes import KubernetesBackend
+    from podmap.backends.kubernetes.client.connection import automatic
+    from podmap.backends.kubernetes.pod import build
+    from podmap.engine.launch import make_launch
     from podmap.engine.support import check_supported
     from podmap.ledger.manifest import Manifest
     from podmap.ledger.runs import default_store
@@ -128,7 +129,7 @@ def _show_pod(loaded: LoadedSpec, trial: Trial, store: str | None) -> None:
         timeout_s=template.timeout,
         objectives=[objective.metric for objective in sweep.objectives],
     )
-    print_json(manifest.pod(launch, gated=True, namespace=sweep.kubernetes.namespace or "default"))
+    print_json(build.pod(launch, gated=True, namespace=sweep.kubernetes.namespace or "default"))
 
 
 def _print(data: dict[str, Any]) -> None:

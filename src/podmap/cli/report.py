@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from podmap.cli.options import FIND_STORE, JSON, RUN, example, open_run
-from podmap.cli.out import print_json
+from podmap.cli._options import FIND_STORE, JSON, RUN, example, open_run
+from podmap.cli._output import print_json
 
 EXAMPLES = example("""
 podmap report 3f9a12c0

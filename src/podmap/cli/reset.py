@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from podmap.cli.options import FIND_STORE, JSON, RUN, check_number, example, open_run
-from podmap.cli.out import print_json
+from podmap.cli._options import FIND_STORE, JSON, RUN, check_number, example, open_run
+from podmap.cli._output import print_json
 
 EXAMPLES = example("""
 podmap reset 3f9a12c0 7 12
@@ -32,8 +32,8 @@ def command(
     run: str, trial: tuple[int, ...], failed: bool, store: str | None, as_json: bool
 ) -> None:
     """Forgets trials."""
-    from podmap.cli.carry_out import run_reference
-    from podmap.cli.lock import refuse_held
+    from podmap.cli._lock import refuse_held
+    from podmap.cli._results import run_reference
     from podmap.errors import UsageError
     from podmap.records import TrialState
 

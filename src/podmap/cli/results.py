@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from podmap.cli.options import FIND_STORE, JSON, RUN, example, open_run
-from podmap.cli.out import print_json
+from podmap.cli._options import FIND_STORE, JSON, RUN, example, open_run
+from podmap.cli._output import print_json
 
 EXAMPLES = example("""
 podmap results 3f9a12c0
@@ -30,7 +30,7 @@ podmap results 3f9a --csv > leaderboard.csv
 @JSON
 def command(run: str, top: int | None, as_csv: bool, store: str | None, as_json: bool) -> None:
     """Shows a leaderboard."""
-    from podmap.cli.board import print_board, rows_json
+    from podmap.cli._leaderboard import print_board, rows_json
     from podmap.report.publish import read_leaderboard
     from podmap.report.summary import build_summary
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podmap.cli.options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
+from podmap.cli._options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
 from podmap.cli.run import LOGS, PATIENCE, QUIET
 from podmap.errors import OwnerError
 
@@ -48,10 +48,10 @@ def command(
 ) -> int:
     """Goes on with a run."""
     from podmap.backends.connect import target_of
-    from podmap.cli.carry_out import Manner, carry_out
-    from podmap.cli.lock import holding
-    from podmap.cli.out import counted
-    from podmap.cli.talk import Talk
+    from podmap.cli._lock import holding
+    from podmap.cli._output import counted
+    from podmap.cli._results import Manner, carry_out
+    from podmap.cli._talk import Talk
     from podmap.engine.support import check_supported
     from podmap.spec.load import load
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podmap.cli.options import (
+from podmap.cli._options import (
     BACKEND,
     CONTEXT,
     JSON,
@@ -135,10 +135,10 @@ def run_spec(
         PodmapError: The run could not be made, or not be run to its end.
     """
     from podmap import names
-    from podmap.cli.carry_out import Manner, carry_out
-    from podmap.cli.lock import holding
-    from podmap.cli.talk import Talk
-    from podmap.engine.prepare import prepare_run
+    from podmap.cli._lock import holding
+    from podmap.cli._results import Manner, carry_out
+    from podmap.cli._talk import Talk
+    from podmap.engine.planned import prepare_run
     from podmap.engine.support import ignored_by_processes
     from podmap.ledger.runs import default_store
 
@@ -174,7 +174,7 @@ def check_first(ledger: Ledger, manifest: Manifest, target: Target) -> None:
     import asyncio
 
     from podmap.backends.connect import connect
-    from podmap.engine.launching import try_first
+    from podmap.engine.launch import try_first
 
     async def check() -> None:
         backend = connect(target)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from podmap.cli.options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
-from podmap.cli.out import print_json, print_table
+from podmap.cli._options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
+from podmap.cli._output import print_json, print_table
 from podmap.records import Record, TrialState
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def command(run: str, kubeconfig: str | None, store: str | None, as_json: bool) 
 
 
 def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[str, Any]:
-    from podmap.cli.here import attempts_here
+    from podmap.cli._attempts import attempts_here
 
     counts: Counter[str] = Counter()
     begun: list[Record] = []
@@ -93,7 +93,7 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
 
 
 def _run_state(manifest: Manifest, counts: Counter[str]) -> tuple[str, int | None]:
-    from podmap.cli.lock import holder
+    from podmap.cli._lock import holder
 
     if all(TrialState(state).terminal for state, count in counts.items() if count):
         return "finished", None

@@ -1,363 +1,369 @@
-"""Who of a run may start in this process, and when nobody may any more."""
+"""What holds for a whole run, in all its processes: decided by one, published, obeyed by all.
+
+One process holds the run's lease. It decides from how all trials end, and publishes that in the
+ledger's `run.json`; all others read it every few seconds. What only one process can know, that a
+trial's pod can never start, it puts there itself, and the one in charge makes it its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
+import contextlib
 import logging
-from collections.abc import Callable, Iterable
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from dataclasses import replace
+from typing import Any, TypeVar
 
-from podmap.backends.base import Backend, Observation
-from podmap.backends.patience import set_within
-from podmap.engine.decisions import Stop, Tally
-from podmap.engine.settlement import OUTGROWN
-from podmap.engine.spawning import spawn
-from podmap.errors import BackendError, PodmapError
-from podmap.records import Category, Diagnosis, Record, iso, utc_now
+from podmap.aio import set_within, spawn
+from podmap.clock import iso, utc_now
+from podmap.engine.gatekeeper import Charge, Gate
+from podmap.engine.others import Survey
+from podmap.engine.slots import Coordinator
+from podmap.engine.tally import Stop
+from podmap.errors import RecordError, StoreError
+from podmap.ledger.ledger import Ledger
+from podmap.ledger.run_state import Decided, RunState
+from podmap.names import epoch_time
+from podmap.records import Record
 
 log = logging.getLogger(__name__)
 
-ASK_AGAIN_S = 2.0
-KILL_GRACE_S = 30.0
-"""As much as pods have of their own: to cut that short, they would have to be deleted at once."""
+T = TypeVar("T")
+
+LOOK_EVERY_S = 3.0
+SHARE = 20
+"""The ledger is asked for at most one part in so many of the time."""
 
 
-class RunStoppedError(PodmapError):
-    """The run starts no more attempts; the text says why."""
+class RunWide:
+    """One process's part in what is decided for a run.
 
+    What an earlier activity has left in `run.json` is no order: whoever gets the lease without
+    having followed another holder clears it. A holder that follows another one goes on with what
+    that has published. A trial that is asked for after a stop lifts it for all: whoever asks
+    knows of it. A user's stop and the run's time hold on.
 
-class Slot:
-    """The right to run one attempt: bind it to the attempt, or give it back."""
-
-    def __init__(self, coordinator: Coordinator) -> None:
-        self._coordinator = coordinator
-        self._open = True
-
-    def bind(self, name: str) -> None:
-        """The attempt was created, or may have been: the slot is its own until it has ended."""
-        if self._open:
-            self._open = False
-            self._coordinator._bind(name)
-
-    def give_back(self) -> None:
-        """No attempt was created; does nothing once bound."""
-        if self._open:
-            self._open = False
-            self._coordinator._unbind()
-
-
-class Coordinator:
-    """The slots and budgets of one run, within one process and event loop.
-
-    A slot belongs to a living attempt, not to who asked for it: it is given back when the backend
-    says that the attempt has ended, also when the trial's own task is gone by then. Waiting trials
-    get slots in the order of their numbers.
+    Attributes:
+        on_obeyed: Called when what was read has been obeyed.
     """
 
     def __init__(
         self,
-        backend: Backend,
+        ledger: Ledger,
+        coordinator: Coordinator,
+        gate: Gate | None,
+        io: Executor,
         *,
+        planned: str,
         parallelism: int,
-        tally: Tally | None = None,
-        spare: Callable[[], int] = lambda: 0,
-        unstarted: Callable[[], Iterable[str]] = tuple,
+        survey: Survey,
     ) -> None:
-        """Makes a coordinator with all slots free.
+        """Nothing is read yet.
 
         Args:
-            backend: Where the attempts live.
-            parallelism: Attempts alive at once.
-            tally: What is known of the run's trials; None to begin a new one.
-            spare: How many attempts more may be created now, to stand ready at a gate.
-            unstarted: The names of the attempts that wait at a gate: a stop ends them, too.
+            ledger: The run's records.
+            coordinator: This process's slots.
+            gate: Tells who is in charge; None where each process decides for itself.
+            io: Threads in which the store is read and written.
+            planned: The planning that decisions are about, as in the manifest.
+            parallelism: The spec's.
+            survey: Finds how the trials of others end.
         """
-        self.tally = tally or Tally()
-        self.on_change: Callable[[], None] = lambda: None
-        self._backend = backend
+        self.on_obeyed: Callable[[], None] = lambda: None
+        self._ledger = ledger
+        self._coordinator = coordinator
+        self._gate = gate
+        self._io = io
+        self._planned = planned
         self._parallelism = parallelism
-        self._paused = False
-        self._spare = spare
-        self._unstarted = unstarted
-        self._alive: dict[str, asyncio.Future[Observation]] = {}
-        self._unbound = 0  # slots of trials whose attempt is not created yet
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-        self._ticket = itertools.count()
-        self._timers: list[asyncio.TimerHandle] = []
-        self._watchers: set[asyncio.Task[None]] = set()
-        self._ending: set[str] = set()
-        self._own: Stop | None = None
-        self._ordered: Stop | None = None
-        self._interrupt: Stop | None = None
-        self._interruption = asyncio.Event()
+        self._survey = survey
+        self._own: Counter[int] = Counter()
+        self._followed = False
+        self._leads = False
+        self._there = Decided(planned)
+        self._since = ""
+        self._expected = ""  # the stop that the one in charge has left in run.json
+        self._order: Stop | None = None
+        self._others = False
+        self._withdrawn: set[str] = set()
+        self._changed = asyncio.Event()
+        self._stopping = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._trouble = ""
 
-    @property
-    def parallelism(self) -> int:
-        """How many attempts may be alive at once, unless the run is paused or stopped."""
-        return self._parallelism
+    def start(self, state: RunState) -> None:
+        """Begins to read and to publish.
 
-    @property
-    def halted(self) -> bool:
-        """Whether no more attempts are started, for now or for good."""
-        return self._paused or bool(self.stops)
-
-    @property
-    def alive(self) -> int:
-        """How many attempts hold a slot."""
-        return len(self._alive)
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether the run is to be left as it is, for a later resume."""
-        return self._interruption.is_set()
-
-    @property
-    def stopped_reason(self) -> str:
-        """Why no more attempts are started; empty while they are."""
-        stops = self.stops
-        return stops[0].reason if stops else ""
-
-    @property
-    def own_stop(self) -> Stop | None:
-        """The stop that this process has decided on for the whole run; None if it has not."""
-        return self._own
-
-    @property
-    def stops(self) -> list[Stop]:
-        """Why no more attempts are started; empty while they are."""
-        each = (self._own, self.tally.stop, self._ordered, self._interrupt)
-        return [stop for stop in each if stop is not None]
-
-    def take(self) -> Slot | None:
-        """A slot at once; None if that would mean waiting, or if the run is stopped."""
-        if self.stopped_reason or self._waiting or not self._has_room():
-            return None
-        self._unbound += 1
-        return Slot(self)
-
-    async def acquire(self, *, order: int) -> Slot:
-        """A slot, once there is a free one and no trial of a lower order waits.
-
-        Raises:
-            RunStoppedError: The run starts no more attempts.
+        Args:
+            state: The run's state, just read.
         """
-        self.check()
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (order, next(self._ticket), turn))
-        self._hand_out()
+        self._take_in(state)
+        self._obey(state, self._charge)
+        self._coordinator.on_change = self._note
+        if self._gate is not None:
+            self._gate.on_charge = self._changed.set
+            self._gate.on_open = self._note_opened
+        self._task = spawn(self._keep())
+
+    @contextlib.contextmanager
+    def at_work(self, number: int) -> Iterator[None]:
+        """While the body runs this process sees itself how a trial goes."""
+        self._own[number] += 1
         try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self._unbind()
-            raise
-        return Slot(self)
-
-    def check(self) -> None:
-        """Makes sure that attempts may be started.
-
-        Raises:
-            RunStoppedError: They may not.
-        """
-        reason = self.stopped_reason
-        if reason:
-            raise RunStoppedError(reason)
-
-    def _has_room(self) -> bool:
-        if self._paused:
-            return False
-        return len(self._alive) + self._unbound < self._parallelism + self._spare()
-
-    def _hand_out(self) -> None:
-        while self._waiting and self._has_room():
-            *_, turn = heapq.heappop(self._waiting)
-            if not turn.done():
-                self._unbound += 1
-                turn.set_result(None)
-
-    def _bind(self, name: str) -> None:
-        self._unbound -= 1
-        self.adopt([name])
-        self._hand_out()  # the attempt may have been adopted before
-
-    def _unbind(self) -> None:
-        self._unbound -= 1
-        self._hand_out()
-
-    def adopt(self, names: Iterable[str]) -> None:
-        """Counts attempts that are alive already, even if they are more than the slots."""
-        for name in names:
-            if name not in self._alive:
-                self._alive[name] = asyncio.get_running_loop().create_future()
-                watcher = spawn(self._watch(name))
-                self._watchers.add(watcher)
-                watcher.add_done_callback(self._watchers.discard)
-                ending = [stop.reason for stop in self.stops if stop.cancel]
-                if ending:
-                    self._begin_end(name, ending[0])
-
-    async def ended(self, name: str) -> Observation:
-        """The observation of an attempt once it has ended or is gone.
-
-        Raises:
-            BackendError: The backend could not be asked; the attempt keeps its slot.
-        """
-        end = self._alive.get(name)
-        if end is None:
-            return await self._backend.wait(name)
-        return await asyncio.shield(end)
-
-    async def _watch(self, name: str) -> None:
-        try:
-            seen = await self._wait(name)
-        except BaseException as error:
-            end = self._alive.pop(name)
-            if isinstance(error, Exception):
-                _refuse(end, error)  # a bug: whoever waits is told, and the slot is free again
-            else:
-                end.cancel()
-            self._hand_out()
-            raise
-        self._alive.pop(name).set_result(seen)
-        self._hand_out()
-
-    async def _wait(self, name: str) -> Observation:
-        while True:
-            try:
-                return await self._backend.wait(name)
-            except BackendError as error:
-                log.warning("cannot ask about %s, its slot stays taken: %s", name, error)
-                _refuse(self._alive[name], error)
-                self._alive[name] = asyncio.get_running_loop().create_future()
-                await asyncio.sleep(ASK_AGAIN_S)
+            yield
+        finally:
+            self._own[number] -= 1
+            if not self._own[number]:
+                del self._own[number]
 
     def settled(self, record: Record) -> None:
-        """Takes note of how a trial stands: here or, as the ledger has it, elsewhere."""
-        before = self.tally.stop
-        self.tally.take(record)
-        stop = self.tally.stop
-        if stop is not None and before is None:
-            self._carry_out(stop)
-        self.on_change()
+        """Takes note of how one of this process's trials stands."""
+        self._survey.pass_over(record)
+        self._coordinator.settled(record)
 
-    def reopened(self, number: int) -> None:
-        """Takes note of a trial that is run again: that it failed before does not count."""
-        self.tally.reopen(number)
-
-    def obey(self, order: Stop | None, *, parallelism: int, paused: bool) -> None:
-        """Carries out what was decided elsewhere; later calls replace earlier ones.
+    async def stop(self, reason: str) -> str:
+        """Stops the run in all its processes; the reason for which it is stopped now.
 
         Args:
-            order: That the run is stopped; None while it is not.
-            parallelism: Attempts alive at once.
-            paused: Whether none are started for now.
+            reason: Why; where another process was first, its reason stands.
+
+        Raises:
+            StoreError: The store could not be asked; call again.
         """
-        self._parallelism, self._paused = parallelism, paused
-        before, self._ordered = self._ordered, order
-        if order is not None and order != before:
-            self._carry_out(order)
-        self._hand_out()
+        async with self._stopping:
+            standing = self._coordinator.stopped_reason
+            if not standing:
+                shared = self._gate is not None
+                put = self._put_stop
+                stop = await self._call(put, reason) if shared else Stop(reason, at=_now())
+                standing = stop.reason
+                self._coordinator.stop(standing, cancel=stop.cancel, at=stop.at)
+                self._expected = standing
+        return standing
 
-    def stop_after(self, seconds: float, reason: str, *, cancel: bool) -> None:
-        """Stops the run when a time has passed."""
-        loop = asyncio.get_running_loop()
-        stop = Stop(reason, cancel, lasts=True)
-        self._timers.append(loop.call_later(max(0.0, seconds), self._stop, stop))
-
-    def stop(self, reason: str, *, cancel: bool, at: str | None = None) -> None:
-        """Starts no more attempts; with `cancel`, ends those that run.
+    async def asked_for(self, epoch: str) -> None:
+        """Lifts the run's stop if a trial was asked for after it, as far as the epoch tells.
 
         Args:
-            reason: Why.
-            cancel: Whether attempts that run are ended.
-            at: UTC ISO 8601 of the decision; None for now.
+            epoch: Which asking it is.
+
+        Raises:
+            StoreError: The store could not be asked; call again.
         """
-        self._stop(Stop(reason, cancel, iso(utc_now()) if at is None else at))
+        time_asked = epoch_time(epoch)
+        asked = iso(time_asked) if time_asked else ""
+        if self._is_lifted_by(asked):
+            async with self._stopping:
+                if self._is_lifted_by(asked):
+                    await self._lift(asked)
 
-    def lift(self, asked: str) -> None:
-        """Forgets the stops, and the failures, from before a time: a trial was asked for then."""
-        if self._own is not None and not self._own.holds(asked):
-            self._own = None
-        if self._ordered is not None and not self._ordered.holds(asked):
-            self._ordered = None
-        self.tally.forgive(asked)
+    def _is_lifted_by(self, asked: str) -> bool:
+        there = self._there
+        stops = self._coordinator.stops + ([_stop_of(there)] if there.stop else [])
+        return bool(stops) and not any(stop.holds(asked) for stop in stops)
 
-    def _stop(self, stop: Stop) -> None:
-        own = self._own or replace(stop, at=stop.at or iso(utc_now()))
-        self._own = replace(own, cancel=own.cancel or stop.cancel, lasts=own.lasts or stop.lasts)
-        self._carry_out(stop)
-        self.on_change()
+    async def _lift(self, asked: str) -> None:
+        def change(state: RunState) -> Mapping[str, Any]:
+            there = self._current(state)
+            if self._is_outdated(state) or (there.stop and _stop_of(there).holds(asked)):
+                return {}
+            lifted = replace(there, stop="", cancel=False, at="", since=max(there.since, asked))
+            return {"decided": lifted}
 
-    def interrupt(self, reason: str) -> None:
-        """Ends what runs and starts no more, but leaves all that has not ended to be resumed."""
-        self._interruption.set()
-        self._interrupt = Stop(reason, cancel=True, lasts=True)
-        self._carry_out(self._interrupt)
-        self.on_change()
-
-    async def pause(self, seconds: float) -> None:
-        """Returns after a time, or once the run is interrupted."""
-        await set_within(self._interruption, seconds)
-
-    def _refuse_waiting(self, reason: str) -> None:
-        while self._waiting:
-            *_, turn = heapq.heappop(self._waiting)
-            if not turn.done():
-                turn.set_exception(RunStoppedError(reason))
-
-    def _carry_out(self, stop: Stop) -> None:
-        self._refuse_waiting(stop.reason)
-        if not stop.cancel:
-            self.end_unstarted()
+        if self._gate is None:
+            self._coordinator.lift(asked)
             return
-        for name in self._alive:
-            self._begin_end(name, stop.reason)
+        state = await self._call(self._ledger.change_state, change)
+        self._take_in(state)
+        self._obey(state, self._charge)
 
-    def end_unstarted(self) -> None:
-        """Where the run is stopped, ends the attempts that wait at a gate: none will be let go."""
-        reason = self.stopped_reason
-        if reason:
-            for name in self._unstarted():
-                if name in self._alive:
-                    self._begin_end(name, reason)
-
-    def withdraw(self, name: str) -> bool:
-        """Ends an attempt that waits at a gate, to be made anew with more memory.
-
-        Returns:
-            Whether it is; False while its creation is not over.
-        """
-        if name not in self._alive:
-            return False
-        self._begin_end(name, OUTGROWN)
-        return True
-
-    def _begin_end(self, name: str, reason: str) -> None:
-        if name not in self._ending:
-            self._ending.add(name)
-            ending = spawn(self._end(name, reason))
-            ending.add_done_callback(lambda _: self._ending.discard(name))
-
-    async def _end(self, name: str, reason: str) -> None:
-        why = Diagnosis(Category.CANCELLED, reason)
-        while name in self._alive:
+    async def close(self) -> None:
+        """Publishes what is not yet, and reads no more."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if self._has_news:
             try:
-                await self._backend.kill(name, reason=why, grace_s=KILL_GRACE_S)
-                return
-            except BackendError as error:
-                log.error("%s could not be ended, trying again: %s", name, error)
-                await asyncio.sleep(ASK_AGAIN_S)
+                await self._publish()
+            except (StoreError, RecordError) as error:
+                log.warning("not published for the run's other processes: %s", error)
 
-    def close(self) -> None:
-        """Forgets the timers and stops watching; attempts go on."""
-        for timer in self._timers:
-            timer.cancel()
-        for watcher in self._watchers:
-            watcher.cancel()
+    async def _call(self, function: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._io, function, *args)
+
+    async def _keep(self) -> None:
+        while True:
+            began = time.monotonic()
+            self._changed.clear()
+            try:
+                await self._step(self._charge)
+                self._trouble = ""
+            except (StoreError, RecordError) as error:
+                if str(error) != self._trouble:
+                    log.warning("what is decided for the run is not known: %s", error)
+                self._trouble = str(error)
+            took_s = time.monotonic() - began
+            await set_within(self._changed, max(LOOK_EVERY_S, SHARE * took_s))
+
+    async def _step(self, charge: Charge) -> None:
+        state = await self._call(self._ledger.read_state)
+        self._take_in(state)
+        if charge is Charge.OURS:
+            await self._look_at_others()
+            self._take_charge(self._there)
+        else:
+            self._leads = False
+        self._followed = self._followed or charge is Charge.THEIRS
+        self._obey(state, charge)
+        if self._has_news:
+            await self._publish()
+
+    @property
+    def _charge(self) -> Charge:
+        return self._gate.charge if self._gate is not None else Charge.UNKNOWN
+
+    def _current(self, state: RunState) -> Decided:
+        """What was decided about this planning."""
+        decided = state.decided
+        if decided.planned != self._planned:
+            return Decided(self._planned)
+        since = max(decided.since, self._since)
+        if decided.at < since:  # it was read, or written, by one who did not know of the lifting
+            return replace(decided, stop="", cancel=False, at="", since=since)
+        return decided
+
+    def _is_outdated(self, state: RunState) -> bool:
+        """Whether the run was planned anew since: what is decided here is not about that."""
+        return state.decided.planned > self._planned
+
+    def _take_in(self, state: RunState) -> None:
+        self._there = self._current(state)
+        if self._there.since > self._since:
+            self._since = self._there.since
+            self._order, self._expected = None, ""
+            self._coordinator.lift(self._since)
+
+    def _take_charge(self, there: Decided) -> None:
+        """Makes this process's own what another one has put into `run.json`."""
+        if self._leads or self._followed:
+            if there.stop not in ("", self._expected) and self._decision() is None:
+                self._coordinator.stop(there.stop, cancel=there.cancel, at=there.at)
+        else:
+            self._expected = there.stop
+        self._leads = True
+
+    def _obey(self, state: RunState, charge: Charge) -> None:
+        there = self._current(state)
+        self._coordinator.tally.learn(there.memory)
+        if charge is not Charge.UNKNOWN:
+            theirs = charge is Charge.THEIRS and there.stop
+            self._order = _stop_of(there) if theirs else None
+        self._coordinator.obey(
+            Stop(state.stopped, lasts=True) if state.stopped else self._order,
+            parallelism=self._parallelism if state.parallelism is None else state.parallelism,
+            paused=state.paused,
+        )
+        self._regulate()
+        self._coordinator.end_unstarted()
+        self._withdraw_outgrown()
+        self.on_obeyed()
+
+    def _regulate(self) -> None:
+        if self._gate is not None:
+            self._gate.allow(self._coordinator.parallelism, halted=self._coordinator.halted)
+
+    def _withdraw_outgrown(self) -> None:
+        """Has those made anew, of this process's that stand ready, that have too little memory."""
+        tally = self._coordinator.tally
+        if self._gate is None or not tally.memory or self._coordinator.stopped_reason:
+            return
+        for held in self._gate.waiting():
+            mine = held.number in self._own and held.name not in self._withdrawn
+            small = mine and (held.memory_bytes or math.inf) < tally.memory_needed(held.number)
+            if small and self._coordinator.withdraw(held.name):
+                self._withdrawn.add(held.name)  # once: an admission may lower what is asked for
+
+    async def _look_at_others(self) -> None:
+        tally, gate = self._coordinator.tally, self._gate
+        if gate is None or not tally.asks_others:
+            return
+        if self._others or self._followed:
+            own = set(self._own)
+            again = tally.failed - own if tally.stop is not None else ()
+            for record in await self._call(lambda: self._survey.look(own=own, again=again)):
+                self._coordinator.settled(record)
+
+    def _note_opened(self, number: int) -> None:
+        self._others = self._others or number not in self._own
+
+    def _note(self) -> None:
+        """Something has changed here."""
+        self._regulate()
+        self._withdraw_outgrown()
+        if self._has_news:
+            self._changed.set()
+
+    def _decision(self) -> Stop | None:
+        return self._coordinator.own_stop or self._coordinator.tally.stop
+
+    @property
+    def _has_news(self) -> bool:
+        return self._gate is not None and self._wanted(self._there) != self._there
+
+    def _wanted(self, there: Decided) -> Decided:
+        """What `run.json` should have, as far as it is this process's to say."""
+        if not self._leads:
+            stop = self._coordinator.own_stop
+            return there if stop is None or there.stop else _with(there, stop)
+        stop = self._decision()
+        if stop is None and there.stop not in ("", self._expected):
+            stop = _stop_of(there)  # came just now: to be taken in next time
+        memory = {**there.memory, **self._coordinator.tally.memory}
+        return replace(_with(there, stop), memory=memory)
+
+    async def _publish(self) -> None:
+        decision = self._decision()
+
+        def change(state: RunState) -> Mapping[str, Any]:
+            there = self._current(state)
+            if self._is_outdated(state) or there.since > self._since:
+                return {}
+            wanted = self._wanted(there)
+            return {} if wanted == there else {"decided": wanted}
+
+        self._there = self._current(await self._call(self._ledger.change_state, change))
+        if self._leads:
+            self._expected = decision.reason if decision else ""
+
+    def _put_stop(self, reason: str) -> Stop:
+        """The stop of the run: for this reason, if there is no other."""
+        stop = Stop(reason, at=_now())
+        trusted = self._leads or self._followed or self._charge is Charge.THEIRS
+
+        def change(state: RunState) -> Mapping[str, Any]:
+            there = self._current(state)
+            if self._is_outdated(state) or (there.stop and trusted):
+                return {}
+            return {"decided": _with(there, stop)}
+
+        there = self._current(self._ledger.change_state(change))
+        return _stop_of(there) if there.stop else stop
 
 
-def _refuse(end: asyncio.Future[Observation], error: Exception) -> None:
-    end.set_exception(error)
-    end.exception()  # nobody may be waiting; asyncio would complain that it was never looked at
+def _stop_of(there: Decided) -> Stop:
+    return Stop(there.stop, there.cancel, there.at)
+
+
+def _with(there: Decided, stop: Stop | None) -> Decided:
+    if stop is None:
+        return replace(there, stop="", cancel=False, at="")
+    return replace(there, stop=stop.reason, cancel=stop.cancel, at=stop.at)
+
+
+def _now() -> str:
+    return iso(utc_now())

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from podmap.aio import spawn
 from podmap.backends.base import Backend
 from podmap.engine.session import RunSession, open_session
-from podmap.engine.spawning import spawn
 from podmap.ledger.ledger import Ledger
 
 T = TypeVar("T")

@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from podmap.backends.base import Observation, Phase
+from podmap.clock import parse_iso
 from podmap.engine.messages import Messages
-from podmap.engine.outcome import Outcome, judge, objective_of
+from podmap.engine.result import Outcome, judge, objective_of
 from podmap.engine.settlement import close
 from podmap.errors import RecordError
 from podmap.ledger.keys import KeyIndex
-from podmap.records import Record, TrialState, parse_iso
+from podmap.records import Record, TrialState
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from podmap.backends.base import Backend, Confirm, Launch, Observation, Phase
 from podmap.backends.gating import GatedBackend
 from podmap.backends.keeping import KeepingBackend
-from podmap.engine.coordinator import Coordinator
-from podmap.engine.decisions import Tally
-from podmap.engine.gates import Gate
-from podmap.engine.runwide import RunWide
-from podmap.engine.shortcut import Shortcut
-from podmap.engine.survey import Survey
+from podmap.clock import parse_iso, utc_now
+from podmap.engine.coordinator import RunWide
+from podmap.engine.gatekeeper import Gate
+from podmap.engine.io import Shortcut
+from podmap.engine.others import Survey
+from podmap.engine.slots import Coordinator
+from podmap.engine.tally import Tally
 from podmap.ledger.keys import KeyIndex
-from podmap.records import Attempt, Category, TrialState, parse_iso, utc_now
+from podmap.records import Attempt, Category, TrialState
 from podmap.search.plan import Plan
 from podmap.spec.load import load
 from podmap.spec.memory import memory_of
@@ -27,7 +28,7 @@ from podmap.spec.template import effective
 if TYPE_CHECKING:
     from podmap.ledger.ledger import Ledger
     from podmap.ledger.manifest import Manifest
-    from podmap.ledger.state import RunState
+    from podmap.ledger.run_state import RunState
     from podmap.spec.model import Sweep
 
 T = TypeVar("T")

@@ -6,18 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from podmap.backends.base import Observation
-from podmap.engine.outcome import Outcome
-from podmap.policy import Next, decide, why_no_more_memory
-from podmap.records import (
-    Attempt,
-    Category,
-    Diagnosis,
-    Record,
-    TrialState,
-    iso,
-    parse_iso,
-    utc_now,
-)
+from podmap.clock import iso, parse_iso, utc_now
+from podmap.engine.result import Outcome
+from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
+from podmap.retries import Next, decide, why_no_more_memory
 from podmap.spec.model import Retries
 
 RECORD_TAIL_BYTES = 4096

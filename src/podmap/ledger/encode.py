@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from podmap.errors import RecordError
-from podmap.ledger.rules import Standing
+from podmap.ledger.precedence import Standing
 from podmap.records import Attempt, Record, TrialState
 
 LOG_TAIL_BYTES = 4096

@@ -12,9 +12,9 @@ from podmap import names
 from podmap.errors import AttemptExistsError, OwnerError, RecordError, UsageError
 from podmap.ledger import encode
 from podmap.ledger.manifest import Manifest
-from podmap.ledger.rules import may_replace
+from podmap.ledger.precedence import may_replace
+from podmap.ledger.run_state import RunState
 from podmap.ledger.runs import no_such_run
-from podmap.ledger.state import RunState
 from podmap.ledger.store import Store, open_store
 from podmap.records import Attempt, Record
 

@@ -109,12 +109,12 @@ def open_store(uri: str) -> Store:
             return _local(uri, uri[len(scheme) :])
     if "://" not in uri:
         return _local(uri, uri)
-    from podmap.ledger.objects import FsspecStore
+    from podmap.ledger.store_objects import FsspecStore
 
     return FsspecStore(uri)
 
 
 def _local(uri: str, path: str) -> Store:
-    from podmap.ledger.local import LocalStore
+    from podmap.ledger.store_local import LocalStore
 
     return LocalStore(uri, root=os.path.abspath(os.path.expanduser(path)))

@@ -9,7 +9,7 @@ import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 
 from podmap.errors import UsageError
-from podmap.lint import arguments, imports, mapping, outputs, pods, running, sweeps
+from podmap.lint import arguments, imports, mapping, outputs, pods, run_time, sweeps
 from podmap.lint.finding import Finding, Outcome, Rule
 from podmap.lint.source import Source
 
@@ -31,7 +31,7 @@ USELESS_COMMENT = Rule(
     bad="PARALLEL = 8  # podmap: ignore[PM999]\n",
     good="PARALLEL = 8  # podmap: ignore[PM101]\n",
 )
-_CHECKS = (imports, arguments, running, mapping, outputs, pods, sweeps)
+_CHECKS = (imports, arguments, run_time, mapping, outputs, pods, sweeps)
 RULES: Mapping[str, Rule] = {
     rule.id: rule
     for rule in sorted(

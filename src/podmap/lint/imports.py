@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from podmap.lint.finding import Finding, Outcome, Rule
-from podmap.lint.paths import CLOSED, GONE, GONE_MODULES, REMOVED_HOW, moved
+from podmap.lint.moved_names import CLOSED, GONE, GONE_MODULES, REMOVED_HOW, moved
 from podmap.lint.scopes import Imported
 from podmap.lint.source import Source
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from podmap.records import Record, TrialState, parse_iso
+from podmap.clock import parse_iso
+from podmap.records import Record, TrialState
 from podmap.report.pareto import pareto_front
 
 REASON_LENGTH = 200

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from podmap import names
+from podmap.clock import iso, utc_now
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
-from podmap.records import TrialState, iso, utc_now
+from podmap.records import TrialState
 from podmap.report.html import report_html
 from podmap.report.leaderboard import Leaderboard
 from podmap.report.summary import build_summary

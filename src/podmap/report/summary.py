@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from podmap import names
+from podmap.clock import parse_iso
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
-from podmap.records import parse_iso
 from podmap.report.leaderboard import Leaderboard, Row
 
 SCHEMA = 1

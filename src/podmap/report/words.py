@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from podmap.records import parse_iso
+from podmap.clock import parse_iso
 
 HIDDEN = "…"
 NOTHING = "\N{EN DASH}"

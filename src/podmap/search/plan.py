@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from podmap.errors import RecordError
 from podmap.names import digest
 from podmap.records import Shard, Trial
-from podmap.search.draws import RandomDraws
-from podmap.search.enumerate import (
+from podmap.search.grid import Grid
+from podmap.search.kinds import (
     AnyEnumerated,
     enumerate_search,
     experiments_given,
     search_without_data,
 )
-from podmap.search.grid import Grid
-from podmap.search.items import ItemList
+from podmap.search.list import ItemList
+from podmap.search.random import RandomDraws
 from podmap.search.shards import ShardList
 from podmap.spec.model import GridSearch, RandomSearch, ShardsSearch, Sweep
 from podmap.spec.template import key_maker

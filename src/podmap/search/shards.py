@@ -10,8 +10,8 @@ from podmap.errors import Problem
 from podmap.names import digest
 from podmap.records import Shard
 from podmap.search.base import Enumerated
-from podmap.search.places import asking, filesystem, nearest_folder, resolved
-from podmap.search.problems import Problems
+from podmap.search.item_errors import Problems
+from podmap.search.uris import asking, filesystem, nearest_folder, resolved
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

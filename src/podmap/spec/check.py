@@ -15,7 +15,7 @@ from podmap.spec.model import (
     ListSearch,
     Sweep,
 )
-from podmap.spec.pruning import HyperbandPrune, ThresholdPrune
+from podmap.spec.prune import HyperbandPrune, ThresholdPrune
 from podmap.spec.quantity import format_bytes
 
 _MAX_LABEL_VALUE = 63

@@ -34,7 +34,7 @@ def check_pod(place: Place, overlay: PodOverlay) -> Iterator[Finding]:
     """What is wrong in an overlay, beyond its types.
 
     What else may stand in a PodSpec is the API server's to judge; here is what it would not
-    notice, what would break podmap, and what `podmap.backends.kubernetes.overlay` relies on.
+    notice, what would break podmap, and what `podmap.backends.kubernetes.pod.overlay` relies on.
 
     Args:
         place: Where it stands.

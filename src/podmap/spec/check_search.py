@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from podmap.spec.explain import explain
+from podmap.spec.check_types import explain
+from podmap.spec.dimension import grid_count, same_value, why_impossible
 from podmap.spec.findings import Finding, Place, did_you_mean, show
 from podmap.spec.model import (
     AdaptiveSearch,
@@ -22,7 +23,6 @@ from podmap.spec.model import (
     ShardsSearch,
     TrialPatch,
 )
-from podmap.spec.values import grid_count, same_value, why_impossible
 
 MAX_GRID = 1_000_000
 _TEXT_FILES = (".csv", ".jsonl", ".ndjson")

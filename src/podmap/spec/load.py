@@ -10,10 +10,10 @@ from typing import Any, Literal
 from podmap.errors import Problem, SpecError, UsageError
 from podmap.spec.findings import Finding, Place, path_text, show
 from podmap.spec.model import Sweep
-from podmap.spec.nodes import MAX_CHARACTERS, Node, Unreadable, parse, to_data
 from podmap.spec.override import set_all
-from podmap.spec.plain import to_plain
+from podmap.spec.plain_data import to_plain
 from podmap.spec.validate import validate
+from podmap.spec.yaml import MAX_CHARACTERS, Node, Unreadable, parse, to_data
 
 
 @dataclass(frozen=True, slots=True)

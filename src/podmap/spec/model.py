@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Tag
 
-from podmap.spec.pruning import Prune
+from podmap.spec.prune import Prune
 from podmap.spec.scalars import (
     LIST,
     MAPPING,

@@ -8,8 +8,8 @@ from typing import Any
 
 from podmap.errors import Problem, SpecError, UsageError
 from podmap.spec.findings import Finding, Place, path_text, show
-from podmap.spec.nodes import Unreadable, parse, to_data
-from podmap.spec.plain import to_plain
+from podmap.spec.plain_data import to_plain
+from podmap.spec.yaml import Unreadable, parse, to_data
 
 _PART = re.compile(r"([^.\[\]]+)((?:\[[0-9]{1,9}\])*)")
 

@@ -26,7 +26,7 @@ from podmap.spec.quantity import (
 
 
 def wanted(what: str) -> PydanticCustomError:
-    """The error of a value that is not `what`, for `podmap.spec.explain` to word."""
+    """The error of a value that is not `what`, for `podmap.spec.check_types` to word."""
     return PydanticCustomError("wanted", "{what}", {"what": what})
 
 

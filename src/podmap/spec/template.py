@@ -10,6 +10,7 @@ from typing import Any
 from podmap import names
 from podmap.errors import Problem, SpecError
 from podmap.records import Shard, Trial
+from podmap.spec.dimension import same_value
 from podmap.spec.model import (
     Case,
     EnvValue,
@@ -21,7 +22,6 @@ from podmap.spec.model import (
 )
 from podmap.spec.overlay import merge
 from podmap.spec.placeholder import fill, to_text
-from podmap.spec.values import same_value
 
 
 @dataclass(frozen=True, slots=True)

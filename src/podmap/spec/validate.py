@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from podmap.spec.check import check
-from podmap.spec.explain import explain, value_at
+from podmap.spec.check_types import explain, value_at
 from podmap.spec.findings import Finding, Place
 from podmap.spec.model import Sweep
 

@@ -9,7 +9,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
-from podmap.records import time_from
+from podmap.clock import time_from
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ def run_in_virtual_time(main: Coroutine[Any, Any, T]) -> T:
     """What a coroutine returns, with each of its waits taking no time.
 
     Hours pass in milliseconds, always in the same order: no thread is used, and what belongs in
-    one is called at once. `records.utc_now` tells the loop's time, counted from `BEGINNING`.
+    one is called at once. `clock.utc_now` tells the loop's time, counted from `BEGINNING`.
 
     Raises:
         StalledError: The coroutine waits for what never happens, or for more than 30 days.

@@ -18,13 +18,14 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from podmap.airflow import lost, worker_backend
-from podmap.airflow.lost import close_open
-from podmap.airflow.worker import TrialRun, end_task, epoch_of
-from podmap.airflow.worker_backend import WorkerBackend
-from podmap.airflow.worker_pods import IN_POD
+from podmap.airflow.executor import backend as worker_backend
+from podmap.airflow.executor import lost
+from podmap.airflow.executor.backend import WorkerBackend
+from podmap.airflow.executor.lost import close_open
+from podmap.airflow.executor.pods import IN_POD
+from podmap.airflow.executor.worker import TrialRun, end_task, epoch_of
 from podmap.backends.connect import Target
-from podmap.engine.prepare import prepare_run
+from podmap.engine.planned import prepare_run
 from podmap.ledger.ledger import Ledger
 from podmap.records import Category, Record, TrialState
 from podmap.spec.load import load
@@ -262,7 +263,7 @@ def test_a_trial_that_the_kernel_killed_for_memory_is_told_from_others(
 
 
 def test_python_is_the_workers_own(tmp_path: Path) -> None:
-    from podmap.airflow.functions import function_place
+    from podmap.airflow.executor.functions import function_place
     from podmap.backends.base import Launch
     from podmap.names import digest
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from podmap.cli.out import duration, text
-from podmap.cli.progress import LINE_EVERY_S, Lines, Progress
-from podmap.cli.talk import WARNINGS_PER_WINDOW, Talk
+from podmap.cli._output import duration, text
+from podmap.cli._progress import LINE_EVERY_S, Lines, Progress
+from podmap.cli._talk import WARNINGS_PER_WINDOW, Talk
 from podmap.records import Record, TrialState
 from podmap.spec.model import Objective
 
@@ -84,7 +84,7 @@ def test_warnings_of_modules_are_said_but_not_all_of_many() -> None:
 
     said = io.StringIO()
     Talk(quiet=True, stream=said).catch_logs()
-    logger = logging.getLogger("podmap.engine.runner")
+    logger = logging.getLogger("podmap.engine.trial")
     try:
         for number in range(32):
             logger.warning("trial %d: cannot write", number)

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import click
 
+from podmap.cli._reference import markdown
 from podmap.cli.main import VERBS, module_of
-from podmap.cli.reference import markdown
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
 
 
 def test_the_reference_page_is_up_to_date() -> None:
     assert PAGE.read_text("utf-8") == markdown(), (
-        "run: python -m podmap.cli.reference docs/reference/cli.md"
+        "run: python -m podmap.cli._reference docs/reference/cli.md"
     )
 
 

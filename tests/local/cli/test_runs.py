@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from podmap.cli.lock import holding
+from podmap.cli._lock import holding
 
 ENDS = ["COMPLETE", "FAILED", "CANCELLED"]
 

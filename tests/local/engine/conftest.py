@@ -15,10 +15,11 @@ import pytest
 from podmap.backends.base import Backend
 from podmap.backends.connect import Target
 from podmap.backends.process import ProcessBackend
-from podmap.engine import coordinator, runner
-from podmap.engine.prepare import prepare_run
+from podmap.engine import slots as coordinator
+from podmap.engine import trial as runner
+from podmap.engine.planned import prepare_run
+from podmap.engine.run import SweepRun
 from podmap.engine.session import RunSession, open_session
-from podmap.engine.sweep import SweepRun
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.records import Record

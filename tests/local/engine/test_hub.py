@@ -13,10 +13,10 @@ from tests.local.engine.conftest import GATED, OK, World, until
 
 from podmap.backends.process import ProcessBackend
 from podmap.engine import hub as module
-from podmap.engine.coordinator import Coordinator
 from podmap.engine.hub import Hub
-from podmap.engine.runner import kill, settle
 from podmap.engine.session import RunSession
+from podmap.engine.slots import Coordinator
+from podmap.engine.trial import kill, settle
 from podmap.errors import StoreError, UsageError
 from podmap.ledger.ledger import Ledger
 from podmap.records import TrialState

@@ -12,13 +12,14 @@ import pytest
 from tests.local.engine.conftest import GATED, OK, World, until
 
 import podmap_trial
+from podmap.clock import iso, utc_now
 from podmap.engine.reuse import left_result, rescored, result_uri
-from podmap.engine.sweep import SweepRun
+from podmap.engine.run import SweepRun
 from podmap.errors import StoreError
 from podmap.ledger.keys import KeyIndex
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
-from podmap.records import Record, TrialState, iso, utc_now
+from podmap.records import Record, TrialState
 
 COMPLETE, FAILED = TrialState.COMPLETE, TrialState.FAILED
 TWO = OK.replace('\\"y\\": $1', '\\"y\\": 1, \\"z\\": 2')

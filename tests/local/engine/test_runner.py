@@ -22,9 +22,9 @@ from tests.local.engine.faults import (
 )
 
 from podmap.backends.process import ProcessBackend
-from podmap.engine.runner import kill, settle
+from podmap.engine.run import SweepRun
 from podmap.engine.session import RunSession
-from podmap.engine.sweep import SweepRun
+from podmap.engine.trial import kill, settle
 from podmap.errors import BackendError, StoreError, UnreachableError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
@@ -175,7 +175,7 @@ def test_two_processes_run_each_attempt_once(world: World, script: str) -> None:
     program = f"""
 import asyncio
 from podmap.backends.process import ProcessBackend
-from podmap.engine.sweep import SweepRun
+from podmap.engine.run import SweepRun
 from podmap.ledger.ledger import Ledger
 
 async def main():
@@ -697,9 +697,9 @@ def test_a_store_that_comes_back_gets_what_was_found_meanwhile(world: World) -> 
 def test_an_interrupt_does_not_wait_for_a_store_that_is_away(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from podmap.engine import runner
+    from podmap.engine import trial
 
-    monkeypatch.setattr(runner, "FIRST_PAUSE_S", 1000.0)
+    monkeypatch.setattr(trial, "FIRST_PAUSE_S", 1000.0)
     run = Path(world.store) / "s" / run_id(7)
 
     async def scenario() -> None:

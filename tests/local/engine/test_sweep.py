@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from tests.local.engine.conftest import GATED, OK, World, until
 
-from podmap.engine import runwide
-from podmap.engine import sweep as module
-from podmap.engine.sweep import SweepRun
+from podmap.clock import parse_iso
+from podmap.engine import coordinator
+from podmap.engine import run as module
+from podmap.engine.run import SweepRun
 from podmap.errors import RecordError, StoreError
-from podmap.records import Category, Record, TrialState, parse_iso
+from podmap.records import Category, Record, TrialState
 
 COMPLETE, FAILED = TrialState.COMPLETE, TrialState.FAILED
 CANCELLED, WAITING, PRUNED = TrialState.CANCELLED, TrialState.WAITING, TrialState.PRUNED
@@ -421,7 +422,7 @@ def test_a_stream_shows_lines_while_the_trial_runs(world: World) -> None:
 def test_no_more_of_a_trials_output_is_streamed_than_is_allowed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from podmap.engine import listening
+    from podmap.engine import attempt as listening
 
     monkeypatch.setattr(listening, "STREAM_LIMIT_BYTES", 200_000)
     script = """yes line | head -c 2000000; echo 'podmap: {"final": {"y": 3}}'"""
@@ -517,7 +518,7 @@ def waits(record: Record | None) -> bool:
 def test_a_paused_run_starts_nothing_and_more_parallelism_starts_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runwide, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(coordinator, "LOOK_EVERY_S", 0.01)
     world.close_gate()
     ledger, manifest = world.plan(GATED, 6, parallelism=1)
     ledger.update_state(paused=True)
@@ -543,7 +544,7 @@ def test_a_paused_run_starts_nothing_and_more_parallelism_starts_more(
 def test_a_run_that_a_user_has_stopped_starts_no_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runwide, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(coordinator, "LOOK_EVERY_S", 0.01)
     world.close_gate()
     ledger, manifest = world.plan(GATED, 4, parallelism=2)
 

@@ -20,17 +20,18 @@ import pytest
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
 from podmap.backends.kubernetes.lease import Lease
-from podmap.engine import runner, runwide
-from podmap.engine.gates import Charge
-from podmap.engine.prepare import prepare_run
-from podmap.engine.runner import settle
+from podmap.engine import coordinator
+from podmap.engine import trial as runner
+from podmap.engine.gatekeeper import Charge
+from podmap.engine.planned import prepare_run
 from podmap.engine.session import RunSession, open_session
+from podmap.engine.trial import settle
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.records import Record, TrialState
 from podmap.spec.load import load
-from podmap.testing.fake_cluster import FakeCluster, Script
-from podmap.testing.fake_cluster_store import RefusedError
+from podmap.testing.fake_cluster.cluster import FakeCluster, Script
+from podmap.testing.fake_cluster.objects import RefusedError
 
 RUN_ID = "0123abcd"
 PATIENCE_S = 30.0
@@ -137,8 +138,8 @@ def states(records: list[Record]) -> list[TrialState]:
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     monkeypatch.setattr(runner, "FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr(runwide, "LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr(runwide, "SHARE", 1)
+    monkeypatch.setattr(coordinator, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(coordinator, "SHARE", 1)
     monkeypatch.setitem(Lease.__init__.__kwdefaults__, "renew_every_s", 0.1)
     scene = Scene(tmp_path)
     with scene.cluster:

@@ -11,13 +11,13 @@ import pytest
 from podmap import names
 from podmap.backends.base import FullError, Launch, LaunchError, Phase
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.backends.kubernetes.creating import QuotaError
-from podmap.backends.kubernetes.diagnose import KILLED_ANNOTATION
-from podmap.backends.kubernetes.manifest import RESULT_PATH, SLOT_GATE
+from podmap.backends.kubernetes.create import QuotaError
+from podmap.backends.kubernetes.diagnosis.observe import KILLED_ANNOTATION
+from podmap.backends.kubernetes.pod.build import RESULT_PATH, SLOT_GATE
 from podmap.errors import BackendError, SpecError, UsageError
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import Kubernetes, PodOverlay, TrialTemplate
-from podmap.testing.fake_cluster import FakeCluster, Script
+from podmap.testing.fake_cluster.cluster import FakeCluster, Script
 
 RUN = "0123abcd"
 REASON = Diagnosis(Category.CANCELLED, "the user stopped it")
@@ -440,7 +440,7 @@ class TestEnding:
     def test_deleting_means_the_pod_that_was_seen(
         self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("podmap.backends.kubernetes.ending.LOOK_EVERY_S", 0.05)
+        monkeypatch.setattr("podmap.backends.kubernetes.end.LOOK_EVERY_S", 0.05)
 
         async def scenario(backend: KubernetesBackend) -> None:
             await backend.create(launch())
@@ -531,7 +531,7 @@ class TestEnding:
     def test_those_who_wait_are_told_of_a_long_outage(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        module = "podmap.backends.kubernetes.namespace"
+        module = "podmap.backends.kubernetes.watch.namespace"
         monkeypatch.setattr(f"{module}.TICK_S", 0.01)
         monkeypatch.setattr(f"{module}.PATIENCE_S", 0.05)
         monkeypatch.setattr(f"{module}.SYNC_S", 0.05)
@@ -619,7 +619,7 @@ class TestLogs:
             assert text + b"done\n" == heard
             assert backend.requests["get pods/log"] > 2
 
-        monkeypatch.setattr("podmap.testing.fake_cluster_server.LOG_CHUNK", 5000)
+        monkeypatch.setattr("podmap.testing.fake_cluster.server.LOG_CHUNK", 5000)
         with FakeCluster(script=replace(HOLD, output=text.decode())) as cluster:
             play(cluster, scenario)
 
@@ -668,7 +668,7 @@ def test_results_are_where_the_kubelet_reads_them(cluster: FakeCluster) -> None:
 def test_without_the_extra_it_is_told_what_to_install(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "podmap.backends.kubernetes.client")
+    monkeypatch.delitem(sys.modules, "podmap.backends.kubernetes.client.requests")
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     with pytest.raises(UsageError, match=r"pip install 'podmap\[kubernetes\]'"):
         KubernetesBackend.connect(cluster.connection())
@@ -687,6 +687,6 @@ async def _all(backend: KubernetesBackend, name: str) -> bytes:
 
 
 def _stranger() -> dict[str, Any]:
-    from podmap.backends.kubernetes.manifest import pod
+    from podmap.backends.kubernetes.pod.build import pod
 
     return pod(launch(epoch="other"), gated=True, namespace="default")

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from podmap.backends.kubernetes.api import ApiError, describe, leases_path, pods_path
-from podmap.backends.kubernetes.client import AT_ONCE, Client
-from podmap.backends.kubernetes.connection import Connection, Load, from_kubeconfig
+from podmap.backends.kubernetes.client.connection import Connection, Load, from_kubeconfig
+from podmap.backends.kubernetes.client.errors import ApiError, describe, leases_path, pods_path
+from podmap.backends.kubernetes.client.requests import AT_ONCE, Client
 from podmap.errors import BackendError, UsageError
-from podmap.testing.fake_cluster import FakeCluster
+from podmap.testing.fake_cluster.cluster import FakeCluster
 
 PODS = pods_path("default")
 LEASES = leases_path("default")
@@ -40,7 +40,7 @@ def refusal(load: Load, what: Callable[[Client], Awaitable[Any]], **more: Any) -
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("podmap.backends.kubernetes.client.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("podmap.backends.kubernetes.client.requests.FIRST_PAUSE_S", 0.01)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_what_has_a_time_limit_of_its_own_does_not_wait_for_others(cluster: Fake
 
 
 def test_a_list_comes_in_pages(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("podmap.backends.kubernetes.client.PAGE", 2)
+    monkeypatch.setattr("podmap.backends.kubernetes.client.requests.PAGE", 2)
 
     async def what(client: Client) -> list[list[str]]:
         for name in "abcde":
@@ -228,7 +228,7 @@ def test_a_token_file_is_read_again_when_its_token_is_refused(
 def test_a_token_file_is_read_again_in_time(
     cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("podmap.backends.kubernetes.session.TOKEN_FILE_S", 0.0)
+    monkeypatch.setattr("podmap.backends.kubernetes.client.transport.TOKEN_FILE_S", 0.0)
     file = tmp_path / "token"
     file.write_text("one")
     cluster.set_token("one")

@@ -22,9 +22,9 @@ from tests.local.kubernetes.scene import (
     until,
 )
 
-from podmap.engine.runner import settle
+from podmap.engine.trial import settle
 from podmap.records import Category
-from podmap.testing.fake_cluster import Script
+from podmap.testing.fake_cluster.cluster import Script
 
 __all__ = ["scene"]
 

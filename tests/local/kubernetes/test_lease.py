@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmap.backends.kubernetes.api import ApiError
-from podmap.backends.kubernetes.client import Client
+from podmap.backends.kubernetes.client.errors import ApiError
+from podmap.backends.kubernetes.client.requests import Client
 from podmap.backends.kubernetes.lease import Lease
 from podmap.errors import BackendError
-from podmap.testing.fake_cluster import FakeCluster
+from podmap.testing.fake_cluster.cluster import FakeCluster
 
 NAME = "podmap-0123abcd"
 
@@ -59,7 +59,7 @@ def play(cluster: FakeCluster, scenario: Callable[[Candidates], Awaitable[None]]
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("podmap.backends.kubernetes.client.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("podmap.backends.kubernetes.client.requests.FIRST_PAUSE_S", 0.01)
 
 
 def test_the_first_holds_it_and_the_other_waits(cluster: FakeCluster) -> None:

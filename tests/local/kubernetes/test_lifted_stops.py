@@ -27,13 +27,14 @@ from tests.local.kubernetes.scene import (
     until,
 )
 
-from podmap.engine.gates import Charge
-from podmap.engine.runner import settle
+from podmap.clock import iso, utc_now
+from podmap.engine.gatekeeper import Charge
+from podmap.engine.trial import settle
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
-from podmap.ledger.state import Decided
+from podmap.ledger.run_state import Decided
 from podmap.names import epoch_time
-from podmap.records import Record, iso, utc_now
+from podmap.records import Record
 
 __all__ = ["scene"]
 

@@ -30,12 +30,12 @@ from tests.local.kubernetes.scene import (
 )
 
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.engine import runwide
-from podmap.engine.gates import Charge
-from podmap.engine.launching import first_launch
-from podmap.engine.runner import settle
-from podmap.engine.sweep import SweepRun
-from podmap.ledger.state import Decided
+from podmap.engine import coordinator
+from podmap.engine.gatekeeper import Charge
+from podmap.engine.launch import first_launch
+from podmap.engine.run import SweepRun
+from podmap.engine.trial import settle
+from podmap.ledger.run_state import Decided
 from podmap.records import Category
 
 __all__ = ["scene"]
@@ -239,7 +239,7 @@ def test_one_process_alone_reads_no_trial_of_the_ledger_for_it(
 ) -> None:
     looks: list[int] = []
     monkeypatch.setattr(
-        "podmap.engine.survey.Survey.look", lambda self, **more: looks.append(1) or []
+        "podmap.engine.others.Survey.look", lambda self, **more: looks.append(1) or []
     )
     ledger, manifest = scene.plan(20, failures={"allow": 5}, **LADDER)
 
@@ -262,7 +262,7 @@ def test_the_first_of_many_reasons_stands_also_before_anything_was_read(
     async def scenario() -> None:
         async with scene.process(ledger, manifest) as first:
             await until(lambda: charge(first) is Charge.OURS and first.runwide._leads)
-            monkeypatch.setattr(runwide, "LOOK_EVERY_S", PATIENCE_S)
+            monkeypatch.setattr(coordinator, "LOOK_EVERY_S", PATIENCE_S)
             async with scene.process(ledger, manifest) as second:
                 await until(lambda: charge(second) is Charge.THEIRS)
                 stops = [

@@ -12,13 +12,13 @@ import pytest
 from tests.unit.kubernetes.raw import RUN, raw_pod
 
 from podmap.backends.base import Phase
-from podmap.backends.kubernetes import watch as module
-from podmap.backends.kubernetes.api import ApiError, pods_path
-from podmap.backends.kubernetes.client import Client
-from podmap.backends.kubernetes.pods import Pod
-from podmap.backends.kubernetes.watch import PodWatch
+from podmap.backends.kubernetes.client.errors import ApiError, pods_path
+from podmap.backends.kubernetes.client.requests import Client
+from podmap.backends.kubernetes.watch import watch as module
+from podmap.backends.kubernetes.watch.pods import Pod
+from podmap.backends.kubernetes.watch.watch import PodWatch
 from podmap.errors import BackendError
-from podmap.testing.fake_cluster import FakeCluster
+from podmap.testing.fake_cluster.cluster import FakeCluster
 
 PODS = pods_path("default")
 Scenario = Callable[["Watching"], Awaitable[None]]
@@ -94,7 +94,7 @@ def test_what_is_there_and_what_comes_is_known(cluster: FakeCluster) -> None:
 def test_a_list_in_pages_is_taken_in_whole(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("podmap.backends.kubernetes.client.PAGE", 3)
+    monkeypatch.setattr("podmap.backends.kubernetes.client.requests.PAGE", 3)
 
     async def scenario(w: Watching) -> None:
         for number in range(10):
@@ -168,7 +168,7 @@ def test_bookmarks_spare_lists(cluster: FakeCluster) -> None:
 def test_a_list_that_expires_between_its_pages_is_begun_anew(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("podmap.backends.kubernetes.client.PAGE", 1)
+    monkeypatch.setattr("podmap.backends.kubernetes.client.requests.PAGE", 1)
 
     async def scenario(w: Watching) -> None:
         for number in range(3):

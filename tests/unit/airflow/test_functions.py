@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from podmap.airflow.functions import check_arguments, function_place, task
+from podmap.airflow.executor.functions import check_arguments, function_place, task
 from podmap.errors import UsageError
 
 MODULE = """
@@ -74,7 +74,7 @@ def call(
 ) -> tuple[subprocess.CompletedProcess[str], Any]:
     result = at / "result"
     done = subprocess.run(
-        [sys.executable, "-m", "podmap.airflow.calling", reference, *more],
+        [sys.executable, "-m", "podmap.airflow.executor.program", reference, *more],
         env={
             **os.environ,
             "PYTHONPATH": str(at),

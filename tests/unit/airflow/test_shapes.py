@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from podmap.airflow.shapes import ShapeOf, find_shapes, shares
+from podmap.airflow.executor.shapes import ShapeOf, find_shapes, shares
 from podmap.errors import UsageError
 from podmap.search.plan import make_plan
 from podmap.spec.load import LoadedSpec, load

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from podmap.backends.base import Observation, Phase
-from podmap.engine import coordinator as module
-from podmap.engine.coordinator import Coordinator, RunStoppedError
-from podmap.engine.decisions import Stop, Tally
+from podmap.engine import slots as module
+from podmap.engine.slots import Coordinator, RunStoppedError
+from podmap.engine.tally import Stop, Tally
 from podmap.errors import BackendError
 from podmap.records import Diagnosis, Record, TrialState
 

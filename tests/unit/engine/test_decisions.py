@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmap.engine.decisions import Tally
+from podmap.engine.tally import Tally
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 from podmap.spec.model import OomRetries
 

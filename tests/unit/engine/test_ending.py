@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from podmap.backends.base import Observation
-from podmap.engine import coordinator as module
-from podmap.engine.coordinator import Coordinator
+from podmap.engine import slots as module
+from podmap.engine.slots import Coordinator
 from podmap.errors import BackendError
 from podmap.records import Diagnosis
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from podmap.engine.gates import (
+from podmap.engine.gatekeeper import (
     MARGIN_S,
     MOST_READY,
     OPEN_AT_ONCE,
@@ -158,7 +158,7 @@ def test_what_was_sent_counts_before_the_watch_shows_it() -> None:
 def test_one_of_which_it_is_not_known_keeps_its_slot_and_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("podmap.engine.gates.FIRST_PAUSE_S", 0)
+    monkeypatch.setattr("podmap.engine.gatekeeper.FIRST_PAUSE_S", 0)
     at, lost = gates(8), [BackendError("the answer was lost")]
     at.answer = lambda name: lost.pop() if name == "t-0" and lost else None
 
@@ -357,7 +357,7 @@ def test_one_of_which_it_is_not_known_keeps_its_slot_from_those_that_come_before
 def test_what_was_not_sent_for_lack_of_time_is_sent_once_the_lease_is_renewed(
     lost: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("podmap.engine.gates.FIRST_PAUSE_S", 0)
+    monkeypatch.setattr("podmap.engine.gatekeeper.FIRST_PAUSE_S", 0)
     at = gates(1)
     lease = Lease()
     at.answer = lambda name: BackendError("down")

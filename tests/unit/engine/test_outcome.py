@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from podmap.backends.base import Cut, Observation, Phase
 from podmap.engine.messages import Messages
-from podmap.engine.outcome import (
+from podmap.engine.result import (
     MAX_METRICS,
     Outcome,
     judge,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from podmap.engine.outcome import Outcome
+from podmap.engine.result import Outcome
 from podmap.engine.settlement import OUTGROWN, Rules, Settlement, settle_attempt, time_left_s
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 from podmap.spec.model import OomRetries, Retries

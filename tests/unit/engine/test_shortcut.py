@@ -5,7 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from podmap.engine.shortcut import CALLS_IN_THREADS, LONG_S, Shortcut
+from podmap.engine.io import CALLS_IN_THREADS, LONG_S, Shortcut
 
 
 def test_calls_are_made_here_until_one_is_long_and_again_later() -> None:

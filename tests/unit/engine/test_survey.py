@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from podmap import names
-from podmap.engine.survey import _TRIES, Survey
+from podmap.engine.others import _TRIES, Survey
 from podmap.ledger.ledger import Ledger
 from podmap.records import Attempt, Record, TrialState
 

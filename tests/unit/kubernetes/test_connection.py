@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from podmap.backends.kubernetes.connection import (
+from podmap.backends.kubernetes.client.connection import (
     Connection,
     automatic,
     from_airflow,
@@ -168,7 +168,7 @@ def test_a_kubeconfig_comes_before_the_service_account(
     tmp_path: Path, service_account: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "podmap.backends.kubernetes.connection.SERVICE_ACCOUNT_DIR", str(service_account)
+        "podmap.backends.kubernetes.client.connection.SERVICE_ACCOUNT_DIR", str(service_account)
     )
     assert "the pod's service account" == automatic()().origin
     write(tmp_path / ".kube" / "config", config())

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from podmap.backends.kubernetes.diagnose import diagnose, killed_annotation
-from podmap.records import Category, Diagnosis, parse_iso
+from podmap.backends.kubernetes.diagnosis.observe import diagnose, killed_annotation
+from podmap.clock import parse_iso
+from podmap.records import Category, Diagnosis
 
 from .statuses import make_pod
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from podmap.backends.kubernetes.diagnose import KILLED_ANNOTATION, LOST_AFTER_S
-from podmap.backends.kubernetes.manifest import GRACE_S
-from podmap.backends.kubernetes.stuck import CREATE_PATIENCE_S, PULL_PATIENCE_S
+from podmap.backends.kubernetes.diagnosis.observe import KILLED_ANNOTATION, LOST_AFTER_S
+from podmap.backends.kubernetes.diagnosis.stuck import CREATE_PATIENCE_S, PULL_PATIENCE_S
+from podmap.backends.kubernetes.pod.build import GRACE_S
 from podmap.records import Category
 
 FAILURES = Path(__file__).parents[3] / "docs" / "failures.md"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from podmap.backends.base import Launch
-from podmap.backends.kubernetes.manifest import RESULT_PATH, pod
+from podmap.backends.kubernetes.pod.build import RESULT_PATH, pod
 from podmap.names import attempt_name
 from podmap.search.plan import make_plan
 from podmap.spec.load import load

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from podmap.backends.base import Launch
-from podmap.backends.kubernetes.manifest import (
+from podmap.backends.kubernetes.pod.build import (
     DEADLINE_SLACK_S,
     RESULT_PATH,
     SLOT_GATE,

@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 
 from podmap.backends.base import Cut, Observation, Phase
-from podmap.backends.kubernetes import status
-from podmap.backends.kubernetes.diagnose import (
+from podmap.backends.kubernetes.diagnosis.observe import (
     LOST_AFTER_S,
     observe,
     recheck_at,
     unschedulable,
     waiting_reason,
 )
-from podmap.backends.kubernetes.stuck import PULL_PATIENCE_S
-from podmap.records import Category, parse_iso
+from podmap.backends.kubernetes.diagnosis.stuck import PULL_PATIENCE_S
+from podmap.backends.kubernetes.pod import fields
+from podmap.clock import parse_iso
+from podmap.records import Category
 
 from .statuses import make_pod
 
@@ -265,7 +266,7 @@ def test_a_pod_may_be_deleted_without_grace_once_nothing_of_it_runs() -> None:
         "no status": make_pod(),
         "some statuses": make_pod(state=ended(), spec={"containers": [{"name": "trial"}] * 2}),
     }
-    done = {name for name, pod in cases.items() if status.containers_ended(pod)}
+    done = {name for name, pod in cases.items() if fields.containers_ended(pod)}
     assert {"ended", "failed"} == done
 
 
@@ -273,8 +274,8 @@ def test_gates_are_told_apart() -> None:
     own = make_pod(spec={"schedulingGates": [{"name": "podmap.io/slot"}]})
     others = make_pod(spec={"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}]})
     pods = (own, others, make_pod())
-    assert [True, True, False] == [status.is_gated(pod) for pod in pods]
-    assert [True, False, False] == [status.waits_for_slot(pod) for pod in pods]
+    assert [True, True, False] == [fields.is_gated(pod) for pod in pods]
+    assert [True, False, False] == [fields.waits_for_slot(pod) for pod in pods]
 
 
 def test_a_name_that_is_no_attempts_is_refused() -> None:

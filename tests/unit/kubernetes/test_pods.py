@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podmap.backends.base import Phase
-from podmap.backends.kubernetes import pods as module
-from podmap.backends.kubernetes.manifest import SLOT_GATE
-from podmap.backends.kubernetes.pods import Pods, pod_of
-from podmap.records import utc_now
+from podmap.backends.kubernetes.pod.build import SLOT_GATE
+from podmap.backends.kubernetes.watch import pods as module
+from podmap.backends.kubernetes.watch.pods import Pods, pod_of
+from podmap.clock import utc_now
 
 from .raw import RUN, raw_pod
 

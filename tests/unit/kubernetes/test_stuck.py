@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from podmap.backends.kubernetes.diagnose import diagnose
-from podmap.backends.kubernetes.stuck import CREATE_PATIENCE_S, PULL_PATIENCE_S
-from podmap.records import Category, parse_iso
+from podmap.backends.kubernetes.diagnosis.observe import diagnose
+from podmap.backends.kubernetes.diagnosis.stuck import CREATE_PATIENCE_S, PULL_PATIENCE_S
+from podmap.clock import parse_iso
+from podmap.records import Category
 
 from .statuses import make_pod
 

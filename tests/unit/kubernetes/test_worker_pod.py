@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from podmap.backends.kubernetes.worker_pod import worker_override
+from podmap.backends.kubernetes.pod.worker import worker_override
 from podmap.spec.model import Kubernetes, TrialTemplate
 
 

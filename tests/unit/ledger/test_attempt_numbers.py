@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from podmap.ledger.ledger import Ledger
-from podmap.ledger.local import LocalStore
+from podmap.ledger.store_local import LocalStore
 from podmap.records import Attempt
 
 

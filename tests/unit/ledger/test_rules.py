@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from podmap.ledger.rules import FORMER_EPOCHS_KEPT, Standing, may_replace
+from podmap.ledger.precedence import FORMER_EPOCHS_KEPT, Standing, may_replace
 from podmap.records import TrialState
 
 UNFINISHED = ("WAITING", "RUNNING", "UNKNOWN")

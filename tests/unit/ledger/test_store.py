@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 
 from podmap.errors import StoreError, UsageError
-from podmap.ledger import local, objects
+from podmap.ledger import store_local, store_objects
 from podmap.ledger.store import open_store, resolve_uri
 from podmap.ledger.store_errors import store_error
 
@@ -92,7 +92,7 @@ def test_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     store.write("trials/1.json", b"old")
     full = OSError(errno.ENOSPC, "No space left on device")
-    with mock.patch.object(local.os, "write", autospec=True, side_effect=full):
+    with mock.patch.object(store_local.os, "write", autospec=True, side_effect=full):
         for write in (store.write, store.create):
             with pytest.raises(StoreError, match="No space left on device; free some space"):
                 write("trials/1.json", b"new")
@@ -103,7 +103,7 @@ def test_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
 def test_cut_write_is_gone_on_with(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     write = os.write
-    with mock.patch.object(local.os, "write", autospec=True) as cut:
+    with mock.patch.object(store_local.os, "write", autospec=True) as cut:
         cut.side_effect = lambda fd, data: write(fd, data[:7])
         store.write("a/x", bytes(range(100)))
     assert store.read("a/x") == bytes(range(100))
@@ -112,7 +112,7 @@ def test_cut_write_is_gone_on_with(tmp_path: Path) -> None:
 def test_file_system_without_hard_links_still_creates_once(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     refused = PermissionError(errno.EPERM, "Operation not permitted")
-    with mock.patch.object(local.os, "link", autospec=True, side_effect=refused):
+    with mock.patch.object(store_local.os, "link", autospec=True, side_effect=refused):
         assert [store.create("a/x", b"1"), store.create("a/x", b"2")] == [True, False]
     assert store.read("a/x") == b"1"
     assert os.listdir(tmp_path / "a") == ["x"]
@@ -121,7 +121,9 @@ def test_file_system_without_hard_links_still_creates_once(tmp_path: Path) -> No
 def test_what_a_killed_writer_left_is_not_listed_and_goes_with_the_run(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "run"))
     store.write("trials/1.json", b"{}")
-    killed = mock.patch.object(local.os, "replace", autospec=True, side_effect=KeyboardInterrupt)
+    killed = mock.patch.object(
+        store_local.os, "replace", autospec=True, side_effect=KeyboardInterrupt
+    )
     with killed, pytest.raises(KeyboardInterrupt):
         store.write("trials/2.json", b"{}")
     assert len(os.listdir(tmp_path / "run" / "trials")) == 2
@@ -143,7 +145,7 @@ def test_whatever_a_store_library_raises_is_a_store_error(call: str) -> None:
     class Refused(Exception):
         pass
 
-    store = objects.FsspecStore("memory://refused")
+    store = store_objects.FsspecStore("memory://refused")
     store._fs = mock.Mock(side_effect=Refused)
     for name in ("cat_file", "pipe_file", "isfile", "ls", "rm_file"):
         getattr(store._fs, name).side_effect = Refused("no route to host")

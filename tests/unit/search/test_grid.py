@@ -12,7 +12,7 @@ from podmap.search.base import Search
 from podmap.search.grid import Grid
 from podmap.search.points import points
 from podmap.spec.model import Range
-from podmap.testing.search_contract import SearchContract
+from podmap.testing.contracts.search import SearchContract
 
 
 class TestGridContract(SearchContract):

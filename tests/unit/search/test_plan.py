@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from podmap.errors import NotSupportedError, RecordError, SpecError
 from podmap.records import Trial
 from podmap.search.base import Search
-from podmap.search.items import ItemList
+from podmap.search.list import ItemList
 from podmap.search.plan import Plan, make_plan
 from podmap.spec.load import LoadedSpec
 from podmap.spec.template import content_key
-from podmap.testing.search_contract import SearchContract
+from podmap.testing.contracts.search import SearchContract
 
 MakeSpec = Callable[..., LoadedSpec]
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from podmap.backends.base import Launch
-from podmap.backends.kubernetes.manifest import pod
-from podmap.backends.kubernetes.status import memory_limit_bytes
+from podmap.backends.kubernetes.pod.build import pod
+from podmap.backends.kubernetes.pod.fields import memory_limit_bytes
 from podmap.spec.memory import memory_of, with_memory
 from podmap.spec.model import PodOverlay, Resources, TrialTemplate
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmap.spec.nodes import Unreadable, parse, scalar, to_data
+from podmap.spec.yaml import Unreadable, parse, scalar, to_data
 
 
 def read(text: str) -> Any:

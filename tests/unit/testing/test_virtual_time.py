@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from podmap.records import iso, utc_now
+from podmap.clock import iso, utc_now
 from podmap.testing.virtual_time import StalledError, run_in_virtual_time
 
 

@@ -8,23 +8,23 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from podmap.backends.base import Confirm, Launch, Observation, Phase, WithdrawnError
-from podmap.backends.kubernetes import keeping
-from podmap.backends.kubernetes.api import ApiError, pods_path
-from podmap.backends.kubernetes.creating import Creator, QuotaBrake
-from podmap.backends.kubernetes.diagnose import waiting_reason
-from podmap.backends.kubernetes.ending import Ender, Timeouts
-from podmap.backends.kubernetes.gating import PodGates, RunLease, run_lease
-from podmap.backends.kubernetes.manifest import RESULT_PATH, SLOT_GATE
-from podmap.backends.kubernetes.namespace import Namespace
+from podmap.backends.kubernetes import keep
+from podmap.backends.kubernetes.client.errors import ApiError, pods_path
+from podmap.backends.kubernetes.create import Creator, QuotaBrake
+from podmap.backends.kubernetes.diagnosis.observe import waiting_reason
+from podmap.backends.kubernetes.end import Ender, Timeouts
+from podmap.backends.kubernetes.gates import PodGates, RunLease, run_lease
 from podmap.backends.kubernetes.output import Output
-from podmap.backends.kubernetes.pods import Pod
+from podmap.backends.kubernetes.pod.build import RESULT_PATH, SLOT_GATE
+from podmap.backends.kubernetes.watch.namespace import Namespace
+from podmap.backends.kubernetes.watch.pods import Pod
 from podmap.errors import UsageError
 from podmap.names import parse_attempt_name
 from podmap.records import Diagnosis
 
 if TYPE_CHECKING:
-    from podmap.backends.kubernetes.client import Client
-    from podmap.backends.kubernetes.connection import Load
+    from podmap.backends.kubernetes.client.connection import Load
+    from podmap.backends.kubernetes.client.requests import Client
 
 NOTICE_EVERY_S = 10.0
 """A pod that waits for anything but its slot is told of after so long, and when that changes."""
@@ -77,7 +77,7 @@ class KubernetesBackend:
             UsageError: The extra `kubernetes` is not installed.
         """
         try:
-            from podmap.backends.kubernetes.client import Client
+            from podmap.backends.kubernetes.client.requests import Client
         except ModuleNotFoundError as error:
             raise UsageError(
                 f"the kubernetes backend needs {error.name}: pip install 'podmap[kubernetes]'"
@@ -351,7 +351,7 @@ class KubernetesBackend:
         Raises:
             BackendError: The server cannot be asked.
         """
-        await keeping.keep(self._space, name)
+        await keep.keep(self._space, name)
         self._output.forget(name)
 
     async def remove_kept(self, run_id: str) -> int:
@@ -360,7 +360,7 @@ class KubernetesBackend:
         Raises:
             BackendError: The server cannot be asked.
         """
-        return await keeping.remove_kept(self._space, run_id)
+        return await keep.remove_kept(self._space, run_id)
 
     async def close(self) -> None:
         """Gives back what the backend itself holds; attempts go on."""

@@ -17,14 +17,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from podmap.backends.kubernetes.api import ApiError, leases_path
-from podmap.backends.kubernetes.watch import start
-from podmap.backends.patience import set_within
+from podmap.aio import set_within
+from podmap.backends.kubernetes.client.errors import ApiError, leases_path
+from podmap.backends.kubernetes.watch.watch import start
+from podmap.clock import utc_now
 from podmap.errors import BackendError
-from podmap.records import utc_now
 
 if TYPE_CHECKING:
-    from podmap.backends.kubernetes.client import Client
+    from podmap.backends.kubernetes.client.requests import Client
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from podmap.backends.kubernetes.api import ApiError, pods_path
-from podmap.backends.kubernetes.manifest import CONTAINER
+from podmap.backends.kubernetes.client.errors import ApiError, pods_path
+from podmap.backends.kubernetes.pod.build import CONTAINER
 from podmap.errors import BackendError
 
 if TYPE_CHECKING:
-    from podmap.backends.kubernetes.client import Client
+    from podmap.backends.kubernetes.client.requests import Client
 
 FOLLOW_SILENCE_S = 600.0
 """A trial may say nothing for hours; after so long the connection is made anew, to be sure."""

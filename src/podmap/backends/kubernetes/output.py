@@ -9,9 +9,9 @@ import random
 from collections.abc import AsyncGenerator
 
 from podmap.backends.kubernetes import logs
-from podmap.backends.kubernetes.api import ApiError
-from podmap.backends.kubernetes.namespace import Namespace
-from podmap.backends.kubernetes.pods import Pod
+from podmap.backends.kubernetes.client.errors import ApiError
+from podmap.backends.kubernetes.watch.namespace import Namespace
+from podmap.backends.kubernetes.watch.pods import Pod
 from podmap.errors import BackendError
 
 log = logging.getLogger(__name__)

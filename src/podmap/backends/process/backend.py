@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from podmap.backends.base import Confirm, FullError, Launch, Observation, Phase, WithdrawnError
-from podmap.backends.process.ending import end, end_stragglers, force
+from podmap.backends.process.end import end, end_stragglers, force
 from podmap.backends.process.folder import OUTPUT, RESULT, Folder, attempt_names
 from podmap.backends.process.lock import StateLock
 from podmap.backends.process.observe import gone, observe, running

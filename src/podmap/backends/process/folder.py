@@ -19,8 +19,9 @@ from typing import Any
 
 from podmap.backends.base import Launch
 from podmap.backends.process import system
+from podmap.clock import iso, utc_now
 from podmap.names import parse_attempt_name
-from podmap.records import Diagnosis, iso, utc_now
+from podmap.records import Diagnosis
 
 LAUNCH = "launch.json"
 PROCESS = "process"

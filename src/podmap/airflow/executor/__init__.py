@@ -1,0 +1,1 @@
+"""`runtime="executor"`: trials that run in the workers of Airflow's own executor."""

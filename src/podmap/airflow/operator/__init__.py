@@ -1,0 +1,1 @@
+"""`runtime="operator"`: trials as pods of Airflow's own KubernetesPodOperator."""

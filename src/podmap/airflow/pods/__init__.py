@@ -1,0 +1,1 @@
+"""`runtime="pods"`: trials that start and end in the triggerer."""

@@ -1,0 +1,195 @@
+"""What a pod's status means: where its attempt stands, and why it did not end well.
+
+Pure functions of the pod's JSON and the time. A pod that waits is never a failure, whatever it
+waits for; one that can never start is, as soon as that is certain.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from podmap.backends.base import Cut, Observation, Phase
+from podmap.backends.kubernetes.diagnosis.ended import diagnose_end
+from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
+from podmap.backends.kubernetes.diagnosis.stuck import diagnose_stuck, stuck_until
+from podmap.backends.kubernetes.diagnosis.waiting import unschedulable, waiting_reason
+from podmap.backends.kubernetes.pod import fields
+from podmap.backends.kubernetes.pod.build import RESULT_BYTES, result_limit_bytes
+from podmap.backends.kubernetes.pod.fields import Pod
+from podmap.clock import iso, utc_now
+from podmap.names import LABEL_PREFIX, parse_attempt_name
+from podmap.records import Category, Diagnosis
+
+__all__ = [
+    "KILLED_ANNOTATION",
+    "LOST_AFTER_S",
+    "diagnose",
+    "diagnose_create_error",
+    "killed_annotation",
+    "observe",
+    "recheck_at",
+    "unschedulable",
+    "waiting_reason",
+]
+
+KILLED_ANNOTATION = f"{LABEL_PREFIX}/killed-because"
+"""Holds the diagnosis of a pod that podmap itself ends, for all who watch it."""
+LOST_AFTER_S = 60
+"""How long after the end of its grace a pod that is being deleted is given up as lost."""
+
+# Codes that the kubelet and runtimes make up where a container has none of its own.
+_MADE_UP = frozenset({"ContainerStatusUnknown", "Unknown", "StartError", "ContainerCannotRun"})
+
+
+def observe(pod: Pod, *, now: datetime | None = None, deleted: bool = False) -> Observation:
+    """What is seen of an attempt in its pod.
+
+    Args:
+        pod: As the API gives it. Its labels and name are podmap's.
+        now: The time; None for the clock's.
+        deleted: Whether the pod is not there any more, and this is the last that was seen of it.
+
+    Raises:
+        ValueError: The name is not an attempt's.
+    """
+    now = now or utc_now()
+    name = pod["metadata"]["name"]
+    run_id, number, attempt = parse_attempt_name(name)
+    diagnosis = diagnose(pod, now=now, deleted=deleted)
+    ended = fields.ended(pod) or {}
+    started = ended or fields.state(fields.trial_container(pod), "running") or {}
+    result, cut = _result(pod)
+    return Observation(
+        name=name,
+        run_id=run_id,
+        number=number,
+        attempt=attempt,
+        epoch=fields.label(pod, "epoch"),
+        phase=_phase(pod, diagnosis, deleted),
+        node=(pod.get("spec") or {}).get("nodeName") or "",
+        image_id=fields.trial_container(pod).get("imageID") or "",
+        started=_time(started.get("startedAt")),
+        finished=_finished(pod, diagnosis),
+        exit_code=None if ended.get("reason") in _MADE_UP else ended.get("exitCode"),
+        result=result,
+        result_cut=cut,
+        diagnosis=diagnosis,
+        memory_bytes=fields.memory_limit_bytes(pod),
+    )
+
+
+def diagnose(pod: Pod, *, now: datetime | None = None, deleted: bool = False) -> Diagnosis | None:
+    """Why an attempt did not end well, or can never start.
+
+    Args:
+        pod: As the API gives it.
+        now: The time; None for the clock's.
+        deleted: As in `observe`.
+
+    Returns:
+        None while it waits or runs, and when its container ended with exit code 0.
+    """
+    now = now or utc_now()
+    if deleted or fields.ended(pod) is not None or fields.is_terminal(pod):
+        return diagnose_end(pod, killed=_killed(pod))
+    due = fields.deletion_due(pod)
+    if due is None:
+        return diagnose_stuck(pod, now=now)
+    if now < due + timedelta(seconds=LOST_AFTER_S):
+        return None
+    return _killed(pod) or _unanswered(pod, due)
+
+
+def recheck_at(pod: Pod) -> datetime | None:
+    """When to observe the pod again although nothing was heard of it; None for never."""
+    if fields.ended(pod) is not None or fields.is_terminal(pod):
+        return None
+    due = fields.deletion_due(pod)
+    return stuck_until(pod) if due is None else due + timedelta(seconds=LOST_AFTER_S)
+
+
+def killed_annotation(reason: Diagnosis) -> dict[str, str]:
+    """The annotation to be set on a pod when podmap ends it, by its deadline or its deletion.
+
+    Set it on the resource version at which the pod was last seen running, so that an attempt that
+    ended meanwhile keeps its own end.
+    """
+    return {KILLED_ANNOTATION: json.dumps(reason.to_json())}
+
+
+def _killed(pod: Pod) -> Diagnosis | None:
+    text = (pod["metadata"].get("annotations") or {}).get(KILLED_ANNOTATION)
+    if text is None:
+        return None
+    try:
+        return Diagnosis.from_json(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError):  # somebody else wrote it
+        return Diagnosis(Category.CANCELLED, "podmap ended it", f"{KILLED_ANNOTATION}: {text}")
+
+
+def _unanswered(pod: Pod, due: datetime) -> Diagnosis:
+    node = pod["spec"].get("nodeName") or "?"
+    taint = fields.condition(pod, "DisruptionTarget") or {}
+    told = f" ({taint['reason']}: {taint.get('message', '')})" if taint.get("reason") else ""
+    return Diagnosis(
+        Category.NODE_LOST,
+        f"node {node} does not answer",
+        f"The pod was to be ended by {iso(due)}{told}, and {LOST_AFTER_S} s later the node has "
+        "still not said that it was.",
+        f"It is tried again elsewhere. Look at `kubectl describe node {node}`; while the node is "
+        "cut off its old process may still run there, and the pod stays until the node is back or "
+        "deleted.",
+    )
+
+
+def _phase(pod: Pod, diagnosis: Diagnosis | None, deleted: bool) -> Phase:
+    if fields.ended(pod) is not None or fields.is_terminal(pod):
+        return Phase.ENDED
+    if deleted:
+        return Phase.GONE
+    if diagnosis is not None:
+        return Phase.ENDED
+    running = fields.state(fields.trial_container(pod), "running") is not None
+    return Phase.RUNNING if running else Phase.PENDING
+
+
+def _finished(pod: Pod, diagnosis: Diagnosis | None) -> str | None:
+    """When the trial ended; of containers whose end nobody saw, when the pod was given up."""
+    ended = _time((fields.ended(pod) or {}).get("finishedAt"))
+    if ended is not None or diagnosis is None:
+        return ended
+    disrupted = fields.condition(pod, "DisruptionTarget") or {}
+    asked = fields.deletion_asked(pod)
+    return _time(disrupted.get("lastTransitionTime")) or (iso(asked) if asked else None)
+
+
+def _time(text: Any) -> str | None:
+    found = fields.moment(text)
+    return iso(found) if found else None
+
+
+def _result(pod: Pod) -> tuple[bytes | None, Cut | None]:
+    """The result, and which end of it the kubelet cut off.
+
+    After another exit code the message may be the end of the log instead, and no result counts.
+    """
+    ended = fields.ended(pod) or {}
+    message = ended.get("message")
+    if ended.get("exitCode") != 0 or not message:
+        return None, None
+    result, limit = message.encode("utf-8", "replace"), result_limit_bytes(pod)
+    # Only a result that fills the room and cannot be read is known to be cut.
+    if len(result) < limit or _is_json(message):
+        return result, None
+    # The kubelet keeps the last 4096 bytes; of these the first, where the pod has many containers.
+    return result, Cut.START if limit == RESULT_BYTES else Cut.BOTH
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,279 @@
+"""Ending pods: for a reason that stays with them, after a timeout, or for good."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from podmap.backends.base import Phase
+from podmap.backends.kubernetes.client.errors import ApiError, pods_path
+from podmap.backends.kubernetes.diagnosis.observe import killed_annotation
+from podmap.backends.kubernetes.watch.namespace import Namespace
+from podmap.backends.kubernetes.watch.pods import Pod
+from podmap.backends.kubernetes.watch.watch import start
+from podmap.clock import parse_iso, utc_now
+from podmap.errors import BackendError
+from podmap.records import Category, Diagnosis
+
+log = logging.getLogger(__name__)
+
+AT_ONCE_S = 1
+"""The shortest grace with which a node still confirms that the containers have ended."""
+NODE_PATIENCE_S = 60.0
+"""How long a node may take to end a pod beyond the grace."""
+LOOK_EVERY_S = 5.0
+"""How often a pod that is to end is asked for: the watch may be behind."""
+_SLACK_S = 5.0
+_TRIES = 10
+_TRY_AGAIN_S = 5.0
+
+
+class Ender:
+    """Ends pods of one namespace.
+
+    A pod is killed by giving it a deadline of one second: the node sends SIGTERM, after the pod's
+    own grace SIGKILL, and the pod stays as a failed one that carries the reason, its exit code
+    and its log, for whoever looks next. The node keeps to the pod's own grace then, so a pod whose
+    grace is longer than that of the kill is deleted instead, as is one that has no node. Those who
+    watch it are told the reason then, too, but nothing of it stays.
+    """
+
+    def __init__(self, space: Namespace) -> None:
+        self._space = space
+        self._kills: dict[str, asyncio.Task[None]] = {}
+
+    async def kill(self, name: str, reason: Diagnosis, grace_s: float | None) -> None:
+        """Returns once the pod has ended; carried through even if this call is cancelled.
+
+        Args:
+            name: The pod.
+            reason: Why.
+            grace_s: From SIGTERM to SIGKILL; None for the pod's own.
+
+        Raises:
+            BackendError: The server could not be asked, or the node does not end the pod.
+        """
+        task = self._kills.get(name)
+        if task is None:
+            task = self._kills[name] = start(self._kill(name, reason, grace_s))
+            task.add_done_callback(lambda _: self._kills.pop(name, None))
+        await asyncio.shield(task)
+
+    async def delete(self, name: str) -> None:
+        """Returns once nothing of the pod runs and it is gone, or is about to go.
+
+        Raises:
+            BackendError: The server could not be asked, or the node does not end the pod.
+        """
+        for _ in range(_TRIES):
+            pod = await self._space.find(name)
+            if pod is None or await self._delete(pod):
+                return
+        raise BackendError(
+            f"pod {name} in namespace {self._space.name} is replaced again and again"
+        )
+
+    async def close(self) -> None:
+        """Stops waiting for what was killed."""
+        tasks = list(self._kills.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _kill(self, name: str, reason: Diagnosis, grace_s: float | None) -> None:
+        pod = await self._mark(name, reason, grace_s)
+        if pod is None or not pod.alive:
+            return
+        given_s = pod.grace_s if grace_s is None else grace_s
+        if _can_stay(pod, grace_s):
+            pod = await self._space.until(name, _is_over, limit_s=pod.grace_s + _SLACK_S)
+            if pod is None or _is_over(pod):
+                return
+            given_s = 0  # the node does not know of deadlines, or does not answer
+        await self._ask_to_delete(pod, max(AT_ONCE_S, math.ceil(given_s)))
+        await self._await_end(pod, given_s)
+
+    async def _mark(self, name: str, reason: Diagnosis, grace_s: float | None) -> Pod | None:
+        """Has a pod carry the reason, and the node end it, unless it has ended; how it is then."""
+        for _ in range(_TRIES):
+            pod = await self._space.find(name)
+            if pod is None or not pod.alive or pod.killing:
+                return pod
+            try:
+                return await self._change(pod, _ending(pod, reason, grace_s))
+            except ApiError as error:
+                if error.status == 404:
+                    return await self._vanished(pod)
+                if error.status != 409:
+                    raise
+            await self._space.fetch(name)
+        raise BackendError(f"pod {name} in namespace {self._space.name} changes all the time")
+
+    async def _change(self, pod: Pod, change: Mapping[str, Any]) -> Pod | None:
+        watch = await self._space.opened()
+        raw = await self._space.client.patch(pods_path(self._space.name, pod.name), change)
+        return watch.answered(raw)
+
+    async def _vanished(self, pod: Pod) -> Pod | None:
+        """A pod that the server no longer has, once the watch has said so, too."""
+        limit_s = NODE_PATIENCE_S
+        return await self._space.until(pod.name, lambda now: not now.there, limit_s=limit_s)
+
+    async def _delete(self, pod: Pod) -> bool:
+        """Whether the pod is gone, and not another one of its name is there."""
+        watch = await self._space.opened()
+        if not pod.there:
+            watch.forget(pod.name, pod.uid)
+            return True
+        # One that is lost, or whose sidecars still run, is being deleted: that is all one can do.
+        asked = pod.deleting and pod.ended and not pod.stopped
+        if not asked and not await self._ask_to_delete(pod, _delete_grace_s(pod)):
+            return False
+        if pod.alive:
+            await self._await_end(pod, AT_ONCE_S)
+        watch.forget(pod.name, pod.uid)
+        return True
+
+    async def _ask_to_delete(self, pod: Pod, grace_s: int | None) -> bool:
+        """Whether it was this pod that the server was asked to delete."""
+        path = pods_path(self._space.name, pod.name)
+        try:
+            await self._space.client.delete(path, grace_s=grace_s, uid=pod.uid)
+        except ApiError as error:
+            if error.status == 404:
+                return True
+            if error.status != 409:
+                raise
+            watch = await self._space.opened()
+            watch.forget(pod.name, pod.uid)
+            return False
+        return True
+
+    async def _await_end(self, pod: Pod, grace_s: float) -> None:
+        for _ in range(math.ceil((grace_s + NODE_PATIENCE_S) / LOOK_EVERY_S)):
+            now = await self._space.until(pod.name, _is_over, limit_s=LOOK_EVERY_S)
+            if now is not None and now.uid == pod.uid and not _is_over(now):
+                now = await self._space.fetch(pod.name)
+            if now is None or now.uid != pod.uid or _is_over(now):
+                return
+        raise BackendError(
+            f"pod {pod.name} in namespace {self._space.name} was to end {NODE_PATIENCE_S:g} s "
+            f"ago, but node {pod.seen.node or '?'} has not said that it did"
+        )
+
+
+class Timeouts:
+    """Kills pods whose container has run for longer than it may; for those that are watched."""
+
+    def __init__(self, space: Namespace, ender: Ender, *, grace_s: float | None) -> None:
+        """Watches nothing yet.
+
+        Args:
+            space: Where the pods are.
+            ender: Kills them.
+            grace_s: From SIGTERM to SIGKILL; None for each pod's own.
+        """
+        self._space = space
+        self._ender = ender
+        self._grace_s = grace_s
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._watched: dict[str, float | None] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unsubscribe = space.subscribe(self._on_change)
+
+    def watch(self, pod: Pod) -> None:
+        """Sees to a pod from now on."""
+        if pod.timeout_s is not None and pod.alive and pod.name not in self._watched:
+            self._watched[pod.name] = None
+            self._on_change(pod)
+
+    async def close(self) -> None:
+        """Leaves the pods to themselves."""
+        self._unsubscribe()
+        for timer in self._timers.values():
+            timer.cancel()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _on_change(self, pod: Pod) -> None:
+        if pod.name not in self._watched:
+            return
+        if not pod.alive:
+            del self._watched[pod.name]
+            timer = self._timers.pop(pod.name, None)
+            if timer is not None:
+                timer.cancel()
+        elif pod.seen.phase is Phase.PENDING:
+            self._watched[pod.name] = asyncio.get_running_loop().time()
+        elif pod.name not in self._timers:
+            self._begin(pod)
+
+    def _begin(self, pod: Pod) -> None:
+        if pod.timeout_s is None or pod.seen.started is None:
+            return
+        loop = asyncio.get_running_loop()
+        ran = utc_now() - parse_iso(pod.seen.started)
+        # Clocks differ: it cannot have run since before it was seen waiting.
+        pending_at = self._watched[pod.name]
+        if pending_at is not None:
+            ran = min(ran, timedelta(seconds=loop.time() - pending_at))
+        left_s = max(0.0, pod.timeout_s - max(0.0, ran.total_seconds()))
+        self._timers[pod.name] = loop.call_later(left_s, self._fire, pod.name, pod.timeout_s)
+
+    def _fire(self, name: str, timeout_s: float) -> None:
+        task = start(self._time_out(name, timeout_s))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _time_out(self, name: str, timeout_s: float) -> None:
+        reason = timed_out(timeout_s)
+        while name in self._watched:
+            try:
+                return await self._ender.kill(name, reason, self._grace_s)
+            except BackendError as error:
+                log.warning("%s has run out of time but cannot be ended yet: %s", name, error)
+                await asyncio.sleep(_TRY_AGAIN_S)
+
+
+def timed_out(timeout_s: float) -> Diagnosis:
+    """Why an attempt is ended that has run for longer than it may."""
+    return Diagnosis(
+        Category.USER_TIMEOUT,
+        f"took longer than its timeout of {timeout_s:g} s",
+        resolution="Raise trial.timeout, or make the trial shorter.",
+    )
+
+
+def _is_over(pod: Pod) -> bool:
+    return not pod.alive
+
+
+def _can_stay(pod: Pod, grace_s: float | None) -> bool:
+    """Whether a pod can be ended by its deadline, so that it stays to be looked at."""
+    return pod.placed and (grace_s is None or pod.grace_s <= grace_s + _SLACK_S)
+
+
+def _ending(pod: Pod, reason: Diagnosis, grace_s: float | None) -> Mapping[str, Any]:
+    """The change that ends a pod, or says why it will be, unless it is no longer as it was seen."""
+    metadata = {
+        "resourceVersion": pod.resource_version,
+        "annotations": killed_annotation(reason),
+    }
+    if not _can_stay(pod, grace_s):
+        return {"metadata": metadata}
+    return {"metadata": metadata, "spec": {"activeDeadlineSeconds": AT_ONCE_S}}
+
+
+def _delete_grace_s(pod: Pod) -> int | None:
+    """What a pod's containers get when it is deleted; None for the pod's own grace."""
+    if pod.stopped:
+        return 0
+    return None if pod.ended else AT_ONCE_S

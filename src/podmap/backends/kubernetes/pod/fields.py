@@ -1,0 +1,132 @@
+"""Reading a pod's status: the few places where podmap looks, safe where a field is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from podmap.backends.kubernetes.pod.build import CONTAINER, SLOT_GATE
+from podmap.clock import parse_iso
+from podmap.names import LABEL_PREFIX
+from podmap.spec.quantity import parse_bytes
+
+Pod = Mapping[str, Any]
+"""A pod as the API gives it: raw JSON."""
+
+_EPOCH = 0.0
+_TERMINAL = ("Succeeded", "Failed")
+
+
+def label(pod: Pod, name: str) -> str:
+    """A value of podmap's labels, in full; empty if it is not there."""
+    key = f"{LABEL_PREFIX}/{name}"
+    metadata = pod.get("metadata") or {}
+    for place in ("annotations", "labels"):  # an annotation holds what a label cannot
+        value = (metadata.get(place) or {}).get(key)
+        if value:
+            return str(value)
+    return ""
+
+
+def gates(pod: Pod) -> list[str]:
+    """The names of the scheduling gates that hold the pod."""
+    return [gate["name"] for gate in (pod.get("spec") or {}).get("schedulingGates") or ()]
+
+
+def is_gated(pod: Pod) -> bool:
+    """Whether anything holds the pod from being scheduled, podmap or somebody else."""
+    return bool(gates(pod))
+
+
+def waits_for_slot(pod: Pod) -> bool:
+    """Whether podmap's own gate holds the pod."""
+    return SLOT_GATE in gates(pod)
+
+
+def status_of(pod: Pod) -> Mapping[str, Any]:
+    """The pod's status; empty before there is one."""
+    return pod.get("status") or {}
+
+
+def is_terminal(pod: Pod) -> bool:
+    """Whether the pod's phase says that it will never run again."""
+    return status_of(pod).get("phase") in _TERMINAL
+
+
+def containers(pod: Pod, kind: str = "containerStatuses") -> list[Mapping[str, Any]]:
+    """The statuses of the containers, of `initContainerStatuses` for those of the start."""
+    return list(status_of(pod).get(kind) or ())
+
+
+def all_containers(pod: Pod) -> Iterator[Mapping[str, Any]]:
+    """The statuses of all containers, in the order of their start."""
+    yield from containers(pod, "initContainerStatuses")
+    yield from containers(pod)
+
+
+def state(container: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """A container's state of that name (waiting, running, terminated); None if it has another."""
+    found: Mapping[str, Any] | None = (container.get("state") or {}).get(name)
+    return found
+
+
+def trial_container(pod: Pod) -> Mapping[str, Any]:
+    """The status of the main container; empty if there is none yet."""
+    return next((each for each in containers(pod) if each.get("name") == CONTAINER), {})
+
+
+def ended(pod: Pod) -> Mapping[str, Any] | None:
+    """The `terminated` state of the main container; None if it has not ended."""
+    return state(trial_container(pod), "terminated")
+
+
+def containers_ended(pod: Pod) -> bool:
+    """Whether nothing of the pod runs any more: it may be deleted without grace.
+
+    A pod whose trial has ended can have a sidecar that still runs.
+    """
+    if is_terminal(pod):
+        return True
+    known = list(all_containers(pod))
+    wanted = sum(len(pod["spec"].get(key) or ()) for key in ("containers", "initContainers"))
+    return len(known) >= wanted and all(state(each, "terminated") for each in known)
+
+
+def memory_limit_bytes(pod: Pod) -> int | None:
+    """The memory limit of the main container as admitted; None if it has none, or an odd one."""
+    for each in (pod.get("spec") or {}).get("containers") or ():
+        if each.get("name") == CONTAINER:
+            limit = ((each.get("resources") or {}).get("limits") or {}).get("memory")
+            try:
+                return None if limit is None else parse_bytes(limit)
+            except ValueError:  # such as 1e9, which only an overlay can have written
+                return None
+    return None
+
+
+def condition(pod: Pod, kind: str) -> Mapping[str, Any] | None:
+    """The pod's condition of that type; None if there is none."""
+    conditions = status_of(pod).get("conditions") or ()
+    return next((each for each in conditions if each.get("type") == kind), None)
+
+
+def moment(text: Any) -> datetime | None:
+    """The time in a field; None if it is missing, or the zero that runtimes write for unknown."""
+    if not text:
+        return None
+    found = parse_iso(str(text))
+    return found if found.timestamp() > _EPOCH else None
+
+
+def deletion_asked(pod: Pod) -> datetime | None:
+    """When the pod's deletion was asked for; None if it was not."""
+    due = deletion_due(pod)
+    if due is None:
+        return None
+    return due - timedelta(seconds=pod["metadata"].get("deletionGracePeriodSeconds") or 0)
+
+
+def deletion_due(pod: Pod) -> datetime | None:
+    """When the pod's containers should have ended for its deletion; None if none is asked."""
+    return moment((pod.get("metadata") or {}).get("deletionTimestamp"))

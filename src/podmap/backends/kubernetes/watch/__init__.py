@@ -1,0 +1,1 @@
+"""What this process knows of the pods of a namespace: one list and watch for all trials."""

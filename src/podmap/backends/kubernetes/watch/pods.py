@@ -1,0 +1,326 @@
+"""What is known of the pods of a namespace: a pure reducer over lists, events and answers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from podmap.backends.base import Observation, Phase
+from podmap.backends.kubernetes.diagnosis.observe import KILLED_ANNOTATION, observe, recheck_at
+from podmap.backends.kubernetes.pod import fields
+from podmap.backends.kubernetes.pod.build import SLOT_GATE, TIMEOUT_ANNOTATION
+from podmap.clock import utc_now
+
+REMEMBERED = 1000
+"""Of so many pods that somebody else removed the last state is still known."""
+_REMOVED_UIDS = 20_000
+_DEFAULT_GRACE_S = 30
+_DROPPED_OF_CONTAINERS = ("args", "command", "env", "envFrom", "volumeMounts")
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One pod as last seen, without what is not needed: there may be many thousands.
+
+    Attributes:
+        seen: What it means as an attempt.
+        uid: Tells it from another pod of the same name.
+        resource_version: Its version, for changes that must not go unnoticed.
+        gates: Its scheduling gates, in their order.
+        placed: Whether it has a node.
+        deleting: Whether somebody asked for its deletion.
+        killing: Whether podmap is ending it for a reason that it carries.
+        stopped: Whether nothing of it runs any more, so that it can be deleted without grace.
+        timeout_s: How long its container may run; None for no limit.
+        grace_s: What its containers have between SIGTERM and SIGKILL.
+        recheck_at: When it will mean something else although nothing is heard of it.
+        there: Whether it still exists.
+        raw: What it was made of; None once it has ended.
+    """
+
+    seen: Observation
+    uid: str
+    resource_version: str
+    gates: tuple[str, ...] = ()
+    placed: bool = False
+    deleting: bool = False
+    killing: bool = False
+    stopped: bool = False
+    timeout_s: float | None = None
+    grace_s: float = _DEFAULT_GRACE_S
+    recheck_at: datetime | None = None
+    there: bool = True
+    raw: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The pod's name, which is the attempt's."""
+        return self.seen.name
+
+    @property
+    def ended(self) -> bool:
+        """Whether the attempt has ended; what it left is known then."""
+        return self.seen.phase is Phase.ENDED
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is there and may still run, gated or not."""
+        return self.there and self.seen.phase in (Phase.PENDING, Phase.RUNNING)
+
+    @property
+    def gated(self) -> bool:
+        """Whether it waits for a slot."""
+        return SLOT_GATE in self.gates
+
+    @property
+    def held_by_others(self) -> bool:
+        """Whether somebody else's scheduling gate holds it, a queue's for example."""
+        return any(gate != SLOT_GATE for gate in self.gates)
+
+
+def pod_of(raw: Mapping[str, Any], *, now: datetime | None = None, there: bool = True) -> Pod:
+    """What is kept of a pod.
+
+    Args:
+        raw: The pod as the API server sends it.
+        now: The time; None for the clock's.
+        there: Whether it still exists; else this is the last that was seen of it.
+
+    Raises:
+        ValueError: It is not a pod that podmap made.
+    """
+    metadata, spec = raw["metadata"], raw.get("spec") or {}
+    annotations = metadata.get("annotations") or {}
+    seen = observe(raw, now=now, deleted=not there)
+    return Pod(
+        seen=seen,
+        uid=metadata.get("uid", ""),
+        resource_version=metadata.get("resourceVersion", ""),
+        gates=tuple(fields.gates(raw)),
+        placed=bool(spec.get("nodeName")),
+        deleting=metadata.get("deletionTimestamp") is not None,
+        killing=KILLED_ANNOTATION in annotations,
+        stopped=not there or fields.containers_ended(raw),
+        timeout_s=_seconds(annotations.get(TIMEOUT_ANNOTATION)),
+        grace_s=spec.get("terminationGracePeriodSeconds", _DEFAULT_GRACE_S),
+        recheck_at=recheck_at(raw) if there else None,
+        there=there,
+        raw=None if seen.phase is Phase.ENDED else _slim(raw),
+    )
+
+
+def _slim(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The pod without what says nothing about how the attempt goes."""
+    metadata = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
+    spec = {key: value for key, value in (raw.get("spec") or {}).items() if key != "volumes"}
+    for kind in ("containers", "initContainers"):
+        if kind in spec:
+            spec[kind] = [
+                {key: each[key] for key in each if key not in _DROPPED_OF_CONTAINERS}
+                for each in spec[kind]
+            ]
+    return {"metadata": metadata, "spec": spec, "status": raw.get("status") or {}}
+
+
+def _removed(last: Pod) -> Pod:
+    """A pod that is not there any more, as it was seen last."""
+    if last.raw is None:
+        return replace(last, there=False, recheck_at=None)
+    seen = observe(last.raw, deleted=True)
+    return replace(last, seen=seen, there=False, recheck_at=None, stopped=True, raw=None)
+
+
+def _seconds(text: Any) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+class Pods:
+    """The pods of one namespace, from events that may be repeated, late, lost or out of order.
+
+    A pod's state only goes forward: an older version never replaces a newer one, nothing changes
+    an end that was seen, and what was removed never comes back.
+    """
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Pod] = {}
+        self._by_trial: dict[str, dict[int, set[str]]] = {}
+        self._last: OrderedDict[str, Pod] = OrderedDict()
+        self._removed_uids: OrderedDict[str, None] = OrderedDict()
+        self._due: dict[str, datetime] = {}
+        self._busy: dict[str, set[str]] = {}
+        self._listed_version: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __iter__(self) -> Iterator[Pod]:
+        return iter(tuple(self._by_name.values()))
+
+    def get(self, name: str) -> Pod | None:
+        """The pod of this name, also if it was removed not long ago; None if not known."""
+        return self._by_name.get(name) or self._last.get(name)
+
+    def of(self, run_id: str, number: int | None = None) -> list[Pod]:
+        """The pods of a run that are there, ordered by trial and attempt.
+
+        Args:
+            run_id: The run.
+            number: Only those of this trial; None for all.
+        """
+        trials = self._by_trial.get(run_id, {})
+        groups = trials.values() if number is None else [trials.get(number, ())]
+        pods = [self._by_name[name] for names in groups for name in names]
+        return sorted(pods, key=lambda pod: (pod.seen.number, pod.seen.attempt))
+
+    def busy(self, run_id: str) -> Set[str]:
+        """The names of a run's pods that are ungated and have not ended: those that hold slots."""
+        return self._busy.get(run_id, frozenset())
+
+    def apply(self, raw: Mapping[str, Any], *, removed: bool = False) -> Pod | None:
+        """Takes in a pod from an event or an answer; what changed by it, if anything did.
+
+        Args:
+            raw: The pod as the API server sends it.
+            removed: Whether this is its last state, and it is not there any more.
+        """
+        metadata = raw["metadata"]
+        if metadata.get("uid") in self._removed_uids:
+            return None
+        known = self._by_name.get(metadata.get("name", ""))
+        is_known = known is not None and known.uid == metadata.get("uid")
+        if known is not None and not _newer(
+            metadata.get("resourceVersion", ""), _number(known.resource_version)
+        ):
+            return self._remove(known) if removed and is_known else None
+        try:
+            pod = pod_of(raw)
+        except (ValueError, LookupError):
+            return None  # it has our label, but we did not make it
+        if known is None or not is_known:
+            return self._meet(pod, known, removed=removed)
+        if known.ended:
+            pod = replace(pod, seen=known.seen, raw=None)
+        return self._remove(pod) if removed else self._put(pod)
+
+    def drop_missing(self, present: set[str], version: str) -> list[Pod]:
+        """Ends a list that was taken in by `apply`; the pods that are not in it any more.
+
+        Args:
+            present: The uids of all pods in the list.
+            version: The list's resourceVersion.
+        """
+        listed = _number(version)
+        missing = [
+            pod
+            for pod in self._by_name.values()
+            if pod.uid not in present and not _newer(pod.resource_version, listed)
+        ]
+        if listed is not None:
+            self._listed_version = max(listed, self._listed_version or 0)
+        return [self._remove(pod) for pod in missing]
+
+    def recheck(self, now: datetime | None = None) -> list[Pod]:
+        """What changed by the passing of time alone.
+
+        Args:
+            now: The time; None for the clock's.
+        """
+        now = now or utc_now()
+        changed = []
+        for name in [name for name, due in self._due.items() if due <= now]:
+            known = self._by_name[name]
+            del self._due[name]
+            if known.raw is not None:
+                pod = pod_of(known.raw, now=now)
+                if self._put(pod).seen != known.seen:
+                    changed.append(pod)
+        return changed
+
+    def forget(self, name: str, uid: str) -> Pod | None:
+        """Takes note that a pod was removed for good; what changed, if it was known.
+
+        Args:
+            name: Its name.
+            uid: Only the pod with this uid.
+        """
+        self._last.pop(name, None)
+        known = self._by_name.get(name)
+        if known is None or known.uid != uid:
+            return None
+        gone = self._remove(known)
+        self._last.pop(name, None)
+        return gone
+
+    def _meet(self, pod: Pod, known: Pod | None, *, removed: bool) -> Pod | None:
+        """Takes in a pod that was not seen before, and is newer than the one that has its name."""
+        if known is not None:
+            self._remove(known)
+        elif self._listed_version is not None and not _newer(
+            pod.resource_version, self._listed_version
+        ):
+            return None  # had it still been there, the list would have shown it
+        if removed:
+            return self._remove(pod)
+        return self._put(pod)
+
+    def _put(self, pod: Pod) -> Pod:
+        if pod.name not in self._by_name:
+            trials = self._by_trial.setdefault(pod.seen.run_id, {})
+            trials.setdefault(pod.seen.number, set()).add(pod.name)
+            self._last.pop(pod.name, None)
+        self._by_name[pod.name] = pod
+        if pod.alive and not pod.gated:
+            self._busy.setdefault(pod.seen.run_id, set()).add(pod.name)
+        else:
+            self._idle(pod)
+        if pod.recheck_at is not None and not pod.ended:
+            self._due[pod.name] = pod.recheck_at
+        else:
+            self._due.pop(pod.name, None)
+        return pod
+
+    def _idle(self, pod: Pod) -> None:
+        names = self._busy.get(pod.seen.run_id)
+        if names is not None:
+            names.discard(pod.name)
+            if not names:
+                del self._busy[pod.seen.run_id]
+
+    def _remove(self, pod: Pod) -> Pod:
+        self._due.pop(pod.name, None)
+        self._idle(pod)
+        if self._by_name.pop(pod.name, None) is not None:
+            trials = self._by_trial[pod.seen.run_id]
+            names = trials[pod.seen.number]
+            names.discard(pod.name)
+            if not names:
+                del trials[pod.seen.number]
+            if not trials:
+                del self._by_trial[pod.seen.run_id]
+        gone = _removed(pod)
+        _keep(self._removed_uids, pod.uid, None, most=_REMOVED_UIDS)
+        _keep(self._last, pod.name, gone, most=REMEMBERED)
+        return gone
+
+
+def _keep(where: OrderedDict[str, Any], key: str, value: Any, *, most: int) -> None:
+    where[key] = value
+    where.move_to_end(key)
+    if len(where) > most:
+        where.popitem(last=False)
+
+
+def _number(version: str) -> int | None:
+    return int(version) if version.isdecimal() else None
+
+
+def _newer(version: str, than: int | None) -> bool:
+    """Whether a resourceVersion is newer; one that cannot be compared counts as newer."""
+    number = _number(version)
+    return number is None or than is None or number > than

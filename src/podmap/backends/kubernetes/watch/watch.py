@@ -1,0 +1,336 @@
+"""One list and watch of a namespace's pods, shared by all trials of all runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import logging
+import math
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
+
+from podmap.backends.kubernetes.client.errors import SELECTOR, ApiError, pods_path
+from podmap.backends.kubernetes.watch.pods import Pod, Pods
+from podmap.errors import BackendError
+
+if TYPE_CHECKING:
+    from podmap.backends.kubernetes.client.requests import Client
+
+log = logging.getLogger(__name__)
+
+WATCH_S = (240, 300)
+"""A watch is asked to end by itself after a time between these, so that reconnects spread."""
+SILENCE_S = 90.0
+"""Bookmarks come about once a minute; a connection that is silent for longer is taken for dead."""
+RECONCILE_S = 600.0
+FRESH_S = 75.0
+BEHIND_S = 5.0
+"""How long the watch may take to show a change that this process has made."""
+POLL_S = 5.0
+WATCH_AGAIN_S = 300.0
+"""How long after a watch was forbidden it is tried again."""
+_LIST_TRIES = 3
+_LASTED_S = 5.0
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 30.0
+_LONGEST_CLEAN_PAUSE_S = 2.0
+
+
+class _ExpiredError(Exception):
+    """The server no longer has the events since the version asked for."""
+
+
+def start(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """A task that inherits nothing of its creator's context: it serves all trials."""
+    return contextvars.Context().run(asyncio.ensure_future, coroutine)
+
+
+class PodWatch:
+    """Keeps `pods` up to date until it is closed, whatever the server and the network do.
+
+    Attributes:
+        pods: What is known.
+        trouble: Why the server could not be asked last; None while it can.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        on_change: Callable[[Pod], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Asks nothing yet.
+
+        Args:
+            client: The connection.
+            namespace: Whose pods.
+            on_change: Called for each change, in the order in which they were seen.
+            clock: Seconds from any start.
+            sleep: Returns after some seconds.
+        """
+        self.pods = Pods()
+        self.trouble: BackendError | None = None
+        self._client = client
+        self._path = pods_path(namespace)
+        self._namespace = namespace
+        self._on_change = on_change
+        self._clock = clock
+        self._sleep = sleep
+        self._task: asyncio.Task[None] | None = None
+        self._listing = asyncio.Lock()
+        self._progress = asyncio.Event()
+        self._version = ""
+        self._following = False
+        self._heard_at = -math.inf
+        self._listed_at = -math.inf
+        self._no_watch_until = -math.inf
+        self._written: deque[tuple[int, float]] = deque()
+
+    @property
+    def synced(self) -> bool:
+        """Whether all pods have been listed once."""
+        return self._listed_at > -math.inf
+
+    @property
+    def polls(self) -> bool:
+        """Whether the right to watch is missing, so that pods are listed again and again."""
+        return self._clock() < self._no_watch_until
+
+    @property
+    def age_s(self) -> float:
+        """How long ago the server last said anything about the pods."""
+        return self._clock() - self._heard_at
+
+    @property
+    def behind_s(self) -> float:
+        """For how long a change made by this process has not been seen; 0 if none is missing."""
+        return self._clock() - self._written[0][1] if self._written else 0.0
+
+    @property
+    def fresh(self) -> bool:
+        """Whether what is known can be relied upon as being up to date within seconds."""
+        if self.trouble is not None or self.behind_s > BEHIND_S:
+            return False
+        if self.polls:
+            return self.age_s <= 2 * POLL_S
+        return self._following and self.age_s <= FRESH_S
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the watching, though nothing should; None while it goes on."""
+        if self._task is None or not self._task.done() or self._task.cancelled():
+            return None
+        return self._task.exception()
+
+    def start(self) -> None:
+        """Begins, unless it has begun."""
+        if self._task is None:
+            self._task = start(self._run())
+
+    async def wait_synced(self, limit_s: float) -> None:
+        """Returns once all pods have been listed and the server can be asked.
+
+        Raises:
+            BackendError: Not within the time limit, not allowed, or there is no such server.
+        """
+        self.start()
+        deadline = self._clock() + limit_s
+        while not self.synced or self.trouble is not None:
+            if self.failure is not None:
+                raise self.failure
+            if isinstance(self.trouble, ApiError) and self.trouble.status in (401, 403):
+                raise self.trouble
+            if self.trouble is not None and not self._client.met:
+                raise self.trouble
+            left_s = deadline - self._clock()
+            if left_s <= 0:
+                raise self.trouble or BackendError(
+                    f"the pods of namespace {self._namespace} could not be listed "
+                    f"within {limit_s:g} s"
+                )
+            await self._wait_for_progress(left_s)
+
+    async def relist(self) -> None:
+        """Takes in a consistent list that was begun after this call.
+
+        Raises:
+            BackendError: The server could not be asked.
+        """
+        for _ in range(_LIST_TRIES):
+            try:
+                return await self._list()
+            except _ExpiredError:
+                continue
+        raise BackendError(
+            f"the pods of namespace {self._namespace} change faster than they can be listed"
+        )
+
+    def answered(self, raw: Mapping[str, Any]) -> Pod | None:
+        """Takes in a pod that a change of this process was answered with; how it is now."""
+        version = raw["metadata"].get("resourceVersion", "")
+        if version.isdecimal() and self._follows_versions_below(int(version)):
+            self._written.append((int(version), self._clock()))
+        self.take(raw)
+        return self.pods.get(raw["metadata"]["name"])
+
+    def take(self, raw: Mapping[str, Any], *, removed: bool = False) -> None:
+        """Takes in a pod that the server sent."""
+        changed = self.pods.apply(raw, removed=removed)
+        if changed is not None:
+            self._on_change(changed)
+
+    def forget(self, name: str, uid: str) -> None:
+        """Takes note that this process removed a pod for good."""
+        changed = self.pods.forget(name, uid)
+        if changed is not None:
+            self._on_change(changed)
+
+    async def close(self) -> None:
+        """Stops; what is known stays."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def _follows_versions_below(self, version: int) -> bool:
+        return self._following and self._version.isdecimal() and int(self._version) < version
+
+    async def _wait_for_progress(self, limit_s: float) -> None:
+        self._progress.clear()
+        waiter = asyncio.ensure_future(self._progress.wait())
+        others = [self._task] if self._task is not None else []
+        try:
+            await asyncio.wait(
+                [waiter, *others], timeout=limit_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            waiter.cancel()
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            begun = self._clock()
+            longest_s = _LONGEST_CLEAN_PAUSE_S
+            try:
+                await self._once()
+                self._settle(None)
+            except _ExpiredError:
+                self._version = ""
+            except BackendError as error:
+                self._settle(error)
+                longest_s = _LONGEST_PAUSE_S
+            failures = 0 if self._clock() - begun >= _LASTED_S else failures + 1
+            if self.polls and self.trouble is None:
+                await self._sleep(POLL_S)
+            elif failures:
+                pause_s = min(_FIRST_PAUSE_S * 2 ** min(failures - 1, 20), longest_s)
+                await self._sleep(pause_s * random.uniform(0.5, 1.0))
+
+    async def _once(self) -> None:
+        """One list if one is due, and one watch to its end if watching is allowed."""
+        due = self._clock() - self._listed_at >= RECONCILE_S
+        if not self._version or due or self.polls:
+            await self._list()
+        if self.polls:
+            return
+        try:
+            await self._follow()
+        except ApiError as error:
+            if error.status == 410:
+                raise _ExpiredError from error
+            if error.status != 403:
+                raise
+            self._no_watch_until = self._clock() + WATCH_AGAIN_S
+            log.warning(
+                "%s; until it is allowed, pods are listed every %g s, which costs the API server "
+                "more and shows ends later",
+                error,
+                POLL_S,
+            )
+
+    async def _list(self) -> None:
+        async with self._listing:
+            begun = self._clock()
+            present: set[str] = set()
+            version = ""
+            try:
+                async for page in self._client.pages(self._path, selector=SELECTOR):
+                    version = page["metadata"]["resourceVersion"]
+                    for raw in page.get("items") or ():
+                        present.add(raw["metadata"].get("uid", ""))
+                        self.take(raw)
+            except ApiError as error:
+                if error.status == 410:
+                    raise _ExpiredError from error
+                raise
+            for pod in self.pods.drop_missing(present, version):
+                self._on_change(pod)
+            self._advance(version)
+            self._heard_at = max(self._heard_at, begun)
+            self._listed_at = begun
+            self._settle(None)
+
+    async def _follow(self) -> None:
+        params = {
+            "watch": "1",
+            "resourceVersion": self._version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(random.randint(*WATCH_S)),
+            "labelSelector": SELECTOR,
+        }
+        try:
+            async with self._client.stream(
+                "watch", self._path, params, silence_s=SILENCE_S
+            ) as chunks:
+                self._following = True
+                self._settle(None)
+                async for line in _lines(chunks):
+                    self._event(line)
+        finally:
+            self._following = False
+
+    def _event(self, line: bytes) -> None:
+        try:
+            event = json.loads(line)
+            kind, raw = event["type"], event["object"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise BackendError(f"the watch of {self._path} sent no event: {line[:80]!r}") from error
+        if kind == "ERROR":
+            if raw.get("code") == 410:
+                raise _ExpiredError
+            raise BackendError(f"the watch of {self._path} failed: {raw.get('message')}")
+        self._heard_at = self._clock()
+        if kind != "BOOKMARK":
+            self.take(raw, removed=kind == "DELETED")
+        self._advance(raw["metadata"]["resourceVersion"])
+
+    def _advance(self, version: str) -> None:
+        """Goes on from a version, which may be older than the one already reached."""
+        comparable = version.isdecimal() and self._version.isdecimal()
+        if not comparable or int(version) > int(self._version):
+            self._version = version
+        while self._written and version.isdecimal() and self._written[0][0] <= int(version):
+            self._written.popleft()
+
+    def _settle(self, trouble: BackendError | None) -> None:
+        if trouble is not None and self.trouble is None:
+            log.warning("%s; trying again", trouble)
+        elif trouble is None and self.trouble is not None:
+            log.warning("the pods of namespace %s can be watched again", self._namespace)
+        self.trouble = trouble
+        self._progress.set()
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line:
+                yield line

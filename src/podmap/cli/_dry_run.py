@@ -1,0 +1,119 @@
+"""Has a cluster check the pods of a sweep, without creating any."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from podmap.backends.connect import Target
+    from podmap.records import Diagnosis
+    from podmap.search.plan import Plan
+    from podmap.spec.load import LoadedSpec
+
+NO_RUN = "00000000"
+MOST_KINDS = 20
+"""Of a sweep whose trials differ more than this, only the first kinds of pods are checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a cluster says of one kind of pod.
+
+    Attributes:
+        number: The first trial that has such a pod.
+        trials: How many trials have.
+        refusal: Why the pod would be refused; None if it would not.
+        checked: Whether the cluster could tell.
+    """
+
+    number: int
+    trials: int
+    refusal: Diagnosis | None = None
+    checked: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as a JSON object."""
+        return {
+            "trial": self.number,
+            "trials": self.trials,
+            "checked": self.checked,
+            "refused": self.refusal.to_json() if self.refusal else None,
+        }
+
+
+def dry_run(loaded: LoadedSpec, plan: Plan, target: Target) -> list[Answer]:
+    """What the cluster says of each kind of pod: one for each set of `cases` that trials match.
+
+    Args:
+        loaded: The spec.
+        plan: Its trials.
+        target: The cluster.
+
+    Raises:
+        BackendError: The cluster cannot be asked.
+        SpecError: Placeholders have no value, or there is no image.
+        UsageError: The connection is not configured, or a package is missing.
+    """
+    return asyncio.run(_ask(loaded, plan, target))
+
+
+async def _ask(loaded: LoadedSpec, plan: Plan, target: Target) -> list[Answer]:
+    from podmap.backends.connect import connect
+    from podmap.backends.kubernetes import KubernetesBackend
+    from podmap.errors import UsageError
+
+    backend = connect(target)
+    try:
+        if not isinstance(backend, KubernetesBackend):
+            raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
+        kinds = list(_kinds(loaded, plan))[:MOST_KINDS]
+        return [await _ask_one(loaded, plan, backend, *kind) for kind in kinds]
+    finally:
+        await backend.close()
+
+
+async def _ask_one(
+    loaded: LoadedSpec, plan: Plan, backend: Any, number: int, trials: int
+) -> Answer:
+    from podmap.backends.base import LaunchError
+    from podmap.engine.launch import first_launch
+    from podmap.ledger.manifest import Manifest
+    from podmap.ledger.runs import default_store
+    from podmap.names import run_uri
+
+    manifest = Manifest(
+        sweep=loaded.sweep.name,
+        run_id=NO_RUN,
+        owner={},
+        created="",
+        spec=loaded.raw,
+        count=plan.count,
+        plan=plan.to_json(),
+    )
+    store = default_store(loaded.sweep.store)
+    launch = first_launch(
+        manifest,
+        run_uri=run_uri(store, loaded.sweep.name, NO_RUN),
+        backend=backend,
+        number=number,
+    )
+    try:
+        pod = await backend.dry_run(launch)
+    except LaunchError as error:
+        return Answer(number, trials, refusal=error.diagnosis)
+    return Answer(number, trials, checked=pod is not None)
+
+
+def _kinds(loaded: LoadedSpec, plan: Plan) -> Iterator[tuple[int, int]]:
+    """The first trial of each kind of pod, and how many trials have it."""
+    from podmap.spec.template import effective
+
+    found: dict[str, list[int]] = {}
+    for trial in plan.trials():
+        kind = effective(loaded.sweep.trial, trial).model_dump_json()
+        found.setdefault(kind, []).append(trial.number)
+    for numbers in found.values():
+        yield numbers[0], len(numbers)

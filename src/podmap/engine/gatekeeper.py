@@ -1,0 +1,307 @@
+"""The hard limit of a run whose attempts wait at a gate: who may be let go, and when.
+
+Any number of processes create attempts of a run, each held back by a gate. Of these processes one
+holds the run's lease and is its coordinator; it alone opens gates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+from collections.abc import Callable, Iterable
+
+from podmap.aio import set_within, spawn
+from podmap.backends.base import Confirm, Launch, Observation
+from podmap.backends.gating import GatedBackend, Gates, Held, Lease
+from podmap.errors import BackendError, ConflictError
+
+log = logging.getLogger(__name__)
+
+OPEN_LIMIT_S = 5.0
+"""How long one opening of a gate may take; less when less is left of the lease."""
+OPEN_AT_ONCE = 16
+"""So many openings are sent at once: more would wait in the server's queue, on their time."""
+LOOK_EVERY_S = 2.0
+MARGIN_S = 1.0
+"""An opening must be over so long before the lease may pass to another."""
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+
+
+class Gatekeeper:
+    """Opens gates while this process holds the run's lease.
+
+    At no time are more than `parallelism` attempts of the run open and unfinished, whoever created
+    them and whatever dies:
+
+    - Opened counts from the moment the request is sent, not from when the watch shows it, and for
+      as long as it is not known how the request ended.
+    - After getting the lease a consistent list comes first: what the holder before has opened
+      may not have been seen yet.
+    - A request never outlives the lease, and opens only what is still as it was seen, so that a
+      late one cannot add to what the next holder opens.
+
+    Where leases are forbidden, every process keeps the gates for itself: then the limit holds as
+    long as one process runs the trials.
+    """
+
+    def __init__(
+        self,
+        gates: Gates,
+        *,
+        parallelism: int,
+        on_open: Callable[[int], None] = lambda number: None,
+    ) -> None:
+        """Makes a gatekeeper that does nothing yet.
+
+        Args:
+            gates: The run's attempts.
+            parallelism: Attempts open and unfinished at once.
+            on_open: Called with the trial's number before a gate is opened.
+        """
+        self._gates = gates
+        self._on_open = on_open
+        self._parallelism = parallelism
+        self._sent: set[str] = set()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._turns = asyncio.Semaphore(OPEN_AT_ONCE)
+        self._closing = False
+        self._term = 0
+        self._changed = asyncio.Event()
+
+    def allow(self, parallelism: int) -> None:
+        """Changes how many attempts may be open; those that are too many go on."""
+        if parallelism != self._parallelism:
+            self._parallelism = parallelism
+            self.note()
+
+    def note(self) -> None:
+        """Has the gates looked at again: an attempt has changed, or the lease was got or lost."""
+        self._changed.set()
+
+    async def keep(self, lease: Lease) -> None:
+        """Keeps the gates while the lease is held, until it is cancelled.
+
+        Args:
+            lease: The run's lease, whose changes are told by `note`.
+        """
+        self._lease = lease
+        end = self._gates.subscribe(self.note)
+        try:
+            while True:
+                if self._in_charge and await self._take_over():
+                    while self._in_charge:
+                        self._fill()
+                        await self._next_change()
+                else:
+                    await self._next_change()
+        finally:
+            end()
+
+    @property
+    def _in_charge(self) -> bool:
+        return self._lease.held or self._lease.forbidden
+
+    async def _take_over(self) -> bool:
+        """Whether the attempts are known as they are since the lease was got."""
+        self._sent.clear()  # those requests are over: the list shows what they did
+        self._term += 1  # and what of them was not sent yet must not be
+        pause_s = FIRST_PAUSE_S
+        while self._in_charge:
+            try:
+                await self._gates.relist()
+                return self._in_charge
+            except BackendError as error:
+                log.warning("the run's attempts could not be listed: %s", error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        return False
+
+    async def settled(self) -> None:
+        """Begins no more openings, and returns once all that were begun are over."""
+        self._closing = True
+        while self._opening:
+            await asyncio.wait(self._opening)
+
+    async def _next_change(self) -> None:
+        await set_within(self._changed, LOOK_EVERY_S)  # a look now and then misses nothing
+        self._changed.clear()
+
+    def _fill(self) -> None:
+        alive = {attempt.name: attempt for attempt in self._gates.attempts() if attempt.alive}
+        # What is shown as open, or is not alive any more, needs no memory of having been sent.
+        self._sent = {name for name in self._sent if name in alive and alive[name].gated}
+        opened = sum(not attempt.gated for attempt in alive.values()) + len(self._sent)
+        free = self._parallelism - opened
+        if free <= 0:
+            return
+        waiting = [a for a in alive.values() if a.gated and a.openable and a.name not in self._sent]
+        for attempt in sorted(waiting, key=lambda a: (a.number, a.name))[:free]:
+            self._sent.add(attempt.name)
+            self._on_open(attempt.number)
+            opening = spawn(self._open(attempt, self._term))
+            self._opening.add(opening)
+            opening.add_done_callback(self._opening.discard)
+
+    async def _open(self, attempt: Held, term: int) -> None:
+        """Opens one gate, again and again until it is known how it ended or the lease is lost."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                await self._send(attempt, term)
+                return  # it stays counted until the watch shows it
+            except ConflictError:
+                current = self._current(attempt.name)
+                if current is None or not current.gated:
+                    break
+                if current.resource_version == attempt.resource_version:
+                    await asyncio.sleep(pause_s)  # the watch does not show the change yet
+                attempt = current
+            except (BackendError, asyncio.TimeoutError) as error:
+                log.warning("not known whether %s was let go: %r", attempt.name, error)
+                if self._closing:
+                    await asyncio.sleep(OPEN_LIMIT_S)  # so long the server may still carry it out
+                    return
+                await asyncio.sleep(pause_s)
+                attempt = self._current(attempt.name) or attempt
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        self._sent.discard(attempt.name)
+        self._changed.set()
+
+    async def _send(self, attempt: Held, term: int) -> None:
+        """Opens a gate as it was seen, unless that is not this term's to do any more.
+
+        Raises:
+            ConflictError: Nothing was done: it has changed or is gone, or too little is left of
+                the lease.
+            BackendError: It is not known whether it was opened; TimeoutError likewise.
+        """
+        async with self._turns:  # what waits for its turn has not been sent
+            if term != self._term or self._closing:
+                return
+            limit_s = OPEN_LIMIT_S
+            if not self._lease.forbidden:
+                limit_s = min(limit_s, self._lease.remaining_s - MARGIN_S)
+            if not self._in_charge or limit_s <= 0:
+                raise ConflictError("too little is left of the lease")
+            await asyncio.wait_for(self._gates.open(attempt, limit_s=limit_s), limit_s)
+
+    def _current(self, name: str) -> Held | None:
+        found = (attempt for attempt in self._gates.attempts() if attempt.name == name)
+        return next((attempt for attempt in found if attempt.alive), None)
+
+
+class Charge(enum.Enum):
+    """Who decides for a run."""
+
+    OURS = "ours"
+    THEIRS = "theirs"
+    UNKNOWN = "unknown"
+
+
+READY_SHARE = 2
+"""One attempt stands ready for so many slots: trials that began together often end together."""
+MOST_READY = 64
+
+
+class Gate:
+    """One run's gatekeeper and lease in this process, from start to close.
+
+    Attributes:
+        on_charge: Called whenever the lease was got or lost.
+        on_open: Called with the trial's number before a gate is opened, whoever made the attempt.
+    """
+
+    def __init__(
+        self, backend: GatedBackend, run_id: str, *, parallelism: int, queued: bool = False
+    ) -> None:
+        """Nothing runs yet.
+
+        Args:
+            backend: Where the attempts live.
+            run_id: The run.
+            parallelism: Attempts open and unfinished at once.
+            queued: Whether a queue admits the attempts, of whose quota those at the gate would
+                hold a part.
+        """
+        self._backend = backend
+        self._queued = queued
+        self._run_id = run_id
+        self._parallelism = parallelism
+        self._gates = backend.gates(run_id)
+        self._gatekeeper = Gatekeeper(
+            self._gates, parallelism=parallelism, on_open=lambda number: self.on_open(number)
+        )
+        self._lease: Lease | None = None
+        self.on_charge: Callable[[], None] = lambda: None
+        self.on_open: Callable[[int], None] = lambda number: None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begins to try for the lease and to keep the gates.
+
+        Raises:
+            BackendError: The backend could not be asked.
+        """
+        self._lease = await self._backend.lease(self._run_id, self._note_charge)
+        self._task = spawn(self._gatekeeper.keep(self._lease))
+        self._lease.start()
+
+    def _note_charge(self) -> None:
+        self._gatekeeper.note()
+        self.on_charge()
+
+    @property
+    def charge(self) -> Charge:
+        """Who decides for the run now."""
+        if self._lease is None:
+            return Charge.UNKNOWN
+        if self._lease.held or self._lease.forbidden:
+            return Charge.OURS
+        return Charge.THEIRS if self._lease.taken else Charge.UNKNOWN
+
+    def waiting(self) -> Iterable[Held]:
+        """The attempts that wait at the gate."""
+        return [each for each in self._gates.attempts() if each.alive and each.gated]
+
+    def unstarted(self) -> Iterable[str]:
+        """The names of the attempts that wait at the gate."""
+        return [each.name for each in self.waiting()]
+
+    def allow(self, parallelism: int, *, halted: bool) -> None:
+        """Changes how many attempts may be open.
+
+        Args:
+            parallelism: Attempts open and unfinished at once.
+            halted: Whether none are opened any more, for now or for good.
+        """
+        self._parallelism = parallelism
+        self._gatekeeper.allow(0 if halted else parallelism)
+
+    def ready(self) -> int:
+        """How many attempts more than the slots may stand ready at the gate."""
+        if self._queued or self._backend.hoards:
+            return 0
+        return min(MOST_READY, max(1, self._parallelism // READY_SHARE))
+
+    async def create(self, launch: Launch, *, confirm: Confirm) -> Observation:
+        """Creates an attempt that waits at the gate.
+
+        Raises:
+            BackendError: It could not be created now.
+            LaunchError: It can never be created as it is.
+            WithdrawnError: `confirm` said no.
+        """
+        return await self._backend.create(launch, confirm=confirm, gated=True)
+
+    async def close(self) -> None:
+        """Opens no more gates and lets another process do it at once."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._gatekeeper.settled()
+        if self._lease is not None:
+            await self._lease.close()

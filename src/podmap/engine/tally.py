@@ -1,0 +1,148 @@
+"""What the ends of single trials mean for the whole run. Nothing here asks or waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from podmap.records import Category, Record, TrialState
+from podmap.retries import more_memory
+from podmap.spec.model import OomRetries
+
+ENOUGH_TO_LEARN = 2
+"""Of trials of one size that ran out of memory: a single one may leak, or be an odd one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """That a run starts no more attempts.
+
+    Attributes:
+        reason: Why, for a person.
+        cancel: Whether the attempts that run are ended, too.
+        at: UTC ISO 8601 of the decision; empty for long ago.
+        lasts: Whether it holds also for trials that are asked for after it.
+    """
+
+    reason: str
+    cancel: bool = False
+    at: str = ""
+    lasts: bool = False
+
+    def holds(self, asked: str) -> bool:
+        """Whether it holds for a trial that was asked for at a time, UTC ISO 8601."""
+        return self.lasts or self.at >= asked
+
+
+class Tally:
+    """The failures of a run, and the memory that its trials need.
+
+    Records may be taken in more than once and in any order: what counts is how a trial stands.
+
+    Attributes:
+        memory: Memory that trials were given to what trials like them are known to need, both in
+            bytes. It never gets less.
+    """
+
+    def __init__(
+        self,
+        *,
+        allowed_failures: int | None = None,
+        cancel: bool = False,
+        failed: Mapping[int, str] = MappingProxyType({}),
+        oom: OomRetries | None = None,
+        memory_of: Callable[[int], int | None] = lambda number: None,
+    ) -> None:
+        """Begins to count.
+
+        Args:
+            allowed_failures: Trials that may end FAILED; None for any number.
+            cancel: Whether running attempts are ended when more fail.
+            failed: Numbers of the trials that have ended FAILED already, and when.
+            oom: The memory ladder; None if there is none.
+            memory_of: The memory that the spec gives the trial of a number, in bytes.
+        """
+        self._allowed = allowed_failures
+        self._cancel = cancel
+        self._since = ""
+        self._failed = dict(failed)
+        self._oom = oom if oom is not None and oom.times else None
+        self._memory_of = memory_of
+        self._short: dict[tuple[int, int], set[int]] = {}
+        self.memory: Mapping[int, int] = {}
+
+    @property
+    def asks_others(self) -> bool:
+        """Whether it matters how the trials of other processes end."""
+        return self._allowed is not None or self._oom is not None
+
+    @property
+    def failed(self) -> Set[int]:
+        """The numbers of the trials that failed."""
+        return self._failed.keys()
+
+    @property
+    def stop(self) -> Stop | None:
+        """The stop for too many failures; None while there are not too many."""
+        if self._allowed is None or len(self._failed) <= self._allowed:
+            return None
+        failed = f"{len(self._failed)} trials failed, {self._allowed} were allowed"
+        return Stop(f"{failed} (failures.allow)", self._cancel, max(self._failed.values()))
+
+    def memory_for(self, base_bytes: int) -> int:
+        """The memory that a trial of this base is known to need; 0 if nothing is known."""
+        return self.memory.get(base_bytes, 0)
+
+    def memory_needed(self, number: int) -> int:
+        """As `memory_for`, for the trial of a number."""
+        base = self._memory_of(number) if self.memory else None
+        return 0 if base is None else self.memory_for(base)
+
+    def take(self, record: Record) -> None:
+        """Takes in how a trial stands."""
+        finished = record.finished or ""
+        if record.state is TrialState.FAILED and finished >= self._since:
+            self._failed[record.number] = finished
+        else:
+            self._failed.pop(record.number, None)
+        if self._oom is not None:
+            self._take_memory(record, self._oom)
+
+    def reopen(self, number: int) -> None:
+        """Takes note of a trial that is run again: that it failed before does not count."""
+        self._failed.pop(number, None)
+
+    def forgive(self, before: str) -> None:
+        """Counts no trial any more that failed before a time, UTC ISO 8601."""
+        self._since = max(self._since, before)
+        self._failed = {
+            number: finished for number, finished in self._failed.items() if finished >= before
+        }
+
+    def learn(self, memory: Mapping[int, int]) -> None:
+        """Takes in what others have learnt, as `memory` has it."""
+        known = {base: max(self.memory.get(base, 0), learnt) for base, learnt in memory.items()}
+        if self._oom is not None:
+            self.memory = {**self.memory, **known}  # another thread may be reading the old one
+
+    def _take_memory(self, record: Record, oom: OomRetries) -> None:
+        short = [
+            attempt.memory_bytes
+            for attempt in record.attempts
+            if attempt.diagnosis is not None
+            and attempt.diagnosis.category is Category.OOM
+            and attempt.memory_bytes is not None
+        ]
+        base = self._memory_of(record.number) if short else None
+        if base is None:
+            return
+        for size in short:
+            trials = self._short.setdefault((base, size), set())
+            trials.add(record.number)
+            more = more_memory(size, oom)
+            if more is not None and len(trials) >= ENOUGH_TO_LEARN:
+                self.learn({base: more})
+        rescued = record.attempts[-1].memory_bytes
+        if rescued is not None and record.state in (TrialState.COMPLETE, TrialState.PRUNED):
+            self.learn({base: rescued})

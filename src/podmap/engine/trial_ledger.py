@@ -1,0 +1,362 @@
+"""What the ledger knows of one trial, and what this process writes there of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from podmap.backends.base import Launch, Observation
+from podmap.clock import iso, utc_now
+from podmap.engine.launch import ResultPlaces, make_launch
+from podmap.engine.reuse import completed, left_result, recalled, rescored, result_uri
+from podmap.engine.settlement import Rules, Settlement, attempt_of, close, time_left_s
+from podmap.errors import AttemptExistsError, PodmapError, StoreError
+from podmap.ledger.keys import KeyIndex
+from podmap.ledger.ledger import Ledger
+from podmap.ledger.manifest import Manifest
+from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
+from podmap.retries import memory_of_next
+from podmap.search.plan import Plan
+from podmap.spec.memory import memory_of, with_memory
+from podmap.spec.model import Sweep, TrialTemplate
+from podmap.spec.template import effective
+
+log = logging.getLogger(__name__)
+
+
+class RunView(Protocol):
+    """What a trial's book needs to know of its run; a `RunSession` is one."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The run's records."""
+        ...
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the run is."""
+        ...
+
+    @property
+    def sweep(self) -> Sweep:
+        """The effective spec."""
+        ...
+
+    @property
+    def plan(self) -> Plan:
+        """Number to trial."""
+        ...
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of the metrics without which a trial has no result."""
+        ...
+
+    @property
+    def keys(self) -> KeyIndex | None:
+        """The sweep's finished trials by key; None unless `reuse: sweep`."""
+        ...
+
+    @property
+    def backend(self) -> ResultPlaces:
+        """Knows where results are written."""
+        ...
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process can be at work on the run."""
+        ...
+
+
+class SupersededError(PodmapError):
+    """Another epoch asks for the trial now, so that this one has nothing more to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Where a trial stands.
+
+    Attributes:
+        kept: The record that settles it; None if it is not settled.
+        mine: The attempt to wait for; None if there is none.
+        launch: What to create now; None if not now.
+        leftovers: Attempts that are to be removed, before anything is created.
+    """
+
+    kept: Record | None = None
+    mine: Observation | None = None
+    launch: Launch | None = None
+    leftovers: Sequence[str] = ()
+
+
+class TrialBook:
+    """One trial's side of the ledger, for one epoch.
+
+    All its methods block and are called off the event loop, one at a time. Each raises
+    `StoreError` when the store could not be asked, and leaves things so that it can be called
+    again.
+
+    Attributes:
+        record: The trial's record as this process last saw or wrote it.
+        rules: What the trial may cost.
+        shows_waiting: Whether the ledger tells already that the trial waits, or something that
+            must stand until the trial really is run.
+    """
+
+    def __init__(
+        self,
+        session: RunView,
+        number: int,
+        epoch: str,
+        *,
+        learnt_bytes: Callable[[int], int] = lambda base_bytes: 0,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            session: The run.
+            number: The trial's number.
+            epoch: Which asking this is.
+            learnt_bytes: The memory that a trial gives itself to what trials like it are known
+                to need by now; 0 if nothing is known.
+        """
+        self._session = session
+        self._learnt_bytes = learnt_bytes
+        self._trial = session.plan.trial(number)
+        self._number = number
+        self._epoch = epoch
+        self._asked = time.monotonic()
+        self._template = effective(session.sweep.trial, self._trial)
+        self._shows_running = False
+        self._ran_since: str | None = None
+        resources = self._template.resources
+        self.shows_waiting = False
+        self.rules = Rules(
+            retries=session.sweep.retries,
+            exit_codes=self._template.exit_codes,
+            deadline_s=self._template.deadline,
+            gpus=(resources.gpu or 0) if resources else 0,
+        )
+        self.record = Record(
+            number=number,
+            key=self._trial.key,
+            epoch=epoch,
+            state=TrialState.WAITING,
+            params=self._trial.params,
+            seed=self._trial.seed,
+            shard=self._trial.shard,
+        )
+
+    def look(self, found: Sequence[Observation], *, start: bool) -> Sight:
+        """Where the trial stands.
+
+        Args:
+            found: Its attempts, listed before this call.
+            start: Whether a slot is at hand: then the next attempt is prepared, if one is due,
+                and the record says RUNNING.
+
+        Raises:
+            SupersededError: The trial was asked for anew, by another epoch.
+        """
+        record = self._session.ledger.read_record(self._number)
+        kept = self._kept(record)
+        if kept is not None:
+            return Sight(kept=kept, leftovers=[seen.name for seen in found])
+        ours = record is not None and record.epoch == self._epoch
+        if record is not None:
+            self.shows_waiting = ours or record.state is TrialState.COMPLETE
+            if ours:
+                self._take_over(record)
+        done = {attempt.number for attempt in self.record.attempts}
+        own = [seen for seen in found if seen.epoch == self._epoch and seen.attempt not in done]
+        mine = max(own, key=lambda seen: seen.attempt, default=None)
+        leftovers = [seen.name for seen in found if seen is not mine]
+        if mine is None and start:
+            return self._prepare(found, leftovers, kept=record.attempts if record else ())
+        if found and not ours:
+            self.claim()  # before leftovers are removed: they may be newer than this asking
+            self._note(seen for seen in found if seen is not mine)
+        return Sight(mine=mine, leftovers=leftovers)
+
+    def _take_over(self, record: Record) -> None:
+        """Goes on from a record of this epoch."""
+        # An attempt whose end nobody saw is told of by this time alone.
+        self._ran_since = record.started
+        started = record.started if record.attempts else None
+        self.record = replace(record, state=TrialState.WAITING, reason="", started=started)
+
+    def confirm(self, attempt: int) -> bool:
+        """Whether an attempt is still to be started, now that nobody else can start it."""
+        return not self._knows(attempt)
+
+    def claim(self) -> bool:
+        """Writes that the trial waits; False if a record of this epoch stands.
+
+        Raises:
+            SupersededError: The trial was asked for anew, by another epoch.
+        """
+        return self._write(self.record)
+
+    def keep(self, settlement: Settlement, tail: bytes, *, gone: bool) -> bool:
+        """Writes what an attempt left: log, attempt and record.
+
+        Args:
+            settlement: What is to be written.
+            tail: The end of its output; may be empty.
+            gone: Whether the attempt's end was not seen.
+
+        Returns:
+            False if the record that stands says otherwise: another process has settled the
+            attempt, and perhaps more.
+        """
+        ledger, attempt = self._session.ledger, settlement.attempt
+        has_result = settlement.record.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        others = gone or not (has_result or self._session.alone)
+        if others and self._knows(attempt.number):
+            return False
+        if not ledger.settle(attempt, settlement.record, tail or None):
+            return False
+        self.record, self._shows_running = settlement.record, False
+        self._remember()
+        return True
+
+    def cancel(self, reason: str, *, resumable: bool) -> Record:
+        """The record of a trial that is not run any more; one that stands is kept.
+
+        Args:
+            reason: Why.
+            resumable: Whether it stays open, to be run by a resume.
+        """
+        if resumable:
+            record = replace(self.record, state=TrialState.WAITING, reason=reason)
+            if self._shows_running:
+                self._session.ledger.write_record(record)
+            return record
+        record = close(self.record, TrialState.CANCELLED, reason)
+        if not self._session.ledger.write_record(record):
+            return self._kept(self._session.ledger.read_record(self._number)) or record
+        return record
+
+    def _knows(self, attempt: int) -> bool:
+        """Whether the standing record tells of the attempt's end, or of another asking."""
+        standing = self._session.ledger.read_record(self._number)
+        if standing is None:
+            return False
+        ours = standing.epoch == self._epoch and not standing.state.terminal
+        return not ours or any(a.number == attempt for a in standing.attempts)
+
+    def _note(self, leftovers: Iterable[Observation]) -> None:
+        """Keeps what is removed before its end, so that its number is not used again."""
+        for seen in leftovers:
+            diagnosis = Diagnosis(Category.CANCELLED, "its trial was asked for anew")
+            with contextlib.suppress(AttemptExistsError):
+                self._session.ledger.write_attempt(
+                    self._number, attempt_of(seen, diagnosis, log_uri="")
+                )
+
+    def _kept(self, record: Record | None) -> Record | None:
+        """The record to emit again instead of running the trial; None if it has to be run."""
+        if record is None:
+            return None
+        if record.epoch == self._epoch:
+            return record if record.state.terminal else None
+        complete = record.state is TrialState.COMPLETE and record.key == self._trial.key
+        if not complete or self._session.sweep.reuse == "none":
+            return None
+        usable = rescored(record, self._session.objectives)
+        if usable is None or usable is record:
+            return usable
+        usable = replace(usable, epoch=self._epoch)
+        return usable if self._write(usable) else None
+
+    def _write(self, record: Record) -> bool:
+        ledger = self._session.ledger
+        if ledger.write_record(record):
+            self._shows_running = record.state is TrialState.RUNNING
+            self.shows_waiting = True
+            return True
+        standing = ledger.read_record(self._number)
+        if standing is None or standing.epoch == self._epoch:
+            return False
+        raise SupersededError(f"trial {self._number} was asked for anew meanwhile")
+
+    def _remember(self) -> None:
+        keys, record = self._session.keys, self.record
+        if keys is not None and record.state is TrialState.COMPLETE:
+            try:
+                keys.remember(record, record_uri=self._session.ledger.record_uri(self._number))
+            except StoreError as error:
+                log.warning("other runs cannot reuse trial %d: %s", self._number, error)
+
+    def _prepare(
+        self, found: Sequence[Observation], leftovers: Sequence[str], *, kept: Sequence[Attempt]
+    ) -> Sight:
+        """The next attempt, or a record that makes it needless."""
+        free = self._session.ledger.next_attempt_number(self._number, kept=kept)
+        launch, checkpoint = self._launch(max([free, *(seen.attempt + 1 for seen in found)]))
+        done = self._done_already(checkpoint)
+        if done is not None:
+            if not self._write(done):
+                return Sight()
+            self.record = done
+            self._remember()
+            return Sight(kept=done, leftovers=leftovers)
+        if self.record.queued_s is None:
+            queued_s = round(time.monotonic() - self._asked, 3)
+            self.record = replace(self.record, queued_s=queued_s)
+        started = self.record.started or self._ran_since or iso(utc_now())
+        if not self._write(replace(self.record, state=TrialState.RUNNING, started=started)):
+            return Sight()
+        self._note(seen for seen in found if seen.epoch != self._epoch)
+        return Sight(launch=launch, leftovers=leftovers)
+
+    def _done_already(self, checkpoint: str | None) -> Record | None:
+        """The record of a trial that needs no attempt, or may have none any more."""
+        session, record = self._session, self.record
+        since = record.started or self._ran_since
+        if checkpoint and since:
+            uri = result_uri(checkpoint, self._trial.key, folder=session.manifest.folder)
+            left = left_result(uri, objectives=session.objectives, since=since)
+            if left is not None:
+                return completed(record, left, reason=f"the result was found at {uri}")
+        if not record.attempts:
+            return recalled(session.keys, record, session.objectives) if session.keys else None
+        left_s = time_left_s(record, self.rules.deadline_s)
+        if left_s is not None and left_s <= 0:
+            reason = f"user_timeout: the deadline of {self.rules.deadline_s:g} s is over"
+            return close(record, TrialState.FAILED, reason)
+        return None
+
+    def _launch(self, attempt: int) -> tuple[Launch, str | None]:
+        """An attempt, and the place of its checkpoint."""
+        session = self._session
+        left_s = time_left_s(self.record, self.rules.deadline_s)
+        limits = [limit for limit in (self._template.timeout, left_s) if limit is not None]
+        launch, rendered = make_launch(
+            session.manifest,
+            self._trial,
+            self._sized(),
+            run_uri=session.ledger.run_uri,
+            backend=session.backend,
+            placement=session.sweep.kubernetes,
+            attempt=attempt,
+            epoch=self._epoch,
+            timeout_s=min(limits, default=None),
+            objectives=session.objectives,
+        )
+        return launch, rendered.checkpoint
+
+    def _sized(self) -> TrialTemplate:
+        """The trial's template with the memory that its next attempt gets."""
+        base = memory_of(self._template)
+        wanted = memory_of_next(
+            self.record.attempts,
+            base_bytes=base,
+            learnt_bytes=self._learnt_bytes(base) if base is not None else 0,
+            oom=self.rules.retries.oom,
+        )
+        return self._template if wanted in (None, base) else with_memory(self._template, wanted)

@@ -1,0 +1,1 @@
+"""What every store, ledger, search and backend must do, as test classes to be subclassed."""

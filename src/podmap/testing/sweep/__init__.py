@@ -1,0 +1,1 @@
+"""A sweep under test: run without a cluster, with injected failures."""
