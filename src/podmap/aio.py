@@ -1,4 +1,4 @@
-"""Tasks that belong to nobody's request, and waits that end within a time.
+"""Tasks that belong to nobody's request, waits that end within a time, and pauses that grow.
 
 `asyncio.wait_for` swallows a cancellation that comes just as what it waits for is there, until
 Python 3.12 (https://github.com/python/cpython/issues/86296). A task that loops over it then goes
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine
+import random
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 _running: set[asyncio.Task[Any]] = set()
@@ -56,3 +57,51 @@ async def acquired_within(lock: asyncio.Lock, limit_s: float) -> bool:
         waiter.cancel()
         await asyncio.wait([waiter])
     return not waiter.cancelled()
+
+
+class Backoff:
+    """The pauses between the tries of one thing: each twice the last, up to a longest one.
+
+    Make one where a series of tries begins; `reset` it when a try has succeeded and the series
+    goes on. It is not shared between tasks.
+    """
+
+    def __init__(
+        self,
+        first_s: float,
+        longest_s: float,
+        *,
+        jitter: float = 0.0,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        """Nothing was tried yet.
+
+        Args:
+            first_s: Seconds of the first pause.
+            longest_s: Seconds of the longest pause.
+            jitter: From 0 to 1: up to this part of each pause is left out by chance, so that many
+                who were refused together do not come back together.
+            sleep: What waits; given the seconds.
+            uniform: Draws a number between two.
+        """
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._jitter = jitter
+        self._sleep = sleep
+        self._uniform = uniform
+        self._coming_s = min(first_s, longest_s)
+
+    def next_s(self) -> float:
+        """The seconds of the pause that is due now; the one after it is longer."""
+        pause_s = self._coming_s
+        self._coming_s = min(2 * pause_s, self._longest_s)
+        return pause_s * self._uniform(1 - self._jitter, 1) if self._jitter else pause_s
+
+    async def pause(self) -> None:
+        """Waits as long as `next_s` says."""
+        await self._sleep(self.next_s())
+
+    def reset(self) -> None:
+        """Begins anew: a try has succeeded."""
+        self._coming_s = min(self._first_s, self._longest_s)

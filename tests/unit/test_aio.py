@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from podmap.aio import acquired_within, set_within
+from podmap.aio import Backoff, acquired_within, set_within
 
 STEPS = range(8)
 """Rounds of the event loop between what is waited for and the cancellation."""
@@ -79,3 +79,41 @@ def test_a_lock_that_others_hold_is_not_got_in_time() -> None:
         return too_late, await acquired_within(lock, 60)
 
     assert (False, True) == asyncio.run(main())
+
+
+def test_pauses_double_up_to_the_longest_and_begin_anew_after_a_reset() -> None:
+    backoff = Backoff(0.5, 3.0)
+    assert [0.5, 1.0, 2.0, 3.0, 3.0] == [backoff.next_s() for _ in range(5)]
+    backoff.reset()
+    assert 0.5 == backoff.next_s()
+
+
+def test_the_longest_pause_bounds_the_first_one_too() -> None:
+    assert 1.0 == Backoff(5.0, 1.0).next_s()
+
+
+def test_jitter_leaves_out_a_part_of_each_pause() -> None:
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return low
+
+    backoff = Backoff(1.0, 8.0, jitter=0.25, uniform=uniform)
+    assert [0.75, 1.5] == [backoff.next_s(), backoff.next_s()]
+    assert [(0.75, 1), (0.75, 1)] == drawn
+
+
+def test_a_pause_is_slept_as_long_as_it_says() -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def main() -> None:
+        backoff = Backoff(0.1, 0.2, sleep=sleep)
+        for _ in range(3):
+            await backoff.pause()
+
+    asyncio.run(main())
+    assert [0.1, 0.2, 0.2] == slept
