@@ -109,11 +109,11 @@ async def _ask_one(
 
 def _kinds(loaded: LoadedSpec, plan: Plan) -> Iterator[tuple[int, int]]:
     """The first trial of each kind of pod, and how many trials have it."""
-    from podmap.spec.template import effective
+    from podmap.spec.template import PerTemplate
 
+    kinds = PerTemplate(loaded.sweep.trial, lambda own: own.model_dump_json())
     found: dict[str, list[int]] = {}
     for trial in plan.trials():
-        kind = effective(loaded.sweep.trial, trial).model_dump_json()
-        found.setdefault(kind, []).append(trial.number)
+        found.setdefault(kinds.for_trial(trial), []).append(trial.number)
     for numbers in found.values():
         yield numbers[0], len(numbers)

@@ -50,7 +50,7 @@ def estimate(sweep: Sweep, plan: Plan, *, each_s: float | None) -> Estimate:
 
 def _simulate(sweep: Sweep, plan: Plan, each_s: float | None) -> tuple[float | None, float]:
     """Seconds and GPU-hours with every slot filled as soon as it is free."""
-    from podmap.spec.template import effective
+    from podmap.spec.template import TrialTemplates
 
     same_for_all = not sweep.trial.cases and plan.kind != "list"
     if same_for_all:
@@ -62,8 +62,9 @@ def _simulate(sweep: Sweep, plan: Plan, each_s: float | None) -> tuple[float | N
         return waves * seconds, plan.count * gpus * seconds / SECONDS_PER_HOUR
     slots = [0.0] * min(sweep.parallelism, plan.count)
     gpu_seconds = 0.0
+    templates = TrialTemplates(sweep.trial)
     for trial in plan.trials():
-        template = effective(sweep.trial, trial)
+        template = templates.for_trial(trial)
         seconds = each_s if each_s is not None else template.timeout
         if seconds is None:
             return None, 0.0

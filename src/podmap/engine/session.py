@@ -23,7 +23,7 @@ from podmap.records import Attempt, Category, TrialState
 from podmap.search.plan import Plan
 from podmap.spec.load import load
 from podmap.spec.memory import memory_of
-from podmap.spec.template import effective
+from podmap.spec.template import PerTemplate
 
 if TYPE_CHECKING:
     from podmap.ledger.ledger import Ledger
@@ -238,12 +238,13 @@ async def _open_gate(backend: Backend, manifest: Manifest, sweep: Sweep) -> Gate
 def _tally(known: _Read) -> Tally:
     sweep, plan = known.sweep, known.plan
     failures = sweep.failures
+    memory = PerTemplate(sweep.trial, memory_of)
     return Tally(
         allowed_failures=failures.allow.limit(plan.count) if failures else None,
         cancel=failures is not None and failures.on_exceed == "cancel",
         failed=known.failed,
         oom=sweep.retries.oom,
-        memory_of=lambda number: memory_of(effective(sweep.trial, plan.trial(number))),
+        memory_of=lambda number: memory.for_trial(plan.trial(number)),
     )
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from podmap.records import Trial
 from podmap.spec.check_search import check_item
 from podmap.spec.check_trial import check_item_patch, texts
 from podmap.spec.findings import Finding, did_you_mean, path_text
 from podmap.spec.model import TrialPatch, TrialTemplate
 from podmap.spec.placeholder import Placeholder, find
-from podmap.spec.template import effective, matches
+from podmap.spec.template import PerTemplate
 
 PATCH = "trial"
 """The key of an item that is no param: what differs in the template for that trial."""
@@ -41,8 +39,7 @@ class Fit:
 
     def __init__(self, template: TrialTemplate) -> None:
         """Takes the sweep's template, as in the spec."""
-        self._template = template
-        self._needs: dict[tuple[Any, ...], _Needs] = {}
+        self._needs = PerTemplate(template, _needs_of)
         self._good_names: set[str] = set()
 
     def findings(self, item: Mapping[str, Any]) -> list[Finding]:
@@ -52,7 +49,7 @@ class Fit:
             return wrong
         params = {name: value for name, value in item.items() if name != PATCH}
         patch: Mapping[str, Any] = item.get(PATCH) or {}
-        needs = self._needed(params, patch)
+        needs = self._needs.for_params(params, patch)
         if patch:
             own = TrialPatch.model_validate(patch)
             wrong = list(check_item_patch((PATCH,), own, params=params, unset=needs.unset))
@@ -62,17 +59,11 @@ class Fit:
             if not _is_there(placeholder, params, needs.unset)
         ]
 
-    def _needed(self, params: Mapping[str, Any], patch: Mapping[str, Any]) -> _Needs:
-        cases = self._template.cases
-        matching = tuple(i for i, case in enumerate(cases) if matches(case, params))
-        combination = (matching, json.dumps(patch, sort_keys=True) if patch else "")
-        if combination not in self._needs:
-            trial = Trial(number=0, key="", seed=0, params=params, patch=patch)
-            own = effective(self._template, trial)
-            found = {str(placeholder): (where, placeholder) for where, placeholder in _all(own)}
-            unset = tuple(name for name in ("checkpoint", "output") if not getattr(own, name))
-            self._needs[combination] = _Needs(tuple(found.values()), unset)
-        return self._needs[combination]
+
+def _needs_of(template: TrialTemplate) -> _Needs:
+    found = {str(placeholder): (where, placeholder) for where, placeholder in _all(template)}
+    unset = tuple(name for name in ("checkpoint", "output") if not getattr(template, name))
+    return _Needs(tuple(found.values()), unset)
 
 
 def _all(template: TrialTemplate) -> Iterator[tuple[str, Placeholder]]:

@@ -20,7 +20,7 @@ from podmap.search.list import ItemList
 from podmap.search.random import RandomDraws
 from podmap.search.shards import ShardList
 from podmap.spec.model import GridSearch, RandomSearch, ShardsSearch, Sweep
-from podmap.spec.template import key_maker
+from podmap.spec.template import ContentKeys
 
 if TYPE_CHECKING:
     from podmap.spec.load import LoadedSpec
@@ -48,7 +48,7 @@ class Plan:
         self.repeats = repeats
         self._search = search
         self._seed = sweep.search.seed if sweep.search is not None else 0
-        self._key = key_maker(sweep.trial, cache_version=sweep.cache_version)
+        self._keys = ContentKeys(sweep.trial, cache_version=sweep.cache_version)
 
     def trial(self, number: int) -> Trial:
         """The trial of a number.
@@ -61,7 +61,7 @@ class Plan:
         patch = search.patch(number) if isinstance(search, ItemList) else {}
         shard = search.shards[number] if isinstance(search, ShardList) else None
         seed = _trial_seed(self._seed, params, shard, self.repeats.get(number, 0))
-        key = self._key(params, seed=seed, shard=shard, patch=patch)
+        key = self._keys.key(params, seed=seed, shard=shard, patch=patch)
         return Trial(number=number, key=key, seed=seed, params=params, shard=shard, patch=patch)
 
     def trials(self) -> Iterator[Trial]:

@@ -10,7 +10,6 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from podmap.records import Trial
 from podmap.spec.check_pod import check_pod
 from podmap.spec.check_search import check_when
 from podmap.spec.findings import Finding, Place, did_you_mean, show
@@ -24,7 +23,7 @@ from podmap.spec.model import (
 )
 from podmap.spec.placeholder import KNOWN, Placeholder, find
 from podmap.spec.quantity import format_bytes
-from podmap.spec.template import effective
+from podmap.spec.template import PerTemplate
 
 _ENV_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
 _KINDS_WITHOUT_SHARDS = ("list", "grid", "random", *get_args(AdaptiveKind))
@@ -267,6 +266,7 @@ def _check_items_complete(
     used = _used_params(texts(template))
     for case in template.cases:
         used |= _used_params(texts(case))
+    needed = PerTemplate(template, lambda own: frozenset(_used_params(texts(own))))
     every = frozenset().union(*items) if items else frozenset()
     first: dict[str, int] = {}
     others: dict[str, int] = {}
@@ -274,7 +274,7 @@ def _check_items_complete(
         own = item.get("trial")
         if not item or (used <= item.keys() and not own):
             continue
-        for name in sorted(_lacking(template, item) & every):
+        for name in sorted(_lacking(needed, item) & every):
             others[name] = others.get(name, -1) + 1
             first.setdefault(name, index)
     for name, index in first.items():
@@ -284,14 +284,12 @@ def _check_items_complete(
         )
 
 
-def _lacking(template: TrialTemplate, item: Mapping[str, Any]) -> set[str]:
+def _lacking(needed: PerTemplate[frozenset[str]], item: Mapping[str, Any]) -> frozenset[str]:
     params = {name: value for name, value in item.items() if name != "trial"}
-    trial = Trial(number=0, key="", seed=0, params=params, patch=item.get("trial") or {})
     try:
-        own = effective(template, trial)
+        return needed.for_params(params, item.get("trial")) - params.keys()
     except ValidationError:
-        return set()  # the patch's own findings say why
-    return _used_params(texts(own)) - params.keys()
+        return frozenset()  # the patch's own findings say why
 
 
 def _used_params(found: Iterable[tuple[Place, str]]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from podmap import names
 from podmap.errors import Problem, SpecError
@@ -22,6 +22,8 @@ from podmap.spec.model import (
 )
 from podmap.spec.overlay import merge
 from podmap.spec.placeholder import fill, to_text
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +62,64 @@ def effective(template: TrialTemplate, trial: Trial) -> TrialTemplate:
     """How this trial runs: the template, the cases that match in order, the item's patch.
 
     env, resources and volumes are merged by key, the pod overlay deeply; all else is replaced.
-    A null in a case or patch takes away what the template gives.
+    A null in a case or patch takes away what the template gives. `TrialTemplates` is faster for
+    many trials.
     """
-    cases = [case for case in template.cases if matches(case, trial.params)]
-    return _apply(template, cases, trial.patch)
+    return _apply(template, _matching(template, trial.params), trial.patch)
+
+
+class PerTemplate(Generic[T]):
+    """What is made of a trial's own template, once for all trials that have the same one.
+
+    Trials have the same one where the same cases match and their items have the same patch.
+    Safe to use from any thread.
+    """
+
+    def __init__(self, template: TrialTemplate, make: Callable[[TrialTemplate], T]) -> None:
+        """Nothing is made yet.
+
+        Args:
+            template: The sweep's, as in the spec.
+            make: From a trial's own template to what is wanted.
+        """
+        self._template = template
+        self._make = make
+        self._made: dict[tuple[tuple[int, ...], str], T] = {}
+
+    def for_trial(self, trial: Trial) -> T:
+        """What is made of the trial's own template.
+
+        Raises:
+            ValidationError: The trial's patch is no part of a template.
+        """
+        return self.for_params(trial.params, trial.patch)
+
+    def for_params(self, params: Mapping[str, Any], patch: Mapping[str, Any] | None = None) -> T:
+        """As `for_trial`, where there is no trial yet."""
+        matching = _matching(self._template, params)
+        which = (matching, json.dumps(patch, sort_keys=True) if patch else "")
+        if which not in self._made:
+            self._made[which] = self._make(_apply(self._template, matching, patch or {}))
+        return self._made[which]
+
+
+class TrialTemplates(PerTemplate[TrialTemplate]):
+    """The trials' own templates, as `effective` gives them; equal ones are one object."""
+
+    def __init__(self, template: TrialTemplate) -> None:
+        """Takes the sweep's template, as in the spec."""
+        super().__init__(template, lambda own: own)
+
+
+def _matching(template: TrialTemplate, params: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(i for i, case in enumerate(template.cases) if matches(case, params))
 
 
 def _apply(
-    template: TrialTemplate, cases: Iterable[Case], patch: Mapping[str, Any]
+    template: TrialTemplate, matching: Iterable[int], patch: Mapping[str, Any]
 ) -> TrialTemplate:
     update: dict[str, Any] = {}
-    patches: list[TrialPatch] = list(cases)
+    patches: list[TrialPatch] = [template.cases[i] for i in matching]
     if patch:
         patches.append(TrialPatch.model_validate(dict(patch)))
     for one in patches:
@@ -225,45 +274,31 @@ def _own_env(
     return env
 
 
-def key_maker(template: TrialTemplate, *, cache_version: str = "") -> Callable[..., str]:
-    """A function that makes the content keys of many trials of one template.
+class ContentKeys:
+    """Makes the content keys of a sweep's trials: equal keys mean equal work."""
 
-    It is called as `key(params, *, seed, shard=None, patch={})`. The template's part is hashed
-    once for each combination of cases and patch that comes up.
-    """
-    parts: dict[tuple[Any, ...], str] = {}
+    def __init__(self, template: TrialTemplate, *, cache_version: str = "") -> None:
+        """Nothing is made yet.
+
+        Args:
+            template: The sweep's, as in the spec.
+            cache_version: What a user changes when code or data have changed.
+        """
+        self._parts = PerTemplate(template, _template_part)
+        self._cache_version = cache_version
 
     def key(
+        self,
         params: Mapping[str, Any],
         *,
         seed: int,
         shard: Shard | None = None,
         patch: Mapping[str, Any] | None = None,
     ) -> str:
-        matching = tuple(i for i, case in enumerate(template.cases) if matches(case, params))
-        patch_text = json.dumps(patch, sort_keys=True) if patch else ""
-        combination = (matching, patch_text)
-        if combination not in parts:
-            cases = [template.cases[i] for i in matching]
-            parts[combination] = _template_part(_apply(template, cases, patch or {}))
+        """The key of the trial with these params, seed, shard and patch."""
+        part = self._parts.for_params(params, patch)
         data = None if shard is None else [shard.uri, shard.version]
-        return names.digest([parts[combination], dict(params), data, seed, cache_version])
-
-    return key
-
-
-def content_key(
-    template: TrialTemplate,
-    params: Mapping[str, Any],
-    *,
-    seed: int,
-    shard: Shard | None = None,
-    patch: Mapping[str, Any] | None = None,
-    cache_version: str = "",
-) -> str:
-    """The content key of one trial; `key_maker` is faster for many."""
-    maker = key_maker(template, cache_version=cache_version)
-    return maker(params, seed=seed, shard=shard, patch=patch)
+        return names.digest([part, dict(params), data, seed, self._cache_version])
 
 
 def _template_part(template: TrialTemplate) -> str:

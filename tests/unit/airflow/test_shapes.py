@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from podmap.airflow.executor.shapes import ShapeOf, find_shapes, shares
+from podmap.airflow.executor.shapes import ShapeKeys, find_shapes, shares
 from podmap.errors import UsageError
 from podmap.search.plan import make_plan
 from podmap.spec.load import LoadedSpec, load
@@ -99,8 +99,8 @@ def test_every_trial_has_one_of_the_shapes() -> None:
     cases = [{"when": {"k": "b"}, **GPU_A}, {"when": {"n": 3}, "resources": {"cpu": 2}}]
     search = {"kind": "random", "trials": 50, "params": {"k": ["a", "b"], "n": [1, 2, 3]}}
     loaded = spec(search, **CPU, cases=cases)
-    shape_of = ShapeOf(loaded.sweep)
-    seen = {shape_of.key(trial) for trial in make_plan(loaded).trials()}
+    shape_keys = ShapeKeys(loaded.sweep)
+    seen = {shape_keys.for_trial(trial) for trial in make_plan(loaded).trials()}
     assert seen == {shape.key for shape in find_shapes(loaded.sweep)}
 
 

@@ -17,7 +17,7 @@ from podmap.search.base import Search
 from podmap.search.list import ItemList
 from podmap.search.plan import Plan, make_plan
 from podmap.spec.load import LoadedSpec
-from podmap.spec.template import content_key
+from podmap.spec.template import ContentKeys
 from podmap.testing.contracts.search import SearchContract
 
 MakeSpec = Callable[..., LoadedSpec]
@@ -78,10 +78,9 @@ def test_the_key_is_the_templates_content_key(make_spec: MakeSpec) -> None:
         image="x:1",
         cases=[{"when": {"a": 1}, "image": "x:2"}],
     )
+    keys = ContentKeys(loaded.sweep.trial)
     for trial in make_plan(loaded).trials():
-        expected = content_key(
-            loaded.sweep.trial, trial.params, seed=trial.seed, shard=None, patch=trial.patch
-        )
+        expected = keys.key(trial.params, seed=trial.seed, patch=trial.patch)
         assert expected == trial.key
 
 

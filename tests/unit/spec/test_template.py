@@ -9,7 +9,7 @@ import pytest
 from podmap.errors import SpecError
 from podmap.records import Shard, Trial
 from podmap.spec.model import TrialTemplate
-from podmap.spec.template import Rendered, content_key, effective, key_maker, matches, render
+from podmap.spec.template import ContentKeys, Rendered, TrialTemplates, effective, matches, render
 
 
 def template(**fields: Any) -> TrialTemplate:
@@ -87,6 +87,16 @@ def test_the_items_patch_comes_last_and_null_takes_away() -> None:
 def test_a_trial_without_differences_runs_the_template_itself() -> None:
     base = template(command=["python"])
     assert base is effective(base, trial({"x": 1}))
+
+
+def test_trials_with_the_same_cases_and_patch_share_a_template() -> None:
+    base = template(command=["python"], cases=[{"when": {"x": 1}, "image": "b"}])
+    templates = TrialTemplates(base)
+    patch = {"image": "c"}
+    trials = [trial({"x": 1, "y": y}, patch=p) for y in (1, 2) for p in (None, patch)]
+    made = [templates.for_trial(one) for one in trials]
+    assert [effective(base, one) for one in trials] == made
+    assert (made[0] is made[2], made[1] is made[3], made[0] is made[1]) == (True, True, False)
 
 
 def test_true_does_not_match_one() -> None:
@@ -179,7 +189,9 @@ SHARD = Shard(uri="s3://b/x", name="x", index=0, version="v1")
 def key_of(params: Mapping[str, Any] | None = None, **changes: Any) -> str:
     how: dict[str, Any] = {"seed": 1, "shard": SHARD, "cache_version": "c"}
     how.update({name: changes.pop(name) for name in list(changes) if name in ("patch", *how)})
-    return content_key(template(**{**BASE, **changes}), params or {"lr": 0.1, "n": 1}, **how)
+    cache_version = how.pop("cache_version")
+    keys = ContentKeys(template(**{**BASE, **changes}), cache_version=cache_version)
+    return keys.key(params or {"lr": 0.1, "n": 1}, **how)
 
 
 def test_the_key_is_the_same_on_every_machine() -> None:
@@ -237,6 +249,6 @@ def test_the_template_is_hashed_once_for_each_combination(monkeypatch: pytest.Mo
         return real(made)
 
     monkeypatch.setattr(module, "_template_part", counted)
-    make = key_maker(template(**BASE, cases=[{"when": {"n": 0}, "image": "y"}]))
-    keys = {make({"lr": i, "n": i % 2}, seed=i) for i in range(500)}
-    assert (500, 2) == (len(keys), len(seen))
+    keys = ContentKeys(template(**BASE, cases=[{"when": {"n": 0}, "image": "y"}]))
+    made = {keys.key({"lr": i, "n": i % 2}, seed=i) for i in range(500)}
+    assert (500, 2) == (len(made), len(seen))

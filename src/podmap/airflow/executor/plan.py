@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from podmap.airflow.executor.functions import check_arguments
 from podmap.airflow.executor.pods import IN_POD, configured_executors, makes_pods
-from podmap.airflow.executor.shapes import ShapeOf
+from podmap.airflow.executor.shapes import ShapeKeys
 from podmap.airflow.executor.worker import check_function
 from podmap.engine.support import ignored_by_processes
 from podmap.errors import UsageError
@@ -44,10 +44,10 @@ def tasks_of(decided: ExecutorPlan, sweep: Sweep, plan: Plan, log: Any) -> dict[
 def _by_shape(decided: ExecutorPlan, sweep: Sweep, plan: Plan) -> dict[str, Any]:
     tasks: dict[str, list[int]] = {shape.task_id: [] for shape in decided.shapes}
     names = {shape.key: shape.task_id for shape in decided.shapes}
-    shape_of = ShapeOf(sweep)
+    shape_keys = ShapeKeys(sweep)
     strange: list[int] = []
     for trial in plan.trials():
-        name = names.get(shape_of.key(trial))
+        name = names.get(shape_keys.for_trial(trial))
         if name is None:
             strange.append(trial.number)
         else:

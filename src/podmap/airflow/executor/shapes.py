@@ -18,7 +18,7 @@ from podmap.errors import UsageError
 from podmap.names import digest
 from podmap.records import Trial
 from podmap.spec.model import Case, ListSearch, Range, Resources, Sweep, TrialTemplate
-from podmap.spec.template import effective, matches
+from podmap.spec.template import PerTemplate, effective
 
 TASK = "trials"
 MOST_SHAPES = 32
@@ -50,25 +50,12 @@ class Shape:
         return self.task_id.removeprefix(TASK)
 
 
-class ShapeOf:
-    """Tells a trial's shape by its key; remembers what it was asked.
-
-    Args:
-        sweep: The effective spec.
-    """
+class ShapeKeys(PerTemplate[str]):
+    """The keys of the trials' shapes."""
 
     def __init__(self, sweep: Sweep) -> None:
-        self._sweep = sweep
-        self._known: dict[tuple[tuple[int, ...], str], str] = {}
-
-    def key(self, trial: Trial) -> str:
-        """The key of the trial's shape."""
-        cases = self._sweep.trial.cases
-        matching = tuple(i for i, case in enumerate(cases) if matches(case, trial.params))
-        combination = (matching, json.dumps(trial.patch, sort_keys=True))
-        if combination not in self._known:
-            self._known[combination] = shape_key(effective(self._sweep.trial, trial), self._sweep)
-        return self._known[combination]
+        """Takes the effective spec."""
+        super().__init__(sweep.trial, lambda own: shape_key(own, sweep))
 
 
 def shape_key(template: TrialTemplate, sweep: Sweep) -> str:
@@ -90,9 +77,9 @@ def find_shapes(
     """
     base = effective(sweep.trial, _trial({}))
     found: dict[str, Shape] = {}
-    shape_of = ShapeOf(sweep)
+    shape_keys = ShapeKeys(sweep)
     for trial in _representatives(sweep, items):
-        key = shape_of.key(trial)
+        key = shape_keys.for_trial(trial)
         if key in found:
             found[key] = replace(found[key], weight=found[key].weight + 1)
         else:

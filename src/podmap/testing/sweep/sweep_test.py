@@ -28,7 +28,7 @@ from podmap.retries import Budget, budget_of
 from podmap.search.plan import make_plan
 from podmap.spec.load import load
 from podmap.spec.model import Sweep, TrialTemplate
-from podmap.spec.template import effective
+from podmap.spec.template import PerTemplate, effective
 from podmap.testing.sweep.fail import Failure
 from podmap.testing.sweep.rehearsal import RehearsalBackend, Takes
 from podmap.testing.sweep.run_result import Pod, RunResult
@@ -259,8 +259,8 @@ def _as_assertion(what: str) -> Iterator[None]:
 
 def _has_image(spec: Sweep, trials: Sequence[Trial]) -> bool:
     """Whether the trials are meant to be pods: at least one has an image."""
-    templates = (effective(spec.trial, trial) for trial in trials)
-    return any(each.image or _overlaid(each) for each in templates)
+    is_pod = PerTemplate(spec.trial, lambda own: bool(own.image or _overlaid(own)))
+    return any(map(is_pod.for_trial, trials))
 
 
 def _taking(takes_s: float | Takes) -> Takes:
