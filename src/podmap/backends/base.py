@@ -1,11 +1,15 @@
-"""What a backend must do: create, watch, log and delete attempts, whatever they are."""
+"""The protocol of a backend: it creates, watches, logs and ends attempts, whatever they are.
+
+Its last methods are abilities that not every backend has; their defaults are a backend without.
+"""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from podmap.errors import PodmapError
 from podmap.records import Diagnosis
@@ -136,8 +140,107 @@ class Observation:
 Confirm = Callable[[], Awaitable[bool]]
 
 
-class Backend(Protocol):
+class GatedAttempt(Protocol):
+    """An attempt of a backend whose attempts can wait at a gate until they have a slot."""
+
+    @property
+    def name(self) -> str:
+        """The attempt's name."""
+
+    @property
+    def number(self) -> int:
+        """The trial's number."""
+
+    @property
+    def resource_version(self) -> str:
+        """Its version, so that a gate is opened only on what was seen."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is there and has not ended."""
+
+    @property
+    def gated(self) -> bool:
+        """Whether it waits at our gate."""
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The memory that it may use; None if there is no limit."""
+
+    @property
+    def openable(self) -> bool:
+        """Whether opening our gate lets it run: nobody else holds or deletes it."""
+
+
+class RunLease(Protocol):
+    """The right to decide for a run, held by one process at a time."""
+
+    @property
+    def held(self) -> bool:
+        """Whether this process holds it now."""
+
+    @property
+    def taken(self) -> bool:
+        """Whether another process holds it, as far as is known."""
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether this account has no right to leases, so that nobody can hold one."""
+
+    @property
+    def remaining_s(self) -> float:
+        """For how long nobody else can hold it; 0 or less when not held."""
+
+    def start(self) -> None:
+        """Begins to try for it, and to renew it once it is held."""
+
+    async def close(self) -> None:
+        """Stops, and lets others have it at once if it is held."""
+
+
+class SlotGates(Protocol):
+    """The gates at which one run's attempts wait, and the right to open them.
+
+    They make the limit of a run hard, however many processes create its attempts: each attempt is
+    created held back, and one process, the holder of the lease, decides which get a slot.
+    """
+
+    async def lease(self, on_change: Callable[[], None]) -> RunLease:
+        """A candidate for the run's lease; not started yet.
+
+        Args:
+            on_change: Called whenever it was got or lost.
+
+        Raises:
+            BackendError: It could not be asked where leases are.
+        """
+
+    def attempts(self) -> Iterable[GatedAttempt]:
+        """All attempts of the run that are known, of all processes."""
+
+    async def relist(self) -> None:
+        """Brings `attempts` up to date by a consistent list begun after this call.
+
+        Raises:
+            BackendError: It could not be asked.
+        """
+
+    async def open(self, attempt: GatedAttempt, *, limit_s: float) -> None:
+        """Opens the gate of an attempt that is still as it was seen.
+
+        Raises:
+            ConflictError: It has changed or is gone; nothing was done.
+            BackendError: It is not known whether it was opened.
+        """
+
+    def subscribe(self, on_change: Callable[[], None]) -> Callable[[], None]:
+        """Calls back at every change of an attempt of the run; returns what ends that."""
+
+
+class Backend(ABC):
     """Runs attempts.
+
+    Subclass it: what is not abstract has a default, that of a backend without the ability.
 
     All methods belong to one event loop. Every method that asks something outside raises
     `BackendError` when it could not ask, which never means that the attempt is gone.
@@ -146,10 +249,11 @@ class Backend(Protocol):
 
     name: str
 
+    @abstractmethod
     def result_path(self, attempt_name: str) -> str:
         """Where the attempt must write its result, as it sees the path."""
-        ...
 
+    @abstractmethod
     async def list(self, run_id: str, *, number: int | None = None) -> Sequence[Observation]:
         """All attempts of a run that are not deleted yet, ended or not, of any epoch.
 
@@ -157,10 +261,15 @@ class Backend(Protocol):
             run_id: The run.
             number: Only those of this trial; None for all.
         """
-        ...
 
+    @abstractmethod
     async def create(
-        self, launch: Launch, *, limit: int | None = None, confirm: Confirm | None = None
+        self,
+        launch: Launch,
+        *,
+        limit: int | None = None,
+        confirm: Confirm | None = None,
+        gated: bool = False,
     ) -> Observation:
         """Starts an attempt, once.
 
@@ -174,6 +283,8 @@ class Backend(Protocol):
             confirm: Asked when the name is taken and nothing runs yet: whoever creates it too
                 finds it, and what somebody else has settled and deleted before shows by now.
                 If the answer is no, nothing is left. None to start at once.
+            gated: Whether it waits at its gate, and no limit is looked at; only where the
+                backend has `gates`.
 
         Raises:
             BackendError: It could not be created now.
@@ -181,28 +292,77 @@ class Backend(Protocol):
             FullError: As many are alive as `limit` allows.
             WithdrawnError: `confirm` said no.
         """
-        ...
 
+    @abstractmethod
     async def wait(self, name: str) -> Observation:
         """Returns the observation of the attempt once it has ended or is gone."""
-        ...
 
+    @abstractmethod
     def output(self, name: str, *, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """The attempt's output from a byte offset, as it comes, until it has ended."""
-        ...
 
+    @abstractmethod
     async def tail(self, name: str, *, max_bytes: int) -> bytes:
         """The last bytes of the attempt's output so far; empty if there is none."""
-        ...
 
+    @abstractmethod
     async def kill(self, name: str, *, reason: Diagnosis, grace_s: float) -> None:
         """Ends a running attempt, politely first; its observation carries `reason`."""
-        ...
 
+    @abstractmethod
     async def delete(self, name: str) -> None:
         """Removes all that is left of an attempt; ends it at once if it still runs."""
-        ...
 
+    @abstractmethod
     async def close(self) -> None:
         """Gives back what the backend itself holds; attempts go on."""
-        ...
+
+    def gates(self, run_id: str) -> SlotGates | None:
+        """The gates at which a run's attempts can wait; None where attempts start at once."""
+        return None
+
+    @property
+    def short_of_quota(self) -> bool:
+        """Whether a quota has refused the last attempt, so that none may stand ready gated.
+
+        Gated attempts count against a quota already, and so take from others what they cannot
+        use yet.
+        """
+        return False
+
+    async def dry_run(self, launch: Launch) -> Mapping[str, Any] | None:
+        """The attempt as the backend would create it now; nothing is created.
+
+        Returns:
+            None if that cannot be told beforehand.
+
+        Raises:
+            BackendError: It could not be asked.
+            LaunchError: It would be refused; its diagnosis says why.
+            SpecError: The spec gives no attempt for this backend.
+        """
+        return None
+
+    async def notices(self, name: str) -> AsyncGenerator[str, None]:
+        """What the attempt waits for, where it waits long; it ends when the attempt runs."""
+        none: tuple[str, ...] = ()
+        for notice in none:
+            yield notice
+
+    async def keep(self, name: str) -> None:
+        """Has an ended attempt stay, to be looked at, where that can be; else deletes it.
+
+        It is not listed any more, and nothing waits for it.
+
+        Raises:
+            BackendError: It could not be asked.
+        """
+        await self.delete(name)
+
+    async def remove_kept(self, run_id: str) -> int:
+        """Removes the attempts of a run that were kept; returns how many.
+
+        Raises:
+            BackendError: It could not be asked.
+        """
+        return 0

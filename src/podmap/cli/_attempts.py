@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from podmap.backends.base import Backend, Observation, Phase
 from podmap.backends.connect import connect, target_of
-from podmap.backends.keeping import KeepingBackend
 from podmap.errors import BackendError
 from podmap.ledger.manifest import Manifest
 from podmap.records import Category, Diagnosis
@@ -103,8 +102,7 @@ def remove_all_here(manifest: Manifest, *, reason: str, kubeconfig: str | None =
         try:
             found = await backend.list(manifest.run_id)
             await asyncio.gather(*(remove(backend, seen) for seen in found))
-            if isinstance(backend, KeepingBackend):
-                await backend.remove_kept(manifest.run_id)
+            await backend.remove_kept(manifest.run_id)
             return sum(seen.phase in (Phase.PENDING, Phase.RUNNING) for seen in found)
         finally:
             await backend.close()

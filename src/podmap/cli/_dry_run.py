@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from podmap.backends.base import Backend
     from podmap.backends.connect import Target
     from podmap.records import Diagnosis
     from podmap.search.plan import Plan
@@ -62,13 +63,12 @@ def dry_run(loaded: LoadedSpec, plan: Plan, target: Target) -> list[Answer]:
 
 async def _ask(loaded: LoadedSpec, plan: Plan, target: Target) -> list[Answer]:
     from podmap.backends.connect import connect
-    from podmap.backends.kubernetes import KubernetesBackend
     from podmap.errors import UsageError
 
+    if target.backend != "kubernetes":
+        raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
     backend = connect(target)
     try:
-        if not isinstance(backend, KubernetesBackend):
-            raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
         kinds = list(_kinds(loaded, plan))[:MOST_KINDS]
         return [await _ask_one(loaded, plan, backend, *kind) for kind in kinds]
     finally:
@@ -76,7 +76,7 @@ async def _ask(loaded: LoadedSpec, plan: Plan, target: Target) -> list[Answer]:
 
 
 async def _ask_one(
-    loaded: LoadedSpec, plan: Plan, backend: Any, number: int, trials: int
+    loaded: LoadedSpec, plan: Plan, backend: Backend, number: int, trials: int
 ) -> Answer:
     from podmap.backends.base import LaunchError
     from podmap.engine.launch import first_launch

@@ -100,13 +100,9 @@ class Listener:
     @asynccontextmanager
     async def _telling_waits(self) -> AsyncIterator[None]:
         """Tells meanwhile what the attempt waits for, where the backend knows."""
-        notices = getattr(self._backend, "notices", None)
-        if notices is None:
-            yield
-            return
 
         async def tell() -> None:
-            async for notice in notices(self.name):
+            async for notice in self._backend.notices(self.name):
                 if self._on_line is not None:
                     self._on_line(f"podmap: {self.name} does not run yet: {notice}")
                 else:

@@ -13,8 +13,15 @@ import logging
 from collections.abc import Callable, Iterable
 
 from podmap.aio import set_within, spawn
-from podmap.backends.base import Confirm, Launch, Observation
-from podmap.backends.gating import GatedBackend, Gates, Held, Lease
+from podmap.backends.base import (
+    Backend,
+    Confirm,
+    GatedAttempt,
+    Launch,
+    Observation,
+    RunLease,
+    SlotGates,
+)
 from podmap.errors import BackendError, ConflictError
 
 log = logging.getLogger(__name__)
@@ -49,7 +56,7 @@ class Gatekeeper:
 
     def __init__(
         self,
-        gates: Gates,
+        gates: SlotGates,
         *,
         parallelism: int,
         on_open: Callable[[int], None] = lambda number: None,
@@ -81,7 +88,7 @@ class Gatekeeper:
         """Has the gates looked at again: an attempt has changed, or the lease was got or lost."""
         self._changed.set()
 
-    async def keep(self, lease: Lease) -> None:
+    async def keep(self, lease: RunLease) -> None:
         """Keeps the gates while the lease is held, until it is cancelled.
 
         Args:
@@ -145,7 +152,7 @@ class Gatekeeper:
             self._opening.add(opening)
             opening.add_done_callback(self._opening.discard)
 
-    async def _open(self, attempt: Held, term: int) -> None:
+    async def _open(self, attempt: GatedAttempt, term: int) -> None:
         """Opens one gate, again and again until it is known how it ended or the lease is lost."""
         pause_s = FIRST_PAUSE_S
         while True:
@@ -170,7 +177,7 @@ class Gatekeeper:
         self._sent.discard(attempt.name)
         self._changed.set()
 
-    async def _send(self, attempt: Held, term: int) -> None:
+    async def _send(self, attempt: GatedAttempt, term: int) -> None:
         """Opens a gate as it was seen, unless that is not this term's to do any more.
 
         Raises:
@@ -188,7 +195,7 @@ class Gatekeeper:
                 raise ConflictError("too little is left of the lease")
             await asyncio.wait_for(self._gates.open(attempt, limit_s=limit_s), limit_s)
 
-    def _current(self, name: str) -> Held | None:
+    def _current(self, name: str) -> GatedAttempt | None:
         found = (attempt for attempt in self._gates.attempts() if attempt.name == name)
         return next((attempt for attempt in found if attempt.alive), None)
 
@@ -215,26 +222,25 @@ class Gate:
     """
 
     def __init__(
-        self, backend: GatedBackend, run_id: str, *, parallelism: int, queued: bool = False
+        self, backend: Backend, gates: SlotGates, *, parallelism: int, queued: bool = False
     ) -> None:
         """Nothing runs yet.
 
         Args:
             backend: Where the attempts live.
-            run_id: The run.
+            gates: The gates of the run's attempts.
             parallelism: Attempts open and unfinished at once.
             queued: Whether a queue admits the attempts, of whose quota those at the gate would
                 hold a part.
         """
         self._backend = backend
         self._queued = queued
-        self._run_id = run_id
         self._parallelism = parallelism
-        self._gates = backend.gates(run_id)
+        self._gates = gates
         self._gatekeeper = Gatekeeper(
             self._gates, parallelism=parallelism, on_open=lambda number: self.on_open(number)
         )
-        self._lease: Lease | None = None
+        self._lease: RunLease | None = None
         self.on_charge: Callable[[], None] = lambda: None
         self.on_open: Callable[[int], None] = lambda number: None
         self._task: asyncio.Task[None] | None = None
@@ -245,7 +251,7 @@ class Gate:
         Raises:
             BackendError: The backend could not be asked.
         """
-        self._lease = await self._backend.lease(self._run_id, self._note_charge)
+        self._lease = await self._gates.lease(self._note_charge)
         self._task = spawn(self._gatekeeper.keep(self._lease))
         self._lease.start()
 
@@ -262,7 +268,7 @@ class Gate:
             return Charge.OURS
         return Charge.THEIRS if self._lease.taken else Charge.UNKNOWN
 
-    def waiting(self) -> Iterable[Held]:
+    def waiting(self) -> Iterable[GatedAttempt]:
         """The attempts that wait at the gate."""
         return [each for each in self._gates.attempts() if each.alive and each.gated]
 
@@ -282,7 +288,7 @@ class Gate:
 
     def ready(self) -> int:
         """How many attempts more than the slots may stand ready at the gate."""
-        if self._queued or self._backend.hoards:
+        if self._queued or self._backend.short_of_quota:
             return 0
         return min(MOST_READY, max(1, self._parallelism // READY_SHARE))
 

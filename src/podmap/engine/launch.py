@@ -123,6 +123,5 @@ async def try_first(manifest: Manifest, *, run_uri: str, backend: Backend) -> No
         BackendError: The cluster cannot be asked.
         SpecError: The spec gives no pod.
     """
-    dry_run = getattr(backend, "dry_run", None)
-    if dry_run is not None and manifest.count > 0:
-        await dry_run(first_launch(manifest, run_uri=run_uri, backend=backend))
+    if manifest.count > 0:
+        await backend.dry_run(first_launch(manifest, run_uri=run_uri, backend=backend))

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from podmap.backends.base import Backend, Confirm, Launch, Observation, Phase
-from podmap.backends.gating import GatedBackend
-from podmap.backends.keeping import KeepingBackend
 from podmap.clock import parse_iso, utc_now
 from podmap.engine.coordinator import RunWide
 from podmap.engine.gatekeeper import Gate
@@ -107,8 +105,7 @@ class RunSession:
         Raises:
             BackendError: The backend could not be asked.
         """
-        # In this order: the second look takes a tenth of a millisecond.
-        if self._keeps(attempt) and isinstance(self.backend, KeepingBackend):
+        if self._keeps(attempt):
             await self.backend.keep(attempt.pod)
         else:
             await self.backend.delete(attempt.pod)
@@ -227,10 +224,11 @@ def _read(ledger: Ledger, manifest: Manifest) -> _Read:
 
 
 async def _open_gate(backend: Backend, manifest: Manifest, sweep: Sweep) -> Gate | None:
-    if not isinstance(backend, GatedBackend):
+    gates = backend.gates(manifest.run_id)
+    if gates is None:
         return None
     queued = sweep.kubernetes.queue is not None
-    gate = Gate(backend, manifest.run_id, parallelism=sweep.parallelism, queued=queued)
+    gate = Gate(backend, gates, parallelism=sweep.parallelism, queued=queued)
     await gate.start()
     return gate
 

@@ -45,7 +45,12 @@ class SteppedBackend(ProcessBackend):
         return found
 
     async def create(
-        self, launch: Launch, *, limit: int | None = None, confirm: Confirm | None = None
+        self,
+        launch: Launch,
+        *,
+        limit: int | None = None,
+        confirm: Confirm | None = None,
+        gated: bool = False,
     ) -> Observation:
         self._step()
         seen = await super().create(launch, limit=limit, confirm=confirm)

@@ -180,17 +180,16 @@ def test_it_counts_from_before_the_question(cluster: FakeCluster) -> None:
     play(cluster, scenario)
 
 
-@pytest.mark.parametrize("delete", [False, True], ids=["released", "deleted"])
-def test_closing_lets_the_next_have_it_at_once(cluster: FakeCluster, delete: bool) -> None:
+def test_closing_lets_the_next_have_it_at_once(cluster: FakeCluster) -> None:
     async def scenario(c: Candidates) -> None:
         a, b = c.new("a", on_change=lambda held: c.told.append(("a", held))), c.new("b")
         a.start()
         while not a.held:
             await asyncio.sleep(0.001)
         await b.step()
-        await a.close(delete=delete)
+        await a.close()
         assert [("a", True), ("a", False)] == c.told
-        assert delete is (cluster.lease(NAME) is None)
+        assert cluster.lease(NAME) is None
         await b.step()
         assert b.held
 
@@ -209,7 +208,7 @@ def test_one_that_was_robbed_leaves_the_lease_alone(cluster: FakeCluster, asked:
         if asked:
             await a.step()
             assert (False, "b") == (a.held, a.holder)
-        await a.close(delete=True)
+        await a.close()
         lease = cluster.lease(NAME)
         assert lease is not None
         assert "b" == lease["spec"]["holderIdentity"]

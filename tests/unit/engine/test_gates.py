@@ -250,14 +250,11 @@ def test_a_request_never_outlives_the_lease(remaining_s: float, expected: list[f
 
 @dataclass
 class Backend:
-    hoards: bool = False
-
-    def gates(self, run_id: str) -> Gates:
-        return gates(0)
+    short_of_quota: bool = False
 
 
 @pytest.mark.parametrize(
-    ("parallelism", "hoards", "queued", "expected"),
+    ("parallelism", "short_of_quota", "queued", "expected"),
     [
         (3, False, False, 1),
         (80, False, False, 40),
@@ -268,10 +265,10 @@ class Backend:
     ids=["few slots", "more", "many", "a quota refused one", "a queue admits them"],
 )
 def test_a_few_stand_ready_unless_they_would_hold_what_others_wait_for(
-    parallelism: int, hoards: bool, queued: bool, expected: int
+    parallelism: int, short_of_quota: bool, queued: bool, expected: int
 ) -> None:
-    backend: Any = Backend(hoards)
-    gate = Gate(backend, "0123abcd", parallelism=parallelism, queued=queued)
+    backend: Any = Backend(short_of_quota)
+    gate = Gate(backend, gates(0), parallelism=parallelism, queued=queued)
     assert expected == gate.ready()
 
 

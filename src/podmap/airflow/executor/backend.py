@@ -44,7 +44,12 @@ class WorkerBackend(ProcessBackend):
         self._killed_before = killed_for_memory()
 
     async def create(
-        self, launch: Launch, *, limit: int | None = None, confirm: Confirm | None = None
+        self,
+        launch: Launch,
+        *,
+        limit: int | None = None,
+        confirm: Confirm | None = None,
+        gated: bool = False,
     ) -> Observation:
         """As `ProcessBackend.create`, with the worker's own Python for functions."""
         return await super().create(self._of_worker(launch), limit=limit, confirm=confirm)

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from podmap.backends.base import Confirm, Launch, Observation, Phase, WithdrawnError
+from podmap.backends.base import Backend, Confirm, Launch, Observation, Phase, WithdrawnError
 from podmap.backends.kubernetes import keep
 from podmap.backends.kubernetes.client.errors import ApiError, pods_path
 from podmap.backends.kubernetes.create import Creator, QuotaBrake
 from podmap.backends.kubernetes.diagnosis.observe import waiting_reason
 from podmap.backends.kubernetes.end import Ender, Timeouts
-from podmap.backends.kubernetes.gates import PodGates, RunLease, run_lease
+from podmap.backends.kubernetes.gates import PodGates
 from podmap.backends.kubernetes.output import Output
 from podmap.backends.kubernetes.pod.build import RESULT_PATH, SLOT_GATE
 from podmap.backends.kubernetes.watch.namespace import Namespace
@@ -30,7 +30,7 @@ NOTICE_EVERY_S = 10.0
 """A pod that waits for anything but its slot is told of after so long, and when that changes."""
 
 
-class KubernetesBackend:
+class KubernetesBackend(Backend):
     """Runs attempts as pods, one each, on top of one connection and one watch.
 
     The pods belong to nobody: any KubernetesBackend of the same namespace, in any process and at
@@ -151,23 +151,6 @@ class KubernetesBackend:
     def gates(self, run_id: str) -> PodGates:
         """The scheduling gates of a run's pods."""
         return PodGates(self, run_id)
-
-    async def lease(self, run_id: str, on_change: Callable[[], None]) -> RunLease:
-        """A candidate for the run's lease; not started yet.
-
-        Args:
-            run_id: The run.
-            on_change: Called whenever it was got or lost.
-
-        Raises:
-            BackendError: The server cannot be asked.
-        """
-        return await run_lease(self, run_id, on_change)
-
-    @property
-    def hoards(self) -> bool:
-        """Whether pods held ready would only harm: a quota has refused the last one."""
-        return self.short_of_quota
 
     async def relist(self) -> None:
         """Has `pods` know all that the server knows now, however far the watch is behind.

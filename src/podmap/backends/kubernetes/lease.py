@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from podmap.aio import set_within
+from podmap.backends.base import RunLease
 from podmap.backends.kubernetes.client.errors import ApiError, leases_path
 from podmap.backends.kubernetes.watch.watch import start
 from podmap.clock import utc_now
@@ -34,7 +35,7 @@ REFUSED_AGAIN_S = 60.0
 """How long after leases were forbidden they are asked for again."""
 
 
-class Lease:
+class Lease(RunLease):
     """One candidate for one lease; `start` it, and `close` it to let others have it at once.
 
     Attributes:
@@ -97,6 +98,16 @@ class Lease:
         return self.remaining_s > 0
 
     @property
+    def taken(self) -> bool:
+        """Whether another candidate holds it, as far as was seen at the last try for it."""
+        return self.holder not in ("", self.identity)
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether this account has no right to leases."""
+        return self.refused is not None
+
+    @property
     def remaining_s(self) -> float:
         """How long nobody else can have it, even if no renewal comes through; 0 if not held."""
         return max(0.0, self._until - self._clock())
@@ -132,12 +143,8 @@ class Lease:
         except BackendError as error:
             log.warning("%s", error)
 
-    async def close(self, *, delete: bool = False) -> None:
-        """Stops, and lets others have the lease at once if it is held.
-
-        Args:
-            delete: Whether the lease itself is removed, since nobody will need it any more.
-        """
+    async def close(self) -> None:
+        """Stops; where it is held it is removed, since other candidates make it anew."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -146,22 +153,15 @@ class Lease:
         self._tell()
         if held and self._seen is not None:
             try:
-                await self._give_up(self._seen, delete=delete)
+                await self._remove(self._seen)
             except BackendError as error:
                 if not isinstance(error, ApiError) or error.status not in (404, 409):
                     log.warning("the lease is left to expire: %s", error)
 
-    async def _give_up(self, seen: Mapping[str, Any], *, delete: bool) -> None:
+    async def _remove(self, seen: Mapping[str, Any]) -> None:
         path = leases_path(self._namespace, self._name)
-        if delete:
-            metadata = seen["metadata"]
-            await self._client.delete(
-                path, uid=metadata["uid"], version=metadata["resourceVersion"]
-            )
-            return
-        body = self._record(seen, holder="")
-        body["spec"]["leaseDurationSeconds"] = 1
-        await self._client.update(path, body, limit_s=self._renew_every_s)
+        metadata = seen["metadata"]
+        await self._client.delete(path, uid=metadata["uid"], version=metadata["resourceVersion"])
 
     async def _step(self) -> None:
         if self._seen is None or self.holder != self.identity:

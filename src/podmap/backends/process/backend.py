@@ -7,7 +7,15 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
-from podmap.backends.base import Confirm, FullError, Launch, Observation, Phase, WithdrawnError
+from podmap.backends.base import (
+    Backend,
+    Confirm,
+    FullError,
+    Launch,
+    Observation,
+    Phase,
+    WithdrawnError,
+)
 from podmap.backends.process.end import end, end_stragglers, force
 from podmap.backends.process.folder import OUTPUT, RESULT, Folder, attempt_names
 from podmap.backends.process.lock import StateLock
@@ -36,7 +44,7 @@ def default_state_dir() -> str:
     return os.path.join(home, "podmap", "processes")
 
 
-class ProcessBackend:
+class ProcessBackend(Backend):
     """Runs attempts as local processes, one folder each below `state_dir`.
 
     The processes belong to nobody: any ProcessBackend with the same folder on the same host, in
@@ -108,7 +116,12 @@ class ProcessBackend:
         return [observation for name in names if (observation := found[name]) is not None]
 
     async def create(
-        self, launch: Launch, *, limit: int | None = None, confirm: Confirm | None = None
+        self,
+        launch: Launch,
+        *,
+        limit: int | None = None,
+        confirm: Confirm | None = None,
+        gated: bool = False,
     ) -> Observation:
         """Starts an attempt, once; one of this name that is there is returned as it is.
 
@@ -116,6 +129,7 @@ class ProcessBackend:
             launch: The attempt.
             limit: How many attempts of the run may be alive with it; None for any number.
             confirm: Asked when its folder is there; None to start at once.
+            gated: Not used: processes have no gates.
 
         Raises:
             BackendError: It could not be created now.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from podmap.backends.base import Confirm, Launch, LaunchError, Observation, Phase
+from podmap.backends.base import Backend, Confirm, Launch, LaunchError, Observation, Phase
 from podmap.backends.kubernetes.diagnosis.observe import observe
 from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
 from podmap.backends.kubernetes.pod import build
@@ -52,7 +52,7 @@ class Rehearsed:
     started: Any = None
 
 
-class RehearsalBackend:
+class RehearsalBackend(Backend):
     """Runs attempts in the time of a virtual loop, on one machine and one after the other.
 
     The pods' states are those of a cluster, and read by the code that reads real pods.
@@ -115,7 +115,12 @@ class RehearsalBackend:
         ]
 
     async def create(
-        self, launch: Launch, *, limit: int | None = None, confirm: Confirm | None = None
+        self,
+        launch: Launch,
+        *,
+        limit: int | None = None,
+        confirm: Confirm | None = None,
+        gated: bool = False,
     ) -> Observation:
         """Starts an attempt.
 

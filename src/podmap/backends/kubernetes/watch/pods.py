@@ -61,6 +61,16 @@ class Pod:
         return self.seen.name
 
     @property
+    def number(self) -> int:
+        """The trial's number."""
+        return self.seen.number
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The memory that it may use; None if there is no limit."""
+        return self.seen.memory_bytes
+
+    @property
     def ended(self) -> bool:
         """Whether the attempt has ended; what it left is known then."""
         return self.seen.phase is Phase.ENDED
@@ -79,6 +89,11 @@ class Pod:
     def held_by_others(self) -> bool:
         """Whether somebody else's scheduling gate holds it, a queue's for example."""
         return any(gate != SLOT_GATE for gate in self.gates)
+
+    @property
+    def openable(self) -> bool:
+        """Whether opening our gate lets it run: nobody else holds or deletes it."""
+        return not self.held_by_others and not self.deleting
 
 
 def pod_of(raw: Mapping[str, Any], *, now: datetime | None = None, there: bool = True) -> Pod:
