@@ -1,10 +1,9 @@
-"""The attempts of a run on this host or its cluster, asked without an event loop at hand."""
+"""The attempts of a run on this host or in its cluster: lists, reads and removes them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from podmap.backends.base import Backend, Observation, Phase
 from podmap.backends.connect import connect, target_of
@@ -15,28 +14,7 @@ from podmap.records import Category, Diagnosis
 KILL_GRACE_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Here:
-    """An attempt on this host or in its cluster.
-
-    Attributes:
-        name: Its name.
-        number: Its trial.
-        attempt: Its number.
-        started: UTC ISO 8601; None before it.
-        waiting: Whether it has not begun: it waits for its slot, a node or its image.
-        ended: Whether it has ended.
-    """
-
-    name: str
-    number: int
-    attempt: int
-    started: str | None
-    waiting: bool
-    ended: bool
-
-
-def attempts_here(manifest: Manifest, *, kubeconfig: str | None = None) -> list[Here]:
+def list_attempts(manifest: Manifest, *, kubeconfig: str | None = None) -> Sequence[Observation]:
     """The run's attempts that are not removed yet; none if it cannot be told from here."""
 
     async def ask() -> Sequence[Observation]:
@@ -47,23 +25,12 @@ def attempts_here(manifest: Manifest, *, kubeconfig: str | None = None) -> list[
             await backend.close()
 
     try:
-        found = asyncio.run(ask())
+        return asyncio.run(ask())
     except BackendError:  # of another host, which alone can tell
         return []
-    return [
-        Here(
-            seen.name,
-            seen.number,
-            seen.attempt,
-            seen.started,
-            seen.phase is Phase.PENDING,
-            seen.phase is Phase.ENDED,
-        )
-        for seen in found
-    ]
 
 
-def output_here(
+def read_output(
     manifest: Manifest, name: str, *, max_bytes: int, kubeconfig: str | None = None
 ) -> bytes:
     """The end of what an attempt has printed so far.
@@ -82,7 +49,7 @@ def output_here(
     return asyncio.run(ask())
 
 
-def remove_all_here(manifest: Manifest, *, reason: str, kubeconfig: str | None = None) -> int:
+def remove_attempts(manifest: Manifest, *, reason: str, kubeconfig: str | None = None) -> int:
     """Ends and removes all that is left of a run, pods that were kept too.
 
     Returns:

@@ -12,7 +12,7 @@ from podmap.errors import BackendError, ConflictError
 
 
 @contextlib.contextmanager
-def holding(run_id: str) -> Iterator[None]:
+def hold_run(run_id: str) -> Iterator[None]:
     """Holds the run while the body runs; the system lets go of it even at a kill -9.
 
     Raises:
@@ -20,7 +20,7 @@ def holding(run_id: str) -> Iterator[None]:
         BackendError: The lock file cannot be made.
     """
     path = _path(run_id)
-    descriptor = _take(path, run_id)
+    descriptor = _lock_file(path, run_id)
     try:
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -31,7 +31,7 @@ def holding(run_id: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def holder(run_id: str) -> int | None:
+def run_holder(run_id: str) -> int | None:
     """The process of this host that holds the run; None if none does, 0 if it is not known."""
     try:
         descriptor = os.open(_path(run_id), os.O_RDWR | os.O_CLOEXEC)
@@ -51,7 +51,7 @@ def _path(run_id: str) -> str:
     return os.path.join(default_state_dir(), ".runs", f"{run_id}.lock")
 
 
-def _take(path: str, run_id: str) -> int:
+def _lock_file(path: str, run_id: str) -> int:
     while True:
         try:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
@@ -64,29 +64,29 @@ def _take(path: str, run_id: str) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            pid = holder(run_id)
+            pid = run_holder(run_id)
             os.close(descriptor)
             if pid is None:
                 continue  # it has ended meanwhile
-            raise _held(run_id, pid) from error
+            raise _held_error(run_id, pid) from error
         # The last holder removes the file; then this one is nobody's any more.
         if os.fstat(descriptor).st_nlink:
             return descriptor
         os.close(descriptor)
 
 
-def _held(run_id: str, pid: int) -> ConflictError:
+def _held_error(run_id: str, pid: int) -> ConflictError:
     who = f"process {pid}" if pid else "another process"
     stop = f" or stop it with: kill -INT {pid}" if pid else ""
     return ConflictError(f"run {run_id} is being run by {who} of this host; wait for it,{stop}")
 
 
-def refuse_held(run_id: str) -> None:
+def check_not_held(run_id: str) -> None:
     """Refuses to touch a run that a process of this host is running.
 
     Raises:
         ConflictError: One does.
     """
-    pid = holder(run_id)
+    pid = run_holder(run_id)
     if pid is not None:
-        raise _held(run_id, pid)
+        raise _held_error(run_id, pid)

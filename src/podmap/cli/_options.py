@@ -1,20 +1,21 @@
-"""Options and arguments that several verbs share."""
+"""Options and arguments that several verbs share, their completion, and what they stand for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from podmap.cli._complete import complete_run, complete_set
-from podmap.errors import UsageError
+from podmap.errors import PodmapError, UsageError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from podmap.ledger.ledger import Ledger
     from podmap.ledger.manifest import Manifest
 
-F = TypeVar("F", bound=Callable[..., Any])
+_DEPTH = 6
 
 
 def duration_s(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -25,6 +26,48 @@ def duration_s(ctx: click.Context, param: click.Parameter, value: str | None) ->
         return None if value is None else parse_duration_s(value)
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param) from error
+
+
+def complete_run(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The ids of the store's runs that begin so; nothing if the store cannot be asked."""
+    from click.shell_completion import CompletionItem
+
+    from podmap.ledger.runs import default_store, run_ids
+
+    try:
+        found = list(run_ids(default_store(ctx.params.get("store"))))
+    except PodmapError:
+        return []
+    return [
+        CompletionItem(run_id, help=sweep)
+        for sweep, run_id in found
+        if run_id.startswith(incomplete)
+    ]
+
+
+def complete_set(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The spec's keys that begin so, with the names of the given spec's params."""
+    from click.shell_completion import CompletionItem
+
+    from podmap.spec.schema import json_schema
+
+    if "=" in incomplete:
+        return []
+    schema = json_schema()
+    keys = set(_spec_keys(schema, schema.get("$defs", {}), "", _DEPTH))
+    keys.update(f"search.params.{name}" for name in _param_names())
+    # Up to the next dot only, as a shell completes a path folder by folder.
+    level = incomplete.count(".") + 1
+    shown = {
+        ".".join(key.split(".")[:level]) + ("." if key.count(".") >= level else "=")
+        for key in keys
+        if key.startswith(incomplete)
+    }
+    return [CompletionItem(key) for key in sorted(shown)]
 
 
 SPEC = click.argument("spec", type=click.Path(dir_okay=False))
@@ -59,6 +102,19 @@ KUBECONFIG = click.option(
     "account.",
 )
 CONTEXT = click.option("--context", metavar="NAME", help="A context of the kubeconfig.")
+QUIET = click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors.")
+LOGS = click.option(
+    "--logs", is_flag=True, help="Show the trials' output as it comes, on standard error."
+)
+PATIENCE = click.option(
+    "--patience",
+    metavar="TIME",
+    callback=duration_s,
+    default="5m",
+    show_default=True,
+    help="How long to go on when the store cannot be written, before giving up; what runs "
+    "then goes on, and the run can be resumed.",
+)
 
 SET = click.option(
     "--set",
@@ -104,7 +160,16 @@ def open_run(run: str, store: str | None) -> tuple[Ledger, Manifest]:
     return ledger, ledger.read_manifest()
 
 
-def check_number(number: int, manifest: Manifest) -> None:
+def run_reference(ledger: Ledger, manifest: Manifest) -> str:
+    """What to call a run in a command: its id, or its URI if it is not in the default store."""
+    from podmap.ledger.runs import default_store
+    from podmap.names import run_uri
+
+    usual = run_uri(default_store(), manifest.sweep, manifest.run_id)
+    return manifest.run_id if usual == ledger.run_uri else ledger.run_uri
+
+
+def check_trial_number(number: int, manifest: Manifest) -> None:
     """Refuses the number of a trial that the run does not have.
 
     Raises:
@@ -115,3 +180,38 @@ def check_number(number: int, manifest: Manifest) -> None:
             f"run {manifest.run_id} has no trial {number}; "
             f"its {manifest.count} trials go from 0 to {manifest.count - 1}"
         )
+
+
+def _spec_keys(
+    schema: Mapping[str, Any], parts: Mapping[str, Any], prefix: str, depth: int
+) -> Iterator[str]:
+    if depth == 0:
+        return
+    if "$ref" in schema:
+        schema = parts[schema["$ref"].rpartition("/")[2]]
+    for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
+        yield from _spec_keys(branch, parts, prefix, depth)
+    for name, child in schema.get("properties", {}).items():
+        key = f"{prefix}{name}"
+        below = list(_spec_keys(child, parts, f"{key}.", depth - 1))
+        yield from below or [key]
+
+
+def _param_names() -> list[str]:
+    """The params of the spec on the command line.
+
+    An option without its value makes click forget the arguments, so the words are looked at.
+    """
+    import os
+    import shlex
+
+    from podmap.spec.load import load
+
+    try:
+        words = shlex.split(os.environ.get("COMP_WORDS", ""))
+        specs = [word for word in words[2:] if os.path.isfile(word)]
+        search = load(specs[0]).raw.get("search") if specs else None
+    except (PodmapError, ValueError):
+        return []
+    params = search.get("params") if isinstance(search, dict) else None
+    return list(params) if isinstance(params, dict) else []

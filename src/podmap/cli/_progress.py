@@ -1,4 +1,4 @@
-"""How far a run is, while it runs: a bar on a terminal, a line now and then elsewhere."""
+"""How far a run is while it runs: the bar or the lines, the best trial, the failures by reason."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from podmap.cli._messages import Messages
 from podmap.cli._output import duration, text
-from podmap.cli._talk import Talk
 from podmap.records import Record, TrialState
+from podmap.report.words import reason_pattern
 
 if TYPE_CHECKING:
     from podmap.spec.model import Objective
 
 LINE_EVERY_S = 10.0
 LINE_EVERY_PART = 0.1
+_NUMBERS_KEPT = 8
+_GROUPS_KEPT = 1000
+_GROUPS_SHOWN = 5
+_REASON_CHARS = 300
+_OTHERS = "other reasons"
 
 
 class Progress:
-    """Counts the trials that end, and knows the best of them so far."""
+    """Counts the trials that end, and knows the best of them and why others failed."""
 
     def __init__(
         self,
@@ -38,8 +44,9 @@ class Progress:
         self.count = count
         self.counts: Counter[str] = Counter()
         self.best: Record | None = None
+        self.failures = FailureReasons()
         self._objective = objectives[0] if len(objectives) == 1 else None
-        self._before = 0
+        self._earlier = 0
         self._clock = clock
         self._began = clock()
 
@@ -51,26 +58,29 @@ class Progress:
     @property
     def left_s(self) -> float | None:
         """Seconds until all have ended, if it goes on so; None if there is nothing to tell."""
-        here = self.ended - self._before
-        if here <= 0:
+        ended_now = self.ended - self._earlier
+        if ended_now <= 0:
             return None
-        return (self._clock() - self._began) / here * (self.count - self.ended)
+        return (self._clock() - self._began) / ended_now * (self.count - self.ended)
 
-    def take(self, record: Record) -> None:
-        """Takes note of a trial; one that has not ended counts for nothing."""
+    def add(self, record: Record, *, earlier: bool = False) -> None:
+        """Counts a trial that has ended.
+
+        Args:
+            record: Its record; one that has not ended counts for nothing.
+            earlier: Whether it had ended before the command began, so says nothing of the speed.
+        """
         if not record.state.terminal:
             return
         self.counts[record.state.value] += 1
+        self._earlier += earlier
+        if record.state is TrialState.FAILED:
+            self.failures.add(record)
         value = record.objective
         if self._objective is None or record.state is not TrialState.COMPLETE:
             return
         if isinstance(value, int | float) and (self.best is None or self._better(value)):
             self.best = record
-
-    def take_earlier(self, record: Record) -> None:
-        """As `take`, for a trial that had ended before: it says nothing of the speed."""
-        self._before += 1
-        self.take(record)
 
     def _better(self, value: float) -> bool:
         best = self.best.objective if self.best else None
@@ -90,10 +100,55 @@ class Progress:
         return ", ".join(parts)
 
 
-class Display(Protocol):
+class FailureReasons:
+    """Counts failed trials by reason; memory does not grow with the trials.
+
+    Reasons that differ only in numbers are one group, known by the first of them.
+    """
+
+    def __init__(self) -> None:
+        self._reasons: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+        self._numbers: dict[str, list[int]] = {}
+
+    def add(self, record: Record) -> None:
+        """Counts a trial that failed."""
+        reason = record.reason[:_REASON_CHARS] or "no reason is known"
+        pattern = reason_pattern(reason)
+        if pattern not in self._reasons and len(self._reasons) >= _GROUPS_KEPT:
+            pattern = reason = _OTHERS
+        reason = self._reasons.setdefault(pattern, reason)
+        self._counts[reason] = self._counts.get(reason, 0) + 1
+        numbers = self._numbers.setdefault(reason, [])
+        if len(numbers) < _NUMBERS_KEPT:
+            numbers.append(record.number)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Each reason with how many trials and the first of their numbers, most first."""
+        ordered = sorted(self._counts.items(), key=lambda pair: (-pair[1], self._numbers[pair[0]]))
+        return [
+            {"reason": reason, "count": count, "trials": sorted(self._numbers[reason])}
+            for reason, count in ordered
+        ]
+
+    def say(self, messages: Messages, run: str) -> None:
+        """Says the reasons, and how to see more; nothing if no trial failed."""
+        groups = self.to_json()
+        for group in groups[:_GROUPS_SHOWN]:
+            count, numbers = group["count"], ", ".join(map(str, group["trials"]))
+            more = ", …" if count > len(group["trials"]) else ""
+            trials = f"trial {numbers}" if count == 1 else f"{count} trials ({numbers}{more})"
+            messages.warn(f"{trials} failed: {group['reason']}")
+        if len(groups) > _GROUPS_SHOWN:
+            messages.warn(f"… and {len(groups) - _GROUPS_SHOWN} other reasons")
+        if groups:
+            messages.warn(f"see why: podmap logs {run} {groups[0]['trials'][0]}")
+
+
+class ProgressDisplay(Protocol):
     """Shows progress; a context manager around the run."""
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> ProgressDisplay:
         """Begins to show."""
         ...
 
@@ -106,10 +161,10 @@ class Display(Protocol):
         ...
 
 
-class Silence:
+class NoProgress:
     """Shows nothing."""
 
-    def __enter__(self) -> Silence:
+    def __enter__(self) -> NoProgress:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -119,16 +174,16 @@ class Silence:
         """Shows nothing."""
 
 
-class Lines:
+class ProgressLines:
     """A line every tenth of the trials, but not more often than every few seconds."""
 
-    def __init__(self, talk: Talk, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._talk = talk
+    def __init__(self, messages: Messages, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._messages = messages
         self._clock = clock
         self._said_at = clock()
         self._said = 0
 
-    def __enter__(self) -> Lines:
+    def __enter__(self) -> ProgressLines:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -146,13 +201,15 @@ class Lines:
         self._said, self._said_at = ended, self._clock()
         more = progress.describe()
         left = f", about {duration(progress.left_s)} left" if progress.left_s else ""
-        self._talk.say(f"{ended}/{progress.count} trials ended{left}{f', {more}' if more else ''}")
+        self._messages.say(
+            f"{ended}/{progress.count} trials ended{left}{f', {more}' if more else ''}"
+        )
 
 
-class Bar:
+class ProgressBar:
     """A bar on a terminal, with the time left and the best so far."""
 
-    def __init__(self, talk: Talk, *, count: int) -> None:
+    def __init__(self, messages: Messages, *, count: int) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -162,7 +219,7 @@ class Bar:
         )
         from rich.progress import Progress as RichProgress
 
-        self._talk = talk
+        self._messages = messages
         self._bar = RichProgress(
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -173,14 +230,14 @@ class Bar:
         )
         self._task = self._bar.add_task("", total=count, more="")
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         self._bar.start()
-        self._talk.through(lambda line: self._bar.console.print(line, soft_wrap=True))
+        self._messages.redirect(lambda line: self._bar.console.print(line, soft_wrap=True))
         return self
 
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
-        self._talk.through(None)
+        self._messages.redirect(None)
 
     def update(self, progress: Progress) -> None:
         """Moves the bar; it is drawn a few times a second."""
@@ -190,8 +247,15 @@ class Bar:
         self._bar.update(self._task, completed=progress.ended, more=more)
 
 
-def display(talk: Talk, *, count: int) -> Display:
-    """What fits the place where the talk goes."""
-    if talk.quiet:
-        return Silence()
-    return Bar(talk, count=count) if talk.on_terminal else Lines(talk)
+def progress_display(messages: Messages, *, count: int) -> ProgressDisplay:
+    """What fits the place where messages go: a bar on a terminal, lines elsewhere.
+
+    Args:
+        messages: Where it is shown; if quiet, nothing is.
+        count: How many trials are planned.
+    """
+    if messages.quiet:
+        return NoProgress()
+    if messages.on_terminal:
+        return ProgressBar(messages, count=count)
+    return ProgressLines(messages)

@@ -32,19 +32,19 @@ It asks first. Without a terminal to ask on, --yes is needed.
 @JSON
 def command(run: str, yes: bool, kubeconfig: str | None, store: str | None, as_json: bool) -> None:
     """Deletes a run."""
-    from podmap.cli._attempts import remove_all_here
-    from podmap.cli._lock import refuse_held
+    from podmap.cli._attempts import remove_attempts
+    from podmap.cli._lock import check_not_held
     from podmap.errors import UsageError
 
     ledger, manifest = open_run(run, store)
-    refuse_held(manifest.run_id)
+    check_not_held(manifest.run_id)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"clean deletes {ledger.run_uri}: without a terminal, say --yes")
         trials = counted(manifest.count, "trial")
         question = f"Delete {ledger.run_uri} with the records of {trials}?"
         click.confirm(question, abort=True, err=True)
-    ended = remove_all_here(manifest, reason="ended by podmap clean", kubeconfig=kubeconfig)
+    ended = remove_attempts(manifest, reason="ended by podmap clean", kubeconfig=kubeconfig)
     ledger.delete()
     if as_json:
         print_json({"run_uri": ledger.run_uri, "ended": ended})

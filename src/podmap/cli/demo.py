@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from podmap.cli._options import JSON, STORE, example
-from podmap.cli.run import QUIET
+from podmap.cli._options import JSON, QUIET, STORE, example
 
 FOLDER = Path(__file__).parent / "demo_sweep"
 EXAMPLES = example("""
@@ -35,22 +34,15 @@ they are is said first.
 def command(store: str | None, quiet: bool, as_json: bool) -> int:
     """Runs the demo."""
     from podmap.backends.connect import Target
-    from podmap.cli.run import run_spec
+    from podmap.cli._messages import Messages
+    from podmap.cli._run import RunOptions, start_run
     from podmap.spec.load import load
 
     spec = FOLDER / "sweep.yaml"
     # The Python that runs podmap is there for sure; python3 may not be in PATH.
     loaded = load(str(spec), overrides={"trial.command": [sys.executable, "train.py"]})
-    if not quiet:
-        click.echo(f"spec: {spec}", err=True)
-        click.echo(f"training code: {FOLDER / 'train.py'}", err=True)
-    return run_spec(
-        loaded,
-        folder=os.fspath(FOLDER),
-        target=Target(),
-        store=store,
-        quiet=quiet,
-        logs=False,
-        patience=60.0,
-        as_json=as_json,
-    )
+    messages = Messages(quiet=quiet)
+    messages.say(f"spec: {spec}")
+    messages.say(f"training code: {FOLDER / 'train.py'}")
+    options = RunOptions(Target(), messages, logs=False, patience_s=60.0, as_json=as_json)
+    return start_run(loaded, options, folder=os.fspath(FOLDER), store=store)

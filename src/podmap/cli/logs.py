@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from podmap.cli._options import FIND_STORE, JSON, KUBECONFIG, RUN, check_number, example, open_run
+from podmap.cli._options import (
+    FIND_STORE,
+    JSON,
+    KUBECONFIG,
+    RUN,
+    check_trial_number,
+    example,
+    open_run,
+)
 from podmap.cli._output import print_json
 
 if TYPE_CHECKING:
@@ -49,7 +57,7 @@ def command(
 ) -> None:
     """Shows a log."""
     ledger, manifest = open_run(run, store)
-    check_number(trial, manifest)
+    check_trial_number(trial, manifest)
     data, log = _find(ledger, manifest, trial, attempt, kubeconfig)
     if as_json:
         print_json({**data, "log": log.decode("utf-8", "replace")})
@@ -87,13 +95,13 @@ def _find(
     ledger: Ledger, manifest: Manifest, number: int, attempt: int | None, kubeconfig: str | None
 ) -> tuple[dict[str, Any], bytes]:
     """What there is to say of the attempt, and its output."""
-    from podmap.cli._attempts import attempts_here, output_here
+    from podmap.cli._attempts import list_attempts, read_output
     from podmap.errors import UsageError
 
     record = ledger.read_record(number)
     kept = {one.number: one for one in ledger.attempts(number)}
     ended = record is not None and record.state.terminal
-    found = [] if ended else attempts_here(manifest, kubeconfig=kubeconfig)
+    found = [] if ended else list_attempts(manifest, kubeconfig=kubeconfig)
     live = {one.attempt: one for one in found if one.number == number}
     known = sorted({*kept, *live})
     chosen = attempt if attempt is not None else max(known, default=None)
@@ -107,7 +115,7 @@ def _find(
         log, source = ledger.read_log(number, chosen) or b"", "ledger"
     elif chosen in live:
         name = live[chosen].name
-        log = output_here(manifest, name, max_bytes=TAIL_BYTES, kubeconfig=kubeconfig)
+        log = read_output(manifest, name, max_bytes=TAIL_BYTES, kubeconfig=kubeconfig)
         source = "live"
     diagnosis = kept[chosen].diagnosis if chosen in kept else None
     data = {

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import click
 
-from podmap.cli._options import FIND_STORE, JSON, RUN, check_number, example, open_run
+from podmap.cli._options import (
+    FIND_STORE,
+    JSON,
+    RUN,
+    check_trial_number,
+    example,
+    open_run,
+    run_reference,
+)
 from podmap.cli._output import print_json
 
 EXAMPLES = example("""
@@ -32,8 +40,7 @@ def command(
     run: str, trial: tuple[int, ...], failed: bool, store: str | None, as_json: bool
 ) -> None:
     """Forgets trials."""
-    from podmap.cli._lock import refuse_held
-    from podmap.cli._results import run_reference
+    from podmap.cli._lock import check_not_held
     from podmap.errors import UsageError
     from podmap.records import TrialState
 
@@ -41,8 +48,8 @@ def command(
         raise UsageError("say which trials: their numbers, or --failed")
     ledger, manifest = open_run(run, store)
     for number in trial:
-        check_number(number, manifest)
-    refuse_held(manifest.run_id)
+        check_trial_number(number, manifest)
+    check_not_held(manifest.run_id)
     numbers = set(trial)
     if failed:
         numbers.update(

@@ -7,7 +7,7 @@ import sys
 import click
 
 from podmap.cli._options import FIND_STORE, JSON, RUN, example, open_run
-from podmap.cli._output import print_json
+from podmap.cli._output import print_json, print_leaderboard
 
 EXAMPLES = example("""
 podmap results 3f9a12c0
@@ -30,17 +30,15 @@ podmap results 3f9a --csv > leaderboard.csv
 @JSON
 def command(run: str, top: int | None, as_csv: bool, store: str | None, as_json: bool) -> None:
     """Shows a leaderboard."""
-    from podmap.cli._leaderboard import print_board, rows_json
-    from podmap.report.publish import read_leaderboard
-    from podmap.report.summary import build_summary
+    from podmap.report.publish import build_summary, read_leaderboard
 
     ledger, manifest = open_run(run, store)
     leaderboard = read_leaderboard(ledger, manifest)
     if as_json:
         summary = build_summary(ledger, manifest, leaderboard)
-        print_json({**summary, "leaderboard": rows_json(leaderboard)[:top]})
+        print_json({**summary, "leaderboard": [row.to_json() for row in leaderboard.rows[:top]]})
     elif as_csv:
         sys.stdout.flush()
         sys.stdout.buffer.write(leaderboard.to_csv())
     else:
-        print_board(leaderboard, top=top)
+        print_leaderboard(leaderboard, top=top)

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podmap.cli._options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
-from podmap.cli.run import LOGS, PATIENCE, QUIET
+from podmap.cli._options import (
+    FIND_STORE,
+    JSON,
+    KUBECONFIG,
+    LOGS,
+    PATIENCE,
+    QUIET,
+    RUN,
+    example,
+    open_run,
+)
 from podmap.errors import OwnerError
 
 if TYPE_CHECKING:
@@ -48,33 +57,35 @@ def command(
 ) -> int:
     """Goes on with a run."""
     from podmap.backends.connect import target_of
-    from podmap.cli._lock import holding
+    from podmap.cli._lock import hold_run
+    from podmap.cli._messages import Messages
     from podmap.cli._output import counted
-    from podmap.cli._results import Manner, carry_out
-    from podmap.cli._talk import Talk
+    from podmap.cli._run import RunCommand, RunOptions
     from podmap.engine.support import check_supported
     from podmap.spec.load import load
 
-    talk = Talk(quiet=quiet)
+    messages = Messages(quiet=quiet)
     ledger, manifest = open_run(run, store)
     _check_owner(manifest, ledger.run_uri)
-    with holding(manifest.run_id):
+    with hold_run(manifest.run_id):
         sweep = load(manifest.spec, search_required=False).sweep
         check_supported(sweep, manifest.backend)
         host = manifest.owner.get("host")
         if manifest.backend == "process" and host != socket.gethostname():
-            talk.warn(f"the run was started on {host}: what still runs there is not seen from here")
+            messages.warn(
+                f"the run was started on {host}: what still runs there is not seen from here"
+            )
         ended = sum(record.state.terminal for record in ledger.records())
-        talk.say(f"{ended} of {counted(manifest.count, 'trial')} have ended already")
+        messages.say(f"{ended} of {counted(manifest.count, 'trial')} have ended already")
         ledger.update_state(finished=None, stopped=None)
-        manner = Manner(
-            talk=talk,
+        options = RunOptions(
+            target_of(manifest, kubeconfig=kubeconfig),
+            messages,
             logs=logs,
             patience_s=patience,
             as_json=as_json,
-            target=target_of(manifest, kubeconfig=kubeconfig),
         )
-        return carry_out(ledger, manifest, sweep, manner)
+        return RunCommand(ledger, manifest, sweep, options).run()
 
 
 def _check_owner(manifest: Manifest, run_uri: str) -> None:

@@ -49,7 +49,8 @@ def command(run: str, kubeconfig: str | None, store: str | None, as_json: bool) 
 
 
 def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[str, Any]:
-    from podmap.cli._attempts import attempts_here
+    from podmap.backends.base import Phase
+    from podmap.cli._attempts import list_attempts
 
     counts: Counter[str] = Counter()
     begun: list[Record] = []
@@ -60,9 +61,9 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
     unwritten = manifest.count - sum(counts.values())
     if unwritten > 0:
         counts[TrialState.WAITING.value] += unwritten
-    found = attempts_here(manifest, kubeconfig=kubeconfig) if begun else []
-    best_effort = {seen.number: seen for seen in found if not seen.ended}
-    waiting = {seen.number for seen in best_effort.values() if seen.waiting}
+    found = list_attempts(manifest, kubeconfig=kubeconfig) if begun else []
+    attempts = {seen.number: seen for seen in found if seen.phase is not Phase.ENDED}
+    waiting = {seen.number for seen in attempts.values() if seen.phase is Phase.PENDING}
     running = [record for record in begun if record.number not in waiting]
     counts[TrialState.RUNNING.value] -= len(begun) - len(running)
     counts[TrialState.WAITING.value] += len(begun) - len(running)
@@ -81,9 +82,7 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
             {
                 "number": record.number,
                 "started": (
-                    best_effort[record.number].started
-                    if record.number in best_effort
-                    else record.started
+                    attempts[record.number].started if record.number in attempts else record.started
                 ),
                 "params": dict(record.params),
             }
@@ -93,11 +92,11 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
 
 
 def _run_state(manifest: Manifest, counts: Counter[str]) -> tuple[str, int | None]:
-    from podmap.cli._lock import holder
+    from podmap.cli._lock import run_holder
 
     if all(TrialState(state).terminal for state, count in counts.items() if count):
         return "finished", None
-    pid = holder(manifest.run_id)
+    pid = run_holder(manifest.run_id)
     if pid is not None:
         return "running", pid or None
     return "open", None

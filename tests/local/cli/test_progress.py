@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from podmap.cli._messages import WARNINGS_PER_WINDOW, Messages
 from podmap.cli._output import duration, text
-from podmap.cli._progress import LINE_EVERY_S, Lines, Progress
-from podmap.cli._talk import WARNINGS_PER_WINDOW, Talk
+from podmap.cli._progress import LINE_EVERY_S, Progress, ProgressLines
 from podmap.records import Record, TrialState
 from podmap.spec.model import Objective
 
@@ -41,9 +41,9 @@ def progress(direction: Any = "maximize", clock: Callable[[], float] | None = No
 def test_progress_knows_the_best_of_the_complete_trials(direction: str, best: int) -> None:
     here = progress(direction)
     for number, value in enumerate([0.5, 0.9, 0.1]):
-        here.take(ended(number, value))
-    here.take(ended(3, 99.0 if best == 1 else -99.0, TrialState.PRUNED))
-    here.take(ended(4, None, TrialState.FAILED))
+        here.add(ended(number, value))
+    here.add(ended(3, 99.0 if best == 1 else -99.0, TrialState.PRUNED))
+    here.add(ended(4, None, TrialState.FAILED))
     assert best == (here.best.number if here.best else None)
     assert f"1 failed, best y {(0.5, 0.9, 0.1)[best]} (trial {best})" == here.describe()
 
@@ -52,25 +52,25 @@ def test_what_ended_before_counts_but_says_nothing_of_the_speed() -> None:
     clock = Clock()
     here = progress(clock=clock)
     for number in range(5):
-        here.take_earlier(ended(number))
+        here.add(ended(number), earlier=True)
     assert (5, None) == (here.ended, here.left_s)
     clock.now = 10.0
-    here.take(ended(5))
+    here.add(ended(5))
     assert 40.0 == here.left_s
 
 
 def test_a_trial_that_stays_open_is_not_counted() -> None:
     here = progress()
-    here.take(ended(0, state=TrialState.WAITING))
+    here.add(ended(0, state=TrialState.WAITING))
     assert 0 == here.ended
 
 
 def test_lines_are_said_now_and_then_only() -> None:
     clock, said = Clock(), io.StringIO()
-    lines, here = Lines(Talk(stream=said), clock=clock), progress(clock=clock)
+    lines, here = ProgressLines(Messages(stream=said), clock=clock), progress(clock=clock)
     for number in range(10):
         clock.now += LINE_EVERY_S / 2.5
-        here.take(ended(number, 0.5))
+        here.add(ended(number, 0.5))
         lines.update(here)
     assert [
         "3/10 trials ended, about 28s left, best y 0.5 (trial 0)",
@@ -83,7 +83,7 @@ def test_warnings_of_modules_are_said_but_not_all_of_many() -> None:
     import logging
 
     said = io.StringIO()
-    Talk(quiet=True, stream=said).catch_logs()
+    Messages(quiet=True, stream=said).show_logged_warnings()
     logger = logging.getLogger("podmap.engine.trial")
     try:
         for number in range(32):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from podmap.cli._lock import holding
+from podmap.cli._lock import hold_run
 
 ENDS = ["COMPLETE", "FAILED", "CANCELLED"]
 
@@ -96,7 +96,7 @@ def test_status_counts_the_trials_by_state(cli: Any, run: str) -> None:
 def test_status_of_a_run_that_is_being_run_names_the_process(cli: Any, run: str) -> None:
     cli("reset", run, "0")
     assert "open" == cli("status", run, "--json").json["state"]
-    with holding(run):
+    with hold_run(run):
         data = cli("status", run, "--json").json
     assert ("running", "int") == (data["state"], type(data["pid"]).__name__)
 
@@ -170,7 +170,7 @@ def test_reset_without_trials_ends_with_2(cli: Any, run: str) -> None:
     ids=["resume", "clean", "reset"],
 )
 def test_a_run_that_is_being_run_is_left_alone(cli: Any, run: str, args: list[str]) -> None:
-    with holding(run):
+    with hold_run(run):
         ran = cli(args[0], run, *args[1:])
     assert 1 == ran.code
     assert f"run {run} is being run by process" in ran.err

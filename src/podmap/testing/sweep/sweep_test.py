@@ -22,8 +22,7 @@ from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.names import run_uri
 from podmap.records import Record, Trial
-from podmap.report.publish import read_leaderboard
-from podmap.report.summary import build_summary
+from podmap.report.publish import build_summary, read_leaderboard
 from podmap.retries import Budget, budget_of
 from podmap.search.plan import make_plan
 from podmap.spec.load import load

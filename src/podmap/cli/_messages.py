@@ -1,4 +1,4 @@
-"""What commands say on standard error, and where its lines go while a bar is drawn."""
+"""What commands say on standard error: messages, and warnings that modules log."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from typing import TextIO
 
 import click
 
-Print = Callable[[str], None]
-
 WINDOW_S = 10.0
 WARNINGS_PER_WINDOW = 3
 
 
-class Talk:
+class Messages:
     """Says lines on standard error.
 
     Attributes:
@@ -25,7 +23,7 @@ class Talk:
     """
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
-        """Talk on a stream.
+        """Messages that go to a stream.
 
         Args:
             quiet: Say warnings only.
@@ -34,7 +32,7 @@ class Talk:
         self.quiet = quiet
         self._stream = stream or sys.stderr
         self.on_terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._print: Print = self._echo
+        self._print: Callable[[str], None] = self._echo
 
     def say(self, line: str) -> None:
         """Says a line, unless quiet."""
@@ -45,26 +43,26 @@ class Talk:
         """Says a line, quiet or not."""
         self._print(line)
 
-    def through(self, print_line: Print | None) -> None:
-        """Makes all lines go through a function, while something else draws; None ends that."""
+    def redirect(self, print_line: Callable[[str], None] | None) -> None:
+        """Hands all lines to a function, while a bar is drawn; None ends that."""
         self._print = print_line or self._echo
 
-    def catch_logs(self) -> None:
-        """Says what podmap's modules log as warnings."""
+    def show_logged_warnings(self) -> None:
+        """Says what podmap's modules log as warnings, from now on."""
         logger = logging.getLogger("podmap")
-        logger.handlers = [_Handler(self)]
+        logger.handlers = [_WarningHandler(self)]
         logger.propagate = False
 
     def _echo(self, line: str) -> None:
         click.echo(line, file=self._stream)
 
 
-class _Handler(logging.Handler):
+class _WarningHandler(logging.Handler):
     """Says warnings, but not more than a few of them in a row: 32 trials may say the same."""
 
-    def __init__(self, talk: Talk) -> None:
+    def __init__(self, messages: Messages) -> None:
         super().__init__(logging.WARNING)
-        self._talk = talk
+        self._messages = messages
         self._window_began = 0.0
         self._said = 0
 
@@ -73,6 +71,6 @@ class _Handler(logging.Handler):
             self._window_began, self._said = record.created, 0
         self._said += 1
         if self._said <= WARNINGS_PER_WINDOW:
-            self._talk.warn(f"podmap: {record.getMessage()}")
+            self._messages.warn(f"podmap: {record.getMessage()}")
         elif self._said == WARNINGS_PER_WINDOW + 1:
-            self._talk.warn("podmap: … and more of these")
+            self._messages.warn("podmap: … and more of these")

@@ -1,0 +1,313 @@
+"""Runs a run from the command line: starts it, shows its progress, prints its results."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from podmap import names
+from podmap.backends.connect import Target, connect
+from podmap.cli._lock import hold_run
+from podmap.cli._options import run_reference
+from podmap.cli._output import counted, duration, print_json, print_leaderboard
+from podmap.cli._progress import Progress, progress_display
+from podmap.clock import parse_iso, utc_now
+from podmap.engine.planned import prepare_run
+from podmap.engine.run import SweepRun
+from podmap.engine.support import ignored_by_processes
+from podmap.engine.verdict import verdict
+from podmap.errors import PodmapError, UnreachableError
+from podmap.ledger.runs import default_store
+from podmap.records import Record, TrialState
+from podmap.retries import Budget, budget_of
+
+if TYPE_CHECKING:
+    from podmap.cli._messages import Messages
+    from podmap.ledger.ledger import Ledger
+    from podmap.ledger.manifest import Manifest
+    from podmap.report.leaderboard import Leaderboard
+    from podmap.spec.load import LoadedSpec
+    from podmap.spec.model import Sweep
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+_SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+_ROWS = 10
+_FAILURES_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the options of `run`, `resume` and `demo` say.
+
+    Attributes:
+        target: What runs the trials.
+        messages: Where all that is not data goes.
+        logs: Whether to show the trials' output.
+        patience_s: How long to go on asking what cannot be asked.
+        as_json: Whether standard output gets JSON instead of a table.
+    """
+
+    target: Target
+    messages: Messages
+    logs: bool
+    patience_s: float
+    as_json: bool
+
+
+def start_run(loaded: LoadedSpec, options: RunOptions, *, folder: str, store: str | None) -> int:
+    """Starts a new run of a spec, runs it to its end, and returns the exit code.
+
+    Args:
+        loaded: The effective spec.
+        options: How to run and show it.
+        folder: Where the trials run.
+        store: What `--store` says; None if it was not given.
+
+    Raises:
+        PodmapError: The run could not be made, or not be run to its end.
+    """
+    run_id = names.new_run_id()
+    with hold_run(run_id):
+        ledger, manifest = prepare_run(
+            loaded,
+            store=default_store(store or loaded.sweep.store),
+            run_id=run_id,
+            owner=_new_owner(),
+            folder=folder,
+            target=options.target,
+        )
+        if options.target.backend == "kubernetes":
+            _check_first_pod(ledger, manifest, options.target)
+        elif ignored := ignored_by_processes(loaded.sweep):
+            options.messages.say(f"local processes ignore: {', '.join(ignored)}")
+        return RunCommand(ledger, manifest, loaded.sweep, options).run()
+
+
+def _new_owner() -> dict[str, str]:
+    """This command, as the owner of the run it starts."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a uid without a name, as in many containers
+        user = str(os.getuid())
+    host = socket.gethostname()
+    return {"kind": "cli", "host": host, "user": user, "epoch": names.new_epoch()}
+
+
+def _check_first_pod(ledger: Ledger, manifest: Manifest, target: Target) -> None:
+    """Has the cluster check the first pod; a run that cannot begin leaves nothing behind.
+
+    Raises:
+        PodmapError: The pod would be refused, or the cluster cannot be asked.
+    """
+    from podmap.engine.launch import try_first
+
+    async def check() -> None:
+        backend = connect(target)
+        try:
+            await try_first(manifest, run_uri=ledger.run_uri, backend=backend)
+        finally:
+            await backend.close()
+
+    try:
+        asyncio.run(check())
+    except PodmapError:
+        ledger.delete()
+        raise
+
+
+class RunCommand:
+    """The work of one command on one run, from the first message to the exit code."""
+
+    def __init__(
+        self, ledger: Ledger, manifest: Manifest, sweep: Sweep, options: RunOptions
+    ) -> None:
+        """Nothing is started yet.
+
+        Args:
+            ledger: The run's records.
+            manifest: What the run is; this process holds its lock, and its owner's epoch is
+                the one asked for.
+            sweep: The effective spec.
+            options: How to run and show it.
+        """
+        self._ledger = ledger
+        self._manifest = manifest
+        self._sweep = sweep
+        self._options = options
+        self._messages = options.messages
+        self._reference = run_reference(ledger, manifest)
+        self._began = utc_now()
+        self._failures_shown = 0
+        self._cannot_run = ""
+        self._signal_code = 0
+        self._progress = Progress(count=manifest.count, objectives=sweep.objectives)
+        self._display = progress_display(self._messages, count=manifest.count)
+
+    def run(self) -> int:
+        """Runs what has not ended yet, leaves and shows the results, and returns the exit code.
+
+        Raises:
+            UnreachableError: Store or processes could not be asked for too long; what runs
+                goes on.
+        """
+        self._messages.show_logged_warnings()
+        manifest = self._manifest
+        self._messages.say(
+            f"run {manifest.run_id} of {manifest.sweep}: {counted(manifest.count, 'trial')}, "
+            f"{self._sweep.parallelism} at once"
+        )
+        self._messages.say(f"ledger: {self._ledger.run_uri}")
+        self._messages.say(f"if it is interrupted: podmap resume {self._reference}")
+        try:
+            with self._display:
+                stopped_reason = asyncio.run(self._run_trials())
+        except UnreachableError as error:
+            if not self._signal_code:
+                raise type(error)(
+                    f"{error}\n{self._ended()}; what runs goes on, nothing that ended is lost; "
+                    f"when this is mended: podmap resume {self._reference}"
+                ) from error
+            self._messages.warn(f"podmap: {error}")
+        return self._leave() if self._signal_code else self._conclude(stopped_reason)
+
+    async def _run_trials(self) -> str:
+        """Runs all trials, until they have ended or a signal comes; why some were left out."""
+        backend = connect(self._options.target)
+        sweep_run = SweepRun(
+            self._ledger,
+            self._manifest,
+            backend,
+            epoch=str(self._manifest.owner["epoch"]),
+            alone=True,  # it runs while the run is held: see podmap.cli._lock
+        )
+        try:
+            with self._signals(sweep_run):
+                await sweep_run.run(
+                    on_record=self._show_record,
+                    on_line=self._show_line if self._options.logs else None,
+                    patience_s=self._options.patience_s,
+                )
+        finally:
+            await backend.close()
+        return sweep_run.stopped_reason
+
+    @contextlib.contextmanager
+    def _signals(self, sweep_run: SweepRun) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in EXIT_CODES:
+            loop.add_signal_handler(number, self._interrupt, sweep_run, number)
+        try:
+            yield
+        finally:
+            for number in EXIT_CODES:
+                loop.remove_signal_handler(number)
+
+    def _interrupt(self, sweep_run: SweepRun, number: signal.Signals) -> None:
+        if self._signal_code:  # the second time: at once, leaving alone what runs
+            self._display.__exit__(None, None, None)
+            self._messages.warn(f"left at once; go on with: podmap resume {self._reference}")
+            os._exit(EXIT_CODES[number])
+        self._signal_code = EXIT_CODES[number]
+        self._messages.warn("ending the trials that run; again to leave them running")
+        sweep_run.interrupt(f"interrupted by {_SIGNALS[number]}")
+
+    def _show_record(self, record: Record) -> None:
+        if not record.state.terminal:
+            return
+        earlier = bool(record.finished) and parse_iso(record.finished or "") < self._began
+        self._progress.add(record, earlier=earlier)
+        if record.state is TrialState.FAILED:
+            self._note_cannot_run(record)
+            if not earlier:
+                self._show_failure(record)
+        self._display.update(self._progress)
+
+    def _note_cannot_run(self, record: Record) -> None:
+        attempt = record.attempts[-1] if record.attempts else None
+        if attempt and attempt.diagnosis and budget_of(attempt, {}) is Budget.SWEEP:
+            self._cannot_run = f"trial {record.number} cannot run: {attempt.diagnosis.summary}"
+
+    def _show_failure(self, record: Record) -> None:
+        self._failures_shown += 1
+        if self._failures_shown <= _FAILURES_SHOWN:
+            self._messages.say(f"trial {record.number} failed: {record.reason}")
+        elif self._failures_shown == _FAILURES_SHOWN + 1:
+            self._messages.say("more trials fail; they are shown together at the end")
+
+    def _show_line(self, number: int, line: str) -> None:
+        self._messages.warn(f"[{number}] {line}")
+
+    def _ended(self) -> str:
+        return f"{self._progress.ended} of {self._manifest.count} trials have ended"
+
+    def _leave(self) -> int:
+        """Says how to go on after a signal."""
+        if self._options.as_json:
+            from podmap.report.publish import build_summary, read_leaderboard
+
+            leaderboard = read_leaderboard(self._ledger, self._manifest)
+            summary = build_summary(self._ledger, self._manifest, leaderboard)
+            self._print_json(summary, leaderboard, exit_code=self._signal_code)
+        self._messages.warn(
+            f"interrupted: {self._ended()}; go on with: podmap resume {self._reference}"
+        )
+        return self._signal_code
+
+    def _conclude(self, stopped_reason: str) -> int:
+        """Leaves the results in the ledger and shows them, once nothing is left to run."""
+        from podmap.report.publish import publish_leaderboard, read_leaderboard
+
+        leaderboard = read_leaderboard(self._ledger, self._manifest)
+        summary = publish_leaderboard(self._ledger, self._manifest, leaderboard)
+        wrong = self._cannot_run or verdict(
+            summary["counts"], self._sweep, planned=self._manifest.count, forgive_by_default=False
+        )
+        exit_code = 1 if wrong else 0
+        if self._options.as_json:
+            self._print_json(summary, leaderboard, exit_code=exit_code, verdict=wrong)
+        else:
+            print_leaderboard(leaderboard, top=_ROWS)
+        self._progress.failures.say(self._messages, self._reference)
+        self._say_end(summary, stopped_reason)
+        if wrong:
+            self._messages.warn(f"podmap: {wrong}")
+        return exit_code
+
+    def _print_json(
+        self,
+        summary: dict[str, Any],
+        leaderboard: Leaderboard,
+        *,
+        exit_code: int,
+        verdict: str = "",
+    ) -> None:
+        more = {
+            "exit_code": exit_code,
+            "interrupted": bool(self._signal_code),
+            "verdict": verdict,
+            "failures": self._progress.failures.to_json(),
+            "leaderboard": [row.to_json() for row in leaderboard.rows],
+        }
+        print_json({**summary, **more})
+
+    def _say_end(self, summary: dict[str, Any], stopped_reason: str) -> None:
+        say, run, counts = self._messages.say, self._reference, summary["counts"]
+        if counts.keys() & {TrialState.FAILED.value, TrialState.CANCELLED.value}:
+            again = f"podmap reset {run} --failed && podmap resume {run}"
+            say(f"run them again, with the same spec: {again}")
+        if stopped_reason:
+            self._messages.warn(f"stopped early: {stopped_reason}")
+        parts = [
+            f"{counts[state.value]} {state.value}" for state in TrialState if state.value in counts
+        ]
+        took = f" in {duration(summary['duration_s'])}" if summary["duration_s"] is not None else ""
+        say(f"{counted(summary['count'], 'trial')}{took}: {', '.join(parts)}")
+        say(f"ledger: {summary['run_uri']}")
+        say(f"report: {summary['report_uri']}")
