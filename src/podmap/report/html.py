@@ -14,7 +14,7 @@ from podmap._version import __version__
 from podmap.ledger.manifest import Manifest
 from podmap.records import TrialState
 from podmap.report import figures, svg
-from podmap.report.leaderboard import Leaderboard, Row
+from podmap.report.leaderboard import Leaderboard, TrialRow
 from podmap.report.words import (
     duration_text,
     moment_text,
@@ -123,7 +123,7 @@ def _best(board: Leaderboard, summary: Mapping[str, Any]) -> dict[str, Any]:
     return {"best": best, "front": front, "nothing": nothing}
 
 
-def _best_trial(board: Leaderboard, row: Row, summary: Mapping[str, Any]) -> dict[str, Any]:
+def _best_trial(board: Leaderboard, row: TrialRow, summary: Mapping[str, Any]) -> dict[str, Any]:
     goal = board.objectives[0]
     outputs = (summary.get("best") or {}).get("outputs") or {}
     return {
@@ -209,7 +209,7 @@ def _history_note(info: figures.HistoryInfo) -> str:
 
 
 def _failures(board: Leaderboard) -> dict[str, Any]:
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[TrialRow]] = {}
     for row in board.rows:
         if row.state is TrialState.FAILED:
             groups.setdefault(reason_pattern(row.reason), []).append(row)
@@ -235,7 +235,7 @@ def _failures(board: Leaderboard) -> dict[str, Any]:
 
 
 def _table(board: Leaderboard) -> dict[str, Any]:
-    same = figures.constants(board)
+    same = board.same_params()
     params = [name for name in board.param_names if name not in same]
     goals = [goal.metric for goal in board.objectives]
     metrics = [name for name in board.metric_names if name not in goals]
@@ -273,7 +273,7 @@ def _table(board: Leaderboard) -> dict[str, Any]:
 
 
 def _cells(
-    row: Row,
+    row: TrialRow,
     params: Iterable[str],
     metrics: Iterable[str],
     columns: list[dict[str, Any]],
@@ -320,7 +320,7 @@ def _column(name: str, *, number: bool = False, hint: str = "") -> dict[str, Any
     return {"name": name, "number": number, "hint": hint}
 
 
-def _numeric(rows: Iterable[Row], name: str) -> bool:
+def _numeric(rows: Iterable[TrialRow], name: str) -> bool:
     values = (row.params.get(name) for row in rows)
     return all(
         isinstance(value, (int, float)) and not isinstance(value, bool)

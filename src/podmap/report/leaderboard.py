@@ -1,4 +1,4 @@
-"""Records sorted by objective: rows = trials, columns = params + metrics."""
+"""The leaderboard: trials sorted by objective, and its columns on screen, in CSV and in JSON."""
 
 from __future__ import annotations
 
@@ -8,34 +8,22 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from podmap.clock import parse_iso
 from podmap.records import Record, TrialState
-from podmap.report.pareto import pareto_front
+from podmap.report.words import shard_texts
+from podmap.spec.model import Objective
 
 REASON_LENGTH = 200
+SCREEN_METRICS = 6
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-class Objective(Protocol):
-    """A metric and its direction, as the spec has them."""
-
-    @property
-    def metric(self) -> str:
-        """The metric's name."""
-        ...
-
-    @property
-    def direction(self) -> str:
-        """Which way is better: "maximize" or "minimize"."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class Row:
+class TrialRow:
     """One trial of a leaderboard. Names and values are kept apart to share the names.
 
     Attributes:
@@ -126,9 +114,9 @@ class Leaderboard:
     """
 
     objectives: tuple[Objective, ...]
-    rows: tuple[Row, ...]
-    best: Row | None
-    pareto: tuple[Row, ...]
+    rows: tuple[TrialRow, ...]
+    best: TrialRow | None
+    pareto: tuple[TrialRow, ...]
     counts: Mapping[str, int]
     param_names: tuple[str, ...]
     metric_names: tuple[str, ...]
@@ -144,13 +132,13 @@ class Leaderboard:
             records: In any order.
             objectives: As the spec has them; NaN and infinity never count.
         """
-        builder = _Builder(tuple(objectives))
+        builder = _RowBuilder(tuple(objectives))
         rows = [builder.row(record) for record in records]
         ranked = [row for row in rows if row.ranked]
         others = sorted((row for row in rows if not row.ranked), key=lambda row: row.number)
         signs = [-1.0 if goal.direction == "maximize" else 1.0 for goal in objectives]
         ranked.sort(key=lambda row: (*_costs(row, signs), row.number))
-        front: list[Row] = []
+        front: list[TrialRow] = []
         if len(objectives) > 1:
             places = pareto_front([_costs(row, signs) for row in ranked])
             front = [ranked[place] for place in places]
@@ -212,6 +200,48 @@ class Leaderboard:
                 row.reason,
             )
 
+    def short_table(
+        self, rows: Sequence[TrialRow], *, duration_text: Callable[[float | None], str]
+    ) -> tuple[list[str], list[list[Any]]]:
+        """The heads and the rows of the table that `podmap results` prints.
+
+        What says nothing is left out: params that are the same in all trials of the run, metrics
+        beyond the first few, and the state where all shown trials have the same.
+
+        Args:
+            rows: The first rows of the leaderboard.
+            duration_text: Shows seconds to a person.
+        """
+        goals = [goal.metric for goal in self.objectives]
+        used = {name for row in rows for name in row.metric_names}
+        metrics = [name for name in self.metric_names if name in used and name not in goals]
+        metrics = metrics[:SCREEN_METRICS]
+        same = self.same_params()
+        params = [name for name in self.param_names if name not in same]
+        shards = shard_texts(row.shard for row in self.rows)
+        rank, state, shard = bool(goals), len({row.state for row in rows}) > 1, bool(shards)
+        head = ["rank"] * rank + ["trial"] + ["state"] * state + ["shard"] * shard
+        table = [
+            [place if row.ranked else None] * rank
+            + [row.number]
+            + [row.state.value] * state
+            + [shards.get(row.shard)] * shard
+            + [*row.objectives, *map(row.metrics.get, metrics), *map(row.params.get, params)]
+            + [duration_text(row.duration_s)]
+            for place, row in enumerate(rows, start=1)
+        ]
+        return [*head, *goals, *metrics, *params, "took"], table
+
+    def same_params(self) -> dict[str, Any]:
+        """The params that have one value in all trials, where there are at least two trials."""
+        if len(self.rows) < 2:
+            return {}
+        same = self.rows[0].params
+        for row in self.rows:
+            params = row.params
+            same = {k: v for k, v in same.items() if k in params and _equal(params[k], v)}
+        return same
+
     def to_csv(self) -> bytes:
         """The table as CSV in UTF-8 with a header.
 
@@ -237,7 +267,7 @@ class Leaderboard:
         }
 
 
-class _Builder:
+class _RowBuilder:
     """Turns records into rows that share what is equal: 20,000 rows stay near 10 MB."""
 
     def __init__(self, objectives: tuple[Objective, ...]) -> None:
@@ -250,11 +280,11 @@ class _Builder:
         self.finished: str | None = None
         self.gpu_seconds = 0.0
 
-    def row(self, record: Record) -> Row:
+    def row(self, record: Record) -> TrialRow:
         self.counts[record.state.value] += 1
         self.gpu_seconds += record.gpu_seconds
         self._note_times(record)
-        return Row(
+        return TrialRow(
             number=record.number,
             state=record.state,
             objectives=self._objective_values(record),
@@ -299,10 +329,35 @@ class _Builder:
         return self._shared.setdefault(value, value) if isinstance(value, str) else value
 
 
-def _costs(row: Row, signs: Sequence[float]) -> tuple[float, ...]:
+def pareto_front(costs: Sequence[tuple[float, ...]]) -> list[int]:
+    """The places of the points that no other point beats, in ascending order.
+
+    One point beats another if it is no worse in any cost and better in one; equal points do
+    not beat each other.
+
+    Args:
+        costs: Points in ascending order (as tuples sort), smaller is better in each cost. So
+            whatever beats a point comes before it, and looking at the front is enough.
+    """
+    front: list[int] = []
+    for place, point in enumerate(costs):
+        if not any(_beats(costs[other], point) for other in front):
+            front.append(place)
+    return front
+
+
+def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+
+def _costs(row: TrialRow, signs: Sequence[float]) -> tuple[float, ...]:
     return tuple(
         sign * value for sign, value in zip(signs, row.objectives, strict=True) if value is not None
     )
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
 
 
 def _busy_s(record: Record) -> float | None:

@@ -12,7 +12,7 @@ from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.records import TrialState
 from podmap.report.html import report_html
-from podmap.report.leaderboard import Leaderboard, Row
+from podmap.report.leaderboard import Leaderboard, TrialRow
 from podmap.spec.load import load
 
 SCHEMA = 1
@@ -110,7 +110,7 @@ def _all_ended(counts: Mapping[str, int]) -> bool:
     return all(TrialState(state).terminal for state, count in counts.items() if count)
 
 
-def _trial_summary(ledger: Ledger, row: Row) -> dict[str, Any]:
+def _trial_summary(ledger: Ledger, row: TrialRow) -> dict[str, Any]:
     record = ledger.read_record(row.number)
     return {
         "number": row.number,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from podmap.report.figures import Dot, HistoryInfo, ScatterInfo
-from podmap.report.scale import Axis, label
+from podmap.report.figures import Axis, Dot, HistoryInfo, ScatterInfo
 
 _TOP, _RIGHT, _BOTTOM, _LEFT = 14, 16, 34, 58
 _JITTER = 0.5
@@ -34,11 +33,11 @@ class _Frame:
             at, end = f"{self.y(tick):.1f}", self.width - _RIGHT
             yield f'<line class="grid" x1="{_LEFT}" x2="{end}" y1="{at}" y2="{at}"/>'
             yield f'<text class="tick" x="{_LEFT - 8}" y="{at}" dy="4" text-anchor="end">'
-            yield f"{label(tick)}</text>"
+            yield f"{tick_label(tick)}</text>"
 
     def x_ticks(self) -> Iterator[str]:
         for tick in self._x.ticks:
-            yield self.x_label(self.x(tick), label(tick))
+            yield self.x_label(self.x(tick), tick_label(tick))
 
     def x_label(self, at: float, text: str) -> str:
         return (
@@ -97,13 +96,26 @@ def scatter_svg(info: ScatterInfo, *, wide: bool = False) -> str:
     return frame.wrap(parts, title=f"{info.y_name} against {info.x_name}")
 
 
+def tick_label(value: float) -> str:
+    """A tick's value in a short form."""
+    if value == 0:
+        return "0"
+    if 1e-4 <= abs(value) < 1e6:
+        return f"{value:.6g}"
+    mantissa, _, exponent = f"{value:.3g}".partition("e")
+    if not exponent:
+        mantissa, _, exponent = f"{value:e}".partition("e")
+        mantissa = f"{float(mantissa):.4g}"
+    return f"{mantissa}e{int(exponent)}"
+
+
 def _dots(frame: _Frame, dots: tuple[Dot, ...], *, y_name: str) -> Iterator[str]:
     # The marked ones last, so that they lie on top.
     for dot in sorted(dots, key=lambda dot: dot.mark):
         kind, radius = ("dot mark", 5.5) if dot.mark else ("dot", 3.2)
         yield (
             f'<circle class="{kind}" cx="{frame.x(dot.x):.1f}" cy="{frame.y(dot.y):.1f}" '
-            f'r="{radius}"><title>trial {dot.number}: {escape(y_name)} {label(dot.y)}</title>'
+            f'r="{radius}"><title>trial {dot.number}: {escape(y_name)} {tick_label(dot.y)}</title>'
             "</circle>"
         )
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from podmap.records import TrialState
 from podmap.report import figures, svg
-from podmap.report.figures import HISTORY_POINTS, SCATTER_POINTS
+from podmap.report.figures import HISTORY_POINTS, SCATTER_POINTS, make_axis, within_reach
 from podmap.report.leaderboard import Leaderboard
-from podmap.report.scale import label, make_axis, within_reach
+from podmap.report.svg import tick_label
 from podmap.report.words import duration_text, reason_pattern, shard_texts, spec_text
 
 from .made_runs import ACCURACY, LOSS, record, two_goals
@@ -122,7 +122,7 @@ def test_axis_holds_all_its_values(values: list[float], whole: bool) -> None:
     assert all(0 <= axis.place(value) <= 1 for value in values)
     assert list(axis.ticks) == sorted(set(axis.ticks))
     assert len(axis.ticks) <= 12
-    assert all(label(tick) for tick in axis.ticks)
+    assert all(tick_label(tick) for tick in axis.ticks)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_far_outliers_on_the_worse_side_do_not_flatten_the_rest() -> None:
     [(0, "0"), (0.05, "0.05"), (1e-5, "1e-5"), (250000, "250000"), (1e7, "1e7"), (-2.5, "-2.5")],
 )
 def test_labels_are_short(value: float, text: str) -> None:
-    assert label(value) == text
+    assert tick_label(value) == text
 
 
 @pytest.mark.parametrize(

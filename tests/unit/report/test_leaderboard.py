@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from podmap.ledger import encode
 from podmap.records import Attempt, Shard, TrialState
-from podmap.report.leaderboard import REASON_LENGTH, Leaderboard
-from podmap.report.pareto import pareto_front
+from podmap.report.leaderboard import REASON_LENGTH, Leaderboard, pareto_front
 
 from .made_runs import ACCURACY, LOSS, record, two_goals
 
