@@ -5,5 +5,5 @@ cd "$(dirname "$0")/.."
 venv=$PWD/.build/lowest
 .venv/bin/uv venv --quiet --clear --python "${PYTHON:-.venv/bin/python}" "$venv"
 .venv/bin/uv pip install --quiet --python "$venv/bin/python" --resolution lowest-direct \
-  --editable '.[kubernetes,pandas,parquet,plots]' --editable trial 'pytest>=8.2' 'hypothesis>=6.100'
+  --editable '.[kubernetes,pandas,parquet]' --editable trial 'pytest>=8.2' 'hypothesis>=6.100'
 exec "$venv/bin/python" -m pytest tests/unit tests/contract "$@"
