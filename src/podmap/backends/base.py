@@ -11,7 +11,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from podmap.errors import PodmapError
+from podmap.errors import PodmapError, UsageError
+from podmap.names import parse_attempt_name
 from podmap.records import Diagnosis
 
 if TYPE_CHECKING:  # at run time nothing here needs pydantic
@@ -135,6 +136,19 @@ class Observation:
     result_cut: Cut | None = None
     diagnosis: Diagnosis | None = None
     memory_bytes: int | None = None
+
+    @classmethod
+    def gone(cls, name: str) -> Observation:
+        """What is seen of an attempt that is not there, of which only its name tells.
+
+        Raises:
+            UsageError: It is not the name of an attempt.
+        """
+        try:
+            run_id, number, attempt = parse_attempt_name(name)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        return cls(name, run_id, number, attempt, "", Phase.GONE)
 
 
 Confirm = Callable[[], Awaitable[bool]]

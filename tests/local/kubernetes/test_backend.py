@@ -59,10 +59,10 @@ def play(cluster: FakeCluster, scenario: Scenario, *, backends: int = 1) -> None
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     base = "podmap.backends.kubernetes"
-    monkeypatch.setattr(f"{base}.client.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(f"{base}.client.requests.FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(f"{base}.output.FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(f"{base}.creating._FIRST_PAUSE_S", 0.02)
-    monkeypatch.setattr(f"{base}.creating._LONGEST_PAUSE_S", 0.05)
+    monkeypatch.setattr(f"{base}.create._FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(f"{base}.create._LONGEST_PAUSE_S", 0.05)
 
 
 class TestCreating:

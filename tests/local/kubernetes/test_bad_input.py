@@ -33,8 +33,8 @@ PATIENCE_S = 60
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     base = "podmap.backends.kubernetes"
-    monkeypatch.setattr(f"{base}.client.UNMET_S", 0.2)
-    monkeypatch.setattr(f"{base}.watch.POLL_S", 0.05)
+    monkeypatch.setattr(f"{base}.client.requests.UNMET_S", 0.2)
+    monkeypatch.setattr(f"{base}.watch.watch.POLL_S", 0.05)
     for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
 

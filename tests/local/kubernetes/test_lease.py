@@ -252,7 +252,6 @@ def test_the_loss_is_told_when_time_is_over(cluster: FakeCluster) -> None:
         await lost.wait()
         assert not lease.held
         cluster.heal()
-        lease.hurry()
         while not lease.held:
             await asyncio.sleep(0.001)
         await lease.close()

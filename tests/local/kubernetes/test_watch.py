@@ -15,7 +15,7 @@ from podmap.backends.base import Phase
 from podmap.backends.kubernetes.client.errors import ApiError, pods_path
 from podmap.backends.kubernetes.client.requests import Client
 from podmap.backends.kubernetes.watch import watch as module
-from podmap.backends.kubernetes.watch.pods import Pod
+from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.backends.kubernetes.watch.watch import PodWatch
 from podmap.errors import BackendError
 from podmap.testing.fake_cluster.cluster import FakeCluster
@@ -29,11 +29,11 @@ class Watching:
 
     def __init__(self, cluster: FakeCluster, client: Client) -> None:
         self.cluster, self.client = cluster, client
-        self.changes: list[Pod] = []
+        self.changes: list[KnownPod] = []
         self._changed = asyncio.Event()
         self.watch = PodWatch(client, "default", self._on_change)
 
-    def _on_change(self, pod: Pod) -> None:
+    def _on_change(self, pod: KnownPod) -> None:
         self.changes.append(pod)
         self._changed.set()
 

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from podmap.names import attempt_labels
+
+LABELS = {
+    **attempt_labels(sweep="digits", run_id="0badcafe", number=3, attempt=1, epoch="e1"),
+    "kueue.x-k8s.io/queue-name": "team-a",
+}
+
 
 def make_pod(
     *,
@@ -32,7 +39,7 @@ def make_pod(
     made: dict[str, Any] = {
         "metadata": {
             "name": "digits-0badcafe-3-a1",
-            "labels": {"podmap.io/epoch": "e1", "kueue.x-k8s.io/queue-name": "team-a"},
+            "labels": LABELS,
             **(metadata or {}),
         },
         "spec": {"nodeName": "gpu-7", "containers": containers, **(spec or {})},

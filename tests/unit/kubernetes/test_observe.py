@@ -20,7 +20,7 @@ from podmap.backends.kubernetes.pod import fields
 from podmap.clock import parse_iso
 from podmap.records import Category
 
-from .statuses import make_pod
+from .statuses import LABELS, make_pod
 
 RUNNING = {"running": {"startedAt": "2026-11-22T10:00:05Z"}}
 CREATING = {"waiting": {"reason": "ContainerCreating"}}
@@ -108,7 +108,7 @@ def test_an_end_that_nobody_saw_is_when_the_pod_was_given_up() -> None:
 def test_the_epoch_is_read_in_full() -> None:
     metadata = {
         "name": "digits-0badcafe-3-a1",
-        "labels": {"podmap.io/epoch": "0123456789abcdef"},
+        "labels": {**LABELS, "podmap.io/epoch": "0123456789abcdef"},
         "annotations": {"podmap.io/epoch": "manual__2026/11"},
     }
     assert "manual__2026/11" == observe(make_pod(metadata=metadata)).epoch
@@ -271,13 +271,22 @@ def test_a_pod_may_be_deleted_without_grace_once_nothing_of_it_runs() -> None:
 
 
 def test_gates_are_told_apart() -> None:
-    own = make_pod(spec={"schedulingGates": [{"name": "podmap.io/slot"}]})
-    others = make_pod(spec={"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}]})
-    pods = (own, others, make_pod())
-    assert [True, True, False] == [fields.is_gated(pod) for pod in pods]
-    assert [True, False, False] == [fields.waits_for_slot(pod) for pod in pods]
+    names = ["podmap.io/slot", "kueue.x-k8s.io/admission"]
+    pod = make_pod(spec={"schedulingGates": [{"name": name} for name in names]})
+    assert (names, []) == (fields.gates(pod), fields.gates(make_pod()))
 
 
-def test_a_name_that_is_no_attempts_is_refused() -> None:
-    with pytest.raises(ValueError, match="not the name of an attempt"):
+@pytest.mark.parametrize(
+    ("label", "value"),
+    [("run", "web"), ("run", None), ("trial", "-1"), ("trial", None), ("attempt", "one")],
+)
+def test_labels_that_are_no_attempts_are_refused(label: str, value: str | None) -> None:
+    pod = make_pod()
+    pod["metadata"]["labels"] = {**LABELS, f"podmap.io/{label}": value}
+    with pytest.raises(ValueError, match="not the labels of an attempt"):
+        observe(pod)
+
+
+def test_a_copy_of_a_pod_is_no_attempt() -> None:
+    with pytest.raises(ValueError, match="not the pod of the attempt in its labels: web-1"):
         observe(make_pod(metadata={"name": "web-1"}))

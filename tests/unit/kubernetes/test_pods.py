@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from podmap.backends.base import Phase
 from podmap.backends.kubernetes.pod.build import SLOT_GATE
 from podmap.backends.kubernetes.watch import pods as module
-from podmap.backends.kubernetes.watch.pods import Pods, pod_of
+from podmap.backends.kubernetes.watch.pods import KnownPods, known_pod
 from podmap.clock import utc_now
 
 from .raw import RUN, raw_pod
@@ -55,12 +55,12 @@ def _interleaved(draw: st.DrawFn, lives: list[list[Event]]) -> list[Event]:
     return events
 
 
-def deliver(pods: Pods, events: list[Event]) -> None:
+def deliver(pods: KnownPods, events: list[Event]) -> None:
     for event in events:
         pods.apply(event.raw, removed=event.removed)
 
 
-def relist(pods: Pods, history: list[Event]) -> None:
+def relist(pods: KnownPods, history: list[Event]) -> None:
     there: dict[str, dict[str, Any]] = {}
     for event in history:
         there[event.raw["metadata"]["uid"]] = event.raw
@@ -71,7 +71,7 @@ def relist(pods: Pods, history: list[Event]) -> None:
     pods.drop_missing(set(there), str(len(history)))
 
 
-def state(pods: Pods) -> set[tuple[str, str, Phase, tuple[str, ...]]]:
+def state(pods: KnownPods) -> set[tuple[str, str, Phase, tuple[str, ...]]]:
     return {(pod.name, pod.uid, pod.seen.phase, pod.gates) for pod in pods.of(RUN)}
 
 
@@ -79,9 +79,9 @@ def state(pods: Pods) -> set[tuple[str, str, Phase, tuple[str, ...]]]:
 def test_a_list_makes_up_for_whatever_the_watch_did(
     history: list[Event], data: st.DataObject
 ) -> None:
-    in_order = Pods()
+    in_order = KnownPods()
     deliver(in_order, history)
-    disturbed = Pods()
+    disturbed = KnownPods()
     arrived = data.draw(st.lists(st.sampled_from(history), max_size=30))
     deliver(disturbed, arrived)
     relist(disturbed, history)
@@ -92,7 +92,7 @@ def test_a_list_makes_up_for_whatever_the_watch_did(
 
 @given(history=histories(), data=st.data())
 def test_an_end_that_was_seen_is_never_undone(history: list[Event], data: st.DataObject) -> None:
-    pods = Pods()
+    pods = KnownPods()
     ends: dict[str, Phase] = {}
     for event in data.draw(st.lists(st.sampled_from(history), max_size=40)):
         pods.apply(event.raw, removed=event.removed)
@@ -112,7 +112,7 @@ def test_an_end_that_was_seen_is_never_undone(history: list[Event], data: st.Dat
 
 @given(history=histories())
 def test_a_pods_version_never_goes_back(history: list[Event]) -> None:
-    pods = Pods()
+    pods = KnownPods()
     newest: dict[str, int] = {}
     for event in [*history, *reversed(history), *history]:
         pods.apply(event.raw, removed=event.removed)
@@ -123,7 +123,7 @@ def test_a_pods_version_never_goes_back(history: list[Event]) -> None:
 
 
 def test_what_was_removed_by_others_is_remembered_as_it_ended() -> None:
-    pods = Pods()
+    pods = KnownPods()
     pods.apply(raw_pod("running", version=1))
     pods.apply(raw_pod("succeeded", version=2), removed=True)
     pod = pods.get(raw_pod()["metadata"]["name"])
@@ -133,7 +133,7 @@ def test_what_was_removed_by_others_is_remembered_as_it_ended() -> None:
 
 
 def test_an_end_stays_as_it_was_first_seen() -> None:
-    pods = Pods()
+    pods = KnownPods()
     pods.apply(raw_pod("succeeded", version=1))
     [before] = pods.of(RUN)
     deleted = {"deletionTimestamp": "2026-11-01T09:01:00Z", "deletionGracePeriodSeconds": 0}
@@ -146,7 +146,7 @@ def test_an_end_stays_as_it_was_first_seen() -> None:
 
 
 def test_a_removal_counts_also_where_it_carries_no_version_of_its_own() -> None:
-    pods = Pods()
+    pods = KnownPods()
     pods.apply(raw_pod("running", version=2))
     gone = pods.apply(raw_pod("running", version=2), removed=True)
     assert gone is not None
@@ -154,21 +154,21 @@ def test_a_removal_counts_also_where_it_carries_no_version_of_its_own() -> None:
 
 
 def test_what_vanished_while_it_ran_is_gone() -> None:
-    pods = Pods()
+    pods = KnownPods()
     pods.apply(raw_pod("running", version=1))
     [gone] = pods.drop_missing(set(), "5")
     assert (Phase.GONE, False) == (gone.seen.phase, gone.there)
 
 
 def test_a_pod_that_is_newer_than_the_list_is_kept() -> None:
-    pods = Pods()
+    pods = KnownPods()
     pods.apply(raw_pod("running", version=7))
     assert [] == pods.drop_missing(set(), "5")
     assert 1 == len(pods)
 
 
 def test_what_is_deleted_for_good_is_not_heard_of_again() -> None:
-    pods = Pods()
+    pods = KnownPods()
     pods.apply(raw_pod("succeeded", version=2))
     name = raw_pod()["metadata"]["name"]
     pods.forget(name, "uid-0")
@@ -178,14 +178,14 @@ def test_what_is_deleted_for_good_is_not_heard_of_again() -> None:
 
 
 def test_forgetting_means_one_pod_and_not_its_successor() -> None:
-    pods = Pods()
+    pods = KnownPods()
     pods.apply(raw_pod("running", version=2, uid="new"))
     assert pods.forget(raw_pod()["metadata"]["name"], "old") is None
     assert 1 == len(pods)
 
 
 def test_pods_of_a_trial_are_found_apart() -> None:
-    pods = Pods()
+    pods = KnownPods()
     for number in (2, 0, 1):
         pods.apply(raw_pod("running", number=number, version=number + 1))
     assert [0, 1, 2] == [pod.seen.number for pod in pods.of(RUN)]
@@ -194,7 +194,7 @@ def test_pods_of_a_trial_are_found_apart() -> None:
 
 
 def test_busy_are_those_that_hold_slots() -> None:
-    pods = Pods()
+    pods = KnownPods()
     states = ("pending", "running", "succeeded", "pending")
     for number, (state, gates) in enumerate(zip(states, ((), (), (), (SLOT_GATE,)), strict=True)):
         pods.apply(raw_pod(state, number=number, version=number + 1, gates=gates))
@@ -208,7 +208,7 @@ def test_busy_are_those_that_hold_slots() -> None:
 
 
 def test_what_podmap_did_not_make_is_left_alone() -> None:
-    pods = Pods()
+    pods = KnownPods()
     stranger = raw_pod()
     stranger["metadata"]["name"] = "stranger"
     assert pods.apply(stranger) is None
@@ -217,7 +217,7 @@ def test_what_podmap_did_not_make_is_left_alone() -> None:
 
 
 def test_versions_that_cannot_be_compared_count_as_newer() -> None:
-    pods = Pods()
+    pods = KnownPods()
     for version, phase in (("b", "pending"), ("a", "running")):
         pods.apply(
             raw_pod(phase) | {"metadata": {**raw_pod()["metadata"], "resourceVersion": version}}
@@ -227,21 +227,21 @@ def test_versions_that_cannot_be_compared_count_as_newer() -> None:
 
 def test_gates_tell_who_holds_a_pod() -> None:
     other = "kueue.x-k8s.io/admission"
-    found = [pod_of(raw_pod(gates=gates)) for gates in ((), (SLOT_GATE,), (SLOT_GATE, other))]
+    found = [known_pod(raw_pod(gates=gates)) for gates in ((), (SLOT_GATE,), (SLOT_GATE, other))]
     assert [(False, False), (True, False), (True, True)] == [
         (pod.gated, pod.held_by_others) for pod in found
     ]
 
 
 def test_little_is_kept_of_a_pod() -> None:
-    alive = pod_of(raw_pod("running", managedFields=[{"a": "b" * 5000}]))
+    alive = known_pod(raw_pod("running", managedFields=[{"a": "b" * 5000}]))
     assert "xxx" not in repr(alive.raw)
     assert "bbb" not in repr(alive.raw)
-    assert pod_of(raw_pod("succeeded")).raw is None
+    assert known_pod(raw_pod("succeeded")).raw is None
 
 
 def test_time_alone_can_end_a_pod() -> None:
-    pods = Pods()
+    pods = KnownPods()
     due = (utc_now() + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     pods.apply(raw_pod("running", deletionTimestamp=due, deletionGracePeriodSeconds=1))
     assert [] == pods.recheck()
@@ -251,7 +251,7 @@ def test_time_alone_can_end_a_pod() -> None:
 
 
 def test_a_pod_that_was_given_up_stays_given_up() -> None:
-    pods = Pods()
+    pods = KnownPods()
     long_ago = {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 1}
     pods.apply(raw_pod("running", version=1, **long_ago))
     pods.apply(raw_pod("running", version=2))
@@ -261,7 +261,7 @@ def test_a_pod_that_was_given_up_stays_given_up() -> None:
 def test_memory_of_removed_pods_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REMEMBERED", 2)
     monkeypatch.setattr(module, "_REMOVED_UIDS", 3)
-    pods = Pods()
+    pods = KnownPods()
     for number in range(10):
         pods.apply(raw_pod("succeeded", number=number, version=number + 1), removed=True)
     known = [number for number in range(10) if pods.get(raw_pod(number=number)["metadata"]["name"])]

@@ -20,11 +20,11 @@ from podmap.backends.kubernetes.diagnosis.observe import (
 )
 from podmap.backends.kubernetes.end import AT_ONCE_S
 from podmap.backends.kubernetes.pod.build import CONTAINER
-from podmap.backends.kubernetes.pod.fields import Pod
+from podmap.backends.kubernetes.pod.fields import PodJson
 from podmap.engine.attempt import TAIL_BYTES, Ended
 from podmap.engine.messages import LineSplitter, Messages, read_messages
 from podmap.errors import BackendError
-from podmap.names import LABEL_PREFIX, MANAGED_BY, parse_attempt_name
+from podmap.names import LABEL_PREFIX, MANAGED_BY
 from podmap.records import Category, Diagnosis
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class PodApi:
         self._client = client
         self._namespace = namespace
 
-    def find(self, run_id: str, number: int) -> list[Pod]:
+    def find(self, run_id: str, number: int) -> list[PodJson]:
         """The pods of a trial, of any epoch, that podmap still manages."""
         labels = {MANAGED_BY: "podmap", f"{LABEL_PREFIX}/run": run_id}
         labels[f"{LABEL_PREFIX}/trial"] = str(number)
@@ -57,7 +57,7 @@ class PodApi:
         )
         return list(json.loads(answer.data)["items"])
 
-    def read(self, name: str) -> Pod | None:
+    def read(self, name: str) -> PodJson | None:
         """The pod; None if there is none."""
         try:
             answer = self._client.read_namespaced_pod(name, self._namespace, _preload_content=False)
@@ -65,10 +65,10 @@ class PodApi:
             if error.status == 404:
                 return None
             raise
-        found: Pod = json.loads(answer.data)
+        found: PodJson = json.loads(answer.data)
         return found
 
-    def create(self, body: Mapping[str, Any]) -> Pod:
+    def create(self, body: Mapping[str, Any]) -> PodJson:
         """The pod, as it is after its creation; one of this name that is there is returned.
 
         Raises:
@@ -84,7 +84,7 @@ class PodApi:
             if there is not None:
                 return there
             raise _refusal(error) from error
-        created: Pod = json.loads(answer.data)
+        created: PodJson = json.loads(answer.data)
         return created
 
     def delete(self, name: str, *, grace_s: int | None = None) -> None:
@@ -165,7 +165,7 @@ class PodApi:
         return messages
 
 
-def seen_now(pod: Pod | None, *, name: str, last: Pod | None) -> Observation:
+def seen_now(pod: PodJson | None, *, name: str, last: PodJson | None) -> Observation:
     """An attempt as it is seen in its pod.
 
     Args:
@@ -177,8 +177,7 @@ def seen_now(pod: Pod | None, *, name: str, last: Pod | None) -> Observation:
         return observe(pod)
     if last is not None:
         return observe(last, deleted=True)
-    run_id, number, attempt = parse_attempt_name(name)
-    return Observation(name, run_id, number, attempt, "", Phase.GONE)
+    return Observation.gone(name)
 
 
 def _refusal(error: ApiException) -> Exception:

@@ -13,7 +13,7 @@ from podmap.airflow.operator.trial import PodTrial, overdue
 from podmap.backends.base import Launch, LaunchError, Observation, Phase
 from podmap.backends.kubernetes.diagnosis.observe import observe, waiting_reason
 from podmap.backends.kubernetes.pod import build
-from podmap.backends.kubernetes.pod.fields import Pod, containers_ended, deletion_asked, label
+from podmap.backends.kubernetes.pod.fields import PodJson, containers_ended, deletion_asked, label
 from podmap.engine.attempt import Ended
 from podmap.engine.messages import Messages
 from podmap.engine.trial_ledger import SupersededError
@@ -46,7 +46,7 @@ class PodAttempt:
         """
         self.trial = trial
         self.name: str | None = None
-        self.last: Pod | None = None
+        self.last: PodJson | None = None
         self._api = api
         self._last_try = last_try
         self._launch: Launch | None = None
@@ -93,7 +93,7 @@ class PodAttempt:
         body["spec"]["containers"].sort(key=lambda each: each["name"] != build.CONTAINER)
         return body
 
-    def create(self, body: dict[str, Any]) -> Pod:
+    def create(self, body: dict[str, Any]) -> PodJson:
         """The pod, created.
 
         Raises:
@@ -111,7 +111,7 @@ class PodAttempt:
         self.name, self.last = name, raw
         return raw
 
-    def read(self) -> Pod | None:
+    def read(self) -> PodJson | None:
         """The pod as it is now; None if it is gone."""
         raw = self._api.read(self.name) if self.name else None
         if raw is not None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from kubernetes.client import V1Pod
 
     from podmap.airflow.operator.attempt import PodAttempt
-    from podmap.backends.kubernetes.pod.fields import Pod
+    from podmap.backends.kubernetes.pod.fields import PodJson
     from podmap.records import Attempt, Record
 
 ASK_AGAIN_S = 30.0
@@ -362,5 +362,5 @@ class TrialPodOperator(KubernetesPodOperator):
             self.attempt.keep()
 
 
-def _as_object(raw: Pod) -> V1Pod:
+def _as_object(raw: PodJson) -> V1Pod:
     return PodGenerator.deserialize_model_dict(dict(raw))

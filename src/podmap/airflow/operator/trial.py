@@ -16,7 +16,7 @@ from podmap.airflow.operator.run import OperatorRun, note_end
 from podmap.backends.base import Launch, Observation, Phase
 from podmap.backends.kubernetes.end import timed_out
 from podmap.backends.kubernetes.pod.build import TIMEOUT_ANNOTATION
-from podmap.backends.kubernetes.pod.fields import Pod
+from podmap.backends.kubernetes.pod.fields import PodJson
 from podmap.clock import iso, parse_iso, utc_now
 from podmap.engine.attempt import Ended
 from podmap.engine.result import Outcome, judge
@@ -161,7 +161,7 @@ class PodTrial:
             note_end(self.run, settlement)
 
 
-def overdue(pod: Pod, seen: Observation) -> Diagnosis | None:
+def overdue(pod: PodJson, seen: Observation) -> Diagnosis | None:
     """Why a pod is to be ended: its container has run for longer than it may.
 
     Args:

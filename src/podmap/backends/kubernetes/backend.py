@@ -17,9 +17,8 @@ from podmap.backends.kubernetes.gates import PodGates
 from podmap.backends.kubernetes.output import Output
 from podmap.backends.kubernetes.pod.build import RESULT_PATH, SLOT_GATE
 from podmap.backends.kubernetes.watch.namespace import Namespace
-from podmap.backends.kubernetes.watch.pods import Pod
+from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.errors import UsageError
-from podmap.names import parse_attempt_name
 from podmap.records import Diagnosis
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ class KubernetesBackend(Backend):
         """
         return [pod.seen for pod in await self.pods(run_id, number=number)]
 
-    async def pods(self, run_id: str, *, number: int | None = None) -> Sequence[Pod]:
+    async def pods(self, run_id: str, *, number: int | None = None) -> Sequence[KnownPod]:
         """As `list`, with what slots are decided by: gates, versions, deletion.
 
         Args:
@@ -143,7 +142,7 @@ class KubernetesBackend(Backend):
         watch = await self._space.opened()
         return watch.pods.of(run_id, number)
 
-    def known_pods(self, run_id: str) -> Sequence[Pod]:
+    def known_pods(self, run_id: str) -> Sequence[KnownPod]:
         """As `pods`, as far as the watch has come by now; nothing is asked."""
         watch = self._space.watch
         return [] if watch is None else watch.pods.of(run_id, None)
@@ -161,7 +160,7 @@ class KubernetesBackend(Backend):
         watch = await self._space.opened()
         await watch.relist()
 
-    def subscribe(self, listener: Callable[[Pod], None]) -> Callable[[], None]:
+    def subscribe(self, listener: Callable[[KnownPod], None]) -> Callable[[], None]:
         """Has a function called for every change of a pod, of any run; what ends that again."""
         return self._space.subscribe(listener)
 
@@ -262,7 +261,7 @@ class KubernetesBackend(Backend):
         if pod is not None:
             self._timeouts.watch(pod)
             pod = await self._space.until(name, _is_over)
-        return _gone(name) if pod is None else pod.seen
+        return Observation.gone(name) if pod is None else pod.seen
 
     async def notices(self, name: str) -> AsyncGenerator[str, None]:
         """What the attempt waits for, once it has waited for a while and whenever that changes.
@@ -352,19 +351,10 @@ class KubernetesBackend(Backend):
         await self._space.close()
         await self._client.close()
 
-    def _note_room(self, pod: Pod) -> None:
+    def _note_room(self, pod: KnownPod) -> None:
         if not pod.alive:
             self._brake.note_room()
 
 
-def _is_over(pod: Pod) -> bool:
+def _is_over(pod: KnownPod) -> bool:
     return not pod.alive
-
-
-def _gone(name: str) -> Observation:
-    """What is seen of an attempt that is not there."""
-    try:
-        run_id, number, attempt = parse_attempt_name(name)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    return Observation(name, run_id, number, attempt, "", Phase.GONE)

@@ -15,7 +15,7 @@ from podmap.backends.kubernetes.client.errors import ApiError, pods_path
 from podmap.backends.kubernetes.diagnosis.observe import diagnose_create_error
 from podmap.backends.kubernetes.pod import build
 from podmap.backends.kubernetes.watch.namespace import Namespace
-from podmap.backends.kubernetes.watch.pods import Pod, pod_of
+from podmap.backends.kubernetes.watch.pods import KnownPod, known_pod
 from podmap.errors import BackendError, SpecError, UsageError
 from podmap.records import Category, Diagnosis
 
@@ -63,7 +63,7 @@ class QuotaBrake:
         """Has the next try made at once: a pod has ended or is gone."""
         self._room.set()
 
-    async def through(self, ask: Callable[[], Awaitable[Pod]]) -> Pod:
+    async def through(self, ask: Callable[[], Awaitable[KnownPod]]) -> KnownPod:
         """What `ask` returns, once no quota refuses it.
 
         Raises:
@@ -89,7 +89,7 @@ class QuotaBrake:
         finally:
             self._turn.release()
 
-    async def _insist(self, ask: Callable[[], Awaitable[Pod]], deadline: float) -> Pod:
+    async def _insist(self, ask: Callable[[], Awaitable[KnownPod]], deadline: float) -> KnownPod:
         loop = asyncio.get_running_loop()
         pause_s = _FIRST_PAUSE_S
         while True:
@@ -126,7 +126,7 @@ class Creator:
         self._brake = brake
         self._creating: dict[str, set[str]] = {}
 
-    async def create(self, launch: Launch, *, limit: int | None, gated: bool) -> Pod:
+    async def create(self, launch: Launch, *, limit: int | None, gated: bool) -> KnownPod:
         """The pod of an attempt: a new one, or the one of this name that is there.
 
         Raises:
@@ -200,7 +200,7 @@ class Creator:
         if len(busy) + len(creating) >= limit and len(busy | creating) >= limit:
             raise FullError(sorted(busy | creating))
 
-    async def _post(self, name: str, body: Mapping[str, Any]) -> Pod:
+    async def _post(self, name: str, body: Mapping[str, Any]) -> KnownPod:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + DELETION_PATIENCE_S
         watch = await self._space.opened()
@@ -222,9 +222,9 @@ class Creator:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, 1.0)
             else:
-                return watch.answered(raw) or pod_of(raw)
+                return watch.answered(raw) or known_pod(raw)
 
-    async def _existing(self, name: str) -> Pod | None:
+    async def _existing(self, name: str) -> KnownPod | None:
         """The pod that has the name already; None if it is about to go."""
         try:
             raw = await self._space.client.get(pods_path(self._space.name, name))
@@ -236,7 +236,7 @@ class Creator:
             return None
         watch = await self._space.opened()
         watch.take(raw)
-        return pod_of(raw)
+        return known_pod(raw)
 
 
 def _refusal(error: ApiError) -> Exception:

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from podmap.aio import spawn
 from podmap.backends.base import Phase
 from podmap.backends.kubernetes.client.errors import ApiError, pods_path
 from podmap.backends.kubernetes.diagnosis.observe import killed_annotation
 from podmap.backends.kubernetes.watch.namespace import Namespace
-from podmap.backends.kubernetes.watch.pods import Pod
-from podmap.backends.kubernetes.watch.watch import start
+from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.clock import parse_iso, utc_now
 from podmap.errors import BackendError
 from podmap.records import Category, Diagnosis
@@ -59,7 +59,7 @@ class Ender:
         """
         task = self._kills.get(name)
         if task is None:
-            task = self._kills[name] = start(self._kill(name, reason, grace_s))
+            task = self._kills[name] = spawn(self._kill(name, reason, grace_s))
             task.add_done_callback(lambda _: self._kills.pop(name, None))
         await asyncio.shield(task)
 
@@ -98,7 +98,7 @@ class Ender:
         await self._ask_to_delete(pod, max(AT_ONCE_S, math.ceil(given_s)))
         await self._await_end(pod, given_s)
 
-    async def _mark(self, name: str, reason: Diagnosis, grace_s: float | None) -> Pod | None:
+    async def _mark(self, name: str, reason: Diagnosis, grace_s: float | None) -> KnownPod | None:
         """Has a pod carry the reason, and the node end it, unless it has ended; how it is then."""
         for _ in range(_TRIES):
             pod = await self._space.find(name)
@@ -114,17 +114,17 @@ class Ender:
             await self._space.fetch(name)
         raise BackendError(f"pod {name} in namespace {self._space.name} changes all the time")
 
-    async def _change(self, pod: Pod, change: Mapping[str, Any]) -> Pod | None:
+    async def _change(self, pod: KnownPod, change: Mapping[str, Any]) -> KnownPod | None:
         watch = await self._space.opened()
         raw = await self._space.client.patch(pods_path(self._space.name, pod.name), change)
         return watch.answered(raw)
 
-    async def _vanished(self, pod: Pod) -> Pod | None:
+    async def _vanished(self, pod: KnownPod) -> KnownPod | None:
         """A pod that the server no longer has, once the watch has said so, too."""
         limit_s = NODE_PATIENCE_S
         return await self._space.until(pod.name, lambda now: not now.there, limit_s=limit_s)
 
-    async def _delete(self, pod: Pod) -> bool:
+    async def _delete(self, pod: KnownPod) -> bool:
         """Whether the pod is gone, and not another one of its name is there."""
         watch = await self._space.opened()
         if not pod.there:
@@ -139,7 +139,7 @@ class Ender:
         watch.forget(pod.name, pod.uid)
         return True
 
-    async def _ask_to_delete(self, pod: Pod, grace_s: int | None) -> bool:
+    async def _ask_to_delete(self, pod: KnownPod, grace_s: int | None) -> bool:
         """Whether it was this pod that the server was asked to delete."""
         path = pods_path(self._space.name, pod.name)
         try:
@@ -154,7 +154,7 @@ class Ender:
             return False
         return True
 
-    async def _await_end(self, pod: Pod, grace_s: float) -> None:
+    async def _await_end(self, pod: KnownPod, grace_s: float) -> None:
         for _ in range(math.ceil((grace_s + NODE_PATIENCE_S) / LOOK_EVERY_S)):
             now = await self._space.until(pod.name, _is_over, limit_s=LOOK_EVERY_S)
             if now is not None and now.uid == pod.uid and not _is_over(now):
@@ -186,7 +186,7 @@ class Timeouts:
         self._tasks: set[asyncio.Task[None]] = set()
         self._unsubscribe = space.subscribe(self._on_change)
 
-    def watch(self, pod: Pod) -> None:
+    def watch(self, pod: KnownPod) -> None:
         """Sees to a pod from now on."""
         if pod.timeout_s is not None and pod.alive and pod.name not in self._watched:
             self._watched[pod.name] = None
@@ -203,7 +203,7 @@ class Timeouts:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _on_change(self, pod: Pod) -> None:
+    def _on_change(self, pod: KnownPod) -> None:
         if pod.name not in self._watched:
             return
         if not pod.alive:
@@ -216,7 +216,7 @@ class Timeouts:
         elif pod.name not in self._timers:
             self._begin(pod)
 
-    def _begin(self, pod: Pod) -> None:
+    def _begin(self, pod: KnownPod) -> None:
         if pod.timeout_s is None or pod.seen.started is None:
             return
         loop = asyncio.get_running_loop()
@@ -229,7 +229,7 @@ class Timeouts:
         self._timers[pod.name] = loop.call_later(left_s, self._fire, pod.name, pod.timeout_s)
 
     def _fire(self, name: str, timeout_s: float) -> None:
-        task = start(self._time_out(name, timeout_s))
+        task = spawn(self._time_out(name, timeout_s))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -252,16 +252,16 @@ def timed_out(timeout_s: float) -> Diagnosis:
     )
 
 
-def _is_over(pod: Pod) -> bool:
+def _is_over(pod: KnownPod) -> bool:
     return not pod.alive
 
 
-def _can_stay(pod: Pod, grace_s: float | None) -> bool:
+def _can_stay(pod: KnownPod, grace_s: float | None) -> bool:
     """Whether a pod can be ended by its deadline, so that it stays to be looked at."""
     return pod.placed and (grace_s is None or pod.grace_s <= grace_s + _SLACK_S)
 
 
-def _ending(pod: Pod, reason: Diagnosis, grace_s: float | None) -> Mapping[str, Any]:
+def _ending(pod: KnownPod, reason: Diagnosis, grace_s: float | None) -> Mapping[str, Any]:
     """The change that ends a pod, or says why it will be, unless it is no longer as it was seen."""
     metadata = {
         "resourceVersion": pod.resource_version,
@@ -272,7 +272,7 @@ def _ending(pod: Pod, reason: Diagnosis, grace_s: float | None) -> Mapping[str, 
     return {"metadata": metadata, "spec": {"activeDeadlineSeconds": AT_ONCE_S}}
 
 
-def _delete_grace_s(pod: Pod) -> int | None:
+def _delete_grace_s(pod: KnownPod) -> int | None:
     """What a pod's containers get when it is deleted; None for the pod's own grace."""
     if pod.stopped:
         return 0

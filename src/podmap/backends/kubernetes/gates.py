@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from podmap.backends.base import GatedAttempt, SlotGates
 from podmap.backends.kubernetes.lease import Lease
-from podmap.backends.kubernetes.watch.pods import Pod
+from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.errors import ConflictError
 from podmap.names import LABEL_PREFIX, MANAGED_BY
 
@@ -45,7 +45,7 @@ class PodGates(SlotGates):
             labels={MANAGED_BY: "podmap", f"{LABEL_PREFIX}/run": self._run_id},
         )
 
-    def attempts(self) -> Sequence[Pod]:
+    def attempts(self) -> Sequence[KnownPod]:
         """All pods of the run that are known."""
         return self._backend.known_pods(self._run_id)
 
@@ -71,7 +71,7 @@ class PodGates(SlotGates):
     def subscribe(self, on_change: Callable[[], None]) -> Callable[[], None]:
         """Calls back at every change of a pod of the run; returns what ends that."""
 
-        def note(pod: Pod) -> None:
+        def note(pod: KnownPod) -> None:
             if pod.seen.run_id == self._run_id:
                 on_change()
 

@@ -17,10 +17,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from podmap.aio import set_within
+from podmap.aio import spawn
 from podmap.backends.base import RunLease
 from podmap.backends.kubernetes.client.errors import ApiError, leases_path
-from podmap.backends.kubernetes.watch.watch import start
 from podmap.clock import utc_now
 from podmap.errors import BackendError
 
@@ -90,7 +89,6 @@ class Lease(RunLease):
         self._until = -math.inf
         self._told = False
         self._task: asyncio.Task[None] | None = None
-        self._turn = asyncio.Event()
 
     @property
     def held(self) -> bool:
@@ -115,11 +113,7 @@ class Lease(RunLease):
     def start(self) -> None:
         """Begins to try for the lease, and to renew it once it is held."""
         if self._task is None:
-            self._task = start(self.run())
-
-    def hurry(self) -> None:
-        """Has the next try made now."""
-        self._turn.set()
+            self._task = spawn(self.run())
 
     async def run(self) -> None:
         """Tries for the lease and renews it, for ever; `start` is the usual way."""
@@ -245,8 +239,7 @@ class Lease(RunLease):
 
     async def _sleep(self) -> None:
         pause_s = REFUSED_AGAIN_S if self.refused else self._renew_every_s
-        self._turn.clear()
-        await set_within(self._turn, pause_s * random.uniform(0.9, 1.0))
+        await asyncio.sleep(pause_s * random.uniform(0.9, 1.0))
 
 
 def _spec(lease: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from podmap.backends.kubernetes import logs
 from podmap.backends.kubernetes.client.errors import ApiError
 from podmap.backends.kubernetes.watch.namespace import Namespace
-from podmap.backends.kubernetes.watch.pods import Pod
+from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.errors import BackendError
 
 log = logging.getLogger(__name__)
@@ -85,11 +85,11 @@ class Output:
         """Forgets where an output was left."""
         self._cursors.pop(name, None)
 
-    def _connection(self, pod: Pod, cursor: logs.Cursor) -> AsyncGenerator[bytes, None]:
+    def _connection(self, pod: KnownPod, cursor: logs.Cursor) -> AsyncGenerator[bytes, None]:
         space = self._space
         return logs.follow(space.client, space.name, pod.name, cursor, live=pod.alive)
 
-    async def _started(self, name: str) -> Pod | None:
+    async def _started(self, name: str) -> KnownPod | None:
         """The pod once there is a log; None if there will be none."""
         pod = await self._space.find(name)
         if pod is not None:
@@ -129,7 +129,7 @@ class Output:
         return True
 
 
-def _has_log(pod: Pod) -> bool:
+def _has_log(pod: KnownPod) -> bool:
     return not pod.alive or pod.seen.started is not None
 
 

@@ -19,7 +19,7 @@ from podmap.backends.base import (
 from podmap.backends.process.end import end, end_stragglers, force
 from podmap.backends.process.folder import OUTPUT, RESULT, Folder, attempt_names
 from podmap.backends.process.lock import StateLock
-from podmap.backends.process.observe import gone, observe, running
+from podmap.backends.process.observe import observe, running
 from podmap.backends.process.reserve import Reserved
 from podmap.backends.process.spawn import inherited_env
 from podmap.backends.process.watch import Watch
@@ -170,7 +170,7 @@ class ProcessBackend(Backend):
         with self._asking("read"):
             observation = self._observe(name, watch)
         if observation is None:
-            return gone(name)
+            return Observation.gone(name)
         if observation.exit_code is None:
             await end_stragglers(self._folder(name))
         elif watch is not None and observation.diagnosis is None:
@@ -349,7 +349,7 @@ class ProcessBackend(Backend):
         if folder.give_up():
             folder.remove()
             return None
-        return self._observe(name) or gone(name)
+        return self._observe(name) or Observation.gone(name)
 
     def _clear_broken(self, name: str, folder: Folder) -> None:
         runner = folder.runner()

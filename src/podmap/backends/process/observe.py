@@ -6,7 +6,6 @@ from podmap.backends.base import Cut, Observation, Phase
 from podmap.backends.process import system
 from podmap.backends.process.folder import Asked, Folder, Runner
 from podmap.errors import BackendError
-from podmap.names import parse_attempt_name
 from podmap.records import Category, Diagnosis
 
 KILLED_CODE = 137
@@ -24,14 +23,6 @@ def running(name: str, asked: Asked, phase: Phase = Phase.RUNNING) -> Observatio
         phase=phase,
         node=asked.host,
         started=asked.started if phase is Phase.RUNNING else None,
-    )
-
-
-def gone(name: str) -> Observation:
-    """The observation of an attempt of which nothing is left."""
-    run_id, number, attempt = parse_attempt_name(name)
-    return Observation(
-        name=name, run_id=run_id, number=number, attempt=attempt, epoch="", phase=Phase.GONE
     )
 
 

@@ -15,7 +15,6 @@ from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
 from podmap.backends.kubernetes.pod import build
 from podmap.backends.kubernetes.pod.build import RESULT_PATH
 from podmap.clock import utc_now
-from podmap.names import parse_attempt_name
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import TrialTemplate
 from podmap.testing.sweep import pod_states
@@ -153,8 +152,7 @@ class RehearsalBackend(Backend):
         """Returns the observation of the attempt once it has ended or is gone."""
         attempt = self._attempts.get(name)
         if attempt is None:
-            run_id, number, count = parse_attempt_name(name)
-            return Observation(name, run_id, number, count, "", Phase.GONE)
+            return Observation.gone(name)
         return await asyncio.shield(attempt.over)
 
     async def output(self, name: str, *, offset: int = 0) -> AsyncGenerator[bytes, None]:

@@ -11,7 +11,7 @@ from typing import Any
 from podmap.backends.kubernetes.diagnosis.signals import explain_exit
 from podmap.backends.kubernetes.pod import fields
 from podmap.backends.kubernetes.pod.build import CONTAINER
-from podmap.backends.kubernetes.pod.fields import Pod
+from podmap.backends.kubernetes.pod.fields import PodJson
 from podmap.records import Category, Diagnosis
 
 _DETAIL_CHARS = 2000
@@ -31,7 +31,7 @@ _BAD_COMMAND = re.compile(
 _OOM_AT_START = re.compile(r"OOM-killed|memory limit too low", re.IGNORECASE)
 
 
-def diagnose_end(pod: Pod, *, killed: Diagnosis | None) -> Diagnosis | None:
+def diagnose_end(pod: PodJson, *, killed: Diagnosis | None) -> Diagnosis | None:
     """Why an attempt did not end well; None if its container ended with exit code 0.
 
     What first ended the attempt counts: a pod that is deleted, evicted or preempted after its
@@ -68,7 +68,7 @@ def _ended_before(ended: Mapping[str, Any] | None, moment: datetime | None) -> b
     return finished < moment or (finished == moment and own)
 
 
-def _by_kubelet(pod: Pod) -> Diagnosis | None:
+def _by_kubelet(pod: PodJson) -> Diagnosis | None:
     """An end that the kubelet decided, which it writes as the whole pod's reason."""
     reason = fields.status_of(pod).get("reason") or ""
     message = (fields.status_of(pod).get("message") or "").strip()
@@ -115,7 +115,7 @@ def _evicted(message: str, node: str) -> Diagnosis:
     return Diagnosis(Category.EVICTED, f"evicted: {what}", message, cure + _CHECKPOINTS)
 
 
-def _past_deadline(pod: Pod, message: str) -> Diagnosis:
+def _past_deadline(pod: PodJson, message: str) -> Diagnosis:
     limit = pod["spec"].get("activeDeadlineSeconds")
     return Diagnosis(
         Category.USER_TIMEOUT,
@@ -151,7 +151,7 @@ _CURES: Mapping[Category, str] = {
 }
 
 
-def _by_control_plane(pod: Pod, ended: Mapping[str, Any] | None) -> Diagnosis | None:
+def _by_control_plane(pod: PodJson, ended: Mapping[str, Any] | None) -> Diagnosis | None:
     """An end that the control plane or a queue decided, which it tells in a condition."""
     for kind in ("DisruptionTarget", "TerminationTarget"):
         told = fields.condition(pod, kind)
@@ -171,7 +171,7 @@ def _by_control_plane(pod: Pod, ended: Mapping[str, Any] | None) -> Diagnosis | 
 
 
 def _by_deletion(
-    pod: Pod, ended: Mapping[str, Any] | None, asked: datetime | None
+    pod: PodJson, ended: Mapping[str, Any] | None, asked: datetime | None
 ) -> Diagnosis | None:
     if asked is None or _ended_before(ended, asked):
         return None
@@ -185,7 +185,7 @@ def _by_deletion(
     )
 
 
-def _by_container(pod: Pod, ended: Mapping[str, Any] | None) -> Diagnosis | None:
+def _by_container(pod: PodJson, ended: Mapping[str, Any] | None) -> Diagnosis | None:
     if ended is not None and ended.get("exitCode") == 0:
         return None
     if ended is not None:
@@ -208,7 +208,7 @@ def _which(message: str) -> str:
     return f": {found[1].strip()}" if found else ""
 
 
-def _of_container(pod: Pod, name: str, ended: Mapping[str, Any]) -> Diagnosis | None:
+def _of_container(pod: PodJson, name: str, ended: Mapping[str, Any]) -> Diagnosis | None:
     """What can end a container besides its own program."""
     reason, message = ended.get("reason") or "", ended.get("message") or ""
     start_failed = reason in ("StartError", "ContainerCannotRun")
@@ -240,7 +240,7 @@ def _of_container(pod: Pod, name: str, ended: Mapping[str, Any]) -> Diagnosis | 
     )
 
 
-def _oom(pod: Pod, name: str, ended: Mapping[str, Any]) -> Diagnosis:
+def _oom(pod: PodJson, name: str, ended: Mapping[str, Any]) -> Diagnosis:
     limit = _memory_limit(pod, name)
     more = f"more than its limit of {limit}" if limit else "more than its node had left"
     cure = "Raise trial.resources.memory, or let podmap do it: retries.oom.times."
@@ -257,7 +257,7 @@ def _oom(pod: Pod, name: str, ended: Mapping[str, Any]) -> Diagnosis:
     )
 
 
-def _memory_limit(pod: Pod, name: str) -> str:
+def _memory_limit(pod: PodJson, name: str) -> str:
     for key in ("containers", "initContainers"):
         for each in pod["spec"].get(key) or ():
             if each["name"] == name:
@@ -266,7 +266,7 @@ def _memory_limit(pod: Pod, name: str) -> str:
     return ""
 
 
-def _own_failure(pod: Pod, ended: Mapping[str, Any]) -> Diagnosis:
+def _own_failure(pod: PodJson, ended: Mapping[str, Any]) -> Diagnosis:
     code = int(ended.get("exitCode") or 0)
     for each in fields.all_containers(pod):
         stopped = fields.state(each, "terminated") or {}
@@ -307,5 +307,5 @@ def _is_result(message: str) -> bool:
         return False
 
 
-def _node(pod: Pod) -> str:
+def _node(pod: PodJson) -> str:
     return (pod.get("spec") or {}).get("nodeName") or "?"

@@ -17,9 +17,9 @@ from podmap.backends.kubernetes.diagnosis.stuck import diagnose_stuck, stuck_unt
 from podmap.backends.kubernetes.diagnosis.waiting import unschedulable, waiting_reason
 from podmap.backends.kubernetes.pod import fields
 from podmap.backends.kubernetes.pod.build import RESULT_BYTES, result_limit_bytes
-from podmap.backends.kubernetes.pod.fields import Pod
+from podmap.backends.kubernetes.pod.fields import PodJson
 from podmap.clock import iso, utc_now
-from podmap.names import LABEL_PREFIX, parse_attempt_name
+from podmap.names import LABEL_PREFIX
 from podmap.records import Category, Diagnosis
 
 __all__ = [
@@ -43,26 +43,25 @@ LOST_AFTER_S = 60
 _MADE_UP = frozenset({"ContainerStatusUnknown", "Unknown", "StartError", "ContainerCannotRun"})
 
 
-def observe(pod: Pod, *, now: datetime | None = None, deleted: bool = False) -> Observation:
+def observe(pod: PodJson, *, now: datetime | None = None, deleted: bool = False) -> Observation:
     """What is seen of an attempt in its pod.
 
     Args:
-        pod: As the API gives it. Its labels and name are podmap's.
+        pod: As the API gives it, with podmap's labels.
         now: The time; None for the clock's.
         deleted: Whether the pod is not there any more, and this is the last that was seen of it.
 
     Raises:
-        ValueError: The name is not an attempt's.
+        ValueError: The labels are not those of an attempt.
     """
     now = now or utc_now()
-    name = pod["metadata"]["name"]
-    run_id, number, attempt = parse_attempt_name(name)
+    run_id, number, attempt = fields.attempt_of(pod)
     diagnosis = diagnose(pod, now=now, deleted=deleted)
     ended = fields.ended(pod) or {}
     started = ended or fields.state(fields.trial_container(pod), "running") or {}
     result, cut = _result(pod)
     return Observation(
-        name=name,
+        name=pod["metadata"]["name"],
         run_id=run_id,
         number=number,
         attempt=attempt,
@@ -80,7 +79,9 @@ def observe(pod: Pod, *, now: datetime | None = None, deleted: bool = False) -> 
     )
 
 
-def diagnose(pod: Pod, *, now: datetime | None = None, deleted: bool = False) -> Diagnosis | None:
+def diagnose(
+    pod: PodJson, *, now: datetime | None = None, deleted: bool = False
+) -> Diagnosis | None:
     """Why an attempt did not end well, or can never start.
 
     Args:
@@ -102,7 +103,7 @@ def diagnose(pod: Pod, *, now: datetime | None = None, deleted: bool = False) ->
     return _killed(pod) or _unanswered(pod, due)
 
 
-def recheck_at(pod: Pod) -> datetime | None:
+def recheck_at(pod: PodJson) -> datetime | None:
     """When to observe the pod again although nothing was heard of it; None for never."""
     if fields.ended(pod) is not None or fields.is_terminal(pod):
         return None
@@ -119,7 +120,7 @@ def killed_annotation(reason: Diagnosis) -> dict[str, str]:
     return {KILLED_ANNOTATION: json.dumps(reason.to_json())}
 
 
-def _killed(pod: Pod) -> Diagnosis | None:
+def _killed(pod: PodJson) -> Diagnosis | None:
     text = (pod["metadata"].get("annotations") or {}).get(KILLED_ANNOTATION)
     if text is None:
         return None
@@ -129,7 +130,7 @@ def _killed(pod: Pod) -> Diagnosis | None:
         return Diagnosis(Category.CANCELLED, "podmap ended it", f"{KILLED_ANNOTATION}: {text}")
 
 
-def _unanswered(pod: Pod, due: datetime) -> Diagnosis:
+def _unanswered(pod: PodJson, due: datetime) -> Diagnosis:
     node = pod["spec"].get("nodeName") or "?"
     taint = fields.condition(pod, "DisruptionTarget") or {}
     told = f" ({taint['reason']}: {taint.get('message', '')})" if taint.get("reason") else ""
@@ -144,7 +145,7 @@ def _unanswered(pod: Pod, due: datetime) -> Diagnosis:
     )
 
 
-def _phase(pod: Pod, diagnosis: Diagnosis | None, deleted: bool) -> Phase:
+def _phase(pod: PodJson, diagnosis: Diagnosis | None, deleted: bool) -> Phase:
     if fields.ended(pod) is not None or fields.is_terminal(pod):
         return Phase.ENDED
     if deleted:
@@ -155,7 +156,7 @@ def _phase(pod: Pod, diagnosis: Diagnosis | None, deleted: bool) -> Phase:
     return Phase.RUNNING if running else Phase.PENDING
 
 
-def _finished(pod: Pod, diagnosis: Diagnosis | None) -> str | None:
+def _finished(pod: PodJson, diagnosis: Diagnosis | None) -> str | None:
     """When the trial ended; of containers whose end nobody saw, when the pod was given up."""
     ended = _time((fields.ended(pod) or {}).get("finishedAt"))
     if ended is not None or diagnosis is None:
@@ -170,7 +171,7 @@ def _time(text: Any) -> str | None:
     return iso(found) if found else None
 
 
-def _result(pod: Pod) -> tuple[bytes | None, Cut | None]:
+def _result(pod: PodJson) -> tuple[bytes | None, Cut | None]:
     """The result, and which end of it the kubelet cut off.
 
     After another exit code the message may be the end of the log instead, and no result counts.

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from podmap.backends.kubernetes.pod import fields
-from podmap.backends.kubernetes.pod.fields import Pod
+from podmap.backends.kubernetes.pod.fields import PodJson
 from podmap.records import Category, Diagnosis
 
 PULL_PATIENCE_S = 900
@@ -59,7 +59,7 @@ _CREATE_IS_FINAL = re.compile(
 )
 
 
-def diagnose_stuck(pod: Pod, *, now: datetime) -> Diagnosis | None:
+def diagnose_stuck(pod: PodJson, *, now: datetime) -> Diagnosis | None:
     """Why a pod on a node can never start; None while it may yet.
 
     What a registry or node says decides: that an image is not there or may not be had, or that a
@@ -80,13 +80,13 @@ def diagnose_stuck(pod: Pod, *, now: datetime) -> Diagnosis | None:
     return None
 
 
-def stuck_until(pod: Pod) -> datetime | None:
+def stuck_until(pod: PodJson) -> datetime | None:
     """When the patience with a pod ends; None if there is nothing to be patient with."""
     ends = [_patience_end(pod, waiting.get("reason") or "") for _, waiting in _refused(pod)]
     return min((end for end in ends if end is not None), default=None)
 
 
-def refusal(pod: Pod) -> str:
+def refusal(pod: PodJson) -> str:
     """What the node says of a container that it cannot make so far; empty if it does not."""
     for name, waiting in _refused(pod):
         reason, message = waiting.get("reason") or "", waiting.get("message") or ""
@@ -102,7 +102,7 @@ def refusal(pod: Pod) -> str:
     return ""
 
 
-def _refused(pod: Pod) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _refused(pod: PodJson) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for each in fields.all_containers(pod):
         waiting = fields.state(each, "waiting")
         if waiting is not None and waiting.get("reason") in _PULL | _CREATE:
@@ -118,12 +118,12 @@ def _is_final(reason: str, message: str) -> bool:
     return final.search(message) is not None
 
 
-def _patience_is_over(pod: Pod, reason: str, now: datetime) -> bool:
+def _patience_is_over(pod: PodJson, reason: str, now: datetime) -> bool:
     end = _patience_end(pod, reason)
     return end is not None and now >= end
 
 
-def _patience_end(pod: Pod, reason: str) -> datetime | None:
+def _patience_end(pod: PodJson, reason: str) -> datetime | None:
     arrived = fields.moment(fields.status_of(pod).get("startTime"))
     if arrived is None:
         return None
@@ -131,7 +131,7 @@ def _patience_end(pod: Pod, reason: str) -> datetime | None:
     return arrived + timedelta(seconds=patience_s)
 
 
-def _no_image(pod: Pod, name: str, reason: str, message: str) -> Diagnosis:
+def _no_image(pod: PodJson, name: str, reason: str, message: str) -> Diagnosis:
     image = _image(pod, name)
     cure = "See the image's name and tag (trial.image)"
     if reason == "ErrImageNeverPull":
@@ -169,7 +169,7 @@ def _first_words(message: str, limit: int = 120) -> str:
     return words if len(words) <= limit else words[: limit - 1] + "…"
 
 
-def _image(pod: Pod, name: str) -> str:
+def _image(pod: PodJson, name: str) -> str:
     for key in ("containers", "initContainers"):
         for each in pod["spec"].get(key) or ():
             if each["name"] == name:

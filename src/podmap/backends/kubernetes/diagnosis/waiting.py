@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from podmap.backends.kubernetes.diagnosis.stuck import refusal
 from podmap.backends.kubernetes.pod import fields
 from podmap.backends.kubernetes.pod.build import QUEUE_LABEL, SLOT_GATE
-from podmap.backends.kubernetes.pod.fields import Pod
+from podmap.backends.kubernetes.pod.fields import PodJson
 from podmap.records import Category, Diagnosis
 
 _KUEUE_GATE = "kueue.x-k8s.io/admission"
@@ -28,7 +28,7 @@ _CURES: Mapping[str, str] = {
 }
 
 
-def waiting_reason(pod: Pod) -> str:
+def waiting_reason(pod: PodJson) -> str:
     """What the pod waits for, as one line; empty if it runs or has ended."""
     if fields.is_terminal(pod) or fields.ended(pod) is not None:
         return ""
@@ -37,7 +37,7 @@ def waiting_reason(pod: Pod) -> str:
     return _held(pod) or _unplaced(pod) or _unready(pod)
 
 
-def unschedulable(pod: Pod) -> Diagnosis | None:
+def unschedulable(pod: PodJson) -> Diagnosis | None:
     """Why no node takes the pod so far, with what would help; None if that is not its trouble.
 
     It is a diagnosis of a wait: the pod goes on waiting.
@@ -49,7 +49,7 @@ def unschedulable(pod: Pod) -> Diagnosis | None:
     return Diagnosis(Category.UNSCHEDULABLE, _shortened(message), message, _cure(message))
 
 
-def _held(pod: Pod) -> str:
+def _held(pod: PodJson) -> str:
     gates = fields.gates(pod)
     others = [name for name in gates if name != SLOT_GATE]
     if _KUEUE_GATE in others:
@@ -60,7 +60,7 @@ def _held(pod: Pod) -> str:
     return "waits for a slot (parallelism)" if gates else ""
 
 
-def _unplaced(pod: Pod) -> str:
+def _unplaced(pod: PodJson) -> str:
     if pod["spec"].get("nodeName"):
         return ""
     found = unschedulable(pod)
@@ -69,7 +69,7 @@ def _unplaced(pod: Pod) -> str:
     return f"{found.summary} {found.resolution}".strip()
 
 
-def _unready(pod: Pod) -> str:
+def _unready(pod: PodJson) -> str:
     node = pod["spec"]["nodeName"]
     refused = refusal(pod)
     if refused:

@@ -6,19 +6,39 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from podmap.backends.kubernetes.pod.build import CONTAINER, SLOT_GATE
+from podmap.backends.kubernetes.pod.build import CONTAINER
 from podmap.clock import parse_iso
-from podmap.names import LABEL_PREFIX
+from podmap.names import LABEL_PREFIX, attempt_name, is_run_id
 from podmap.spec.quantity import parse_bytes
 
-Pod = Mapping[str, Any]
+PodJson = Mapping[str, Any]
 """A pod as the API gives it: raw JSON."""
 
 _EPOCH = 0.0
 _TERMINAL = ("Succeeded", "Failed")
 
 
-def label(pod: Pod, name: str) -> str:
+def attempt_of(pod: PodJson) -> tuple[str, int, int]:
+    """The run's id, the trial's number and the attempt's, as the pod's labels have them.
+
+    Raises:
+        ValueError: The labels are not those of an attempt, or those of another pod.
+    """
+    metadata = pod.get("metadata") or {}
+    labels = metadata.get("labels") or {}
+    sweep, run_id, number, attempt = (
+        str(labels.get(f"{LABEL_PREFIX}/{name}") or "")
+        for name in ("sweep", "run", "trial", "attempt")
+    )
+    if not (is_run_id(run_id) and number.isdecimal() and attempt.isdecimal()):
+        raise ValueError(f"not the labels of an attempt: {labels}")
+    # A copy that somebody made to look at has the labels, too, but is no attempt.
+    if metadata.get("name") != attempt_name(sweep, run_id, int(number), int(attempt)):
+        raise ValueError(f"not the pod of the attempt in its labels: {metadata.get('name')}")
+    return run_id, int(number), int(attempt)
+
+
+def label(pod: PodJson, name: str) -> str:
     """A value of podmap's labels, in full; empty if it is not there."""
     key = f"{LABEL_PREFIX}/{name}"
     metadata = pod.get("metadata") or {}
@@ -29,37 +49,27 @@ def label(pod: Pod, name: str) -> str:
     return ""
 
 
-def gates(pod: Pod) -> list[str]:
+def gates(pod: PodJson) -> list[str]:
     """The names of the scheduling gates that hold the pod."""
     return [gate["name"] for gate in (pod.get("spec") or {}).get("schedulingGates") or ()]
 
 
-def is_gated(pod: Pod) -> bool:
-    """Whether anything holds the pod from being scheduled, podmap or somebody else."""
-    return bool(gates(pod))
-
-
-def waits_for_slot(pod: Pod) -> bool:
-    """Whether podmap's own gate holds the pod."""
-    return SLOT_GATE in gates(pod)
-
-
-def status_of(pod: Pod) -> Mapping[str, Any]:
+def status_of(pod: PodJson) -> Mapping[str, Any]:
     """The pod's status; empty before there is one."""
     return pod.get("status") or {}
 
 
-def is_terminal(pod: Pod) -> bool:
+def is_terminal(pod: PodJson) -> bool:
     """Whether the pod's phase says that it will never run again."""
     return status_of(pod).get("phase") in _TERMINAL
 
 
-def containers(pod: Pod, kind: str = "containerStatuses") -> list[Mapping[str, Any]]:
+def containers(pod: PodJson, kind: str = "containerStatuses") -> list[Mapping[str, Any]]:
     """The statuses of the containers, of `initContainerStatuses` for those of the start."""
     return list(status_of(pod).get(kind) or ())
 
 
-def all_containers(pod: Pod) -> Iterator[Mapping[str, Any]]:
+def all_containers(pod: PodJson) -> Iterator[Mapping[str, Any]]:
     """The statuses of all containers, in the order of their start."""
     yield from containers(pod, "initContainerStatuses")
     yield from containers(pod)
@@ -71,17 +81,17 @@ def state(container: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     return found
 
 
-def trial_container(pod: Pod) -> Mapping[str, Any]:
+def trial_container(pod: PodJson) -> Mapping[str, Any]:
     """The status of the main container; empty if there is none yet."""
     return next((each for each in containers(pod) if each.get("name") == CONTAINER), {})
 
 
-def ended(pod: Pod) -> Mapping[str, Any] | None:
+def ended(pod: PodJson) -> Mapping[str, Any] | None:
     """The `terminated` state of the main container; None if it has not ended."""
     return state(trial_container(pod), "terminated")
 
 
-def containers_ended(pod: Pod) -> bool:
+def containers_ended(pod: PodJson) -> bool:
     """Whether nothing of the pod runs any more: it may be deleted without grace.
 
     A pod whose trial has ended can have a sidecar that still runs.
@@ -93,7 +103,7 @@ def containers_ended(pod: Pod) -> bool:
     return len(known) >= wanted and all(state(each, "terminated") for each in known)
 
 
-def memory_limit_bytes(pod: Pod) -> int | None:
+def memory_limit_bytes(pod: PodJson) -> int | None:
     """The memory limit of the main container as admitted; None if it has none, or an odd one."""
     for each in (pod.get("spec") or {}).get("containers") or ():
         if each.get("name") == CONTAINER:
@@ -105,7 +115,7 @@ def memory_limit_bytes(pod: Pod) -> int | None:
     return None
 
 
-def condition(pod: Pod, kind: str) -> Mapping[str, Any] | None:
+def condition(pod: PodJson, kind: str) -> Mapping[str, Any] | None:
     """The pod's condition of that type; None if there is none."""
     conditions = status_of(pod).get("conditions") or ()
     return next((each for each in conditions if each.get("type") == kind), None)
@@ -119,7 +129,7 @@ def moment(text: Any) -> datetime | None:
     return found if found.timestamp() > _EPOCH else None
 
 
-def deletion_asked(pod: Pod) -> datetime | None:
+def deletion_asked(pod: PodJson) -> datetime | None:
     """When the pod's deletion was asked for; None if it was not."""
     due = deletion_due(pod)
     if due is None:
@@ -127,6 +137,6 @@ def deletion_asked(pod: Pod) -> datetime | None:
     return due - timedelta(seconds=pod["metadata"].get("deletionGracePeriodSeconds") or 0)
 
 
-def deletion_due(pod: Pod) -> datetime | None:
+def deletion_due(pod: PodJson) -> datetime | None:
     """When the pod's containers should have ended for its deletion; None if none is asked."""
     return moment((pod.get("metadata") or {}).get("deletionTimestamp"))

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from podmap.aio import spawn
 from podmap.backends.kubernetes.client.errors import ApiError, pods_path
-from podmap.backends.kubernetes.watch.pods import Pod
-from podmap.backends.kubernetes.watch.watch import PodWatch, start
+from podmap.backends.kubernetes.watch.pods import KnownPod
+from podmap.backends.kubernetes.watch.watch import PodWatch
 from podmap.errors import BackendError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ SYNC_S = 30.0
 PATIENCE_S = 60.0
 """For so long those who wait are not told that the server cannot be asked."""
 
-Listener = Callable[[Pod], None]
+Listener = Callable[[KnownPod], None]
 
 
 class Namespace:
@@ -72,7 +73,7 @@ class Namespace:
 
         return end
 
-    async def find(self, name: str) -> Pod | None:
+    async def find(self, name: str) -> KnownPod | None:
         """The pod of this name; None once it is certain that there is none.
 
         Raises:
@@ -81,7 +82,7 @@ class Namespace:
         watch = await self.opened()
         return watch.pods.get(name) or await self.fetch(name)
 
-    async def fetch(self, name: str) -> Pod | None:
+    async def fetch(self, name: str) -> KnownPod | None:
         """The pod of this name, asked anew; None if there is none.
 
         Raises:
@@ -98,8 +99,8 @@ class Namespace:
         return watch.pods.get(name)
 
     async def until(
-        self, name: str, test: Callable[[Pod], bool], *, limit_s: float | None = None
-    ) -> Pod | None:
+        self, name: str, test: Callable[[KnownPod], bool], *, limit_s: float | None = None
+    ) -> KnownPod | None:
         """The pod of this name once it passes a test, or as it is when the time is over.
 
         Args:
@@ -141,7 +142,7 @@ class Namespace:
                     self._name = (await self.client.connection()).namespace
                 self._watch = PodWatch(self.client, self._name, self._on_change)
                 self._watch.start()
-                self._ticking = start(self._tick())
+                self._ticking = spawn(self._tick())
             return self._watch
 
     async def _changed(self, name: str, limit_s: float | None) -> None:
@@ -160,7 +161,7 @@ class Namespace:
             if not waiters and self._waiting.get(name) is waiters:
                 del self._waiting[name]
 
-    def _on_change(self, pod: Pod) -> None:
+    def _on_change(self, pod: KnownPod) -> None:
         for waiter in self._waiting.get(pod.name, ()):
             if not waiter.done():
                 waiter.set_result(None)

@@ -22,7 +22,7 @@ _DROPPED_OF_CONTAINERS = ("args", "command", "env", "envFrom", "volumeMounts")
 
 
 @dataclass(frozen=True, slots=True)
-class Pod:
+class KnownPod:
     """One pod as last seen, without what is not needed: there may be many thousands.
 
     Attributes:
@@ -96,7 +96,9 @@ class Pod:
         return not self.held_by_others and not self.deleting
 
 
-def pod_of(raw: Mapping[str, Any], *, now: datetime | None = None, there: bool = True) -> Pod:
+def known_pod(
+    raw: Mapping[str, Any], *, now: datetime | None = None, there: bool = True
+) -> KnownPod:
     """What is kept of a pod.
 
     Args:
@@ -110,7 +112,7 @@ def pod_of(raw: Mapping[str, Any], *, now: datetime | None = None, there: bool =
     metadata, spec = raw["metadata"], raw.get("spec") or {}
     annotations = metadata.get("annotations") or {}
     seen = observe(raw, now=now, deleted=not there)
-    return Pod(
+    return KnownPod(
         seen=seen,
         uid=metadata.get("uid", ""),
         resource_version=metadata.get("resourceVersion", ""),
@@ -140,7 +142,7 @@ def _slim(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"metadata": metadata, "spec": spec, "status": raw.get("status") or {}}
 
 
-def _removed(last: Pod) -> Pod:
+def _removed(last: KnownPod) -> KnownPod:
     """A pod that is not there any more, as it was seen last."""
     if last.raw is None:
         return replace(last, there=False, recheck_at=None)
@@ -155,7 +157,7 @@ def _seconds(text: Any) -> float | None:
         return None
 
 
-class Pods:
+class KnownPods:
     """The pods of one namespace, from events that may be repeated, late, lost or out of order.
 
     A pod's state only goes forward: an older version never replaces a newer one, nothing changes
@@ -163,9 +165,9 @@ class Pods:
     """
 
     def __init__(self) -> None:
-        self._by_name: dict[str, Pod] = {}
+        self._by_name: dict[str, KnownPod] = {}
         self._by_trial: dict[str, dict[int, set[str]]] = {}
-        self._last: OrderedDict[str, Pod] = OrderedDict()
+        self._last: OrderedDict[str, KnownPod] = OrderedDict()
         self._removed_uids: OrderedDict[str, None] = OrderedDict()
         self._due: dict[str, datetime] = {}
         self._busy: dict[str, set[str]] = {}
@@ -174,14 +176,14 @@ class Pods:
     def __len__(self) -> int:
         return len(self._by_name)
 
-    def __iter__(self) -> Iterator[Pod]:
+    def __iter__(self) -> Iterator[KnownPod]:
         return iter(tuple(self._by_name.values()))
 
-    def get(self, name: str) -> Pod | None:
+    def get(self, name: str) -> KnownPod | None:
         """The pod of this name, also if it was removed not long ago; None if not known."""
         return self._by_name.get(name) or self._last.get(name)
 
-    def of(self, run_id: str, number: int | None = None) -> list[Pod]:
+    def of(self, run_id: str, number: int | None = None) -> list[KnownPod]:
         """The pods of a run that are there, ordered by trial and attempt.
 
         Args:
@@ -197,7 +199,7 @@ class Pods:
         """The names of a run's pods that are ungated and have not ended: those that hold slots."""
         return self._busy.get(run_id, frozenset())
 
-    def apply(self, raw: Mapping[str, Any], *, removed: bool = False) -> Pod | None:
+    def apply(self, raw: Mapping[str, Any], *, removed: bool = False) -> KnownPod | None:
         """Takes in a pod from an event or an answer; what changed by it, if anything did.
 
         Args:
@@ -214,7 +216,7 @@ class Pods:
         ):
             return self._remove(known) if removed and is_known else None
         try:
-            pod = pod_of(raw)
+            pod = known_pod(raw)
         except (ValueError, LookupError):
             return None  # it has our label, but we did not make it
         if known is None or not is_known:
@@ -223,7 +225,7 @@ class Pods:
             pod = replace(pod, seen=known.seen, raw=None)
         return self._remove(pod) if removed else self._put(pod)
 
-    def drop_missing(self, present: set[str], version: str) -> list[Pod]:
+    def drop_missing(self, present: set[str], version: str) -> list[KnownPod]:
         """Ends a list that was taken in by `apply`; the pods that are not in it any more.
 
         Args:
@@ -240,7 +242,7 @@ class Pods:
             self._listed_version = max(listed, self._listed_version or 0)
         return [self._remove(pod) for pod in missing]
 
-    def recheck(self, now: datetime | None = None) -> list[Pod]:
+    def recheck(self, now: datetime | None = None) -> list[KnownPod]:
         """What changed by the passing of time alone.
 
         Args:
@@ -252,12 +254,12 @@ class Pods:
             known = self._by_name[name]
             del self._due[name]
             if known.raw is not None:
-                pod = pod_of(known.raw, now=now)
+                pod = known_pod(known.raw, now=now)
                 if self._put(pod).seen != known.seen:
                     changed.append(pod)
         return changed
 
-    def forget(self, name: str, uid: str) -> Pod | None:
+    def forget(self, name: str, uid: str) -> KnownPod | None:
         """Takes note that a pod was removed for good; what changed, if it was known.
 
         Args:
@@ -272,7 +274,7 @@ class Pods:
         self._last.pop(name, None)
         return gone
 
-    def _meet(self, pod: Pod, known: Pod | None, *, removed: bool) -> Pod | None:
+    def _meet(self, pod: KnownPod, known: KnownPod | None, *, removed: bool) -> KnownPod | None:
         """Takes in a pod that was not seen before, and is newer than the one that has its name."""
         if known is not None:
             self._remove(known)
@@ -284,7 +286,7 @@ class Pods:
             return self._remove(pod)
         return self._put(pod)
 
-    def _put(self, pod: Pod) -> Pod:
+    def _put(self, pod: KnownPod) -> KnownPod:
         if pod.name not in self._by_name:
             trials = self._by_trial.setdefault(pod.seen.run_id, {})
             trials.setdefault(pod.seen.number, set()).add(pod.name)
@@ -300,14 +302,14 @@ class Pods:
             self._due.pop(pod.name, None)
         return pod
 
-    def _idle(self, pod: Pod) -> None:
+    def _idle(self, pod: KnownPod) -> None:
         names = self._busy.get(pod.seen.run_id)
         if names is not None:
             names.discard(pod.name)
             if not names:
                 del self._busy[pod.seen.run_id]
 
-    def _remove(self, pod: Pod) -> Pod:
+    def _remove(self, pod: KnownPod) -> KnownPod:
         self._due.pop(pod.name, None)
         self._idle(pod)
         if self._by_name.pop(pod.name, None) is not None:

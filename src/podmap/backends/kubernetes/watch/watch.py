@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import json
 import logging
 import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from podmap.aio import spawn
 from podmap.backends.kubernetes.client.errors import SELECTOR, ApiError, pods_path
-from podmap.backends.kubernetes.watch.pods import Pod, Pods
+from podmap.backends.kubernetes.watch.pods import KnownPod, KnownPods
 from podmap.errors import BackendError
 
 if TYPE_CHECKING:
@@ -44,11 +44,6 @@ class _ExpiredError(Exception):
     """The server no longer has the events since the version asked for."""
 
 
-def start(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    """A task that inherits nothing of its creator's context: it serves all trials."""
-    return contextvars.Context().run(asyncio.ensure_future, coroutine)
-
-
 class PodWatch:
     """Keeps `pods` up to date until it is closed, whatever the server and the network do.
 
@@ -61,7 +56,7 @@ class PodWatch:
         self,
         client: Client,
         namespace: str,
-        on_change: Callable[[Pod], None],
+        on_change: Callable[[KnownPod], None],
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -75,7 +70,7 @@ class PodWatch:
             clock: Seconds from any start.
             sleep: Returns after some seconds.
         """
-        self.pods = Pods()
+        self.pods = KnownPods()
         self.trouble: BackendError | None = None
         self._client = client
         self._path = pods_path(namespace)
@@ -132,7 +127,7 @@ class PodWatch:
     def start(self) -> None:
         """Begins, unless it has begun."""
         if self._task is None:
-            self._task = start(self._run())
+            self._task = spawn(self._run())
 
     async def wait_synced(self, limit_s: float) -> None:
         """Returns once all pods have been listed and the server can be asked.
@@ -172,7 +167,7 @@ class PodWatch:
             f"the pods of namespace {self._namespace} change faster than they can be listed"
         )
 
-    def answered(self, raw: Mapping[str, Any]) -> Pod | None:
+    def answered(self, raw: Mapping[str, Any]) -> KnownPod | None:
         """Takes in a pod that a change of this process was answered with; how it is now."""
         version = raw["metadata"].get("resourceVersion", "")
         if version.isdecimal() and self._follows_versions_below(int(version)):
