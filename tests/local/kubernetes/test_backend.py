@@ -296,7 +296,7 @@ class TestSlots:
                 while backend.fresh is not fresh:
                     await asyncio.sleep(0.005)
 
-            lease = await backend.lease(RUN, lambda: None)
+            lease = await backend.gates(RUN).lease(lambda: None)
             await until(True)
             cluster.fail("watch", times=None)
             cluster.fail("list", times=None)
