@@ -7,7 +7,7 @@ from typing import Any
 
 from podmap.errors import Problem, SpecError
 from podmap.search.base import Enumerated
-from podmap.search.points import Points, points
+from podmap.spec.dimension import Points, is_continuous, points
 from podmap.spec.model import Params
 
 
@@ -41,15 +41,15 @@ def _axes(params: Params) -> list[tuple[str, Points]]:
     axes: list[tuple[str, Points]] = []
     problems: list[Problem] = []
     for name, dimension in params.items():
-        axis = points(dimension)
-        if axis is None:
+        if is_continuous(dimension):
             message = "a grid needs to know which points of the range to take"
             hint = "give steps (how many) or step (how far apart)"
             problems.append(Problem(f"search.params.{name}", message, hint=hint))
-        elif not axis.count:
+            continue
+        axis = points(dimension)
+        axes.append((name, axis))
+        if not axis.count:
             problems.append(Problem(f"search.params.{name}", "has no values: the grid is empty"))
-        else:
-            axes.append((name, axis))
     if problems:
         raise SpecError(problems)
     return axes

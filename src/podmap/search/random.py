@@ -12,7 +12,15 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from podmap.search.base import Enumerated
-from podmap.search.points import DECIMALS, Points, clamped, int_ends, log_ends, points
+from podmap.spec.dimension import (
+    DECIMALS,
+    Points,
+    clamped,
+    int_ends,
+    is_continuous,
+    log_ends,
+    points,
+)
 from podmap.spec.model import Dimension, Params, Range
 
 _BITS = 256
@@ -67,15 +75,11 @@ class RandomDraws(Enumerated):
 
 
 def _draw(dimension: Dimension) -> Draw:
-    if isinstance(dimension, Range) and dimension.step is None and dimension.steps is None:
-        if dimension.log:
-            return _log_int(dimension) if dimension.is_int else _log_float(dimension)
-        if not dimension.is_int:
-            return _uniform(dimension)
-    found = points(dimension)
-    if found is None:
-        raise ValueError(f"{dimension} is neither continuous nor has points")
-    return _pick(found)
+    if is_continuous(dimension):
+        return _log_float(dimension) if dimension.log else _uniform(dimension)
+    if isinstance(dimension, Range) and dimension.log and dimension.steps is None:
+        return _log_int(dimension)
+    return _pick(points(dimension))
 
 
 def _pick(choices: Points) -> Draw:

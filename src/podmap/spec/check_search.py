@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from podmap.spec.check_types import explain
-from podmap.spec.dimension import grid_count, same_value, why_impossible
+from podmap.spec.dimension import is_continuous, points, same_value, why_impossible
 from podmap.spec.findings import Finding, Place, did_you_mean, show
 from podmap.spec.model import (
     AdaptiveSearch,
+    Dimension,
     GridSearch,
     ListSearch,
     Params,
@@ -47,14 +49,13 @@ def check_search(search: Search, raw: Mapping[str, Any]) -> list[Finding]:
         return findings + list(_check_uris(search))
     if not given:
         findings.append(Finding(_PARAMS, "{} is not allowed: at least one param is needed"))
-    for name, dimension in search.params.items():
-        place = (*_PARAMS, name)
-        if isinstance(dimension, Range):
-            findings += _check_range(place, dimension)
-        elif isinstance(dimension, list):
-            findings += _check_choice(place, dimension)
+    wrong = {
+        name: list(_check_dimension((*_PARAMS, name), dimension))
+        for name, dimension in search.params.items()
+    }
+    findings += itertools.chain(*wrong.values())
     if isinstance(search, GridSearch):
-        findings += _check_grid(search.params)
+        findings += _check_grid(search.params, wrong)
     else:
         findings += _check_try_first(search, given)
     return findings
@@ -71,6 +72,13 @@ def _check_name(place: Place, name: str) -> Iterator[Finding]:
             "at most 100",
             on="key",
         )
+
+
+def _check_dimension(place: Place, dimension: Dimension) -> Iterator[Finding]:
+    if isinstance(dimension, Range):
+        yield from _check_range(place, dimension)
+    elif isinstance(dimension, list):
+        yield from _check_choice(place, dimension)
 
 
 def _check_range(place: Place, span: Range) -> Iterator[Finding]:
@@ -116,18 +124,15 @@ def _check_choice(place: Place, choices: list[Any]) -> Iterator[Finding]:
         seen.add(entry)
 
 
-def _check_grid(params: Params) -> Iterator[Finding]:
+def _check_grid(params: Params, wrong: Mapping[str, Sequence[Finding]]) -> Iterator[Finding]:
     counts: dict[str, int] = {}
     for name, dimension in params.items():
-        count = grid_count(dimension)
-        if count is not None:
-            counts[name] = count
-            continue
-        log = isinstance(dimension, Range) and dimension.log
-        needed = "steps" if log else "step or steps"
-        hint = "for example steps: 5"
-        message = f"a grid needs {needed} here, to know how many points to take"
-        yield Finding((*_PARAMS, name), message, hint)
+        if is_continuous(dimension):
+            needed = "steps" if dimension.log else "step or steps"
+            message = f"a grid needs {needed} here, to know how many points to take"
+            yield Finding((*_PARAMS, name), message, "for example steps: 5")
+        elif not wrong[name]:
+            counts[name] = points(dimension).count
     total = math.prod(counts.values())
     if total > MAX_GRID and len(counts) == len(params):
         factors = " x ".join(f"{name} {n:,}" for name, n in counts.items() if n > 1)
