@@ -9,8 +9,8 @@ from typing import Any
 
 from podmap.errors import UsageError
 from podmap.spec.findings import show
-from podmap.spec.override import read_value, set_all
-from podmap.spec.yaml import Unreadable, parse, to_data
+from podmap.spec.override import apply_overrides, read_value
+from podmap.spec.yaml import YamlError, parse, to_data
 
 PARALLELISM = 8
 USER_RETRIES = 0
@@ -54,7 +54,7 @@ def read_limits(
         for path, value in overrides.items()
         if path.partition(".")[0] in ("parallelism", "retries")
     }
-    data, _, _ = set_all({**data}, wanted)
+    data, _, _ = apply_overrides({**data}, wanted)
     parallelism = _whole(data.get("parallelism", PARALLELISM))
     return ParseLimits(parallelism, _tries(data.get("retries") or {}))
 
@@ -95,7 +95,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UsageError(f"{path}: the spec cannot be read: {reason}; {why}") from error
-    except (UnicodeDecodeError, Unreadable) as error:
+    except (UnicodeDecodeError, YamlError) as error:
         raise UsageError(f"{path}: the spec is not YAML: {error}; {why}") from error
     if not isinstance(data, dict):
         raise UsageError(f"{path}: {show(data)} is not a spec: a spec is a mapping; {why}")

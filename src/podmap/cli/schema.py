@@ -25,6 +25,6 @@ podmap schema > sweep.schema.json
 @JSON
 def command(as_json: bool) -> None:
     """Prints the schema; it is JSON in any case."""
-    from podmap.spec.schema import json_schema
+    from podmap.spec.reference import json_schema
 
     print_json(json_schema())

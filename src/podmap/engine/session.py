@@ -20,8 +20,7 @@ from podmap.ledger.keys import KeyIndex
 from podmap.records import Attempt, Category, TrialState
 from podmap.search.plan import Plan
 from podmap.spec.load import load
-from podmap.spec.memory import memory_of
-from podmap.spec.template import PerTemplate
+from podmap.spec.template import PerTemplate, memory_of
 
 if TYPE_CHECKING:
     from podmap.ledger.ledger import Ledger

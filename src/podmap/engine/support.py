@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from podmap.errors import NotSupportedError, UsageError
-from podmap.spec.model import AdaptiveSearch, GridSearch, RandomSearch, ShardsSearch, Sweep
+from podmap.spec.model import Sweep
+from podmap.spec.search import AdaptiveSearch, GridSearch, RandomSearch, ShardsSearch
 
 
 def check_supported(sweep: Sweep, backend: str) -> None:

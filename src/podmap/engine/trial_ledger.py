@@ -21,9 +21,8 @@ from podmap.ledger.manifest import Manifest
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 from podmap.retries import memory_of_next
 from podmap.search.plan import Plan
-from podmap.spec.memory import memory_of, with_memory
 from podmap.spec.model import Sweep, TrialTemplate
-from podmap.spec.template import effective
+from podmap.spec.template import effective, memory_of, with_memory
 
 log = logging.getLogger(__name__)
 

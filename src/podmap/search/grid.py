@@ -8,7 +8,7 @@ from typing import Any
 from podmap.errors import Problem, SpecError
 from podmap.search.base import Enumerated
 from podmap.spec.dimension import Points, is_continuous, points
-from podmap.spec.model import Params
+from podmap.spec.search import Params
 
 
 class Grid(Enumerated):

@@ -14,14 +14,8 @@ from podmap.search.list_files import Row, read_rows
 from podmap.search.random import RandomDraws
 from podmap.search.shards import ShardList, find_shards
 from podmap.search.uris import resolved
-from podmap.spec.model import (
-    AdaptiveSearch,
-    GridSearch,
-    ListSearch,
-    RandomSearch,
-    ShardsSearch,
-    Sweep,
-)
+from podmap.spec.model import Sweep
+from podmap.spec.search import AdaptiveSearch, GridSearch, ListSearch, RandomSearch, ShardsSearch
 
 AnyEnumerated = ItemList | Grid | RandomDraws | ShardList
 

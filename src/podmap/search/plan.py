@@ -19,7 +19,8 @@ from podmap.search.kinds import (
 from podmap.search.list import ItemList
 from podmap.search.random import RandomDraws
 from podmap.search.shards import ShardList
-from podmap.spec.model import GridSearch, RandomSearch, ShardsSearch, Sweep
+from podmap.spec.model import Sweep
+from podmap.spec.search import GridSearch, RandomSearch, ShardsSearch
 from podmap.spec.template import ContentKeys
 
 if TYPE_CHECKING:

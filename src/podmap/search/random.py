@@ -21,7 +21,7 @@ from podmap.spec.dimension import (
     log_ends,
     points,
 )
-from podmap.spec.model import Dimension, Params, Range
+from podmap.spec.search import Dimension, Params, Range
 
 _BITS = 256
 Draw = Callable[[int], Any]

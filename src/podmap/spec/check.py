@@ -10,13 +10,9 @@ from podmap import names
 from podmap.spec.check_search import check_search
 from podmap.spec.check_trial import check_trials, may_be_shards
 from podmap.spec.findings import Finding, show
-from podmap.spec.model import (
-    AdaptiveSearch,
-    ListSearch,
-    Sweep,
-)
-from podmap.spec.prune import HyperbandPrune, ThresholdPrune
+from podmap.spec.model import HyperbandPrune, Sweep, ThresholdPrune
 from podmap.spec.quantity import format_bytes
+from podmap.spec.search import AdaptiveSearch, ListSearch
 
 _MAX_LABEL_VALUE = 63
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from podmap.spec.check_types import explain
 from podmap.spec.dimension import is_continuous, points, same_value, why_impossible
 from podmap.spec.findings import Finding, Place, did_you_mean, show
-from podmap.spec.model import (
+from podmap.spec.model import TrialPatch
+from podmap.spec.search import (
     AdaptiveSearch,
     Dimension,
     GridSearch,
@@ -23,7 +24,6 @@ from podmap.spec.model import (
     Range,
     Search,
     ShardsSearch,
-    TrialPatch,
 )
 
 MAX_GRID = 1_000_000

@@ -13,16 +13,10 @@ from pydantic import ValidationError
 from podmap.spec.check_pod import check_pod
 from podmap.spec.check_search import check_when
 from podmap.spec.findings import Finding, Place, did_you_mean, show
-from podmap.spec.model import (
-    AdaptiveKind,
-    ListSearch,
-    Resources,
-    Sweep,
-    TrialPatch,
-    TrialTemplate,
-)
+from podmap.spec.model import Resources, Sweep, TrialPatch, TrialTemplate
 from podmap.spec.placeholder import KNOWN, Placeholder, find
 from podmap.spec.quantity import format_bytes
+from podmap.spec.search import AdaptiveKind, ListSearch
 from podmap.spec.template import PerTemplate
 
 _ENV_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from podmap.spec.findings import Finding, Place, any_of, did_you_mean, show
-from podmap.spec.scalars import LIST, MAPPING, PLAIN
+from podmap.spec.types import LIST, MAPPING, PLAIN
 
 _MISSING = object()
 _SHAPES = {PLAIN: "a plain value", LIST: "a list", MAPPING: "a mapping"}

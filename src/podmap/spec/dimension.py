@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any, TypeGuard
 
 from podmap.spec.findings import any_of, show
-from podmap.spec.model import Dimension, Range
+from podmap.spec.search import Dimension, Range
 
 DECIMALS = Context(prec=34, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """`ln` and `exp` of `decimal` are correctly rounded, so they give the same digits on every

@@ -1,19 +1,34 @@
-"""Reads a spec, with all that is wrong in it at once and where it stands."""
+"""Loads a spec: reads, overrides and checks it, and tells all that is wrong and where, at once.
+
+Types are checked first, then the meaning, as far as each part can be read.
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from podmap.errors import Problem, SpecError, UsageError
+from podmap.spec.check import check
+from podmap.spec.check_types import explain, value_at
 from podmap.spec.findings import Finding, Place, path_text, show
 from podmap.spec.model import Sweep
-from podmap.spec.override import set_all
-from podmap.spec.plain_data import to_plain
-from podmap.spec.validate import validate
-from podmap.spec.yaml import MAX_CHARACTERS, Node, Unreadable, parse, to_data
+from podmap.spec.override import apply_overrides
+from podmap.spec.yaml import MAX_CHARACTERS, Node, YamlError, parse, to_data, to_plain
+
+_STAND_INS: dict[str, Any] = {"apiVersion": "podmap/v1", "name": "stand-in", "trial": {}}
+_ITEM_STAND_INS: dict[str | int, Any] = {
+    "cases": {"when": {"stand-in": None}},
+    "items": {},
+    "objective": {"metric": "stand-in", "direction": "maximize"},
+    "try_first": {},
+}
+_MAX_REPAIRS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +76,8 @@ def load(
     if not isinstance(raw, dict):
         message = f"{show(raw)} is not allowed: a spec is a mapping"
         raise SpecError([*problems, _at(message, (1, 1))], source=name)
-    raw, overridden, wrong = set_all(raw, overrides or {})
-    sweep, more = validate(raw, search_required=search_required)
+    raw, overridden, wrong = apply_overrides(raw, overrides or {})
+    sweep, more = _validated(raw, search_required=search_required)
     placer = _Placer(root, overridden, overrides_from)
     problems += [placer.problem(one) for one in _first_told(findings, wrong, more)]
     if problems or sweep is None:
@@ -73,7 +88,7 @@ def load(
 def _parsed(source: str | Path, base: Path | None) -> tuple[Node, list[Problem]]:
     try:
         root, complaints = parse(_text(Path(source), base))
-    except Unreadable as error:
+    except YamlError as error:
         raise SpecError([_at(error.message, error.mark)], source=str(source)) from error
     return root, [_at(complaint.message, complaint.mark) for complaint in complaints]
 
@@ -104,6 +119,75 @@ def _first_told(*steps: list[Finding]) -> list[Finding]:
     return kept
 
 
+def _validated(raw: dict[str, Any], *, search_required: bool) -> tuple[Sweep | None, list[Finding]]:
+    """The sweep, or everything that is wrong with it.
+
+    Args:
+        raw: Plain data.
+        search_required: Whether a spec without `search` is wrong.
+    """
+    try:
+        sweep = Sweep.model_validate(raw)
+    except ValidationError as error:
+        findings = explain(error, raw, Sweep)
+        draft, lost = _repaired(raw, findings)
+        if draft is None:
+            return None, findings
+        meaning = check(draft, raw, search_required=search_required)
+        around = {place[:length] for place in lost for length in range(1, len(place) + 1)}
+        # What is inside or around a lost part may be found only because that is lost.
+        return None, findings + [
+            f for f in meaning if f.place not in around and not _is_inside(f.place, lost)
+        ]
+    findings = check(sweep, raw, search_required=search_required)
+    return (None if findings else sweep), findings
+
+
+def _repaired(raw: dict[str, Any], findings: list[Finding]) -> tuple[Sweep | None, set[Place]]:
+    """The sweep without its broken parts, so that the others can be checked; and what is lost."""
+    data = copy.deepcopy(raw)
+    lost: set[Place] = set()
+    for _ in range(_MAX_REPAIRS):
+        gone: set[Place] = set()
+        for finding in findings:
+            if not _is_inside(finding.place, gone):
+                gone.add(_remove(data, finding.place))
+        lost |= gone
+        if ("objective",) in gone:
+            data["objective"] = copy.deepcopy(_ITEM_STAND_INS["objective"])
+        for name, stand_in in _STAND_INS.items():
+            data.setdefault(name, copy.deepcopy(stand_in))
+        try:
+            return Sweep.model_validate(data), lost
+        except ValidationError as error:
+            findings = explain(error, data, Sweep)
+    return None, lost
+
+
+def _remove(data: dict[str, Any], place: Place) -> Place:
+    """Takes the nearest thing that exists at a place out of the data.
+
+    Without an item the others of its list would move: a stand-in takes its place, and only
+    where that is no good either the whole list goes.
+    """
+    while place:
+        parent = value_at(data, place[:-1])
+        if isinstance(parent, dict) and place[-1] in parent:
+            del parent[str(place[-1])]
+            return place
+        if isinstance(parent, list) and isinstance(place[-1], int):
+            stand_in = _ITEM_STAND_INS.get(place[-2], "")
+            if parent[place[-1]] != stand_in:
+                parent[place[-1]] = copy.deepcopy(stand_in)
+                return place
+        place = place[:-1]
+    return place
+
+
+def _is_inside(place: Place, places: set[Place]) -> bool:
+    return any(place[:length] in places for length in range(1, len(place) + 1))
+
+
 class _Placer:
     """Says where the place of a finding stands: in the file, or in an override."""
 
@@ -120,7 +204,7 @@ class _Placer:
             return Problem(path, finding.message, hint=finding.hint, source=shown)
         if self._root is None:
             return Problem(path, finding.message, hint=finding.hint)
-        line, column = self._root.find(finding.place, key=finding.on == "key")
+        line, column = self._root.mark_of(finding.place, key=finding.on == "key")
         return Problem(path, finding.message, line=line, column=column, hint=finding.hint)
 
     def _override(self, place: Place) -> str | None:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Tag
 
-from podmap.spec.prune import Prune
-from podmap.spec.scalars import (
+from podmap.spec.search import Search
+from podmap.spec.types import (
     LIST,
     MAPPING,
     PLAIN,
@@ -21,120 +21,11 @@ from podmap.spec.scalars import (
     Finite,
     Memory,
     Model,
-    Number,
     Pack,
     Scalar,
     by_shape,
     wanted,
 )
-
-AdaptiveKind = Literal["tpe", "gp", "cmaes", "qmc", "nsga2"]
-
-
-class Range(Model):
-    """A numeric parameter between two ends, both included."""
-
-    low: Number = Field(description="The lowest value, included.")
-    high: Number = Field(description="The highest value, included.")
-    log: bool = Field(False, description="Spread evenly on a logarithmic scale; needs low > 0.")
-    step: Number | None = Field(
-        None, description="Only low, low + step, low + 2 steps and so on, up to high."
-    )
-    steps: int | None = Field(
-        None,
-        description="Only this many evenly spread values, both ends included. In a grid a float "
-        "range needs `step` or `steps`.",
-    )
-    type: Literal["int", "float", None] = Field(
-        None, description="By default int if both ends are whole numbers, else float."
-    )
-
-    @property
-    def is_int(self) -> bool:
-        """Whether the parameter's values are whole numbers."""
-        if self.type is not None:
-            return self.type == "int"
-        return isinstance(self.low, int) and isinstance(self.high, int)
-
-
-Dimension = Annotated[
-    Annotated[Range, Tag(MAPPING)]
-    | Annotated[list[Scalar], Tag(LIST)]
-    | Annotated[Scalar, Tag(PLAIN)],
-    by_shape(Range),
-]
-"""A range, a choice (a list) or a constant (anything else)."""
-
-Params = dict[str, Dimension]
-
-
-class _SearchBase(Model):
-    seed: int = Field(0, ge=0, description="Makes the search and the trials' own seeds repeatable.")
-
-
-class ListSearch(_SearchBase):
-    """The trials are given: one a list item."""
-
-    kind: Literal["list"] = Field(description="Trials that are given.")
-    items: Annotated[list[dict[str, Any]], Tag(LIST)] | Annotated[str, Tag(PLAIN)] = Field(
-        discriminator=by_shape(BaseModel),
-        description="The params of each trial, or the URI of a CSV, JSONL or Parquet file. "
-        "An item's `trial:` holds what differs for that trial.",
-    )
-
-
-class GridSearch(_SearchBase):
-    """Every combination of the params."""
-
-    kind: Literal["grid"] = Field(description="Every combination.")
-    params: Params = Field(
-        description="Name to range (with `step` or `steps`), choice or constant."
-    )
-
-
-class RandomSearch(_SearchBase):
-    """Params drawn at random, the same on every machine for the same seed."""
-
-    kind: Literal["random"] = Field(description="Drawn at random.")
-    trials: int = Field(ge=1, description="How many trials.")
-    params: Params = Field(description="Name to range, choice or constant.")
-    try_first: list[dict[str, Scalar]] = Field(
-        default_factory=list, description="Params of the first trials, before any are drawn."
-    )
-
-
-class ShardsSearch(_SearchBase):
-    """One trial a piece of data."""
-
-    kind: Literal["shards"] = Field(description="One trial a piece of data.")
-    uris: Annotated[str, Tag(PLAIN)] | Annotated[list[str], Tag(LIST)] = Field(
-        discriminator=by_shape(BaseModel),
-        description="Paths, or URIs that fsspec reads, with wildcards; a pattern that ends with / "
-        "matches folders. A path gives paths that `open()` takes, a URI gives URIs.",
-    )
-    params: dict[str, Scalar] = Field(
-        default_factory=dict, description="Constants that every trial gets."
-    )
-
-
-class AdaptiveSearch(_SearchBase):
-    """Params proposed by an Optuna sampler that learns from the trials that ended."""
-
-    kind: AdaptiveKind = Field(description="Which of Optuna's samplers.")
-    trials: int = Field(ge=1, description="How many trials.")
-    params: Params = Field(description="Name to range, choice or constant.")
-    try_first: list[dict[str, Scalar]] = Field(
-        default_factory=list, description="Params of the first trials, before any are proposed."
-    )
-    storage: str | None = Field(
-        None, description="An Optuna RDB URL, for runs with several deciding processes."
-    )
-
-
-Search = Annotated[
-    ListSearch | GridSearch | RandomSearch | ShardsSearch | AdaptiveSearch,
-    Field(discriminator="kind"),
-]
 
 
 class Objective(Model):
@@ -301,6 +192,45 @@ class Failures(Model):
         description="Beyond it no new trials start; finish lets the running ones end, "
         "cancel ends them.",
     )
+
+
+class MedianPrune(Model):
+    """Ends a trial that is worse than the median of the others at the same step."""
+
+    kind: Literal["median"] = Field(description="Worse than the median.")
+    startup_trials: int = Field(5, ge=0, description="Trials that must have ended first.")
+    warmup_steps: int = Field(0, ge=0, description="Steps in which no trial is ended.")
+
+
+class AshaPrune(Model):
+    """Asynchronous successive halving."""
+
+    kind: Literal["asha"] = Field(description="Successive halving.")
+    min_resource: int = Field(1, ge=1, description="Steps before the first decision.")
+    reduction_factor: int = Field(4, ge=2, description="One in this many goes on.")
+
+
+class HyperbandPrune(Model):
+    """Hyperband: several brackets of successive halving."""
+
+    kind: Literal["hyperband"] = Field(description="Brackets of successive halving.")
+    min_resource: int = Field(1, ge=1, description="Steps before the first decision.")
+    max_resource: int | None = Field(None, ge=1, description="Steps of a whole trial.")
+    reduction_factor: int = Field(3, ge=2, description="One in this many goes on.")
+
+
+class ThresholdPrune(Model):
+    """Ends a trial whose objective leaves the bounds."""
+
+    kind: Literal["threshold"] = Field(description="Out of bounds.")
+    lower: Finite | None = Field(None, description="Below it a trial ends.")
+    upper: Finite | None = Field(None, description="Above it a trial ends.")
+    warmup_steps: int = Field(0, ge=0, description="Steps in which no trial is ended.")
+
+
+Prune = Annotated[
+    MedianPrune | AshaPrune | HyperbandPrune | ThresholdPrune, Field(discriminator="kind")
+]
 
 
 class Budget(Model):

@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from podmap.errors import Problem, SpecError, UsageError
+from podmap.errors import UsageError
 from podmap.spec.findings import Finding, Place, path_text, show
-from podmap.spec.plain_data import to_plain
-from podmap.spec.yaml import Unreadable, parse, to_data
+from podmap.spec.yaml import YamlError, parse, to_data, to_plain
 
 _PART = re.compile(r"([^.\[\]]+)((?:\[[0-9]{1,9}\])*)")
 
@@ -45,7 +44,7 @@ def read_value(text: str) -> Any:
         return None
     try:
         node, complaints = parse(text)
-    except Unreadable as error:
+    except YamlError as error:
         hint = "put quotes around text that holds any of : { } [ ] , & * # ? | > @ ` % !"
         raise ValueError(f"the value cannot be read, {error.message} ({hint})") from error
     if complaints:
@@ -71,25 +70,22 @@ def parse_path(path: str) -> Place:
     return tuple(parts)
 
 
-def apply(raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def apply_overrides(
+    raw: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[Place, str], list[Finding]]:
     """A copy of a spec's data with values set by path; later ones win.
 
     A value replaces what was there as a whole, mappings too. Mappings that are missing on the
     way are made; a list's length is never changed.
 
-    Raises:
-        SpecError: A path leads into a text or number, or beyond the end of a list.
+    Args:
+        raw: Plain data.
+        overrides: Dotted path to value.
+
+    Returns:
+        The copy; each place that was set, with its path as written; and what could not be set,
+        since a path leads into a text or number, or beyond the end of a list.
     """
-    result, _, findings = set_all(raw, overrides)
-    if findings:
-        raise SpecError([Problem(path_text(f.place), f.message, hint=f.hint) for f in findings])
-    return result
-
-
-def set_all(
-    raw: Mapping[str, Any], overrides: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[Place, str], list[Finding]]:
-    """As `apply`, with the places that were set (to the paths as written) and what failed."""
     result: Any = dict(raw)
     places: dict[Place, str] = {}
     findings: list[Finding] = []

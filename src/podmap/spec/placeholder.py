@@ -33,12 +33,10 @@ class Placeholder:
     Attributes:
         root: One of `ROOTS`.
         name: What follows the first dot.
-        span: Start and end in the text, braces included.
     """
 
     root: str
     name: str
-    span: tuple[int, int]
 
     def __str__(self) -> str:
         return f"{{{self.root}.{self.name}}}"
@@ -50,7 +48,7 @@ def find(text: str) -> list[Placeholder]:
     for match in _PATTERN.finditer(text):
         if match[2] is not None:
             root, _, name = match[2][1:-1].partition(".")
-            found.append(Placeholder(root, name, match.span()))
+            found.append(Placeholder(root, name))
     return found
 
 

@@ -87,18 +87,6 @@ def _duration_hint(value: str) -> str:
     return ""
 
 
-def format_duration(seconds: float) -> str:
-    """Seconds as `parse_duration_s` reads them, to the millisecond: `1h30m`, `2.5s`."""
-    rest = round(seconds * 1000)
-    text = ""
-    for unit in ("d", "h", "m"):
-        count, rest = divmod(rest, _MS_PER_UNIT[unit])
-        text += f"{count}{unit}" if count else ""
-    if rest or not text:
-        text += f"{rest / 1000:g}s" if rest % 1000 else f"{rest // 1000}s"
-    return text
-
-
 def parse_bytes(value: Any) -> int:
     """The bytes in a whole number, or in text such as `16Gi`, `512Mi`, `1.5G`.
 

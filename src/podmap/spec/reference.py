@@ -1,4 +1,4 @@
-"""The spec's reference in Markdown, made from the models' own descriptions.
+"""The spec's JSON Schema, and its reference in Markdown, made from the models' descriptions.
 
 `python -m podmap.spec.reference docs/reference/spec.md` writes the page anew.
 """
@@ -10,8 +10,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic.json_schema import GenerateJsonSchema
+
 from podmap.spec.findings import any_of
-from podmap.spec.schema import json_schema
+from podmap.spec.model import Sweep
+
+_EXAMPLE: dict[str, Any] = {
+    "apiVersion": "podmap/v1",
+    "name": "digits",
+    "search": {
+        "kind": "random",
+        "trials": 40,
+        "params": {"lr": {"low": 1e-4, "high": 0.1, "log": True}, "kernel": ["linear", "rbf"]},
+    },
+    "objective": {"metric": "accuracy", "direction": "maximize"},
+    "trial": {"command": ["python", "train.py"], "args": [{"params": "flags"}]},
+}
 
 _INTRO = """# The spec
 
@@ -90,6 +104,29 @@ values over those of the file. Paths are keys joined by dots, list indexes stand
 `items.0`; keys that hold a dot cannot be reached. A value on the command line is read as YAML and
 replaces what was there as a whole.
 """
+
+
+class _Generator(GenerateJsonSchema):
+    """Without titles made of field names, which tell a reader nothing."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a spec, as a new mapping.
+
+    For editors: completion, descriptions, early errors.
+    """
+    schema = Sweep.model_json_schema(schema_generator=_Generator)
+    for part in schema["$defs"].values():
+        part.pop("title", None)
+    return {
+        "$schema": GenerateJsonSchema.schema_dialect,
+        **schema,
+        "title": "podmap sweep",
+        "examples": [_EXAMPLE],
+    }
 
 
 def markdown() -> str:

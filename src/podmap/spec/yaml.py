@@ -1,21 +1,24 @@
-"""YAML 1.2 as plain data, with the line and column of every key and value.
+"""A spec's plain data: of YAML 1.2, with the place of every key and value, or of a mapping.
 
-Only the core schema is read: no tags, no merge keys, no second document. Duplicate keys are
+Of YAML only the core schema is read: no tags, no merge keys, no second document. Duplicate keys are
 errors, and size, depth and the number of values are limited, so that no file can hang a reader.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from podmap.spec.findings import Place
+from podmap.spec.findings import Finding, Place, show
 
 MAX_CHARACTERS = 1_048_576
 MAX_VALUES = 250_000
 MAX_DEPTH = 100
+# Below it every whole number is also a finite float.
+_TOO_LARGE = 10**300
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLS = {"true": True, "True": True, "TRUE": True}
@@ -29,7 +32,7 @@ Mark = tuple[int, int]
 """One-based line and column."""
 
 
-class Unreadable(Exception):
+class YamlError(Exception):
     """The text is not YAML that podmap reads; nothing can be said about what is in it."""
 
     def __init__(self, message: str, mark: Mark) -> None:
@@ -46,7 +49,7 @@ class Node:
     mark: Mark
     keys: dict[str, Mark] = field(default_factory=dict)
 
-    def find(self, place: Place, *, key: bool = False) -> Mark:
+    def mark_of(self, place: Place, *, key: bool = False) -> Mark:
         """The mark of what stands at a place, or of the nearest thing around it that exists.
 
         Args:
@@ -98,14 +101,14 @@ def parse(text: str) -> tuple[Node, list[Complaint]]:
     """The one document in a text, and what is wrong with it.
 
     Raises:
-        Unreadable: It is not YAML, has a tag, several documents, or passes a limit.
+        YamlError: It is not YAML, has a tag, several documents, or passes a limit.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
     from ruamel.yaml.reader import ReaderError
 
     if len(text) > MAX_CHARACTERS:
-        raise Unreadable(_too_large(f"it has {len(text):,} characters"), (1, 1))
+        raise YamlError(_too_large(f"it has {len(text):,} characters"), (1, 1))
     try:
         return _Reader(YAML(typ="safe", pure=True).parse(text)).document()
     except MarkedYAMLError as error:
@@ -113,12 +116,12 @@ def parse(text: str) -> tuple[Node, list[Complaint]]:
         mark = (1, 1) if at is None else (at.line + 1, at.column + 1)
         parts = [part for part in (error.context, error.problem) if part]
         hint = "; indent with spaces" if "'\\t'" in parts[-1] else ""
-        raise Unreadable(f"not YAML: {', '.join(parts)}{hint}", mark) from error
+        raise YamlError(f"not YAML: {', '.join(parts)}{hint}", mark) from error
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
         message = f"not YAML: the character {error.character!r} is not allowed"
-        raise Unreadable(message, (line, column)) from error
+        raise YamlError(message, (line, column)) from error
 
 
 def _too_large(what: str) -> str:
@@ -141,10 +144,10 @@ class _Reader:
             name = type(event).__name__
             if name == "DocumentStartEvent":
                 if root is not None:
-                    raise Unreadable("a second document: a file holds one spec", _mark(event))
+                    raise YamlError("a second document: a file holds one spec", _mark(event))
                 root = self._node(next(self._events), 0)
         if root is None:
-            raise Unreadable("the file is empty: a spec is needed", (1, 1))
+            raise YamlError("the file is empty: a spec is needed", (1, 1))
         return root, self._complaints
 
     def _node(self, event: Any, depth: int) -> Node:
@@ -152,11 +155,11 @@ class _Reader:
         mark = _mark(event)
         self._count(1, mark)
         if depth > MAX_DEPTH:
-            raise Unreadable(f"more than {MAX_DEPTH} levels of nesting", mark)
+            raise YamlError(f"more than {MAX_DEPTH} levels of nesting", mark)
         if name == "AliasEvent":
             return self._alias(event, mark)
         if event.tag is not None:
-            raise Unreadable(_tagged(event), mark)
+            raise YamlError(_tagged(event), mark)
         if name == "ScalarEvent":
             node = Node(scalar(event.value) if event.implicit[0] else event.value, mark)
         elif name == "SequenceStartEvent":
@@ -171,7 +174,7 @@ class _Reader:
         # An anchor counts only once its node has ended: no value can hold itself.
         node = self._anchors.get(event.anchor)
         if node is None:
-            raise Unreadable(f"the alias *{event.anchor} has no anchor before it", mark)
+            raise YamlError(f"the alias *{event.anchor} has no anchor before it", mark)
         for _ in _walk(node):
             self._count(1, mark)
         return node
@@ -179,7 +182,7 @@ class _Reader:
     def _count(self, values: int, mark: Mark) -> None:
         self._values += values
         if self._values > MAX_VALUES:
-            raise Unreadable(_too_large("it has more values, aliases written out"), mark)
+            raise YamlError(_too_large("it has more values, aliases written out"), mark)
 
     def _sequence(self, mark: Mark, depth: int) -> Node:
         items: list[Node] = []
@@ -211,15 +214,15 @@ class _Reader:
     def _key(self, event: Any) -> str | None:
         mark = _mark(event)
         if type(event).__name__ != "ScalarEvent":
-            raise Unreadable("a key must be text or a number", mark)
+            raise YamlError("a key must be text or a number", mark)
         if event.tag is not None:
-            raise Unreadable(_tagged(event), mark)
+            raise YamlError(_tagged(event), mark)
         if event.implicit[0] and event.value == "<<":
             message = "merge keys (<<) are not read: write the keys out"
             self._complaints.append(Complaint(message, mark))
             return None
         if event.implicit[0] and event.value == "":
-            raise Unreadable("a key is missing before the colon", mark)
+            raise YamlError("a key is missing before the colon", mark)
         return str(event.value)
 
 
@@ -250,3 +253,57 @@ def to_data(node: Node) -> Any:
     if isinstance(node.value, list):
         return [to_data(child) for child in node.value]
     return node.value
+
+
+def to_plain(value: Any, place: Place = ()) -> tuple[Any, list[Finding]]:
+    """A deep copy of a value as plain JSON data, and what could not be kept.
+
+    Keys become text, tuples become lists. What is not JSON (NaN, infinity, other types, the
+    character NUL, which neither arguments nor environment can hold) becomes null with a finding.
+    """
+    findings: list[Finding] = []
+    return _plain(value, place, findings), findings
+
+
+def _plain(value: Any, place: Place, findings: list[Finding]) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: _plain(child, (*place, key), findings)
+            for key, child in _text_keys(value, place, findings)
+        }
+    if isinstance(value, (list, tuple)):
+        return [_plain(child, (*place, i), findings) for i, child in enumerate(value)]
+    wrong = _why_not_plain(value)
+    if wrong:
+        findings.append(Finding(place, wrong))
+        return None
+    return value
+
+
+def _text_keys(
+    value: Mapping[Any, Any], place: Place, findings: list[Finding]
+) -> list[tuple[str, Any]]:
+    pairs = []
+    for key, child in value.items():
+        if isinstance(key, str) or (isinstance(key, int) and not isinstance(key, bool)):
+            pairs.append((str(key), child))
+        else:
+            findings.append(Finding(place, f"the key {show(key)} is not allowed: keys are text"))
+    return pairs
+
+
+def _why_not_plain(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return ""
+    if type(value) is int:
+        return (
+            "" if abs(value) < _TOO_LARGE else "the number is too large: less than 1e300 is needed"
+        )
+    if type(value) is float:
+        return "" if math.isfinite(value) else f"{value} is not allowed: numbers are finite"
+    if type(value) is str:
+        return "" if "\0" not in value else f"{show(value)} holds the character NUL"
+    return (
+        f"a value of type {type(value).__name__} is not allowed: a spec holds mappings, lists, "
+        "text, numbers, true, false and null"
+    )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from podmap.search.base import Search
 from podmap.search.random import RandomDraws
-from podmap.spec.model import Params, Range
+from podmap.spec.search import Params, Range
 from podmap.testing.contracts.search import SearchContract
 
 PARAMS: Params = {
@@ -89,7 +89,7 @@ def test_draws_are_the_same_bits_on_every_machine() -> None:
 def test_draws_are_the_same_in_another_process() -> None:
     code = (
         "from podmap.search.random import RandomDraws\n"
-        "from podmap.spec.model import Range\n"
+        "from podmap.spec.search import Range\n"
         "search = RandomDraws({'x': Range(low=1e-4, high=0.1, log=True)}, trials=50, seed=9)\n"
         "print([search.ask(number)['x'] for number in range(50)])"
     )

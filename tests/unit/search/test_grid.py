@@ -11,7 +11,7 @@ from podmap.errors import SpecError
 from podmap.search.base import Search
 from podmap.search.grid import Grid
 from podmap.spec.dimension import points
-from podmap.spec.model import Range
+from podmap.spec.search import Range
 from podmap.testing.contracts.search import SearchContract
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from podmap.errors import Problem, SpecError, UsageError
 from podmap.spec.load import load
-from podmap.spec.model import Objective, RandomSearch, Range, SecretRef
+from podmap.spec.model import Objective, SecretRef
 from podmap.spec.quantity import Allowance
+from podmap.spec.search import RandomSearch, Range
 
 SPECS = Path(__file__).parent / "specs"
 BAD = Path(__file__).parent / "bad"

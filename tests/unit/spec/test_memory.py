@@ -7,8 +7,8 @@ import pytest
 from podmap.backends.base import Launch
 from podmap.backends.kubernetes.pod.build import pod
 from podmap.backends.kubernetes.pod.fields import memory_limit_bytes
-from podmap.spec.memory import memory_of, with_memory
 from podmap.spec.model import PodOverlay, Resources, TrialTemplate
+from podmap.spec.template import memory_of, with_memory
 
 GI = 2**30
 MAIN: dict[str, Any] = {"name": "trial", "workingDir": "/x"}

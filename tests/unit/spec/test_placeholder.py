@@ -47,11 +47,9 @@ def test_a_placeholder_without_a_value_is_named() -> None:
         fill("{shard.uri}", VALUES)
 
 
-def test_find_tells_where_placeholders_stand_and_leaves_escaped_ones_out() -> None:
-    text = "x{params.lr}{{params.lr}}{run.id}"
-    found = find(text)
-    assert [Placeholder("params", "lr", (1, 12)), Placeholder("run", "id", (25, 33))] == found
-    assert ["{params.lr}", "{run.id}"] == [text[slice(*one.span)] for one in found]
+def test_find_gives_placeholders_in_order_and_leaves_escaped_ones_out() -> None:
+    found = find("x{params.lr}{{params.lr}}{run.id}")
+    assert [Placeholder("params", "lr"), Placeholder("run", "id")] == found
     assert ["{params.lr}", "{run.id}"] == [str(one) for one in found]
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from podmap.spec.quantity import (
     Allowance,
     format_bytes,
-    format_duration,
     parse_allowance,
     parse_bytes,
     parse_cpu,
@@ -163,20 +161,6 @@ def test_a_percentage_is_rounded_down(written: Any, planned: int, limit: int) ->
 @given(st.integers(min_value=0, max_value=2**62))
 def test_bytes_survive_being_written_and_read(count: int) -> None:
     assert count == parse_bytes(format_bytes(count))
-
-
-@given(st.integers(min_value=0, max_value=10**12))
-def test_durations_survive_being_written_and_read_to_the_millisecond(milliseconds: int) -> None:
-    seconds = float(Fraction(milliseconds, 1000))
-    assert seconds == parse_duration_s(format_duration(seconds))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0s"), (0.25, "0.25s"), (59, "59s"), (90, "1m30s"), (7200, "2h"), (100_000, "1d3h46m40s")],
-)
-def test_durations_are_written_shortly(seconds: float, text: str) -> None:
-    assert text == format_duration(seconds)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from podmap.spec.load import load
-from podmap.spec.reference import markdown
-from podmap.spec.schema import json_schema
+from podmap.spec.reference import json_schema, markdown
 
 ROOT = Path(__file__).parents[3]
 SPECS = Path(__file__).parent / "specs"

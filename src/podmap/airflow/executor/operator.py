@@ -19,7 +19,7 @@ from podmap.airflow.executor.shapes import Shape, find_shapes, shares
 from podmap.airflow.runtimes import Group, check_task_args
 from podmap.errors import SpecError, UsageError
 from podmap.spec.load import LoadedSpec, load
-from podmap.spec.model import ShardsSearch
+from podmap.spec.search import ShardsSearch
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -17,7 +17,8 @@ from podmap.backends.kubernetes.pod.worker import worker_override
 from podmap.errors import UsageError
 from podmap.names import digest
 from podmap.records import Trial
-from podmap.spec.model import Case, ListSearch, Range, Resources, Sweep, TrialTemplate
+from podmap.spec.model import Case, Resources, Sweep, TrialTemplate
+from podmap.spec.search import ListSearch, Range
 from podmap.spec.template import PerTemplate, effective
 
 TASK = "trials"

@@ -1,4 +1,4 @@
-"""The building blocks of the spec's models: quantities, scalars, and one branch of a union."""
+"""The types of the spec's fields: quantities, scalars, and the base of the models."""
 
 from __future__ import annotations
 
