@@ -282,7 +282,7 @@ def _lacking(needed: PerTemplate[frozenset[str]], item: Mapping[str, Any]) -> fr
     params = {name: value for name, value in item.items() if name != "trial"}
     try:
         return needed.for_params(params, item.get("trial")) - params.keys()
-    except ValidationError:
+    except (TypeError, ValueError):
         return frozenset()  # the patch's own findings say why
 
 

@@ -64,7 +64,7 @@ def _finding(error: ErrorDetails, data: Any, model: type[BaseModel]) -> Finding:
         return _wrong_word(place, value, re.findall(r"'([^']*)'", context["expected"]))
     if kind == "value_error":
         return Finding(place, str(context["error"]))
-    on: typing.Literal["key", "value"] = "key" if error["loc"][-1] == "[key]" else "value"
+    on: typing.Literal["key", "value"] = "key" if error["loc"][-1:] == ("[key]",) else "value"
     shown = place[-1] if on == "key" else value
     return Finding(place, _message(kind, shown, context, error["msg"]), _hint(kind, value), on)
 

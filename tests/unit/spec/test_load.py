@@ -192,6 +192,11 @@ def test_grids_above_a_million_points_are_counted_exactly(
     assert f"the grid has {count:,} points" in only
 
 
+def test_steps_beyond_the_whole_numbers_of_a_range_are_not_counted() -> None:
+    params = {"x": {"low": 1, "high": 3, "steps": 1000}, "y": list(range(1001))}
+    assert load(spec(search={"kind": "grid", "params": params})).sweep.search is not None
+
+
 def test_a_grid_of_a_million_points_loads() -> None:
     params = {"x": {"low": 1, "high": 1000}, "y": {"low": 1.0, "high": 2.0, "steps": 1000}}
     assert load(spec(search={"kind": "grid", "params": params})).sweep.search is not None
