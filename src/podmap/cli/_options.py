@@ -53,7 +53,7 @@ def complete_set(
     """The spec's keys that begin so, with the names of the given spec's params."""
     from click.shell_completion import CompletionItem
 
-    from podmap.spec.schema import json_schema
+    from podmap.spec.reference import json_schema
 
     if "=" in incomplete:
         return []
