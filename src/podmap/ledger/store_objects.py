@@ -1,4 +1,4 @@
-"""A store on any file system that fsspec knows: memory, S3, GCS, Azure …"""
+"""A store on any file system that fsspec knows: memory, S3, GCS, Azure and others."""
 
 from __future__ import annotations
 

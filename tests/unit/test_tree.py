@@ -1,0 +1,187 @@
+"""The tree of src/podmap can be read: names, sizes, first lines, and no way round in a circle."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+import grimp
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "src" / "podmap"
+FILES = sorted(PACKAGE.rglob("*.py"))
+LINES_OF_A_FILE = 400
+LINES_OF_A_FUNCTION = 40
+
+# What does not hold yet. A test fails as soon as an entry is no longer needed.
+CLASSES_TO_RENAME = {
+    "Budget",
+    "Ended",
+    "Failures",
+    "Finding",
+    "Kind",
+    "Lease",
+    "Objective",
+    "Outcome",
+    "Row",
+    "Store",
+    "_PodPlaces",
+}
+FILES_TO_RENAME = {
+    "airflow/executor/lost",
+    "backends/gating",
+    "backends/keeping",
+    "backends/kubernetes/diagnosis/stuck",
+}
+FILES_TO_TELL_APART = {
+    "airflow: operator operators",
+    "cli: _complete completion",
+    "cli: _results results",
+}
+FUNCTIONS_TO_SHORTEN = {
+    "cli/status.py: _status",
+    "engine/launch.py: make_launch",
+    "engine/session.py: open_session",
+    "spec/template.py: render",
+}
+FIRST_LINES_TO_TELL_APART = {
+    '`runtime="executor"`: trials that run in the workers of Airflow\'s own executor.',
+    "A fake Kubernetes on this machine, for tests that need speed or faults.",
+}
+
+# Names that end like participles and are none, or are the word of the field.
+NOUNS = {
+    "backends/kubernetes/diagnosis/ended": "a state of a pod, as refused and waiting beside it",
+    "backends/kubernetes/diagnosis/refused": "a state of a pod, before there is one",
+    "backends/kubernetes/diagnosis/waiting": "a state of a pod, and Kubernetes' own word",
+    "engine/planned": "a planned run: `plan` is the search's",
+    "lint/finding": "a noun",
+    "lint/mapping": "a noun: Dynamic Task Mapping",
+    "loading": "`load` would be put in the place of the function `podmap.load`",
+    "testing": "as numpy.testing and other packages have it",
+    "testing/sweep/training": "a noun",
+}
+_PARTICIPLE = re.compile(
+    r"(ing|ed)$|^_?(begun|done|gone|held|kept|left|lost|made|sent|stuck|told)$"
+)
+_ENDING = re.compile(r"(?<=\w{3})(ings?|ions?|ers?|ors?|ed|es|e|s)$")
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def place(path: Path) -> str:
+    """A module as its path in the package, without an ending; a package as its folder."""
+    return path.relative_to(PACKAGE).with_suffix("").as_posix().removesuffix("/__init__")
+
+
+def modules() -> list[str]:
+    """All modules and packages but podmap itself."""
+    return [place(path) for path in FILES if path != PACKAGE / "__init__.py"]
+
+
+def stem(name: str) -> str:
+    """A name without what a plural, a verb's form or a privacy mark adds to it."""
+    short = _ENDING.sub("", name.strip("_"))
+    return re.sub(r"(.)\1$", r"\1", short)
+
+
+def first_line(path: Path) -> str:
+    return (ast.get_docstring(tree(path)) or "").partition("\n")[0]
+
+
+def long_functions() -> Iterator[str]:
+    """Functions with too many lines, their docstrings not counted."""
+    for path in FILES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = node.body[1] if ast.get_docstring(node) and node.body[1:] else node.body[0]
+                head = node.body[0].lineno - node.lineno
+                if head + (node.end_lineno or 0) - first.lineno + 1 > LINES_OF_A_FUNCTION:
+                    yield f"{path.relative_to(PACKAGE)}: {node.name}"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("gate", "gating"),
+        ("keep", "keeping"),
+        ("key", "keys"),
+        ("operator", "operators"),
+        ("plan", "planned"),
+        ("report", "reporter"),
+        ("results", "_results"),
+        ("finding", "findings"),
+    ],
+)
+def test_names_that_differ_by_an_ending_have_one_stem(one: str, other: str) -> None:
+    assert stem(one) == stem(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("run", "runs_on"), ("trial", "trial_ledger"), ("end", "observe")]
+)
+def test_other_names_have_stems_of_their_own(one: str, other: str) -> None:
+    assert stem(one) != stem(other)
+
+
+def test_no_class_name_is_there_twice() -> None:
+    names = Counter(
+        node.name
+        for path in FILES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert CLASSES_TO_RENAME == {name for name, times in names.items() if times > 1}
+
+
+def test_a_file_is_named_for_a_thing_and_not_for_an_activity() -> None:
+    found = {each for each in modules() if _PARTICIPLE.search(each.rpartition("/")[2])}
+    assert FILES_TO_RENAME == found - NOUNS.keys()
+    assert set() == NOUNS.keys() - found, "no longer there"
+
+
+def test_no_two_files_of_a_package_differ_by_their_ending_only() -> None:
+    def key(module: str) -> tuple[str, str]:
+        folder, _, name = module.rpartition("/")
+        return folder, stem(name)
+
+    groups = {k: list(each) for k, each in groupby(sorted(modules(), key=key), key=key)}
+    assert FILES_TO_TELL_APART == {
+        f"{folder}: {' '.join(sorted(each.rpartition('/')[2] for each in group))}"
+        for (folder, _), group in groups.items()
+        if len(group) > 1
+    }
+
+
+def test_no_file_is_too_long_to_be_read_at_once() -> None:
+    lengths = {place(path): len(path.read_text("utf-8").splitlines()) for path in FILES}
+    assert {} == {module: n for module, n in lengths.items() if n > LINES_OF_A_FILE}
+
+
+def test_no_function_is_too_long() -> None:
+    assert FUNCTIONS_TO_SHORTEN == set(long_functions())
+
+
+def test_every_file_says_in_its_first_line_what_it_alone_is() -> None:
+    lines = Counter(first_line(path) for path in FILES)
+    assert FIRST_LINES_TO_TELL_APART == {line for line, times in lines.items() if times > 1}
+    assert [] == [place(path) for path in FILES if not first_line(path).endswith(".")]
+
+
+def test_no_module_imports_the_package_that_it_lies_in() -> None:
+    """With import-linter's contract, which knows siblings only, this leaves no circle."""
+    graph = grimp.build_graph("podmap", cache_dir=None)
+    assert [] == [
+        f"{module} imports {package}"
+        for module in sorted(graph.modules)
+        for package in graph.find_modules_directly_imported_by(module)
+        if module.startswith(f"{package}.")
+    ]
