@@ -24,9 +24,7 @@ CLASSES_TO_RENAME = {
     "Finding",
     "Kind",
     "Messages",
-    "Objective",
     "Outcome",
-    "Row",
     "Store",
     "_PodPlaces",
 }
@@ -48,8 +46,8 @@ FUNCTIONS_TO_SHORTEN = {
     "spec/template.py: render",
 }
 FIRST_LINES_TO_TELL_APART = {
-    '`runtime="executor"`: trials that run in the workers of Airflow\'s own executor.',
     "A fake Kubernetes on this machine, for tests that need speed or faults.",
+    '`runtime="executor"`: trials that run in the workers of Airflow\'s own executor.',
 }
 
 # Names that end like participles and are none, or are the word of the field.
