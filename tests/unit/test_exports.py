@@ -68,6 +68,8 @@ def is_public(module: str, name: str) -> bool:
 @pytest.mark.parametrize("module", EXPORTED)
 def test_every_exported_name_is_in_the_list_and_can_be_had(module: str) -> None:
     imported = importlib.import_module(module)
+    if module == "podmap.airflow":
+        pytest.importorskip("airflow")
     assert EXPORTED[module] == sorted(imported.__all__)
     assert all(hasattr(imported, name) for name in EXPORTED[module])
 
