@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podmap.errors import NotSupportedError, UsageError
 from podmap.spec.model import Sweep
-from podmap.spec.search import AdaptiveSearch, GridSearch, RandomSearch, ShardsSearch
+from podmap.spec.search import AdaptiveSearch, ListSearch
 
 
 def check_supported(sweep: Sweep, backend: str) -> None:
@@ -42,9 +42,8 @@ def _has_image(sweep: Sweep) -> bool:
     """Whether every trial may have an image: of the template, or else of cases or items."""
     if sweep.trial.image or sweep.trial.pod is not None:
         return True
-    return any(case.image for case in sweep.trial.cases) or not isinstance(
-        sweep.search, GridSearch | RandomSearch | ShardsSearch
-    )
+    items = sweep.search is None or isinstance(sweep.search, ListSearch)
+    return items or any(case.image for case in sweep.trial.cases)
 
 
 def ignored_by_processes(sweep: Sweep) -> list[str]:

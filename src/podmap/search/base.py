@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
-from podmap.records import Record
+from podmap.errors import Problem, SpecError
+from podmap.records import Record, Shard
+
+if TYPE_CHECKING:
+    from podmap.spec.model import Sweep
+
+M = TypeVar("M")
+MAX_PROBLEMS = 20
 
 
 @runtime_checkable
@@ -42,18 +50,111 @@ class Search(Protocol):
         ...
 
 
-class Enumerated:
+class Enumerated(abc.ABC):
     """Base of the searches whose trials are known before any runs.
 
     `ask` is a pure function of the number, so such searches hold no state, need no lock, and
-    a manifest need not keep their params.
+    a manifest need not keep their params. A kind of search is a subclass, named in
+    `podmap.search.kinds`.
+
+    Attributes:
+        kind: What `search.kind` in the spec says.
+        count: As in `Search`.
+        distinct: Whether it is known that no two trials have the same params and shard.
     """
 
+    kind: ClassVar[str]
     count: int
+    distinct: bool = False
 
-    def tell(self, record: Record) -> None:
+    @classmethod
+    @abc.abstractmethod
+    def from_spec(cls, sweep: Sweep, *, folder: str = "") -> Enumerated:
+        """The search of a checked spec of this kind; only here files and filesystems are asked.
+
+        `folder` and the errors are those of `podmap.search.kinds.make_search`.
+        """
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], sweep: Sweep) -> Enumerated:
+        """The search in a plan's JSON object, to which `to_json` was added.
+
+        Raises:
+            ValueError: The spec has another kind of search, or the object is not such a plan.
+        """
+        return cls.from_spec(sweep)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a plan must keep of the search, since the spec does not say it."""
+        return {}
+
+    @abc.abstractmethod
+    def ask(self, number: int) -> dict[str, Any]:
+        """As in `Search`."""
+
+    def tell(self, record: Record) -> None:  # noqa: B027  it is whole: there is nothing to learn
         """Does nothing: the trials are known before any runs."""
 
-    def _check(self, number: int) -> None:
+    def patch(self, number: int) -> Mapping[str, Any]:
+        """What differs in the template for a trial; empty if nothing does."""
+        return {}
+
+    def shard(self, number: int) -> Shard | None:
+        """The piece of data that defines a trial; None if none does."""
+        return None
+
+    def _check_number(self, number: int) -> None:
         if not 0 <= number < self.count:
             raise IndexError(f"trial {number}: the numbers go from 0 to {self.count - 1}")
+
+
+def section(sweep: Sweep, model: type[M]) -> M:
+    """The `search` section of a spec.
+
+    Raises:
+        ValueError: The spec has another kind of search, or none.
+    """
+    if not isinstance(sweep.search, model):
+        raise ValueError(f"the spec has no {model.__name__}")
+    return sweep.search
+
+
+class ItemProblems:
+    """The first problems found in many items, and how many more there were."""
+
+    def __init__(self, source: str = "") -> None:
+        """Starts empty.
+
+        Args:
+            source: The file or URI the items come from; empty for values.
+        """
+        self._source = source
+        self._kept: list[Problem] = []
+        self._more = 0
+        self._first_more: Problem | None = None
+
+    def add(self, problem: Problem) -> None:
+        """Keeps the problem, or counts it if there are many already."""
+        if len(self._kept) < MAX_PROBLEMS:
+            self._kept.append(problem)
+            return
+        self._first_more = self._first_more or problem
+        self._more += 1
+
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
+    def raise_if_any(self) -> None:
+        """Raises what was collected, if there was anything.
+
+        Raises:
+            SpecError: With at most 20 problems, and one that says how many more there are.
+        """
+        problems = list(self._kept)
+        if self._first_more is not None:
+            # With the place of the first one left out, so that it sorts behind the others.
+            first = self._first_more
+            message = f"… and {self._more} more"
+            problems.append(Problem(first.path, message, line=first.line, column=first.column))
+        if problems:
+            raise SpecError(problems, source=self._source)

@@ -1,11 +1,17 @@
-"""Whether given items fit the template, before anything runs."""
+"""Checks given items: whether their values are plain, and whether they fit the template."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from podmap.errors import Problem
+from podmap.names import digest
+from podmap.search.base import ItemProblems
+from podmap.search.list_files import ItemRow
 from podmap.spec.check_search import check_item
 from podmap.spec.check_trial import check_item_patch, texts
 from podmap.spec.findings import Finding, did_you_mean, path_text
@@ -15,6 +21,136 @@ from podmap.spec.template import PerTemplate
 
 PATCH = "trial"
 """The key of an item that is no param: what differs in the template for that trial."""
+
+_VALUES = "a param is a number, text, true, false, null, or a list of these"
+
+
+def check_items(
+    rows: Iterable[ItemRow],
+    problems: ItemProblems,
+    template: TrialTemplate,
+    *,
+    place: str = "",
+    distinct: bool = False,
+) -> list[dict[str, Any]]:
+    """The items, their values made plain, once all of them are found good.
+
+    Args:
+        rows: The items as read, whatever they are.
+        problems: Holds what was wrong in reading them; gets every item's problems.
+        template: What the items must fit.
+        place: Where the items stand in the spec; empty for a file.
+        distinct: Whether an item that was there before is a problem.
+
+    Raises:
+        SpecError: Items are wrong, or there are none.
+    """
+    checker = _ItemChecker(template)
+    items: list[dict[str, Any]] = []
+    seen: dict[str, ItemRow] = {}
+    for row in rows:
+        item = _checked(row, problems, checker)
+        if item is None:
+            continue
+        items.append(item)
+        if distinct:
+            first = seen.setdefault(digest(item), row)
+            if first is not row:
+                message = f"the same as {first.path}: {_short(item)}"
+                hint = "to try the same params again, tell them apart with one more param"
+                problems.add(row.problem(message, hint=hint))
+    if not items and not problems:
+        problems.add(Problem(place, "there are no items, so there is nothing to try"))
+    problems.raise_if_any()
+    return items
+
+
+def _checked(row: ItemRow, problems: ItemProblems, checker: _ItemChecker) -> dict[str, Any] | None:
+    if not isinstance(row.values, Mapping):
+        problems.add(row.problem(f"{_short(row.values)} is no object of param names and values"))
+        return None
+    params, wrong = _plain_params(row)
+    item = params
+    given = row.values.get(PATCH)
+    if given is not None:
+        patch = _json_object(given)
+        item = {**params, PATCH: patch}
+        if patch is None:
+            message = f"{_short(given)} is no part of a trial template, such as {{image: …}}"
+            wrong.append(row.problem(message, name=PATCH))
+    for finding in [] if wrong else checker.findings(item):
+        where = path_text(finding.place)
+        wrong.append(row.problem(finding.message, name=where, hint=finding.hint))
+    for problem in wrong:
+        problems.add(problem)
+    return None if wrong else item
+
+
+def _plain_params(row: ItemRow) -> tuple[dict[str, Any], list[Problem]]:
+    params: dict[str, Any] = {}
+    wrong: list[Problem] = []
+    for name, value in row.values.items():
+        if name == PATCH:
+            continue
+        if not isinstance(name, str):
+            wrong.append(row.problem(f"{name!r} is no param name: names are text"))
+            continue
+        try:
+            params[name] = _plain(value)
+        except ValueError as error:
+            wrong.append(row.problem(str(error), name=name))
+        except RecursionError:
+            wrong.append(row.problem("lists are nested too deeply", name=name))
+    return params, wrong
+
+
+def _plain(value: Any) -> Any:
+    """A param's value in JSON's own types.
+
+    Raises:
+        ValueError: The value is of another type, not finite, or no program can be given it.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        if "\0" in value or not _is_unicode(value):
+            raise ValueError(f"{_short(value)} holds what no program argument can hold")
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{float(value)} is no finite number; {_VALUES}")
+        return float(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    kind = type(value)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    raise ValueError(f"{_short(value)} is of type {name}; {_VALUES}")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _json_object(value: Any) -> dict[str, Any] | None:
+    """The value with lists, text keys and so on as JSON has them; None if it is no object."""
+    if not isinstance(value, Mapping):
+        return None
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(value), allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return found
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +166,8 @@ class _Needs:
     unset: tuple[str, ...]
 
 
-class Fit:
-    """Checks items against one template.
+class _ItemChecker:
+    """What is wrong with items, by one template.
 
     The template's texts are read once for each combination of cases and patch that comes up,
     so that an item costs microseconds.

@@ -6,13 +6,16 @@ import math
 from typing import Any
 
 from podmap.errors import Problem, SpecError
-from podmap.search.base import Enumerated
+from podmap.search.base import Enumerated, section
 from podmap.spec.dimension import Points, is_continuous, points
-from podmap.spec.search import Params
+from podmap.spec.model import Sweep
+from podmap.spec.search import GridSearch, Params
 
 
 class Grid(Enumerated):
     """Every combination, in the order of `itertools.product`: the last param varies fastest."""
+
+    kind = "grid"
 
     def __init__(self, params: Params) -> None:
         """Reads the points of each param; no combination is made.
@@ -27,9 +30,14 @@ class Grid(Enumerated):
         self.count = math.prod(axis.count for _, axis in self._axes)
         self.distinct = all(axis.distinct for _, axis in self._axes)
 
+    @classmethod
+    def from_spec(cls, sweep: Sweep, *, folder: str = "") -> Grid:
+        """The grid of a spec, which alone says what its trials are."""
+        return cls(section(sweep, GridSearch).params)
+
     def ask(self, number: int) -> dict[str, Any]:
         """The combination of a number: its digits, in a base that differs by param."""
-        self._check(number)
+        self._check_number(number)
         values: list[tuple[str, Any]] = []
         for name, axis in reversed(self._axes):
             number, place = divmod(number, axis.count)

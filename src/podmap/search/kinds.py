@@ -1,27 +1,25 @@
-"""From a spec to a search that knows its trials: list, grid, random or shards."""
+"""The kinds of search: `KINDS` names the class of each, for what `search.kind` says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from podmap.errors import NotSupportedError, Problem, SpecError
-from podmap.search.check_items import Fit
+from podmap.search.base import Enumerated
 from podmap.search.grid import Grid
-from podmap.search.item_errors import Problems
-from podmap.search.list import ItemList, gather
-from podmap.search.list_files import Row, read_rows
+from podmap.search.list import ItemList
 from podmap.search.random import RandomDraws
-from podmap.search.shards import ShardList, find_shards
-from podmap.search.uris import resolved
+from podmap.search.shards import ShardList
 from podmap.spec.model import Sweep
-from podmap.spec.search import AdaptiveSearch, GridSearch, ListSearch, RandomSearch, ShardsSearch
 
-AnyEnumerated = ItemList | Grid | RandomDraws | ShardList
+KINDS: Mapping[str, type[Enumerated]] = {
+    each.kind: each for each in (ItemList, Grid, RandomDraws, ShardList)
+}
 
 
-def enumerate_search(sweep: Sweep, *, folder: str = "") -> AnyEnumerated:
-    """The trials of a spec: reads the list's file, or looks up the shards, if there are any.
+def make_search(sweep: Sweep, *, folder: str = "") -> Enumerated:
+    """The search of a spec: reads the list's file, or looks up the shards, if there are any.
 
     Args:
         sweep: A checked spec.
@@ -32,68 +30,23 @@ def enumerate_search(sweep: Sweep, *, folder: str = "") -> AnyEnumerated:
         NotSupportedError: The kind of search cannot be run yet, or a package is not installed.
         UnreachableError: A file or filesystem could not be asked.
     """
-    search = sweep.search
-    if search is None:
+    if sweep.search is None:
         message = "there is no search, and no experiments were given"
         raise SpecError([Problem("search", message)])
-    if isinstance(search, ListSearch):
-        return _listed(search, sweep, folder)
-    if isinstance(search, ShardsSearch):
-        patterns = [search.uris] if isinstance(search.uris, str) else search.uris
-        return ShardList(find_shards(patterns, folder=folder), params=search.params)
-    return search_without_data(search)
+    kind = sweep.search.kind
+    if kind not in KINDS:
+        message = f"search.kind: {kind} is not yet supported"
+        raise NotSupportedError(f"{message}; use random, grid or list")
+    return KINDS[kind].from_spec(sweep, folder=folder)
 
 
-def search_without_data(search: GridSearch | RandomSearch | AdaptiveSearch) -> Grid | RandomDraws:
-    """The search, where the spec alone says what its trials are.
-
-    Raises:
-        SpecError: A grid's params have no points.
-        NotSupportedError: The search is adaptive.
-    """
-    if isinstance(search, GridSearch):
-        return Grid(search.params)
-    if isinstance(search, RandomSearch):
-        return RandomDraws(
-            search.params, trials=search.trials, seed=search.seed, try_first=search.try_first
-        )
-    message = f"search.kind: {search.kind} is not yet supported"
-    raise NotSupportedError(f"{message}; use random, grid or list")
-
-
-def experiments_given(experiments: Sequence[Mapping[str, Any]], sweep: Sweep) -> ItemList:
-    """The trials that an upstream task gave.
-
-    Args:
-        experiments: A list of dicts, one a trial; may come from anywhere, so it is checked.
-        sweep: Gives the template that the experiments must fit.
+def restore_search(data: Mapping[str, Any], sweep: Sweep) -> Enumerated:
+    """The search in a plan's JSON object; nothing is read or looked up.
 
     Raises:
-        SpecError: It is no list of dicts of JSON values, is empty, or has duplicates.
+        ValueError: It is of no known kind, or of another kind than the spec's.
     """
-    given: Any = experiments
-    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Sequence):
-        message = f"is of type {type(given).__name__}, but must be a list of dicts, one a trial"
-        raise SpecError([Problem("experiments", message)])
-    problems = Problems()
-    rows = (Row(values, path=f"experiments[{index}]") for index, values in enumerate(given))
-    return _gathered(rows, problems, sweep, empty="experiments", distinct=True)
-
-
-def _listed(search: ListSearch, sweep: Sweep, folder: str) -> ItemList:
-    if isinstance(search.items, str):
-        uri = resolved(search.items, folder)
-        problems = Problems(uri)
-        return _gathered(read_rows(uri, problems), problems, sweep, empty="")
-    inline = (Row(item, path=f"search.items[{index}]") for index, item in enumerate(search.items))
-    return _gathered(inline, Problems(), sweep, empty="search.items")
-
-
-def _gathered(
-    rows: Iterable[Row], problems: Problems, sweep: Sweep, *, empty: str, distinct: bool = False
-) -> ItemList:
-    items = gather(rows, problems, fit=Fit(sweep.trial), distinct=distinct)
-    if not items and not problems:
-        problems.add(Problem(empty, "there are no items, so there is nothing to try"))
-    problems.raise_if_any()
-    return ItemList(items)
+    kind = data["kind"]
+    if kind not in KINDS:
+        raise ValueError(f"{kind} is no kind of search")
+    return KINDS[kind].from_json(data, sweep)

@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from podmap.errors import NotSupportedError, Problem, SpecError
-from podmap.search.item_errors import Problems
-from podmap.search.uris import asking, filesystem, nearest_folder
+from podmap.search.base import ItemProblems
+from podmap.search.uris import filesystem, nearest_folder, unreachable_if_refused
 
 if TYPE_CHECKING:
     from _csv import Reader as _CsvReader
@@ -26,7 +26,7 @@ _WORDS = {"true": True, "false": False, "True": True, "False": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ItemRow:
     """One item as read, not checked yet.
 
     Attributes:
@@ -45,7 +45,7 @@ class Row:
         return Problem(path, message, line=self.line, column=self.line and 1, hint=hint)
 
 
-def read_rows(uri: str, problems: Problems, *, key: str = "search.items") -> Iterator[Row]:
+def read_rows(uri: str, problems: ItemProblems, *, key: str = "search.items") -> Iterator[ItemRow]:
     """The items of a file; what cannot be read goes to `problems`.
 
     Args:
@@ -65,7 +65,7 @@ def read_rows(uri: str, problems: Problems, *, key: str = "search.items") -> Ite
     reader = _READERS.get(suffix)
     if reader is None or (packed and suffix == ".parquet"):
         raise SpecError([Problem(key, f"{uri} is of no known format: allowed are {FORMATS}")])
-    with asking(uri), _opened(uri, key=key) as raw:
+    with unreachable_if_refused(uri), _opened(uri, key=key) as raw:
         stream: IO[bytes] = raw
         if packed:
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
@@ -85,7 +85,7 @@ def _opened(uri: str, *, key: str) -> IO[bytes]:
     return stream
 
 
-def _read_csv(stream: IO[bytes], problems: Problems) -> Iterator[Row]:
+def _read_csv(stream: IO[bytes], problems: ItemProblems) -> Iterator[ItemRow]:
     with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
         reader = csv.reader(text, strict=True)
         names: list[str] = []
@@ -100,25 +100,25 @@ def _read_csv(stream: IO[bytes], problems: Problems) -> Iterator[Row]:
                 problems.add(row.problem(message, hint="quote cells that hold a comma"))
             else:
                 filled = ((name, cell) for name, cell in zip(names, cells, strict=True) if cell)
-                yield Row({name: _cell(name, cell) for name, cell in filled}, line=row.line)
+                yield ItemRow({name: _cell(name, cell) for name, cell in filled}, line=row.line)
 
 
-def _records(reader: _CsvReader, problems: Problems) -> Iterator[Row]:
+def _records(reader: _CsvReader, problems: ItemProblems) -> Iterator[ItemRow]:
     """The cells of each record, with the line it begins on; blank lines left out."""
     while True:
         line = reader.line_num + 1
         try:
             cells = next(reader, None)
         except (csv.Error, UnicodeDecodeError) as error:
-            problems.add(Row([], line=line).problem(f"not CSV in UTF-8: {error}"))
+            problems.add(ItemRow([], line=line).problem(f"not CSV in UTF-8: {error}"))
             return
         if cells is None:
             return
         if cells:
-            yield Row(cells, line=line)
+            yield ItemRow(cells, line=line)
 
 
-def _is_header(names: list[str], row: Row, problems: Problems) -> bool:
+def _is_header(names: list[str], row: ItemRow, problems: ItemProblems) -> bool:
     repeated = sorted({name for name in names if name and names.count(name) > 1})
     for name in repeated:
         problems.add(row.problem(f"{names.count(name)} columns have this name", name=name))
@@ -143,14 +143,14 @@ def _cell(name: str, cell: str) -> Any:
     return float(text) if number[2] or number[3] else int(text)
 
 
-def _read_jsonl(stream: IO[bytes], problems: Problems) -> Iterator[Row]:
+def _read_jsonl(stream: IO[bytes], problems: ItemProblems) -> Iterator[ItemRow]:
     for line, raw in enumerate(stream, start=1):
-        row = Row({}, line=line)
+        row = ItemRow({}, line=line)
         try:
             text = raw.decode("utf-8-sig" if line == 1 else "utf-8")
             if text.strip():
                 values = json.loads(text, object_pairs_hook=_once, parse_constant=_not_json)
-                yield Row(values, line=line)
+                yield ItemRow(values, line=line)
         except json.JSONDecodeError as error:
             message = f"not JSON: {error.msg}"
             problems.add(Problem("", message, line=line, column=error.colno))
@@ -173,7 +173,7 @@ def _not_json(word: str) -> float:
     raise ValueError(f"{word} is not JSON, and no finite number")
 
 
-def _read_parquet(stream: IO[bytes], problems: Problems) -> Iterator[Row]:
+def _read_parquet(stream: IO[bytes], problems: ItemProblems) -> Iterator[ItemRow]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -183,13 +183,13 @@ def _read_parquet(stream: IO[bytes], problems: Problems) -> Iterator[Row]:
     try:
         table = parquet.ParquetFile(stream)
         names = table.schema_arrow.names
-        if not _is_header(names, Row({}), problems):
+        if not _is_header(names, ItemRow({}), problems):
             return
         number = 0
         for batch in table.iter_batches(batch_size=1024):
             for values in batch.to_pylist():
                 number += 1
-                yield Row(_filled(values), path=f"row {number}")
+                yield ItemRow(_filled(values), path=f"row {number}")
     except pyarrow.ArrowException as error:
         problems.add(Problem("", f"not Parquet: {error}"))
 
@@ -203,7 +203,7 @@ def _filled(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_READERS: dict[str, Callable[[IO[bytes], Problems], Iterable[Row]]] = {
+_READERS: dict[str, Callable[[IO[bytes], ItemProblems], Iterable[ItemRow]]] = {
     ".csv": _read_csv,
     ".jsonl": _read_jsonl,
     ".ndjson": _read_jsonl,

@@ -9,25 +9,16 @@ from typing import TYPE_CHECKING, Any
 from podmap.errors import RecordError
 from podmap.names import digest
 from podmap.records import Shard, Trial
-from podmap.search.grid import Grid
-from podmap.search.kinds import (
-    AnyEnumerated,
-    enumerate_search,
-    experiments_given,
-    search_without_data,
-)
+from podmap.search.base import Enumerated
+from podmap.search.kinds import make_search, restore_search
 from podmap.search.list import ItemList
-from podmap.search.random import RandomDraws
-from podmap.search.shards import ShardList
 from podmap.spec.model import Sweep
-from podmap.spec.search import GridSearch, RandomSearch, ShardsSearch
 from podmap.spec.template import ContentKeys
 
 if TYPE_CHECKING:
     from podmap.spec.load import LoadedSpec
 
 _SEEDS = 2**31
-_KINDS = {ItemList: "list", Grid: "grid", RandomDraws: "random", ShardList: "shards"}
 
 
 class Plan:
@@ -42,9 +33,9 @@ class Plan:
         repeats: Number to how many earlier trials have the same params and shard, where any do.
     """
 
-    def __init__(self, sweep: Sweep, search: AnyEnumerated, *, repeats: Mapping[int, int]) -> None:
+    def __init__(self, sweep: Sweep, search: Enumerated, *, repeats: Mapping[int, int]) -> None:
         """Takes a search whose trials are known; use `make_plan` or `from_json`."""
-        self.kind = _KINDS[type(search)]
+        self.kind = search.kind
         self.count = search.count
         self.repeats = repeats
         self._search = search
@@ -59,8 +50,7 @@ class Plan:
         """
         search = self._search
         params = search.ask(number)
-        patch = search.patch(number) if isinstance(search, ItemList) else {}
-        shard = search.shards[number] if isinstance(search, ShardList) else None
+        patch, shard = search.patch(number), search.shard(number)
         seed = _trial_seed(self._seed, params, shard, self.repeats.get(number, 0))
         key = self._keys.key(params, seed=seed, shard=shard, patch=patch)
         return Trial(number=number, key=key, seed=seed, params=params, shard=shard, patch=patch)
@@ -74,11 +64,7 @@ class Plan:
         data: dict[str, Any] = {"kind": self.kind, "count": self.count}
         if self.repeats:
             data["repeats"] = {str(number): k for number, k in self.repeats.items()}
-        if isinstance(self._search, ItemList):
-            data["items"] = [dict(item) for item in self._search.items]
-        if isinstance(self._search, ShardList):
-            data["shards"] = [shard.to_json() for shard in self._search.shards]
-        return data
+        return data | self._search.to_json()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], sweep: Sweep) -> Plan:
@@ -92,7 +78,7 @@ class Plan:
             RecordError: The object is no plan, or not of this spec.
         """
         try:
-            search = _restored(data, sweep)
+            search = restore_search(data, sweep)
             repeats = {int(number): k for number, k in data.get("repeats", {}).items()}
             count = data["count"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -125,15 +111,15 @@ def make_plan(
     """
     sweep = loaded.sweep
     if experiments is not None:
-        search: AnyEnumerated = experiments_given(experiments, sweep)
+        search: Enumerated = ItemList.from_experiments(experiments, sweep.trial)
     else:
         start = os.path.dirname(loaded.source) if folder is None else os.fspath(folder)
-        search = enumerate_search(sweep, folder=start)
+        search = make_search(sweep, folder=start)
     return Plan(sweep, search, repeats=_repeats(search))
 
 
-def _repeats(search: AnyEnumerated) -> dict[int, int]:
-    if isinstance(search, ShardList) or (isinstance(search, Grid) and search.distinct):
+def _repeats(search: Enumerated) -> dict[int, int]:
+    if search.distinct:
         return {}
     # 64 bits a trial: two that only look the same would merely not share a seed's derivation.
     first: set[int] = set()
@@ -152,15 +138,3 @@ def _trial_seed(seed: int, params: Mapping[str, Any], shard: Shard | None, k: in
     """From content alone, so that other trials, added or taken away, do not change it."""
     uri = None if shard is None else shard.uri
     return int(digest([seed, params, uri, k]), 16) % _SEEDS
-
-
-def _restored(data: Mapping[str, Any], sweep: Sweep) -> AnyEnumerated:
-    kind, search = data["kind"], sweep.search
-    if kind == "list":
-        return ItemList(data["items"])
-    if kind == "shards" and isinstance(search, ShardsSearch):
-        shards = [Shard.from_json(one) for one in data["shards"]]
-        return ShardList(shards, params=search.params)
-    if isinstance(search, (GridSearch, RandomSearch)) and search.kind == kind:
-        return search_without_data(search)
-    raise ValueError(f"{kind} is not the kind of search of the spec")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from podmap.search.base import Enumerated
+from podmap.search.base import Enumerated, section
 from podmap.spec.dimension import (
     DECIMALS,
     Points,
@@ -21,7 +21,8 @@ from podmap.spec.dimension import (
     log_ends,
     points,
 )
-from podmap.spec.search import Dimension, Params, Range
+from podmap.spec.model import Sweep
+from podmap.spec.search import Dimension, Params, RandomSearch, Range
 
 _BITS = 256
 Draw = Callable[[int], Any]
@@ -29,6 +30,8 @@ Draw = Callable[[int], Any]
 
 class RandomDraws(Enumerated):
     """Independent draws, the first few replaced by given params."""
+
+    kind = "random"
 
     def __init__(
         self,
@@ -53,9 +56,17 @@ class RandomDraws(Enumerated):
         self._draws = {name: _draw(dimension) for name, dimension in params.items()}
         self._seeds = {name: hashlib.sha256(f"{seed}:{name}:".encode()) for name in params}
 
+    @classmethod
+    def from_spec(cls, sweep: Sweep, *, folder: str = "") -> RandomDraws:
+        """The draws of a spec, which alone says what its trials are."""
+        search = section(sweep, RandomSearch)
+        return cls(
+            search.params, trials=search.trials, seed=search.seed, try_first=search.try_first
+        )
+
     def ask(self, number: int) -> dict[str, Any]:
         """The draw of a number: the same whatever was asked before."""
-        self._check(number)
+        self._check_number(number)
         if number < len(self._try_first):
             return self._given(self._try_first[number])
         return {name: draw(self._bits(name, number)) for name, draw in self._draws.items()}

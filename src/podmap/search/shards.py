@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from podmap.errors import Problem
 from podmap.names import digest
 from podmap.records import Shard
-from podmap.search.base import Enumerated
-from podmap.search.item_errors import Problems
-from podmap.search.uris import asking, filesystem, nearest_folder, resolved
+from podmap.search.base import Enumerated, ItemProblems, section
+from podmap.search.uris import absolute_uri, filesystem, nearest_folder, unreachable_if_refused
+from podmap.spec.model import Sweep
+from podmap.spec.search import ShardsSearch
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -23,16 +24,40 @@ _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "crea
 class ShardList(Enumerated):
     """Shards in the order of their URIs; all get the same constants."""
 
+    kind = "shards"
+    distinct = True
+
     def __init__(self, shards: Sequence[Shard], *, params: Mapping[str, Any]) -> None:
         """Takes the shards as found; looks nothing up."""
         self.shards = tuple(shards)
         self.count = len(self.shards)
         self._params = dict(params)
 
+    @classmethod
+    def from_spec(cls, sweep: Sweep, *, folder: str = "") -> ShardList:
+        """The shards that a spec's patterns match now."""
+        search = section(sweep, ShardsSearch)
+        patterns = [search.uris] if isinstance(search.uris, str) else search.uris
+        return cls(find_shards(patterns, folder=folder), params=search.params)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], sweep: Sweep) -> ShardList:
+        """The shards that were found when the run was planned."""
+        shards = [Shard.from_json(one) for one in data["shards"]]
+        return cls(shards, params=section(sweep, ShardsSearch).params)
+
+    def to_json(self) -> dict[str, Any]:
+        """The shards."""
+        return {"shards": [shard.to_json() for shard in self.shards]}
+
     def ask(self, number: int) -> dict[str, Any]:
         """The constants."""
-        self._check(number)
+        self._check_number(number)
         return dict(self._params)
+
+    def shard(self, number: int) -> Shard:
+        """The shard of this number."""
+        return self.shards[number]
 
 
 def find_shards(patterns: Sequence[str], *, folder: str = "") -> list[Shard]:
@@ -52,12 +77,12 @@ def find_shards(patterns: Sequence[str], *, folder: str = "") -> list[Shard]:
         UnreachableError: A filesystem refused, or could not be reached.
     """
     found: dict[str, tuple[str, str]] = {}
-    problems = Problems()
+    problems = ItemProblems()
     for index, pattern in enumerate(patterns):
         key = f"search.uris[{index}]" if len(patterns) > 1 else "search.uris"
-        uri = resolved(pattern, folder)
+        uri = absolute_uri(pattern, folder)
         fs, path = filesystem(uri, key=key)
-        with asking(uri):
+        with unreachable_if_refused(uri):
             try:
                 matched = _matches(fs, path, folders=pattern.endswith("/"), as_path=_is_path(uri))
             except ValueError as error:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 
-def resolved(uri: str, folder: str) -> str:
+def absolute_uri(uri: str, folder: str) -> str:
     """The URI, with a relative path taken from a folder.
 
     Args:
@@ -50,7 +50,7 @@ def filesystem(uri: str, *, key: str) -> tuple[AbstractFileSystem, str]:
 
 
 @contextmanager
-def asking(uri: str) -> Iterator[None]:
+def unreachable_if_refused(uri: str) -> Iterator[None]:
     """Turns "could not ask" into its own error, so that it never reads as "is not there".
 
     Raises:

@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -16,11 +16,10 @@ from podmap.spec.findings import Finding, Place, did_you_mean, show
 from podmap.spec.model import Resources, Sweep, TrialPatch, TrialTemplate
 from podmap.spec.placeholder import KNOWN, Placeholder, find
 from podmap.spec.quantity import format_bytes
-from podmap.spec.search import AdaptiveKind, ListSearch
+from podmap.spec.search import SEARCH_KINDS, ListSearch
 from podmap.spec.template import PerTemplate
 
 _ENV_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
-_KINDS_WITHOUT_SHARDS = ("list", "grid", "random", *get_args(AdaptiveKind))
 _LEAST_MEMORY = 4 * 2**20  # below it, runc 1.1 cannot start a container at all
 _MOST_GIB = 4096
 _SOURCES = ("claim", "secret", "config_map", "empty")
@@ -80,7 +79,7 @@ def may_be_shards(raw: Mapping[str, Any]) -> bool:
     if search is None:
         return False
     kind = search.get("kind") if isinstance(search, Mapping) else None
-    return kind not in _KINDS_WITHOUT_SHARDS
+    return kind == "shards" or kind not in SEARCH_KINDS
 
 
 def known_params(raw_search: Any) -> frozenset[str] | None:

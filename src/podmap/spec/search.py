@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, Tag
 
@@ -119,7 +119,11 @@ class AdaptiveSearch(_SearchBase):
     )
 
 
-Search = Annotated[
-    ListSearch | GridSearch | RandomSearch | ShardsSearch | AdaptiveSearch,
-    Field(discriminator="kind"),
-]
+_AnySearch = ListSearch | GridSearch | RandomSearch | ShardsSearch | AdaptiveSearch
+Search = Annotated[_AnySearch, Field(discriminator="kind")]
+SEARCH_KINDS = frozenset(
+    kind
+    for model in get_args(_AnySearch)
+    for kind in get_args(model.model_fields["kind"].annotation)
+)
+"""All that `search.kind` may say."""

@@ -148,9 +148,10 @@ def make_trials(group: Group) -> list[MappedOperator]:
     group.plan.backend = "process"
     items = None if _from_upstream(group) else group.plan.experiments
     if items is not None:
-        from podmap.search.kinds import experiments_given
+        from podmap.search.list import ItemList
 
-        experiments_given(items, loaded.sweep)  # wrong ones are told of here, and all at once
+        # Wrong ones are told of here, and all at once.
+        ItemList.from_experiments(items, loaded.sweep.trial)
     group.plan.in_executor = ExecutorPlan(
         shapes=find_shapes(loaded.sweep, items=items),
         parallelism=loaded.sweep.parallelism,
