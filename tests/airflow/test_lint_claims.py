@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from podmap.lint.arguments import DAG_ARGUMENTS, POD_ARGUMENTS, TASK_ARGUMENTS, TRIGGER_RULES
-from podmap.lint.check import RULES
-from podmap.lint.finding import Outcome
-from podmap.lint.mapping import UNHEEDED, UNMAPPABLE
-from podmap.lint.moved_names import GONE, GONE_MODULES, moved
-from podmap.lint.outputs import ATTRIBUTES
-from podmap.lint.run_time import CONTEXT_KEYS
+from podmap.lint.airflow_names import GONE, GONE_MODULES, moved_imports
+from podmap.lint.finding import RuleOutcome
+from podmap.lint.linter import RULES
+from podmap.lint.rules.arguments import DAG_ARGUMENTS, POD_ARGUMENTS, TASK_ARGUMENTS, TRIGGER_RULES
+from podmap.lint.rules.context import CONTEXT_KEYS
+from podmap.lint.rules.task_mapping import UNHEEDED, UNMAPPABLE
+from podmap.lint.rules.task_outputs import ATTRIBUTES
 
 pytestmark = pytest.mark.airflow
 
@@ -89,7 +89,7 @@ def of(examples: dict[str, Any], rule: str) -> Any:
 
 
 def test_every_broken_example_fails_to_import_as_it_is_said(examples: dict[str, Any]) -> None:
-    broken = {rule.id for rule in RULES.values() if rule.outcome is Outcome.BROKEN}
+    broken = {rule.id for rule in RULES.values() if rule.outcome is RuleOutcome.BROKEN}
     assert broken == set(ERRORS) | BROKEN_LATER | {"PM001"}
     said = {rule: (of(examples, rule)["error"] or "")[: len(text)] for rule, text in ERRORS.items()}
     assert said == ERRORS
@@ -140,7 +140,7 @@ def test_every_name_that_is_said_to_be_gone_cannot_be_imported(ask: Ask) -> None
 
 
 def test_every_name_that_is_said_to_have_moved_works_with_a_warning(ask: Ask) -> None:
-    names = [name for name in moved() if not name.endswith(".*")]
+    names = [name for name in moved_imports() if not name.endswith(".*")]
     pieces = {
         name: f"from {name.rpartition('.')[0]} import {name.rpartition('.')[2]}" for name in names
     }
@@ -153,7 +153,7 @@ def test_every_name_that_is_said_to_have_moved_works_with_a_warning(ask: Ask) ->
 
 
 def test_every_new_name_can_be_imported_without_a_warning(ask: Ask) -> None:
-    names = {*moved().values(), *GONE.values()} - {""}
+    names = {*moved_imports().values(), *GONE.values()} - {""}
     pieces = {}
     for name in names:
         module, _, last = name.rpartition(".")

@@ -13,7 +13,7 @@ from podmap.cli._options import JSON, example
 from podmap.cli._output import counted, print_json
 
 if TYPE_CHECKING:
-    from podmap.lint.finding import Finding
+    from podmap.lint.finding import LintFinding
 
 EXAMPLES = example("""
 podmap lint-dag dags/
@@ -59,11 +59,11 @@ def command(
     as_json: bool,
 ) -> int:
     """Lints files and folders."""
-    from podmap.lint.check import chosen
-    from podmap.lint.finding import counts
+    from podmap.lint.finding import count_by_rule
+    from podmap.lint.linter import select_rules
 
-    rules = chosen(_ids(select), _ids(ignore))
-    findings: list[Finding] = []
+    rules = select_rules(_ids(select), _ids(ignore))
+    findings: list[LintFinding] = []
     checked = 0
     for of_file in _each(files, rules):
         findings += of_file
@@ -73,7 +73,7 @@ def command(
                 click.echo(finding.describe())
     if as_json:
         shown = [finding.to_json() for finding in findings]
-        print_json({"files": checked, "counts": counts(findings), "findings": shown})
+        print_json({"files": checked, "counts": count_by_rule(findings), "findings": shown})
     _say(findings, checked)
     return _exit_code(findings, strict=strict)
 
@@ -82,9 +82,9 @@ def _ids(given: tuple[str, ...]) -> list[str]:
     return [part.strip() for text in given for part in text.split(",")]
 
 
-def _each(files: tuple[str, ...], rules: frozenset[str]) -> Iterator[list[Finding]]:
+def _each(files: tuple[str, ...], rules: frozenset[str]) -> Iterator[list[LintFinding]]:
     """The findings of every file that is checked, each file once."""
-    from podmap.lint.files import find, lint_bytes, lint_file
+    from podmap.lint.linter import iter_files, lint_bytes, lint_file
 
     seen = set()
     for name in files:
@@ -92,7 +92,7 @@ def _each(files: tuple[str, ...], rules: frozenset[str]) -> Iterator[list[Findin
             data = sys.stdin.buffer.read()
             yield lint_bytes(data, file="<stdin>", rules=rules)
             continue
-        for path, named in find(name):
+        for path, named in iter_files(name):
             if path in seen:
                 continue
             seen.add(path)
@@ -101,16 +101,16 @@ def _each(files: tuple[str, ...], rules: frozenset[str]) -> Iterator[list[Findin
                 yield found
 
 
-def _say(findings: list[Finding], checked: int) -> None:
+def _say(findings: list[LintFinding], checked: int) -> None:
     by = Counter(finding.rule.severity for finding in findings)
     parts = [counted(by[severity], severity) for severity in ("error", "warning")]
     click.echo(f"{counted(checked, 'file')} checked: {', '.join(parts)}", err=True)
 
 
-def _exit_code(findings: list[Finding], *, strict: bool) -> int:
-    from podmap.lint.check import UNREADABLE as RULE
+def _exit_code(findings: list[LintFinding], *, strict: bool) -> int:
+    from podmap.lint import linter
 
-    if any(finding.rule is RULE for finding in findings):
+    if any(finding.rule is linter.UNREADABLE for finding in findings):
         return UNREADABLE
     errors = any(finding.rule.severity == "error" for finding in findings)
     return FOUND if errors or (strict and findings) else NONE

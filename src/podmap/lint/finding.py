@@ -1,15 +1,19 @@
-"""What a rule is, and what it finds."""
+"""What a lint rule is, what it sees of a DAG file, and what it finds there."""
 
 from __future__ import annotations
 
+import ast
 import enum
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from podmap.lint.expressions import Expressions
+from podmap.lint.scopes import NameScopes
 
-class Outcome(enum.Enum):
+
+class RuleOutcome(enum.Enum):
     """What Airflow 3.3 does with the code that a rule finds."""
 
     BROKEN = "broken"
@@ -35,7 +39,7 @@ class Rule:
 
     id: str
     name: str
-    outcome: Outcome
+    outcome: RuleOutcome
     happens: str
     fix: str
     bad: str
@@ -45,11 +49,11 @@ class Rule:
     @property
     def severity(self) -> str:
         """`error` for what does not do what it says, else `warning`."""
-        return "error" if self.outcome in (Outcome.BROKEN, Outcome.IGNORED) else "warning"
+        return "error" if self.outcome in (RuleOutcome.BROKEN, RuleOutcome.IGNORED) else "warning"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LintFinding:
     """A place in a file where a rule holds.
 
     Attributes:
@@ -89,6 +93,60 @@ class Finding:
         }
 
 
-def counts(findings: Iterable[Finding]) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class DagSource:
+    """A DAG file as the rules see it.
+
+    Attributes:
+        file: Its name as it was given.
+        tree: Its syntax tree.
+        scopes: Where its names are bound.
+        expressions: What its expressions are to Airflow.
+    """
+
+    file: str
+    tree: ast.Module
+    scopes: NameScopes
+    expressions: Expressions
+
+    @classmethod
+    def parse(cls, file: str, text: str) -> DagSource:
+        """The source of a text.
+
+        Raises:
+            SyntaxError: It is not Python.
+            ValueError: It holds null bytes.
+        """
+        tree = ast.parse(text, file)
+        scopes = NameScopes(tree)
+        return cls(file, tree, scopes, Expressions(scopes))
+
+    def nodes(self) -> Iterator[ast.AST]:
+        """All nodes of the file."""
+        return ast.walk(self.tree)
+
+    def calls(self) -> Iterator[ast.Call]:
+        """All calls of the file."""
+        return (node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+
+    def finding(self, rule: Rule, node: ast.AST, message: str = "", fix: str = "") -> LintFinding:
+        """A finding at a node; without words, those of the rule."""
+        line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
+        return LintFinding(
+            rule, self.file, line, column + 1, message or rule.happens, fix or rule.fix
+        )
+
+
+def count_by_rule(findings: Iterable[LintFinding]) -> dict[str, int]:
     """Rule id to the number of its findings, in the order of ids; rules without are left out."""
     return dict(sorted(Counter(finding.rule.id for finding in findings).items()))
+
+
+def keyword(call: ast.Call, name: str) -> ast.keyword | None:
+    """The keyword argument of a call; None if it is not given by name."""
+    return next((word for word in call.keywords if word.arg == name), None)
+
+
+def has_double_star(call: ast.Call) -> bool:
+    """Whether a call takes keyword arguments that the file does not name (`**kwargs`)."""
+    return any(word.arg is None for word in call.keywords)

@@ -11,7 +11,7 @@ Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.Gener
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportedName:
     """A name bound by an import, with the full name of what it stands for."""
 
     name: str
@@ -19,30 +19,30 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class UnknownValue:
     """A name bound to something that the file does not tell, such as a parameter."""
 
     lineno: int
 
 
-Binding: TypeAlias = "Imported | Unknown | Function | ast.ClassDef | ast.expr"
+Binding: TypeAlias = "ImportedName | UnknownValue | Function | ast.ClassDef | ast.expr"
 
 
 @dataclass(slots=True, eq=False)
-class Scope:
+class NameScope:
     """A module, class, function or comprehension, with all that its names are bound to."""
 
     node: ast.AST
-    parent: Scope | None
+    parent: NameScope | None
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
 
     def bind(self, name: str, value: Binding) -> None:
         """Notes one more thing that the name is bound to here."""
         self.bindings.setdefault(name, []).append(value)
 
-    def lookup(self, name: str) -> tuple[list[Binding], Scope] | None:
+    def lookup(self, name: str) -> tuple[list[Binding], NameScope] | None:
         """All that the name is bound to where it is found, and where; None if it is nowhere."""
-        scope: Scope | None = self
+        scope: NameScope | None = self
         while scope is not None:
             seen = scope is self or not isinstance(scope.node, ast.ClassDef)
             if seen and name in scope.bindings:
@@ -51,18 +51,18 @@ class Scope:
         return None
 
 
-class Scopes(ast.NodeVisitor):
+class NameScopes(ast.NodeVisitor):
     """The scope of every node of a tree."""
 
     def __init__(self, tree: ast.Module) -> None:
         """Walks the whole tree once."""
-        self.module = Scope(tree, None)
+        self.module = NameScope(tree, None)
         self._scope = self.module
-        self._of: dict[ast.AST, Scope] = {}
+        self._of: dict[ast.AST, NameScope] = {}
         self.parents: dict[ast.AST, ast.AST] = {}
         self.visit(tree)
 
-    def of(self, node: ast.AST) -> Scope:
+    def scope_of(self, node: ast.AST) -> NameScope:
         """The scope in which a node's names are looked up."""
         return self._of[node]
 
@@ -74,9 +74,9 @@ class Scopes(ast.NodeVisitor):
         super().visit(node)
 
     def _inside(self, node: ast.AST, children: list[ast.AST], names: list[str]) -> None:
-        outer, self._scope = self._scope, Scope(node, self._scope)
+        outer, self._scope = self._scope, NameScope(node, self._scope)
         for name in names:
-            self._scope.bind(name, Unknown(getattr(node, "lineno", 0)))
+            self._scope.bind(name, UnknownValue(getattr(node, "lineno", 0)))
         for child in children:
             self.visit(child)
         self._scope = outer
@@ -124,7 +124,7 @@ class Scopes(ast.NodeVisitor):
     def visit_Name(self, node: ast.Name) -> None:
         """A name that is stored to in no way that says what it is."""
         if not isinstance(node.ctx, ast.Load):
-            self._scope.bind(node.id, Unknown(node.lineno))
+            self._scope.bind(node.id, UnknownValue(node.lineno))
 
     def visit_Assign(self, node: ast.Assign) -> None:
         """Plain names take the value; all other targets are walked."""
@@ -157,26 +157,26 @@ class Scopes(ast.NodeVisitor):
         """`import a.b` binds `a`; `import a.b as c` binds `c` to `a.b`."""
         for alias in node.names:
             top = alias.name.partition(".")[0]
-            full = Imported(alias.name if alias.asname else top, node.lineno)
+            full = ImportedName(alias.name if alias.asname else top, node.lineno)
             self._scope.bind(alias.asname or top, full)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         """Names imported from a module; relative imports stand for themselves."""
         module = "." * node.level + (node.module or "")
         for alias in node.names:
-            full = Imported(f"{module}.{alias.name}", node.lineno)
+            full = ImportedName(f"{module}.{alias.name}", node.lineno)
             self._scope.bind(alias.asname or alias.name, full)
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
         """The name of the exception."""
         if node.name:
-            self._scope.bind(node.name, Unknown(node.lineno))
+            self._scope.bind(node.name, UnknownValue(node.lineno))
         self.generic_visit(node)
 
     def visit_Global(self, node: ast.Global) -> None:
         """Names of the module that may be anything from here on."""
         for name in node.names:
-            self.module.bind(name, Unknown(node.lineno))
+            self.module.bind(name, UnknownValue(node.lineno))
 
 
 def _defaults(args: ast.arguments) -> list[ast.expr]:

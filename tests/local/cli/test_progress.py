@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from podmap.cli._messages import WARNINGS_PER_WINDOW, Messages
+from podmap.cli._console import WARNINGS_PER_WINDOW, Console
 from podmap.cli._output import duration, text
 from podmap.cli._progress import LINE_EVERY_S, Progress, ProgressLines
 from podmap.records import Record, TrialState
@@ -67,7 +67,7 @@ def test_a_trial_that_stays_open_is_not_counted() -> None:
 
 def test_lines_are_said_now_and_then_only() -> None:
     clock, said = Clock(), io.StringIO()
-    lines, here = ProgressLines(Messages(stream=said), clock=clock), progress(clock=clock)
+    lines, here = ProgressLines(Console(stream=said), clock=clock), progress(clock=clock)
     for number in range(10):
         clock.now += LINE_EVERY_S / 2.5
         here.add(ended(number, 0.5))
@@ -83,7 +83,7 @@ def test_warnings_of_modules_are_said_but_not_all_of_many() -> None:
     import logging
 
     said = io.StringIO()
-    Messages(quiet=True, stream=said).show_logged_warnings()
+    Console(quiet=True, stream=said).show_logged_warnings()
     logger = logging.getLogger("podmap.engine.trial")
     try:
         for number in range(32):

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from podmap.errors import UsageError
-from podmap.lint.check import RULES, chosen, lint
-from podmap.lint.files import find, lint_file
+from podmap.lint.linter import RULES, iter_files, lint_file, lint_text, select_rules
 
 GONE = "from airflow.utils.dates import days_ago"
 
@@ -27,21 +26,21 @@ GONE = "from airflow.utils.dates import days_ago"
     ],
 )
 def test_a_comment_silences_its_line(line: str, expected: list[str]) -> None:
-    assert expected == [each.rule.id for each in lint(line)]
+    assert expected == [each.rule.id for each in lint_text(line)]
 
 
 def test_rules_are_chosen_by_the_beginnings_of_their_ids() -> None:
-    assert {"PM001", "PM101", "PM102"} == chosen(["PM1"])
-    assert {"PM001", "PM101"} == chosen(["pm1"], ["PM102"])
-    assert set(RULES) - {"PM602"} == chosen()
-    assert "PM602" in chosen(["PM602"])
-    assert "PM001" in chosen([], ["PM"])
+    assert {"PM001", "PM101", "PM102"} == select_rules(["PM1"])
+    assert {"PM001", "PM101"} == select_rules(["pm1"], ["PM102"])
+    assert set(RULES) - {"PM602"} == select_rules()
+    assert "PM602" in select_rules(["PM602"])
+    assert "PM001" in select_rules([], ["PM"])
 
 
 @pytest.mark.parametrize("text", ["PM9", "", "nonsense"])
 def test_a_choice_of_no_rule_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="no rule's id begins so; they are PM001, PM002"):
-        chosen([text])
+        select_rules([text])
 
 
 @pytest.mark.parametrize(
@@ -56,7 +55,7 @@ def test_a_choice_of_no_rule_is_refused(text: str) -> None:
     ids=["syntax", "indent", "null", "parentheses", "deep"],
 )
 def test_what_is_no_python_is_a_finding(text: str, line: int | None) -> None:
-    [finding] = lint(text)
+    [finding] = lint_text(text)
     assert "PM001" == finding.rule.id
     assert line in (None, finding.line)
 
@@ -75,8 +74,8 @@ def test_folders_are_walked_for_what_looks_like_dag_files(tmp_path: Path) -> Non
         (tmp_path / name).write_text(text)
     checked = [
         Path(path).relative_to(tmp_path).as_posix()
-        for path, named in find(str(tmp_path))
-        if lint_file(path, named=named, rules=chosen()) is not None
+        for path, named in iter_files(str(tmp_path))
+        if lint_file(path, named=named, rules=select_rules()) is not None
     ]
     assert ["a_dag.py", "sub/b.py"] == checked
 
@@ -84,14 +83,14 @@ def test_folders_are_walked_for_what_looks_like_dag_files(tmp_path: Path) -> Non
 def test_a_named_file_is_checked_whatever_it_looks_like(tmp_path: Path) -> None:
     path = tmp_path / "plain.txt"
     path.write_text("import os")
-    assert [] == lint_file(str(path), named=True, rules=chosen())
+    assert [] == lint_file(str(path), named=True, rules=select_rules())
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"# coding: klingon\n", b"x = '\xe9'"])
 def test_bytes_that_are_no_text_are_a_finding(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "dag.py"
     path.write_bytes(data)
-    found = lint_file(str(path), named=True, rules=chosen())
+    found = lint_file(str(path), named=True, rules=select_rules())
     assert ["PM001"] == [each.rule.id for each in found or []]
 
 
@@ -99,8 +98,8 @@ def test_the_coding_comment_and_the_byte_order_mark_are_heeded(tmp_path: Path) -
     for data in (b"# coding: latin-1\nx = '\xe9'\n", b"\xef\xbb\xbfx = 1\r\n", b""):
         path = tmp_path / "dag.py"
         path.write_bytes(data)
-        assert [] == lint_file(str(path), named=True, rules=chosen())
+        assert [] == lint_file(str(path), named=True, rules=select_rules())
 
 
 def test_nothing_of_a_file_is_run() -> None:
-    assert [] == lint("raise SystemExit('run')\nimport no_such_module_anywhere\n")
+    assert [] == lint_text("raise SystemExit('run')\nimport no_such_module_anywhere\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from podmap.lint.check import RULES
+from podmap.lint.linter import RULES
 from podmap.lint.reference import markdown, with_table
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from podmap.lint.check import RULES, lint
-from podmap.lint.finding import Finding, Rule
+from podmap.lint.finding import LintFinding, Rule
+from podmap.lint.linter import RULES, lint_text
 
 ARTICLE = Path(__file__).parent / "article.py.txt"
 ALL = frozenset(RULES)
@@ -31,11 +31,11 @@ def train(number):
 
 def found(text: str) -> list[tuple[str, int]]:
     """Rule and line of all findings."""
-    return [(each.rule.id, each.line) for each in lint(text, rules=ALL)]
+    return [(each.rule.id, each.line) for each in lint_text(text, rules=ALL)]
 
 
 def ids(text: str) -> list[str]:
-    return [each.rule.id for each in lint(text, rules=ALL)]
+    return [each.rule.id for each in lint_text(text, rules=ALL)]
 
 
 @EACH_RULE
@@ -248,8 +248,8 @@ def test_time_outs_that_are_chosen_or_unknown_are_left_alone(arguments: str) -> 
 
 
 def test_a_finding_tells_place_rule_outcome_and_right_form() -> None:
-    [finding] = lint("import os\nfrom airflow.utils.dates import days_ago\n", file="a.py")
-    assert finding == Finding(
+    [finding] = lint_text("import os\nfrom airflow.utils.dates import days_ago\n", file="a.py")
+    assert finding == LintFinding(
         RULES["PM101"],
         "a.py",
         2,

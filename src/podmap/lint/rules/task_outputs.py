@@ -6,9 +6,8 @@ import ast
 from collections.abc import Iterator
 from typing import TypeGuard
 
-from podmap.lint.finding import Finding, Outcome, Rule
-from podmap.lint.kinds import OUTPUTS
-from podmap.lint.source import Source
+from podmap.lint.expressions import OUTPUTS
+from podmap.lint.finding import DagSource, LintFinding, Rule, RuleOutcome
 
 _LATER = (
     "map over it (task.expand(argument=output)), or do this inside a task that takes it as an "
@@ -87,7 +86,7 @@ _GOOD = _FILE + "    train.expand(number=numbers)\n"
 ITERATED = Rule(
     "PM311",
     "output-iterated",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "The output of a task cannot be iterated over while the file is parsed (TypeError): its "
     "value is there when tasks run. The file fails to import.",
     _LATER,
@@ -97,7 +96,7 @@ ITERATED = Rule(
 COUNTED = Rule(
     "PM312",
     "output-as-number",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "The output of a task has no length and is no number while the file is parsed (TypeError), "
     "and the file fails to import.",
     _LATER,
@@ -107,7 +106,7 @@ COUNTED = Rule(
 INDEXED = Rule(
     "PM313",
     "output-indexed",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "The output of a task takes text alone as an index, the name of an XCom (ValueError); the "
     "file fails to import.",
     "take the item inside a task, or return a dict from a task with multiple_outputs=True",
@@ -117,7 +116,7 @@ INDEXED = Rule(
 TRUTH = Rule(
     "PM314",
     "output-as-condition",
-    Outcome.IGNORED,
+    RuleOutcome.IGNORED,
     "While the file is parsed the output of a task is always true and equal to nothing: the "
     "condition says nothing about the value.",
     "decide inside a task, or with @task.branch or @task.short_circuit",
@@ -127,7 +126,7 @@ TRUTH = Rule(
 METHOD = Rule(
     "PM315",
     "output-method",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "The output of a task has none of its value's methods while the file is parsed "
     "(AttributeError), and the file fails to import.",
     _LATER,
@@ -137,15 +136,15 @@ METHOD = Rule(
 RULES = (ITERATED, COUNTED, INDEXED, TRUTH, METHOD)
 
 
-def check(source: Source) -> Iterator[Finding]:
+def check(source: DagSource) -> Iterator[LintFinding]:
     """Where the file asks a task's output for its value before there is one."""
     for node in source.nodes():
         for rule, used in _uses(node):
-            if source.kinds.kind(used) in OUTPUTS and source.kinds.at_parse_time(used):
+            if source.expressions.kind(used) in OUTPUTS and source.expressions.at_parse_time(used):
                 yield _finding(source, rule, used)
 
 
-def _finding(source: Source, rule: Rule, used: ast.expr) -> Finding:
+def _finding(source: DagSource, rule: Rule, used: ast.expr) -> LintFinding:
     shown = ast.unparse(used)
     shown = shown if len(shown) <= 40 else "this"
     messages = {
@@ -155,7 +154,7 @@ def _finding(source: Source, rule: Rule, used: ast.expr) -> Finding:
         TRUTH: f"{shown} is the output of a task: always true here, and equal to nothing",
         METHOD: f"{shown} is the output of a task: it has no such attribute (AttributeError)",
     }
-    return source.found(rule, used, messages[rule])
+    return source.finding(rule, used, messages[rule])
 
 
 def _uses(node: ast.AST) -> Iterator[tuple[Rule, ast.expr]]:

@@ -293,7 +293,7 @@ CLOSED = ("airflow.operators", "airflow.hooks", "airflow.sensors")
 """Packages that hold nothing but forwards to new places: all else in them is gone."""
 
 
-def moved() -> dict[str, str]:
+def moved_imports() -> dict[str, str]:
     """Full old name to full new name, for all that still works with a warning."""
     found = {}
     for old, new, names in _MOVED:

@@ -6,10 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from podmap.lint.arguments import operator_class
-from podmap.lint.finding import Finding, Outcome, Rule
-from podmap.lint.kinds import Kind
-from podmap.lint.source import Source, has_double_star, keyword
+from podmap.lint.expressions import ExprKind
+from podmap.lint.finding import DagSource, LintFinding, Rule, RuleOutcome, has_double_star, keyword
+from podmap.lint.rules.arguments import operator_class
 
 _HEAD = (
     "from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator\n"
@@ -37,7 +36,7 @@ _TIMEOUTS = ("schedule_timeout_seconds", "startup_timeout_seconds")
 SIDECAR = Rule(
     "PM401",
     "pod-sidecar-holds-gpu",
-    Outcome.RISK,
+    RuleOutcome.RISK,
     "With `do_xcom_push=True` a sidecar keeps the pod, and its GPU, after training has ended, "
     "until a worker comes to fetch the result.",
     "write the result to a store, or to the container's termination message, as podmap does",
@@ -47,7 +46,7 @@ SIDECAR = Rule(
 TIMEOUT = Rule(
     "PM402",
     "pod-schedule-timeout",
-    Outcome.RISK,
+    RuleOutcome.RISK,
     "A pod that is not scheduled within 120 seconds fails its task: a sweep larger than the "
     "cluster loses all trials that must wait for room.",
     "schedule_timeout_seconds=86400 in .partial(), or as long as the sweep may wait",
@@ -59,7 +58,7 @@ TIMEOUT = Rule(
 SECRET = Rule(
     "PM403",
     "pod-secret-in-env",
-    Outcome.RISK,
+    RuleOutcome.RISK,
     "A secret in `env_vars` stands in the DAG file, in Airflow's database, in its UI and in the "
     "pod's manifest.",
     'a Kubernetes Secret: secrets=[Secret("env", "HF_TOKEN", "hf", "token")]',
@@ -76,19 +75,19 @@ SECRET = Rule(
 RULES = (SIDECAR, TIMEOUT, SECRET)
 
 
-def check(source: Source) -> Iterator[Finding]:
+def check(source: DagSource) -> Iterator[LintFinding]:
     """What the file's pod operators will do in a sweep."""
     for call in source.calls():
         made = operator_class(source, call)
-        if made is None or not source.kinds.is_pod_operator(made):
+        if made is None or not source.expressions.is_pod_operator(made):
             continue
         yield from _sidecar(source, call)
         yield from _secrets(source, call)
-        if source.kinds.kind(call) is Kind.PARTIAL:
+        if source.expressions.kind(call) is ExprKind.PARTIAL:
             yield from _timeout(source, call)
 
 
-def _sidecar(source: Source, call: ast.Call) -> Iterator[Finding]:
+def _sidecar(source: DagSource, call: ast.Call) -> Iterator[LintFinding]:
     push = keyword(call, "do_xcom_push")
     resources = keyword(call, "container_resources")
     if push is None or resources is None or not _is_true(push.value):
@@ -96,15 +95,15 @@ def _sidecar(source: Source, call: ast.Call) -> Iterator[Finding]:
     gpu = _gpu(source, resources.value)
     if gpu:
         message = f"the XCom sidecar keeps the pod and its {gpu} after the container has ended"
-        yield source.found(SIDECAR, push, message)
+        yield source.finding(SIDECAR, push, message)
 
 
-def _gpu(source: Source, node: ast.expr) -> str:
+def _gpu(source: DagSource, node: ast.expr) -> str:
     """The GPU that resources ask for, by the names of their keys; empty if they do not."""
-    shown = source.kinds.value(node)
+    shown = source.expressions.bound_value(node)
     for part in ast.walk(shown):
         if isinstance(part, ast.Name) and part is not shown:
-            part = source.kinds.value(part)
+            part = source.expressions.bound_value(part)
         for key in part.keys if isinstance(part, ast.Dict) else ():
             name = key.value if isinstance(key, ast.Constant) else None
             if isinstance(name, str) and _GPU_NAME.search(name):
@@ -112,13 +111,13 @@ def _gpu(source: Source, node: ast.expr) -> str:
     return ""
 
 
-def _secrets(source: Source, call: ast.Call) -> Iterator[Finding]:
+def _secrets(source: DagSource, call: ast.Call) -> Iterator[LintFinding]:
     word = keyword(call, "env_vars")
-    given = source.kinds.value(word.value) if word else None
+    given = source.expressions.bound_value(word.value) if word else None
     for name, value in _env(given):
         if _SECRET.search(name) and _is_secret(value):
             message = f"the value of {name} stands in the DAG file, in the UI and in the manifest"
-            yield source.found(SECRET, value, message)
+            yield source.finding(SECRET, value, message)
 
 
 def _env(given: ast.expr | None) -> Iterator[tuple[str, ast.expr]]:
@@ -141,15 +140,15 @@ def _is_secret(node: ast.expr) -> bool:
     return isinstance(text, str) and bool(text) and not re.search(r"\{\{|://|^/|^\$|^<", text)
 
 
-def _timeout(source: Source, call: ast.Call) -> Iterator[Finding]:
+def _timeout(source: DagSource, call: ast.Call) -> Iterator[LintFinding]:
     named = any(keyword(call, name) for name in _TIMEOUTS)
     if named or has_double_star(call) or _in_default_args(source):
         return
     message = "pods that wait longer than 120 s for room fail their tasks (the default)"
-    yield source.found(TIMEOUT, call, message)
+    yield source.finding(TIMEOUT, call, message)
 
 
-def _in_default_args(source: Source) -> bool:
+def _in_default_args(source: DagSource) -> bool:
     """Whether the file names a time-out as a dict's key, which may be default_args."""
     return any(
         isinstance(node, ast.Dict)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from podmap.lint.finding import Finding, Outcome, Rule
-from podmap.lint.kinds import OUTPUTS, Kind
+from podmap.lint.expressions import OUTPUTS, ExprKind
+from podmap.lint.finding import DagSource, LintFinding, Rule, RuleOutcome, has_double_star, keyword
 from podmap.lint.scopes import Function
-from podmap.lint.source import Source, has_double_star, keyword
 
 UNMAPPABLE = frozenset(
     [
@@ -83,7 +82,7 @@ GOOD = _pods("expand(arguments=discover())")
 NO_TASK = Rule(
     "PM301",
     "map-makes-no-task",
-    Outcome.IGNORED,
+    RuleOutcome.IGNORED,
     "`.map()` changes what a mapped task is given, on its worker. It makes no task: operators made "
     "in its function never run, and without an `.expand()` nothing calls the function.",
     "Operator.partial(...).expand_kwargs(output.map(to_kwargs)), with a function that returns the "
@@ -95,7 +94,7 @@ NO_TASK = Rule(
 UNHEEDED_ARGUMENT = Rule(
     "PM302",
     "expand-argument-ignored",
-    Outcome.IGNORED,
+    RuleOutcome.IGNORED,
     "`.expand()` takes the argument, and the scheduler does not look at it: a mapped task has one "
     "pool, one executor and one limit, those of `.partial()`.",
     _SHAPES,
@@ -105,7 +104,7 @@ UNHEEDED_ARGUMENT = Rule(
 UNMAPPABLE_ARGUMENT = Rule(
     "PM303",
     "expand-argument-refused",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "The argument cannot be mapped (TypeError): with `.expand()` the file fails to import, in "
     "`.expand_kwargs([...])` the task fails when it runs.",
     _SHAPES,
@@ -115,7 +114,7 @@ UNMAPPABLE_ARGUMENT = Rule(
 TWICE = Rule(
     "PM304",
     "expand-argument-twice",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "An argument stands in `.partial()` and in `.expand()` (TypeError), and the file fails to "
     "import.",
     "Leave it out of .partial().",
@@ -125,7 +124,7 @@ TWICE = Rule(
 NOT_A_LIST = Rule(
     "PM305",
     "expand-not-a-list",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "`.expand()` takes lists, tuples, dicts and the outputs of tasks; it refuses text, numbers, "
     "sets, generators and one key of an output (ValueError), and the file fails to import.",
     "A list, or the whole output of a task.",
@@ -135,7 +134,7 @@ NOT_A_LIST = Rule(
 NEVER_MAPPED = Rule(
     "PM306",
     "partial-never-expanded",
-    Outcome.IGNORED,
+    RuleOutcome.IGNORED,
     "`.partial()` alone makes no task: the DAG is imported without it.",
     ".partial(...).expand(...)",
     bad=_POD
@@ -146,7 +145,7 @@ NEVER_MAPPED = Rule(
 WRONG_CALL = Rule(
     "PM307",
     "expand-wrong-call",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "`.expand()` takes keyword arguments alone, and `.expand_kwargs()` one list of dicts or one "
     "output (TypeError); the file fails to import.",
     ".expand(argument=[...]) or .expand_kwargs([{...}, ...])",
@@ -156,7 +155,7 @@ WRONG_CALL = Rule(
 NESTED = Rule(
     "PM308",
     "expand-in-expanded-group",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "A mapped task in a mapped task group is not supported (NotImplementedError), and the file "
     "fails to import. A `sweep()` holds a mapped task.",
     "Map one of the two: let an upstream task return the flat list of all combinations.",
@@ -198,42 +197,42 @@ RULES = (
     NESTED,
 )
 _EXPANDABLE = (
-    Kind.PARTIAL,
-    Kind.TASK_FUNCTION,
-    Kind.TASK_PARTIAL,
-    Kind.GROUP_FUNCTION,
-    Kind.GROUP_PARTIAL,
+    ExprKind.PARTIAL,
+    ExprKind.TASK_FUNCTION,
+    ExprKind.TASK_PARTIAL,
+    ExprKind.GROUP_FUNCTION,
+    ExprKind.GROUP_PARTIAL,
 )
-_GROUPS = (Kind.GROUP_FUNCTION, Kind.GROUP_PARTIAL)
+_GROUPS = (ExprKind.GROUP_FUNCTION, ExprKind.GROUP_PARTIAL)
 
 
-def check(source: Source) -> Iterator[Finding]:
+def check(source: DagSource) -> Iterator[LintFinding]:
     """What calls of .map(), .expand(), .expand_kwargs() and .partial() do wrong."""
     for call in source.calls():
         if not isinstance(call.func, ast.Attribute):
             continue
-        receiver = source.kinds.kind(call.func.value)
+        receiver = source.expressions.kind(call.func.value)
         if call.func.attr == "map" and receiver in OUTPUTS:
             yield from _map(source, call)
         elif call.func.attr in ("expand", "expand_kwargs") and receiver in _EXPANDABLE:
             yield from _expand(source, call, call.func, receiver)
-        elif source.kinds.kind(call) in (Kind.PARTIAL, Kind.TASK_PARTIAL):
+        elif source.expressions.kind(call) in (ExprKind.PARTIAL, ExprKind.TASK_PARTIAL):
             yield from _partial(source, call)
 
 
-def _map(source: Source, call: ast.Call) -> Iterator[Finding]:
-    function = source.kinds.function(call.args[0]) if len(call.args) == 1 else None
+def _map(source: DagSource, call: ast.Call) -> Iterator[LintFinding]:
+    function = source.expressions.function(call.args[0]) if len(call.args) == 1 else None
     at = _end_of(call.func)
-    if call.args and source.kinds.kind(call.args[0]) is Kind.TASK_FUNCTION:
+    if call.args and source.expressions.kind(call.args[0]) is ExprKind.TASK_FUNCTION:
         message = ".map() refuses a @task function (ValueError): the file fails to import"
         fix = "task_function.expand(argument=output), or .map() with a plain function"
-        yield source.found(NO_TASK, at, message, fix)
+        yield source.finding(NO_TASK, at, message, fix)
     elif function is not None and _makes_tasks(source, function, set()):
         message = ".map() makes no task: what its function makes is never run"
-        yield source.found(NO_TASK, at, message)
+        yield source.finding(NO_TASK, at, message)
     elif isinstance(source.scopes.parents.get(call), ast.Expr):
         message = ".map() alone makes no task: nothing ever calls its function"
-        yield source.found(NO_TASK, at, message)
+        yield source.finding(NO_TASK, at, message)
 
 
 def _end_of(method: ast.expr) -> ast.AST:
@@ -242,26 +241,30 @@ def _end_of(method: ast.expr) -> ast.AST:
     return ast.Pass(lineno=line, col_offset=end - len("map"))
 
 
-def _makes_tasks(source: Source, function: Function | ast.Lambda, seen: set[ast.AST]) -> bool:
+def _makes_tasks(source: DagSource, function: Function | ast.Lambda, seen: set[ast.AST]) -> bool:
     """Whether a function makes a task, itself or through functions of the file."""
     seen.add(function)
     body = [function.body] if isinstance(function, ast.Lambda) else function.body
     for call in (node for part in body for node in ast.walk(part) if isinstance(node, ast.Call)):
-        if source.kinds.kind(call) in (Kind.OPERATOR, Kind.MAPPED, Kind.OUTPUT):
+        if source.expressions.kind(call) in (
+            ExprKind.OPERATOR,
+            ExprKind.MAPPED,
+            ExprKind.OUTPUT,
+        ):
             return True
-        inner = source.kinds.function(call.func)
+        inner = source.expressions.function(call.func)
         if inner is not None and inner not in seen and _makes_tasks(source, inner, seen):
             return True
     return False
 
 
 def _expand(
-    source: Source, call: ast.Call, method: ast.Attribute, receiver: Kind
-) -> Iterator[Finding]:
+    source: DagSource, call: ast.Call, method: ast.Attribute, receiver: ExprKind
+) -> Iterator[LintFinding]:
     if method.attr == "expand":
         yield from _expand_call(source, call)
         yield from _expand_values(source, call)
-        if receiver is Kind.PARTIAL:
+        if receiver is ExprKind.PARTIAL:
             yield from _expand_names(source, call, method)
         else:
             yield from _unknown_names(source, call, method)
@@ -271,37 +274,41 @@ def _expand(
         yield from _nested(source, method)
 
 
-def _expand_call(source: Source, call: ast.Call) -> Iterator[Finding]:
+def _expand_call(source: DagSource, call: ast.Call) -> Iterator[LintFinding]:
     if call.args:
         message = ".expand() takes keyword arguments alone (TypeError)"
-        yield source.found(WRONG_CALL, call.args[0], message, "use .expand(argument=[...])")
+        yield source.finding(WRONG_CALL, call.args[0], message, "use .expand(argument=[...])")
     elif not call.keywords:
         message = ".expand() without arguments has nothing to map over (TypeError)"
-        yield source.found(WRONG_CALL, call, message, "use .expand(argument=[...])")
+        yield source.finding(WRONG_CALL, call, message, "use .expand(argument=[...])")
 
 
-def _expand_names(source: Source, call: ast.Call, method: ast.Attribute) -> Iterator[Finding]:
-    partial = source.kinds.value(method.value)
+def _expand_names(
+    source: DagSource, call: ast.Call, method: ast.Attribute
+) -> Iterator[LintFinding]:
+    partial = source.expressions.bound_value(method.value)
     given = partial if isinstance(partial, ast.Call) else None
     for word in call.keywords:
         if word.arg in UNMAPPABLE:
             message = f"{word.arg}= cannot be mapped (TypeError): the file fails to import"
-            yield source.found(UNMAPPABLE_ARGUMENT, word, message, f"use {_SHAPES}")
+            yield source.finding(UNMAPPABLE_ARGUMENT, word, message, f"use {_SHAPES}")
         elif word.arg in UNHEEDED:
             message = f".expand({word.arg}=...) is ignored: the scheduler reads .partial() alone"
-            yield source.found(UNHEEDED_ARGUMENT, word, message, f"use {_SHAPES}")
+            yield source.finding(UNHEEDED_ARGUMENT, word, message, f"use {_SHAPES}")
         elif word.arg and given and keyword(given, word.arg):
             message = f"{word.arg}= stands in .partial() too (TypeError): the file fails to import"
-            yield source.found(TWICE, word, message, f"leave {word.arg}= out of .partial()")
+            yield source.finding(TWICE, word, message, f"leave {word.arg}= out of .partial()")
 
 
-def _unknown_names(source: Source, call: ast.Call, method: ast.Attribute) -> Iterator[Finding]:
+def _unknown_names(
+    source: DagSource, call: ast.Call, method: ast.Attribute
+) -> Iterator[LintFinding]:
     """Arguments that a task function or group of this file does not have."""
-    value = source.kinds.value(method.value)
+    value = source.expressions.bound_value(method.value)
     while isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
         value = value.func.value
-    function = source.kinds.function(value)
-    if function is None or function.args.kwarg or source.kinds.name(value):
+    function = source.expressions.function(value)
+    if function is None or function.args.kwarg or source.expressions.full_name(value):
         return
     every = function.args
     names = {arg.arg for arg in [*every.posonlyargs, *every.args, *every.kwonlyargs]}
@@ -309,80 +316,80 @@ def _unknown_names(source: Source, call: ast.Call, method: ast.Attribute) -> Ite
         if word.arg and word.arg not in names:
             message = f"the function has no argument {word.arg} to map (TypeError)"
             fix = "map arguments of the function; .override(...) sets those of the task, unmapped"
-            yield source.found(UNMAPPABLE_ARGUMENT, word, message, fix)
+            yield source.finding(UNMAPPABLE_ARGUMENT, word, message, fix)
 
 
-def _expand_values(source: Source, call: ast.Call) -> Iterator[Finding]:
+def _expand_values(source: DagSource, call: ast.Call) -> Iterator[LintFinding]:
     for word in call.keywords:
         value = word.value
         if word.arg and isinstance(value, ast.Constant | ast.JoinedStr):
             what = "text" if _is_text(value) else ast.unparse(value)
             message = f".expand({word.arg}=...) refuses {what} (ValueError)"
             fix = f"use a list; what does not vary goes to .partial({word.arg}=...)"
-            yield source.found(NOT_A_LIST, value, message, fix)
+            yield source.finding(NOT_A_LIST, value, message, fix)
         elif isinstance(value, ast.Set | ast.SetComp | ast.GeneratorExp):
             what = "a generator" if isinstance(value, ast.GeneratorExp) else "a set"
             message = f".expand() refuses {what} (ValueError): it takes lists and dicts"
-            yield source.found(NOT_A_LIST, value, message, "use a list")
-        elif isinstance(value, ast.Subscript) and source.kinds.kind(value) is Kind.OUTPUT:
+            yield source.finding(NOT_A_LIST, value, message, "use a list")
+        elif isinstance(value, ast.Subscript) and source.expressions.kind(value) is ExprKind.OUTPUT:
             message = ".expand() refuses one key of an output (ValueError)"
             fix = "let an upstream task return the list itself"
-            yield source.found(NOT_A_LIST, value, message, fix)
+            yield source.finding(NOT_A_LIST, value, message, fix)
 
 
 def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.JoinedStr) or isinstance(getattr(node, "value", None), str)
 
 
-def _expand_kwargs(source: Source, call: ast.Call, receiver: Kind) -> Iterator[Finding]:
+def _expand_kwargs(source: DagSource, call: ast.Call, receiver: ExprKind) -> Iterator[LintFinding]:
     extra = [word for word in call.keywords if word.arg not in ("kwargs", "strict")]
     if extra and not has_double_star(call):
         message = f".expand_kwargs() takes no argument {extra[0].arg}= (TypeError)"
         fix = "use .expand_kwargs(output) or .expand_kwargs([{...}, ...])"
-        yield source.found(WRONG_CALL, extra[0], message, fix)
+        yield source.finding(WRONG_CALL, extra[0], message, fix)
     value = call.args[0] if call.args else None
     if isinstance(value, ast.Dict | ast.GeneratorExp | ast.Set):
         message = ".expand_kwargs() takes a list of dicts or an output (TypeError)"
-        yield source.found(WRONG_CALL, value, message, "use .expand_kwargs([{...}, ...])")
-    elif isinstance(value, ast.List) and receiver is Kind.PARTIAL:
+        yield source.finding(WRONG_CALL, value, message, "use .expand_kwargs([{...}, ...])")
+    elif isinstance(value, ast.List) and receiver is ExprKind.PARTIAL:
         yield from _kwargs_keys(source, value)
 
 
-def _kwargs_keys(source: Source, value: ast.List) -> Iterator[Finding]:
+def _kwargs_keys(source: DagSource, value: ast.List) -> Iterator[LintFinding]:
     keys = [key for item in value.elts if isinstance(item, ast.Dict) for key in item.keys]
     for key in keys:
         name = key.value if isinstance(key, ast.Constant) else None
         if key is not None and name in UNMAPPABLE:
             message = f"{name} cannot be mapped (TypeError when the task runs)"
-            yield source.found(UNMAPPABLE_ARGUMENT, key, message, f"use {_SHAPES}")
+            yield source.finding(UNMAPPABLE_ARGUMENT, key, message, f"use {_SHAPES}")
         elif key is not None and name in UNHEEDED:
             message = f"{name} is ignored: the scheduler reads .partial() alone"
-            yield source.found(UNHEEDED_ARGUMENT, key, message, f"use {_SHAPES}")
+            yield source.finding(UNHEEDED_ARGUMENT, key, message, f"use {_SHAPES}")
 
 
-def _partial(source: Source, call: ast.Call) -> Iterator[Finding]:
+def _partial(source: DagSource, call: ast.Call) -> Iterator[LintFinding]:
     if isinstance(source.scopes.parents.get(call), ast.Expr):
         message = ".partial() alone makes no task: the DAG is imported without it"
-        yield source.found(NEVER_MAPPED, call, message, "add .expand(...)")
+        yield source.finding(NEVER_MAPPED, call, message, "add .expand(...)")
 
 
-def _nested(source: Source, method: ast.Attribute) -> Iterator[Finding]:
-    value = source.kinds.value(method.value)
+def _nested(source: DagSource, method: ast.Attribute) -> Iterator[LintFinding]:
+    value = source.expressions.bound_value(method.value)
     while isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
         value = value.func.value
-    group = source.kinds.function(value)
+    group = source.expressions.function(value)
     for node in ast.walk(group) if group is not None else ():
         if isinstance(node, ast.Call) and _holds_mapped(source, node):
             message = "a mapped task in a mapped task group (NotImplementedError)"
-            yield source.found(NESTED, node, message)
+            yield source.finding(NESTED, node, message)
 
 
-def _holds_mapped(source: Source, call: ast.Call) -> bool:
-    name = source.kinds.name(call.func) or ""
+def _holds_mapped(source: DagSource, call: ast.Call) -> bool:
+    name = source.expressions.full_name(call.func) or ""
     if name.startswith("podmap.") and name.endswith(".sweep"):
         return True
     return (
         isinstance(call.func, ast.Attribute)
         and call.func.attr in ("expand", "expand_kwargs")
-        and source.kinds.kind(call.func.value) in _EXPANDABLE[:3]
+        and source.expressions.kind(call.func.value) in _EXPANDABLE[:3]
     )

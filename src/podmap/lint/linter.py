@@ -1,22 +1,32 @@
-"""Lints one text: all rules, less those that are not asked for and lines that silence them."""
+"""Lints DAG files: which files, which rules, and which lines silence them."""
 
 from __future__ import annotations
 
 import ast
 import io
+import os
 import re
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 from podmap.errors import UsageError
-from podmap.lint import arguments, imports, mapping, outputs, pods, run_time, sweeps
-from podmap.lint.finding import Finding, Outcome, Rule
-from podmap.lint.source import Source
+from podmap.lint.finding import DagSource, LintFinding, Rule, RuleOutcome
+from podmap.lint.rules import (
+    arguments,
+    context,
+    imports,
+    parse_time,
+    pods,
+    sweeps,
+    task_mapping,
+    task_outputs,
+)
 
 UNREADABLE = Rule(
     "PM001",
     "unreadable",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "The file cannot be read or is not Python: Airflow cannot import it either.",
     "correct the file; other files are checked all the same",
     bad="with DAG(\n",
@@ -25,26 +35,37 @@ UNREADABLE = Rule(
 USELESS_COMMENT = Rule(
     "PM002",
     "unknown-rule-in-comment",
-    Outcome.IGNORED,
+    RuleOutcome.IGNORED,
     "The comment names a rule that podmap does not have, so it silences nothing.",
     "# podmap: ignore[PM101], with ids of this table",
     bad="PARALLEL = 8  # podmap: ignore[PM999]\n",
     good="PARALLEL = 8  # podmap: ignore[PM101]\n",
 )
-_CHECKS = (imports, arguments, run_time, mapping, outputs, pods, sweeps)
+_SUBJECTS = (
+    imports,
+    arguments,
+    context,
+    task_mapping,
+    task_outputs,
+    pods,
+    sweeps,
+    parse_time,
+)
+
 RULES: Mapping[str, Rule] = {
     rule.id: rule
     for rule in sorted(
-        (UNREADABLE, USELESS_COMMENT, *(rule for part in _CHECKS for rule in part.RULES)),
+        (UNREADABLE, USELESS_COMMENT, *(rule for subject in _SUBJECTS for rule in subject.RULES)),
         key=lambda rule: rule.id,
     )
 }
 """All rules by id, in order."""
 
+_SKIPPED = frozenset(("__pycache__", "node_modules", "site-packages", "venv"))
 _COMMENT = re.compile(r"#\s*podmap:\s*ignore\s*\[([^\]]*)\]")
 
 
-def chosen(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> frozenset[str]:
+def select_rules(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> frozenset[str]:
     """The ids of the rules to check.
 
     Args:
@@ -72,7 +93,54 @@ def _matching(beginnings: Iterable[str], option: str) -> set[str]:
     return found
 
 
-def lint(text: str, *, file: str = "<text>", rules: frozenset[str] | None = None) -> list[Finding]:
+def iter_files(path: str) -> Iterator[tuple[str, bool]]:
+    """The files that a path stands for, each with whether it was named.
+
+    Files below a folder were not named: they count only if they look like DAG files.
+    """
+    if not os.path.isdir(path):
+        yield path, True
+        return
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(n for n in folders if n not in _SKIPPED and not n.startswith("."))
+        for name in sorted(names):
+            if name.endswith(".py"):
+                yield os.path.join(folder, name), False
+
+
+def lint_file(path: str, *, named: bool, rules: frozenset[str]) -> list[LintFinding] | None:
+    """The findings of a file; None if it was not named and does not look like a DAG file.
+
+    Args:
+        path: Where it is.
+        named: Whether it is to be checked in any case.
+        rules: Ids of the rules to check.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        return [unreadable_finding(path, error.strerror or str(error))]
+    return lint_bytes(data, file=path, rules=rules) if named or _looks_like_dag(data) else None
+
+
+def lint_bytes(data: bytes, *, file: str, rules: frozenset[str]) -> list[LintFinding]:
+    """The findings of a file's content.
+
+    Args:
+        data: The content.
+        file: The name to report.
+        rules: Ids of the rules to check.
+    """
+    try:
+        text = _decode(data)
+    except (SyntaxError, ValueError, LookupError) as error:
+        return [unreadable_finding(file, str(error))]
+    return lint_text(text, file=file, rules=rules)
+
+
+def lint_text(
+    text: str, *, file: str = "<text>", rules: frozenset[str] | None = None
+) -> list[LintFinding]:
     """All that the rules find in a DAG file, in its order. Nothing of it is run.
 
     Args:
@@ -80,15 +148,15 @@ def lint(text: str, *, file: str = "<text>", rules: frozenset[str] | None = None
         file: The name to report.
         rules: Ids of the rules to check; None for those that are on by default.
     """
-    rules = chosen() if rules is None else rules
+    rules = select_rules() if rules is None else rules
     try:
-        source = Source.of(file, text)
+        source = DagSource.parse(file, text)
     except SyntaxError as error:
-        return [unreadable(file, error.msg, line=error.lineno, column=error.offset)]
+        return [unreadable_finding(file, error.msg, line=error.lineno, column=error.offset)]
     except (ValueError, RecursionError, MemoryError) as error:
-        return [unreadable(file, str(error) or type(error).__name__)]
+        return [unreadable_finding(file, str(error) or type(error).__name__)]
     silenced, unknown = _comments(source, text)
-    found = [*unknown, *(each for part in _CHECKS for each in part.check(source))]
+    found = [*unknown, *(each for subject in _SUBJECTS for each in subject.check(source))]
     kept = {
         each: None
         for each in found
@@ -97,11 +165,11 @@ def lint(text: str, *, file: str = "<text>", rules: frozenset[str] | None = None
     return sorted(kept, key=lambda each: (each.line, each.column, each.rule.id))
 
 
-def unreadable(
+def unreadable_finding(
     file: str, why: str, *, line: int | None = None, column: int | None = None
-) -> Finding:
+) -> LintFinding:
     """The finding for a file that cannot be checked."""
-    return Finding(
+    return LintFinding(
         UNREADABLE,
         file,
         line or 1,
@@ -111,7 +179,7 @@ def unreadable(
     )
 
 
-def _comments(source: Source, text: str) -> tuple[dict[int, set[str]], list[Finding]]:
+def _comments(source: DagSource, text: str) -> tuple[dict[int, set[str]], list[LintFinding]]:
     """Line to the ids silenced there, and a finding for every id that is none."""
     silenced: dict[int, set[str]] = {}
     unknown = []
@@ -121,7 +189,7 @@ def _comments(source: Source, text: str) -> tuple[dict[int, set[str]], list[Find
         for each in sorted(ids - RULES.keys()):
             place = ast.Pass(lineno=token.start[0], col_offset=token.start[1])
             message = f"the comment names {each or 'no rule'}, which podmap does not have"
-            unknown.append(source.found(USELESS_COMMENT, place, message))
+            unknown.append(source.finding(USELESS_COMMENT, place, message))
         silenced.setdefault(token.start[0], set()).update(ids)
     return silenced, unknown
 
@@ -132,3 +200,21 @@ def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
     except (tokenize.TokenError, SyntaxError):
         # The tree could be parsed; comments after the place where this gives up are not seen.
         return
+
+
+def _decode(data: bytes) -> str:
+    """The text of a Python file, by its byte order mark or coding comment.
+
+    Raises:
+        SyntaxError: The encoding is unknown.
+        UnicodeDecodeError: It is not in that encoding.
+    """
+    lines = iter(data.splitlines(keepends=True))
+    encoding, _ = tokenize.detect_encoding(lambda: next(lines, b""))
+    return data.decode(encoding)
+
+
+def _looks_like_dag(data: bytes) -> bool:
+    """Whether Airflow's safe mode would read the file: it names airflow, and a dag or asset."""
+    low = data.lower()
+    return b"airflow" in low and (b"dag" in low or b"asset" in low)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
-from podmap.lint.finding import Finding, Outcome, Rule
-from podmap.lint.kinds import Kind
-from podmap.lint.source import Source, keyword
+from podmap.lint.expressions import ExprKind
+from podmap.lint.finding import DagSource, LintFinding, Rule, RuleOutcome, keyword
 
 _POD = "from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator\n"
 _IN_DAG = '\nwith DAG("train", schedule=None):\n'
@@ -47,7 +46,7 @@ TRIGGER_RULES: Mapping[str, str] = {
 DAG_ARGUMENT = Rule(
     "PM201",
     "dag-argument-gone",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "`DAG` and `@dag` refuse the argument (TypeError), and the file fails to import.",
     "schedule=",
     bad='from airflow.sdk import DAG\n\nwith DAG("train", schedule_interval="@daily"):\n    pass\n',
@@ -56,7 +55,7 @@ DAG_ARGUMENT = Rule(
 TASK_ARGUMENT = Rule(
     "PM202",
     "task-argument-gone",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "The operator refuses the argument (TypeError), and the file fails to import.",
     "Leave `provide_context` out; `task_concurrency` is `max_active_tis_per_dag`.",
     bad="from airflow.providers.standard.operators.python import PythonOperator\n"
@@ -70,7 +69,7 @@ TASK_ARGUMENT = Rule(
 POD_RESOURCES = Rule(
     "PM203",
     "pod-resources",
-    Outcome.IGNORED,
+    RuleOutcome.IGNORED,
     "`resources=` is an old argument of every operator and never reaches the pod: with "
     "`cpus`, `ram`, `disk` or `gpus` it is ignored, with anything else it raises TypeError, in a "
     "mapped task not before the task runs.",
@@ -88,7 +87,7 @@ POD_RESOURCES = Rule(
 DELETE_POD = Rule(
     "PM204",
     "pod-is-delete-operator-pod",
-    Outcome.IGNORED,
+    RuleOutcome.IGNORED,
     "`is_delete_operator_pod=` is accepted and not looked at: even with False the pod is deleted.",
     'on_finish_action="delete_pod", "delete_succeeded_pod" or "keep_pod"',
     bad=_POD + "from airflow.sdk import DAG\n" + _IN_DAG + "    KubernetesPodOperator("
@@ -99,7 +98,7 @@ DELETE_POD = Rule(
 POD_ARGUMENT = Rule(
     "PM205",
     "pod-argument-gone",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "The KubernetesPodOperator refuses the argument (TypeError), and the file fails to import.",
     "node_selector=, dnspolicy=, volumes=",
     bad=_POD + "from airflow.sdk import DAG\n" + _IN_DAG + "    KubernetesPodOperator("
@@ -110,7 +109,7 @@ POD_ARGUMENT = Rule(
 REATTACH = Rule(
     "PM206",
     "pod-reattach-on-restart",
-    Outcome.DEPRECATED,
+    RuleOutcome.DEPRECATED,
     "`reattach_on_restart=` still works with a warning.",
     "durable=",
     bad=_POD + "from airflow.sdk import DAG\n" + _IN_DAG + "    KubernetesPodOperator("
@@ -121,7 +120,7 @@ REATTACH = Rule(
 SLA = Rule(
     "PM207",
     "sla",
-    Outcome.IGNORED,
+    RuleOutcome.IGNORED,
     "SLAs are gone: `sla=` and `sla_miss_callback=` are accepted with a warning, and nothing is "
     "ever checked or called.",
     "deadline=DeadlineAlert(...) on the DAG (airflow.sdk.DeadlineAlert)",
@@ -138,7 +137,7 @@ SLA = Rule(
 TRIGGER_RULE = Rule(
     "PM208",
     "trigger-rule-gone",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "There is no such trigger rule (ValueError), and the file fails to import.",
     "`dummy` is `always`, `none_failed_or_skipped` is `none_failed_min_one_success`",
     bad="from airflow.providers.standard.operators.bash import BashOperator\n"
@@ -162,10 +161,10 @@ RULES = (
 )
 
 
-def check(source: Source) -> Iterator[Finding]:
+def check(source: DagSource) -> Iterator[LintFinding]:
     """What calls of DAG, @dag and operators are given in vain."""
     for call in source.calls():
-        if source.kinds.is_dag(call.func):
+        if source.expressions.is_dag(call.func):
             yield from _dag(source, call)
         made = operator_class(source, call)
         if made is None:
@@ -175,95 +174,101 @@ def check(source: Source) -> Iterator[Finding]:
             yield from _pod(source, call)
 
 
-def operator_class(source: Source, call: ast.Call) -> ast.expr | None:
+def operator_class(source: DagSource, call: ast.Call) -> ast.expr | None:
     """The class whose arguments a call takes: `X(...)`, `X.partial(...)`, `@task.x(...)`."""
     function = call.func
-    if source.kinds.kind(call) is Kind.PARTIAL and isinstance(function, ast.Attribute):
+    if source.expressions.kind(call) is ExprKind.PARTIAL and isinstance(function, ast.Attribute):
         return function.value
-    if source.kinds.is_operator(function) or source.kinds.is_pod_operator(function):
+    if source.expressions.is_operator(function) or source.expressions.is_pod_operator(function):
         return function
     return None
 
 
-def _is_stock_pod(source: Source, made: ast.expr) -> bool:
+def expands(source: DagSource, call: ast.Call) -> bool:
+    """Whether a call is the `.expand()` or `.expand_kwargs()` of a task."""
+    named = isinstance(call.func, ast.Attribute) and call.func.attr in ("expand", "expand_kwargs")
+    return named and source.expressions.kind(call) in (ExprKind.MAPPED, ExprKind.OUTPUT)
+
+
+def _is_stock_pod(source: DagSource, made: ast.expr) -> bool:
     """Whether the arguments are the KubernetesPodOperator's own, not those of a subclass."""
-    own = source.kinds.own_class(made)
+    own = source.expressions.own_class(made)
     overrides = own is not None and any(
         isinstance(each, ast.FunctionDef) and each.name == "__init__" for each in own.body
     )
-    return source.kinds.is_pod_operator(made) and not overrides
+    return source.expressions.is_pod_operator(made) and not overrides
 
 
-def _is_airflows(source: Source, made: ast.expr) -> bool:
-    return (source.kinds.name(made) or "").startswith("airflow.")
+def _is_airflows(source: DagSource, made: ast.expr) -> bool:
+    return (source.expressions.full_name(made) or "").startswith("airflow.")
 
 
-def _dag(source: Source, call: ast.Call) -> Iterator[Finding]:
+def _dag(source: DagSource, call: ast.Call) -> Iterator[LintFinding]:
     for word in call.keywords:
         if word.arg in DAG_ARGUMENTS:
             message = f"DAG refuses {word.arg}= (TypeError): the file fails to import"
-            yield source.found(DAG_ARGUMENT, word, message, f"use {_right(DAG_ARGUMENTS, word)}")
+            yield source.finding(DAG_ARGUMENT, word, message, f"use {_right(DAG_ARGUMENTS, word)}")
         elif word.arg == "sla_miss_callback":
             message = "sla_miss_callback= is never called: SLAs are gone"
-            yield source.found(SLA, word, message)
+            yield source.finding(SLA, word, message)
     yield from _default_args(source, call)
 
 
-def _default_args(source: Source, call: ast.Call) -> Iterator[Finding]:
+def _default_args(source: DagSource, call: ast.Call) -> Iterator[LintFinding]:
     word = keyword(call, "default_args")
-    given = source.kinds.value(word.value) if word else None
+    given = source.expressions.bound_value(word.value) if word else None
     if not isinstance(given, ast.Dict):
         return
     for key in given.keys:
         if isinstance(key, ast.Constant) and key.value == "is_delete_operator_pod":
-            yield source.found(DELETE_POD, key)
+            yield source.finding(DELETE_POD, key)
         elif isinstance(key, ast.Constant) and key.value == "sla":
-            yield source.found(SLA, key, "sla is never checked: SLAs are gone")
+            yield source.finding(SLA, key, "sla is never checked: SLAs are gone")
 
 
-def _task(source: Source, call: ast.Call, made: ast.expr) -> Iterator[Finding]:
+def _task(source: DagSource, call: ast.Call, made: ast.expr) -> Iterator[LintFinding]:
     for word in call.keywords:
         if word.arg in TASK_ARGUMENTS and _is_airflows(source, made):
             message = f"operators refuse {word.arg}= (TypeError): the file fails to import"
-            yield source.found(TASK_ARGUMENT, word, message, _right(TASK_ARGUMENTS, word))
+            yield source.finding(TASK_ARGUMENT, word, message, _right(TASK_ARGUMENTS, word))
         elif word.arg == "sla" and not _is_none(word.value):
-            yield source.found(SLA, word, "sla= is never checked: SLAs are gone")
+            yield source.finding(SLA, word, "sla= is never checked: SLAs are gone")
         elif word.arg == "trigger_rule":
             yield from _trigger_rule(source, word)
 
 
-def _trigger_rule(source: Source, word: ast.keyword) -> Iterator[Finding]:
+def _trigger_rule(source: DagSource, word: ast.keyword) -> Iterator[LintFinding]:
     value = word.value
     given = value.value if isinstance(value, ast.Constant) else None
     if isinstance(value, ast.Attribute):
-        name = source.kinds.name(value) or ""
+        name = source.expressions.full_name(value) or ""
         given = value.attr.lower() if ".TriggerRule." in name else None
     if isinstance(given, str) and given in TRIGGER_RULES:
         message = f"there is no trigger rule {given!r}: the file fails to import"
-        yield source.found(TRIGGER_RULE, value, message, f"use {TRIGGER_RULES[given]!r}")
+        yield source.finding(TRIGGER_RULE, value, message, f"use {TRIGGER_RULES[given]!r}")
 
 
-def _pod(source: Source, call: ast.Call) -> Iterator[Finding]:
+def _pod(source: DagSource, call: ast.Call) -> Iterator[LintFinding]:
     for word in call.keywords:
         if word.arg in POD_ARGUMENTS:
             message = f"the operator refuses {word.arg}= (TypeError): the file fails to import"
-            yield source.found(POD_ARGUMENT, word, message, f"use {_right(POD_ARGUMENTS, word)}")
+            yield source.finding(POD_ARGUMENT, word, message, f"use {_right(POD_ARGUMENTS, word)}")
         elif word.arg == "resources" and not _is_none(word.value):
-            yield source.found(POD_RESOURCES, word, "resources= never reaches the pod")
+            yield source.finding(POD_RESOURCES, word, "resources= never reaches the pod")
         elif word.arg == "is_delete_operator_pod" and not _is_none(word.value):
             yield from _delete_pod(source, word)
         elif word.arg == "reattach_on_restart":
-            yield source.found(REATTACH, word)
+            yield source.finding(REATTACH, word)
 
 
-def _delete_pod(source: Source, word: ast.keyword) -> Iterator[Finding]:
+def _delete_pod(source: DagSource, word: ast.keyword) -> Iterator[LintFinding]:
     keeps = isinstance(word.value, ast.Constant) and word.value.value is False
     if keeps:
         message = "is_delete_operator_pod=False is ignored: the pod is deleted all the same"
-        yield source.found(DELETE_POD, word, message, 'use on_finish_action="keep_pod"')
+        yield source.finding(DELETE_POD, word, message, 'use on_finish_action="keep_pod"')
     else:
         message = "is_delete_operator_pod= is ignored"
-        yield source.found(DELETE_POD, word, message, f"use {DELETE_POD.fix}")
+        yield source.finding(DELETE_POD, word, message, f"use {DELETE_POD.fix}")
 
 
 def _right(table: Mapping[str, str], word: ast.keyword) -> str:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from podmap.lint.finding import Finding, Outcome, Rule
-from podmap.lint.moved_names import CLOSED, GONE, GONE_MODULES, REMOVED_HOW, moved
-from podmap.lint.scopes import Imported
-from podmap.lint.source import Source
+from podmap.lint.airflow_names import CLOSED, GONE, GONE_MODULES, REMOVED_HOW, moved_imports
+from podmap.lint.finding import DagSource, LintFinding, Rule, RuleOutcome
+from podmap.lint.scopes import ImportedName
 
 _ELSEWHERE = "look for it in a provider package (airflow.providers.*)"
 _GUARDS = ("ImportError", "ModuleNotFoundError", "Exception", "AttributeError")
 _VERSION_WORDS = ("version", "airflow", "type_checking")
-_MOVED = moved()
+_MOVED = moved_imports()
 
 GONE_IMPORT = Rule(
     "PM101",
     "import-gone",
-    Outcome.BROKEN,
+    RuleOutcome.BROKEN,
     "The import fails, and with it the whole DAG file.",
     "Import the name from where it is now.",
     bad="""
@@ -39,7 +38,7 @@ with DAG("train", schedule=None, start_date=pendulum.datetime(2024, 1, 1, tz="UT
 MOVED_IMPORT = Rule(
     "PM102",
     "import-moved",
-    Outcome.DEPRECATED,
+    RuleOutcome.DEPRECATED,
     "It still works, through a forward that warns and will be taken away.",
     "Import the name from where it is now.",
     bad="""
@@ -68,7 +67,7 @@ train()
 RULES = (GONE_IMPORT, MOVED_IMPORT)
 
 
-def check(source: Source) -> Iterator[Finding]:
+def check(source: DagSource) -> Iterator[LintFinding]:
     """What imports and dotted names of the file no longer stand for."""
     for node in source.nodes():
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -82,23 +81,23 @@ def check(source: Source) -> Iterator[Finding]:
             yield from _attribute(source, node)
 
 
-def _attribute(source: Source, node: ast.Attribute) -> Iterator[Finding]:
+def _attribute(source: DagSource, node: ast.Attribute) -> Iterator[LintFinding]:
     """A name reached through a module, as `dates.days_ago`; imports tell of themselves."""
-    name = source.kinds.name(node)
+    name = source.expressions.full_name(node)
     if name is None or not (name in _MOVED or name in GONE or _any_of(name) in _MOVED):
         return
     root: ast.expr = node
     while isinstance(root, ast.Attribute):
         root = root.value
-    bound = source.kinds.name(root)
-    found = isinstance(root, ast.Name) and source.scopes.of(root).lookup(root.id)
-    if bound and found and all(isinstance(each, Imported) for each in found[0]):
+    bound = source.expressions.full_name(root)
+    found = isinstance(root, ast.Name) and source.scopes.scope_of(root).lookup(root.id)
+    if bound and found and all(isinstance(each, ImportedName) for each in found[0]):
         if bound in GONE_MODULES or _verdict(bound):
             return
         yield from _report(source, node, name)
 
 
-def _report(source: Source, node: ast.AST, name: str) -> Iterator[Finding]:
+def _report(source: DagSource, node: ast.AST, name: str) -> Iterator[LintFinding]:
     verdict = _verdict(name)
     if verdict is None:
         return
@@ -109,7 +108,7 @@ def _report(source: Source, node: ast.AST, name: str) -> Iterator[Finding]:
         if gone
         else f"{name} is deprecated: it works through a forward that will be taken away"
     )
-    yield source.found(rule, node, message, f"use {instead}")
+    yield source.finding(rule, node, message, f"use {instead}")
 
 
 def _verdict(name: str) -> tuple[Rule, str] | None:
@@ -142,7 +141,7 @@ def _forwarded(name: str) -> bool:
     return known and (name == module or name.endswith(".*"))
 
 
-def _guarded(source: Source, node: ast.AST) -> bool:
+def _guarded(source: DagSource, node: ast.AST) -> bool:
     """Whether an import is one of several ways, chosen by what is there, or is never run."""
     parent = source.scopes.parents.get(node)
     while parent is not None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from podmap.lint.finding import Finding, Outcome, Rule
-from podmap.lint.kinds import Kind
-from podmap.lint.source import Source, keyword
+from podmap.lint.expressions import ExprKind
+from podmap.lint.finding import DagSource, LintFinding, Rule, RuleOutcome, keyword
 
 _FIGHTING = (
     "retries",
@@ -50,7 +49,7 @@ _START = """\
 TRIALS = Rule(
     "PM501",
     "trials-own-retries",
-    Outcome.RISK,
+    RuleOutcome.RISK,
     "podmap retries trials and ends them in time by itself, as the spec says; Airflow's retries "
     "and time-outs on the same task fight it: a time-out leaves the pod behind.",
     "retries, trial.timeout and trial.deadline in the spec",
@@ -60,7 +59,7 @@ TRIALS = Rule(
 START = Rule(
     "PM502",
     "start-from-trigger-mapped",
-    Outcome.IGNORED,
+    RuleOutcome.IGNORED,
     "A mapped task that starts in the triggerer starts every instance with the same trigger: "
     "mapped `trigger_kwargs` are not expanded, and pools and `max_active_tis_*` do not count.",
     "defer in execute(), or tell instances apart in the trigger by task_instance.map_index",
@@ -72,7 +71,7 @@ START = Rule(
 END = Rule(
     "PM503",
     "end-from-trigger-with-listeners",
-    Outcome.RISK,
+    RuleOutcome.RISK,
     "With `end_from_trigger = True` and any listener installed, such as OpenLineage, the whole "
     "file fails to import.",
     "another name for the attribute: a trigger may end its task without it",
@@ -102,7 +101,7 @@ with DAG("train", schedule=None):
 RULES = (TRIALS, START, END)
 
 
-def check(source: Source) -> Iterator[Finding]:
+def check(source: DagSource) -> Iterator[LintFinding]:
     """What is set on podmap's tasks, and on tasks that start in the triggerer."""
     for node in source.nodes():
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -110,22 +109,22 @@ def check(source: Source) -> Iterator[Finding]:
         elif isinstance(node, ast.ClassDef):
             ends = _flag(node, "end_from_trigger")
             if ends is not None:
-                yield source.found(END, ends)
+                yield source.finding(END, ends)
 
 
-def _call(source: Source, call: ast.Call, method: ast.Attribute) -> Iterator[Finding]:
-    kind = source.kinds.kind(call)
-    if kind is Kind.PARTIAL and source.kinds.name(method.value) == _TRIALS:
+def _call(source: DagSource, call: ast.Call, method: ast.Attribute) -> Iterator[LintFinding]:
+    kind = source.expressions.kind(call)
+    if kind is ExprKind.PARTIAL and source.expressions.full_name(method.value) == _TRIALS:
         for word in call.keywords:
             if word.arg in _FIGHTING and not _is_off(word.value):
                 message = f"{word.arg}= on podmap's trials fights podmap's own retries"
-                yield source.found(TRIALS, word, message)
-    elif kind is Kind.MAPPED:
-        partial = source.kinds.value(method.value)
+                yield source.finding(TRIALS, word, message)
+    elif kind is ExprKind.MAPPED:
+        partial = source.expressions.bound_value(method.value)
         made = partial.func if isinstance(partial, ast.Call) else None
-        own = source.kinds.own_class(made.value) if isinstance(made, ast.Attribute) else None
+        own = source.expressions.own_class(made.value) if isinstance(made, ast.Attribute) else None
         if own is not None and _flag(own, "start_from_trigger"):
-            yield source.found(START, keyword(call, "trigger_kwargs") or method)
+            yield source.finding(START, keyword(call, "trigger_kwargs") or method)
 
 
 def _flag(node: ast.ClassDef, name: str) -> ast.stmt | None:
