@@ -14,7 +14,7 @@ WINDOW_S = 10.0
 WARNINGS_PER_WINDOW = 3
 
 
-class Messages:
+class Console:
     """Says lines on standard error.
 
     Attributes:
@@ -23,7 +23,7 @@ class Messages:
     """
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
-        """Messages that go to a stream.
+        """A console on a stream.
 
         Args:
             quiet: Say warnings only.
@@ -60,9 +60,9 @@ class Messages:
 class _WarningHandler(logging.Handler):
     """Says warnings, but not more than a few of them in a row: 32 trials may say the same."""
 
-    def __init__(self, messages: Messages) -> None:
+    def __init__(self, console: Console) -> None:
         super().__init__(logging.WARNING)
-        self._messages = messages
+        self._console = console
         self._window_began = 0.0
         self._said = 0
 
@@ -71,6 +71,6 @@ class _WarningHandler(logging.Handler):
             self._window_began, self._said = record.created, 0
         self._said += 1
         if self._said <= WARNINGS_PER_WINDOW:
-            self._messages.warn(f"podmap: {record.getMessage()}")
+            self._console.warn(f"podmap: {record.getMessage()}")
         elif self._said == WARNINGS_PER_WINDOW + 1:
-            self._messages.warn("podmap: … and more of these")
+            self._console.warn("podmap: … and more of these")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from podmap.cli._messages import Messages
+from podmap.cli._console import Console
 from podmap.cli._output import duration, text
 from podmap.records import Record, TrialState
 from podmap.report.words import reason_pattern
@@ -131,18 +131,18 @@ class FailureReasons:
             for reason, count in ordered
         ]
 
-    def say(self, messages: Messages, run: str) -> None:
+    def say(self, console: Console, run: str) -> None:
         """Says the reasons, and how to see more; nothing if no trial failed."""
         groups = self.to_json()
         for group in groups[:_GROUPS_SHOWN]:
             count, numbers = group["count"], ", ".join(map(str, group["trials"]))
             more = ", …" if count > len(group["trials"]) else ""
             trials = f"trial {numbers}" if count == 1 else f"{count} trials ({numbers}{more})"
-            messages.warn(f"{trials} failed: {group['reason']}")
+            console.warn(f"{trials} failed: {group['reason']}")
         if len(groups) > _GROUPS_SHOWN:
-            messages.warn(f"… and {len(groups) - _GROUPS_SHOWN} other reasons")
+            console.warn(f"… and {len(groups) - _GROUPS_SHOWN} other reasons")
         if groups:
-            messages.warn(f"see why: podmap logs {run} {groups[0]['trials'][0]}")
+            console.warn(f"see why: podmap logs {run} {groups[0]['trials'][0]}")
 
 
 class ProgressDisplay(Protocol):
@@ -177,8 +177,8 @@ class NoProgress:
 class ProgressLines:
     """A line every tenth of the trials, but not more often than every few seconds."""
 
-    def __init__(self, messages: Messages, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._messages = messages
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
         self._clock = clock
         self._said_at = clock()
         self._said = 0
@@ -201,7 +201,7 @@ class ProgressLines:
         self._said, self._said_at = ended, self._clock()
         more = progress.describe()
         left = f", about {duration(progress.left_s)} left" if progress.left_s else ""
-        self._messages.say(
+        self._console.say(
             f"{ended}/{progress.count} trials ended{left}{f', {more}' if more else ''}"
         )
 
@@ -209,8 +209,8 @@ class ProgressLines:
 class ProgressBar:
     """A bar on a terminal, with the time left and the best so far."""
 
-    def __init__(self, messages: Messages, *, count: int) -> None:
-        from rich.console import Console
+    def __init__(self, console: Console, *, count: int) -> None:
+        from rich.console import Console as RichConsole
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -219,25 +219,25 @@ class ProgressBar:
         )
         from rich.progress import Progress as RichProgress
 
-        self._messages = messages
+        self._console = console
         self._bar = RichProgress(
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[more]}", markup=False),
-            console=Console(stderr=True, highlight=False, markup=False, emoji=False),
+            console=RichConsole(stderr=True, highlight=False, markup=False, emoji=False),
             refresh_per_second=5,
         )
         self._task = self._bar.add_task("", total=count, more="")
 
     def __enter__(self) -> ProgressBar:
         self._bar.start()
-        self._messages.redirect(lambda line: self._bar.console.print(line, soft_wrap=True))
+        self._console.redirect(lambda line: self._bar.console.print(line, soft_wrap=True))
         return self
 
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
-        self._messages.redirect(None)
+        self._console.redirect(None)
 
     def update(self, progress: Progress) -> None:
         """Moves the bar; it is drawn a few times a second."""
@@ -247,15 +247,15 @@ class ProgressBar:
         self._bar.update(self._task, completed=progress.ended, more=more)
 
 
-def progress_display(messages: Messages, *, count: int) -> ProgressDisplay:
+def progress_display(console: Console, *, count: int) -> ProgressDisplay:
     """What fits the place where messages go: a bar on a terminal, lines elsewhere.
 
     Args:
-        messages: Where it is shown; if quiet, nothing is.
+        console: Where it is shown; if quiet, nothing is.
         count: How many trials are planned.
     """
-    if messages.quiet:
+    if console.quiet:
         return NoProgress()
-    if messages.on_terminal:
-        return ProgressBar(messages, count=count)
-    return ProgressLines(messages)
+    if console.on_terminal:
+        return ProgressBar(console, count=count)
+    return ProgressLines(console)

@@ -29,7 +29,7 @@ from podmap.records import Record, TrialState
 from podmap.retries import Budget, budget_of
 
 if TYPE_CHECKING:
-    from podmap.cli._messages import Messages
+    from podmap.cli._console import Console
     from podmap.ledger.ledger import Ledger
     from podmap.ledger.manifest import Manifest
     from podmap.report.leaderboard import Leaderboard
@@ -48,14 +48,14 @@ class RunOptions:
 
     Attributes:
         target: What runs the trials.
-        messages: Where all that is not data goes.
+        console: Where all that is not data goes.
         logs: Whether to show the trials' output.
         patience_s: How long to go on asking what cannot be asked.
         as_json: Whether standard output gets JSON instead of a table.
     """
 
     target: Target
-    messages: Messages
+    console: Console
     logs: bool
     patience_s: float
     as_json: bool
@@ -86,7 +86,7 @@ def start_run(loaded: LoadedSpec, options: RunOptions, *, folder: str, store: st
         if options.target.backend == "kubernetes":
             _check_first_pod(ledger, manifest, options.target)
         elif ignored := ignored_by_processes(loaded.sweep):
-            options.messages.say(f"local processes ignore: {', '.join(ignored)}")
+            options.console.say(f"local processes ignore: {', '.join(ignored)}")
         return RunCommand(ledger, manifest, loaded.sweep, options).run()
 
 
@@ -141,14 +141,14 @@ class RunCommand:
         self._manifest = manifest
         self._sweep = sweep
         self._options = options
-        self._messages = options.messages
+        self._console = options.console
         self._reference = run_reference(ledger, manifest)
         self._began = utc_now()
         self._failures_shown = 0
         self._cannot_run = ""
         self._signal_code = 0
         self._progress = Progress(count=manifest.count, objectives=sweep.objectives)
-        self._display = progress_display(self._messages, count=manifest.count)
+        self._display = progress_display(self._console, count=manifest.count)
 
     def run(self) -> int:
         """Runs what has not ended yet, leaves and shows the results, and returns the exit code.
@@ -157,14 +157,14 @@ class RunCommand:
             UnreachableError: Store or processes could not be asked for too long; what runs
                 goes on.
         """
-        self._messages.show_logged_warnings()
+        self._console.show_logged_warnings()
         manifest = self._manifest
-        self._messages.say(
+        self._console.say(
             f"run {manifest.run_id} of {manifest.sweep}: {counted(manifest.count, 'trial')}, "
             f"{self._sweep.parallelism} at once"
         )
-        self._messages.say(f"ledger: {self._ledger.run_uri}")
-        self._messages.say(f"if it is interrupted: podmap resume {self._reference}")
+        self._console.say(f"ledger: {self._ledger.run_uri}")
+        self._console.say(f"if it is interrupted: podmap resume {self._reference}")
         try:
             with self._display:
                 stopped_reason = asyncio.run(self._run_trials())
@@ -174,7 +174,7 @@ class RunCommand:
                     f"{error}\n{self._ended()}; what runs goes on, nothing that ended is lost; "
                     f"when this is mended: podmap resume {self._reference}"
                 ) from error
-            self._messages.warn(f"podmap: {error}")
+            self._console.warn(f"podmap: {error}")
         return self._leave() if self._signal_code else self._conclude(stopped_reason)
 
     async def _run_trials(self) -> str:
@@ -212,10 +212,10 @@ class RunCommand:
     def _interrupt(self, sweep_run: SweepRun, number: signal.Signals) -> None:
         if self._signal_code:  # the second time: at once, leaving alone what runs
             self._display.__exit__(None, None, None)
-            self._messages.warn(f"left at once; go on with: podmap resume {self._reference}")
+            self._console.warn(f"left at once; go on with: podmap resume {self._reference}")
             os._exit(EXIT_CODES[number])
         self._signal_code = EXIT_CODES[number]
-        self._messages.warn("ending the trials that run; again to leave them running")
+        self._console.warn("ending the trials that run; again to leave them running")
         sweep_run.interrupt(f"interrupted by {_SIGNALS[number]}")
 
     def _show_record(self, record: Record) -> None:
@@ -237,12 +237,12 @@ class RunCommand:
     def _show_failure(self, record: Record) -> None:
         self._failures_shown += 1
         if self._failures_shown <= _FAILURES_SHOWN:
-            self._messages.say(f"trial {record.number} failed: {record.reason}")
+            self._console.say(f"trial {record.number} failed: {record.reason}")
         elif self._failures_shown == _FAILURES_SHOWN + 1:
-            self._messages.say("more trials fail; they are shown together at the end")
+            self._console.say("more trials fail; they are shown together at the end")
 
     def _show_line(self, number: int, line: str) -> None:
-        self._messages.warn(f"[{number}] {line}")
+        self._console.warn(f"[{number}] {line}")
 
     def _ended(self) -> str:
         return f"{self._progress.ended} of {self._manifest.count} trials have ended"
@@ -255,7 +255,7 @@ class RunCommand:
             leaderboard = read_leaderboard(self._ledger, self._manifest)
             summary = build_summary(self._ledger, self._manifest, leaderboard)
             self._print_json(summary, leaderboard, exit_code=self._signal_code)
-        self._messages.warn(
+        self._console.warn(
             f"interrupted: {self._ended()}; go on with: podmap resume {self._reference}"
         )
         return self._signal_code
@@ -274,10 +274,10 @@ class RunCommand:
             self._print_json(summary, leaderboard, exit_code=exit_code, verdict=wrong)
         else:
             print_leaderboard(leaderboard, top=_ROWS)
-        self._progress.failures.say(self._messages, self._reference)
+        self._progress.failures.say(self._console, self._reference)
         self._say_end(summary, stopped_reason)
         if wrong:
-            self._messages.warn(f"podmap: {wrong}")
+            self._console.warn(f"podmap: {wrong}")
         return exit_code
 
     def _print_json(
@@ -298,12 +298,12 @@ class RunCommand:
         print_json({**summary, **more})
 
     def _say_end(self, summary: dict[str, Any], stopped_reason: str) -> None:
-        say, run, counts = self._messages.say, self._reference, summary["counts"]
+        say, run, counts = self._console.say, self._reference, summary["counts"]
         if counts.keys() & {TrialState.FAILED.value, TrialState.CANCELLED.value}:
             again = f"podmap reset {run} --failed && podmap resume {run}"
             say(f"run them again, with the same spec: {again}")
         if stopped_reason:
-            self._messages.warn(f"stopped early: {stopped_reason}")
+            self._console.warn(f"stopped early: {stopped_reason}")
         parts = [
             f"{counts[state.value]} {state.value}" for state in TrialState if state.value in counts
         ]

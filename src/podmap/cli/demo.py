@@ -34,15 +34,15 @@ they are is said first.
 def command(store: str | None, quiet: bool, as_json: bool) -> int:
     """Runs the demo."""
     from podmap.backends.connect import Target
-    from podmap.cli._messages import Messages
-    from podmap.cli._run import RunOptions, start_run
+    from podmap.cli._console import Console
+    from podmap.cli._run_command import RunOptions, start_run
     from podmap.spec.load import load
 
     spec = FOLDER / "sweep.yaml"
     # The Python that runs podmap is there for sure; python3 may not be in PATH.
     loaded = load(str(spec), overrides={"trial.command": [sys.executable, "train.py"]})
-    messages = Messages(quiet=quiet)
-    messages.say(f"spec: {spec}")
-    messages.say(f"training code: {FOLDER / 'train.py'}")
-    options = RunOptions(Target(), messages, logs=False, patience_s=60.0, as_json=as_json)
+    console = Console(quiet=quiet)
+    console.say(f"spec: {spec}")
+    console.say(f"training code: {FOLDER / 'train.py'}")
+    options = RunOptions(Target(), console, logs=False, patience_s=60.0, as_json=as_json)
     return start_run(loaded, options, folder=os.fspath(FOLDER), store=store)

@@ -57,14 +57,14 @@ def command(
 ) -> int:
     """Goes on with a run."""
     from podmap.backends.connect import target_of
+    from podmap.cli._console import Console
     from podmap.cli._lock import hold_run
-    from podmap.cli._messages import Messages
     from podmap.cli._output import counted
-    from podmap.cli._run import RunCommand, RunOptions
+    from podmap.cli._run_command import RunCommand, RunOptions
     from podmap.engine.support import check_supported
     from podmap.spec.load import load
 
-    messages = Messages(quiet=quiet)
+    console = Console(quiet=quiet)
     ledger, manifest = open_run(run, store)
     _check_owner(manifest, ledger.run_uri)
     with hold_run(manifest.run_id):
@@ -72,15 +72,15 @@ def command(
         check_supported(sweep, manifest.backend)
         host = manifest.owner.get("host")
         if manifest.backend == "process" and host != socket.gethostname():
-            messages.warn(
+            console.warn(
                 f"the run was started on {host}: what still runs there is not seen from here"
             )
         ended = sum(record.state.terminal for record in ledger.records())
-        messages.say(f"{ended} of {counted(manifest.count, 'trial')} have ended already")
+        console.say(f"{ended} of {counted(manifest.count, 'trial')} have ended already")
         ledger.update_state(finished=None, stopped=None)
         options = RunOptions(
             target_of(manifest, kubeconfig=kubeconfig),
-            messages,
+            console,
             logs=logs,
             patience_s=patience,
             as_json=as_json,

@@ -66,8 +66,8 @@ def command(
 ) -> int:
     """Runs a spec."""
     from podmap.backends.connect import Target
-    from podmap.cli._messages import Messages
-    from podmap.cli._run import RunOptions, start_run
+    from podmap.cli._console import Console
+    from podmap.cli._run_command import RunOptions, start_run
     from podmap.spec.load import load
 
     loaded = load(spec, overrides=overrides(sets), overrides_from="--set")
@@ -78,7 +78,7 @@ def command(
         context=context,
     )
     options = RunOptions(
-        target, Messages(quiet=quiet), logs=logs, patience_s=patience, as_json=as_json
+        target, Console(quiet=quiet), logs=logs, patience_s=patience, as_json=as_json
     )
     folder = os.path.dirname(os.path.abspath(spec))
     return start_run(loaded, options, folder=folder, store=store)

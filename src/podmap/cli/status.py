@@ -49,22 +49,14 @@ def command(run: str, kubeconfig: str | None, store: str | None, as_json: bool) 
 
 
 def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[str, Any]:
-    from podmap.backends.base import Phase
-    from podmap.cli._attempts import list_attempts
-
     counts: Counter[str] = Counter()
     begun: list[Record] = []
     for record in ledger.records():
         counts[record.state.value] += 1
         if record.state is TrialState.RUNNING:
             begun.append(record)
-    unwritten = manifest.count - sum(counts.values())
-    if unwritten > 0:
-        counts[TrialState.WAITING.value] += unwritten
-    found = list_attempts(manifest, kubeconfig=kubeconfig) if begun else []
-    attempts = {seen.number: seen for seen in found if seen.phase is not Phase.ENDED}
-    waiting = {seen.number for seen in attempts.values() if seen.phase is Phase.PENDING}
-    running = [record for record in begun if record.number not in waiting]
+    counts[TrialState.WAITING.value] += max(0, manifest.count - sum(counts.values()))
+    running = _running(manifest, begun, kubeconfig) if begun else []
     counts[TrialState.RUNNING.value] -= len(begun) - len(running)
     counts[TrialState.WAITING.value] += len(begun) - len(running)
     state, pid = _run_state(manifest, counts)
@@ -78,17 +70,31 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
         "pid": pid,
         "count": manifest.count,
         "counts": {state.value: counts[state.value] for state in TrialState if counts[state.value]},
-        "running": [
-            {
-                "number": record.number,
-                "started": (
-                    attempts[record.number].started if record.number in attempts else record.started
-                ),
-                "params": dict(record.params),
-            }
-            for record in running
-        ],
+        "running": running,
     }
+
+
+def _running(
+    manifest: Manifest, begun: list[Record], kubeconfig: str | None
+) -> list[dict[str, Any]]:
+    """The trials that run, of those that have begun: the attempts of others wait for a place."""
+    from podmap.backends.base import Phase
+    from podmap.cli._attempts import list_attempts
+
+    found = list_attempts(manifest, kubeconfig=kubeconfig)
+    attempts = {seen.number: seen for seen in found if seen.phase is not Phase.ENDED}
+    waiting = {seen.number for seen in attempts.values() if seen.phase is Phase.PENDING}
+    return [
+        {
+            "number": record.number,
+            "started": (
+                attempts[record.number].started if record.number in attempts else record.started
+            ),
+            "params": dict(record.params),
+        }
+        for record in begun
+        if record.number not in waiting
+    ]
 
 
 def _run_state(manifest: Manifest, counts: Counter[str]) -> tuple[str, int | None]:
