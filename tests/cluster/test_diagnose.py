@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 
 from podmap.backends.base import Phase
-from podmap.backends.kubernetes.diagnosis.observe import (
-    diagnose_create_error,
-    killed_annotation,
-    unschedulable,
-    waiting_reason,
-)
+from podmap.backends.kubernetes.diagnosis.observe import killed_annotation
+from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
+from podmap.backends.kubernetes.diagnosis.waiting import unschedulable, waiting_reason
 from podmap.backends.kubernetes.pod.build import pod
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import Kubernetes, TrialTemplate

@@ -25,7 +25,6 @@ CLASSES_TO_RENAME = {
 }
 FILES_TO_RENAME = {
     "airflow/executor/lost",
-    "backends/kubernetes/diagnosis/stuck",
 }
 FILES_TO_TELL_APART = {
     "airflow: operator operators",

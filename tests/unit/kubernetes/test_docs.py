@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from podmap.backends.kubernetes.diagnosis.observe import KILLED_ANNOTATION, LOST_AFTER_S
-from podmap.backends.kubernetes.diagnosis.stuck import CREATE_PATIENCE_S, PULL_PATIENCE_S
+from podmap.backends.kubernetes.diagnosis.waiting import CREATE_PATIENCE_S, PULL_PATIENCE_S
 from podmap.backends.kubernetes.pod.build import GRACE_S
 from podmap.records import Category
 

@@ -8,14 +8,12 @@ from typing import Any
 import pytest
 
 from podmap.backends.base import Cut, Observation, Phase
-from podmap.backends.kubernetes.diagnosis.observe import (
-    LOST_AFTER_S,
-    observe,
-    recheck_at,
+from podmap.backends.kubernetes.diagnosis.observe import LOST_AFTER_S, observe, recheck_at
+from podmap.backends.kubernetes.diagnosis.waiting import (
+    PULL_PATIENCE_S,
     unschedulable,
     waiting_reason,
 )
-from podmap.backends.kubernetes.diagnosis.stuck import PULL_PATIENCE_S
 from podmap.backends.kubernetes.pod import fields
 from podmap.clock import parse_iso
 from podmap.records import Category

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from podmap.backends.kubernetes.diagnosis.observe import diagnose_create_error
+from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
 from podmap.records import Category
 
 FORBIDDEN = 'pods "digits-0badcafe-3-a1" is forbidden: '

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from podmap.backends.kubernetes.diagnosis.observe import diagnose
-from podmap.backends.kubernetes.diagnosis.stuck import CREATE_PATIENCE_S, PULL_PATIENCE_S
+from podmap.backends.kubernetes.diagnosis.waiting import CREATE_PATIENCE_S, PULL_PATIENCE_S
 from podmap.clock import parse_iso
 from podmap.records import Category
 

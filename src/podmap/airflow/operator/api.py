@@ -13,11 +13,8 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from podmap.backends.base import LaunchError, Observation, Phase
-from podmap.backends.kubernetes.diagnosis.observe import (
-    diagnose_create_error,
-    killed_annotation,
-    observe,
-)
+from podmap.backends.kubernetes.diagnosis.observe import killed_annotation, observe
+from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
 from podmap.backends.kubernetes.end import AT_ONCE_S
 from podmap.backends.kubernetes.pod.build import CONTAINER
 from podmap.backends.kubernetes.pod.fields import PodJson

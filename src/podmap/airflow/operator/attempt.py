@@ -11,7 +11,8 @@ from podmap.airflow.operator.api import COULD_NOT_ASK, PodApi, seen_now
 from podmap.airflow.operator.run import stopped
 from podmap.airflow.operator.trial import PodTrial, overdue
 from podmap.backends.base import Launch, LaunchError, Observation, Phase
-from podmap.backends.kubernetes.diagnosis.observe import observe, waiting_reason
+from podmap.backends.kubernetes.diagnosis.observe import observe
+from podmap.backends.kubernetes.diagnosis.waiting import waiting_reason
 from podmap.backends.kubernetes.pod import build
 from podmap.backends.kubernetes.pod.fields import PodJson, containers_ended, deletion_asked, label
 from podmap.engine.attempt import Ended

@@ -11,7 +11,7 @@ from podmap.backends.base import Backend, Confirm, Launch, Observation, Phase, W
 from podmap.backends.kubernetes import keep
 from podmap.backends.kubernetes.client.errors import ApiError, pods_path
 from podmap.backends.kubernetes.create import Creator, QuotaBrake
-from podmap.backends.kubernetes.diagnosis.observe import waiting_reason
+from podmap.backends.kubernetes.diagnosis.waiting import waiting_reason
 from podmap.backends.kubernetes.end import Ender, Timeouts
 from podmap.backends.kubernetes.gates import PodGates
 from podmap.backends.kubernetes.output import Output

@@ -12,7 +12,7 @@ from typing import Any
 from podmap.aio import acquired_within, set_within
 from podmap.backends.base import FullError, Launch, LaunchError
 from podmap.backends.kubernetes.client.errors import ApiError, pods_path
-from podmap.backends.kubernetes.diagnosis.observe import diagnose_create_error
+from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
 from podmap.backends.kubernetes.pod import build
 from podmap.backends.kubernetes.watch.namespace import Namespace
 from podmap.backends.kubernetes.watch.pods import KnownPod, known_pod

@@ -1,1 +1,1 @@
-"""What a pod's status means: why it waits, why it was refused, why it ended."""
+"""What a pod's JSON means: why it waits, why it was refused, why it ended; a file for each."""

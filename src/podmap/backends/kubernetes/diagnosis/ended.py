@@ -1,14 +1,14 @@
-"""Why an attempt whose pod has ended, or is gone, did not end well."""
+"""Why a pod that has ended, or is gone, did not end well: who ended it, or its exit code."""
 
 from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from podmap.backends.kubernetes.diagnosis.signals import explain_exit
 from podmap.backends.kubernetes.pod import fields
 from podmap.backends.kubernetes.pod.build import CONTAINER
 from podmap.backends.kubernetes.pod.fields import PodJson
@@ -29,6 +29,53 @@ _BAD_COMMAND = re.compile(
     re.IGNORECASE,
 )
 _OOM_AT_START = re.compile(r"OOM-killed|memory limit too low", re.IGNORECASE)
+
+_READ_THE_LOG = "Read the end of the log; `podmap render` shows the command, to run it by hand."
+_EXIT_CURES = {
+    126: "The program was found but cannot be executed: see its permissions and its first line.",
+    127: "A shell did not find the program: see the image's PATH.",
+    128 + signal.SIGILL: "The program uses instructions that the node's processor lacks: choose "
+    "other nodes (trial.pod.spec.nodeSelector), or build for an older processor.",
+    128 + signal.SIGBUS: "Often /dev/shm is full, as with data loaders of several processes: give "
+    "trial.shm, for example shm: 8Gi.",
+    128 + signal.SIGSEGV: "Native code crashed: see that the versions of drivers and libraries in "
+    "the image fit the node, and PYTHONFAULTHANDLER=1 to see where.",
+    128 + signal.SIGKILL: "SIGKILL from outside the container, or from itself. The kernel may have "
+    "killed it when the whole node ran out of memory: give trial.resources.memory, and look "
+    "at the node's kernel log.",
+    128 + signal.SIGTERM: "SIGTERM from inside the container: see what in it ends the process.",
+}
+
+# The reason that the kubelet gives a whole pod, and what it says.
+_KUBELET_ENDS: Mapping[str, tuple[Category, str]] = {
+    "Preempting": (Category.PREEMPTED, "node {node} ended the pod to make room for a critical one"),
+    "Terminated": (Category.NODE_LOST, "node {node} shut down or was lost"),
+    "Shutdown": (Category.NODE_LOST, "node {node} shut down or was lost"),
+    "NodeLost": (Category.NODE_LOST, "node {node} shut down or was lost"),
+}
+# The reason of the condition by which the control plane or a queue ends a pod.
+_DISRUPTIONS: Mapping[str, tuple[Category, str]] = {
+    "PreemptionByScheduler": (
+        Category.PREEMPTED,
+        "preempted: the scheduler gave its place on {node} to a pod of higher priority",
+    ),
+    "StoppedByKueue": (Category.PREEMPTED, "preempted: Kueue took its quota back"),
+    "EvictionByEvictionAPI": (
+        Category.EVICTED,
+        "evicted from node {node}, as in a drain or a scale-down",
+    ),
+    "DeletionByTaintManager": (
+        Category.NODE_LOST,
+        "node {node} was lost, or got a NoExecute taint",
+    ),
+    "DeletionByPodGC": (Category.NODE_LOST, "node {node} is gone"),
+    "TerminationByKubelet": (Category.NODE_LOST, "node {node} ended the pod"),
+}
+_DISRUPTION_CURES: Mapping[Category, str] = {
+    Category.PREEMPTED: "A higher kubernetes.priority_class keeps its place. ",
+    Category.EVICTED: "",
+    Category.NODE_LOST: "Look at `kubectl describe node {node}`. ",
+}
 
 
 def diagnose_end(pod: PodJson, *, killed: Diagnosis | None) -> Diagnosis | None:
@@ -75,19 +122,11 @@ def _by_kubelet(pod: PodJson) -> Diagnosis | None:
     node = _node(pod)
     if reason == "Evicted":
         return _evicted(message, node)
-    if reason == "Preempting":
-        return Diagnosis(
-            Category.PREEMPTED,
-            f"node {node} ended the pod to make room for a critical one",
-            message,
-            _CHECKPOINTS,
-        )
-    if reason in ("Terminated", "Shutdown", "NodeLost"):
-        return Diagnosis(
-            Category.NODE_LOST, f"node {node} shut down or was lost", message, _CHECKPOINTS
-        )
     if reason == "DeadlineExceeded":
         return _past_deadline(pod, message)
+    if reason in _KUBELET_ENDS:
+        category, text = _KUBELET_ENDS[reason]
+        return Diagnosis(category, text.format(node=node), message, _CHECKPOINTS)
     started = any(fields.state(each, "waiting") is None for each in fields.all_containers(pod))
     if reason and not started:
         return Diagnosis(
@@ -127,30 +166,6 @@ def _past_deadline(pod: PodJson, message: str) -> Diagnosis:
     )
 
 
-_DISRUPTIONS: Mapping[str, tuple[Category, str]] = {
-    "PreemptionByScheduler": (
-        Category.PREEMPTED,
-        "preempted: the scheduler gave its place on {node} to a pod of higher priority",
-    ),
-    "StoppedByKueue": (Category.PREEMPTED, "preempted: Kueue took its quota back"),
-    "EvictionByEvictionAPI": (
-        Category.EVICTED,
-        "evicted from node {node}, as in a drain or a scale-down",
-    ),
-    "DeletionByTaintManager": (
-        Category.NODE_LOST,
-        "node {node} was lost, or got a NoExecute taint",
-    ),
-    "DeletionByPodGC": (Category.NODE_LOST, "node {node} is gone"),
-    "TerminationByKubelet": (Category.NODE_LOST, "node {node} ended the pod"),
-}
-_CURES: Mapping[Category, str] = {
-    Category.PREEMPTED: "A higher kubernetes.priority_class keeps its place. ",
-    Category.EVICTED: "",
-    Category.NODE_LOST: "Look at `kubectl describe node {node}`. ",
-}
-
-
 def _by_control_plane(pod: PodJson, ended: Mapping[str, Any] | None) -> Diagnosis | None:
     """An end that the control plane or a queue decided, which it tells in a condition."""
     for kind in ("DisruptionTarget", "TerminationTarget"):
@@ -165,7 +180,7 @@ def _by_control_plane(pod: PodJson, ended: Mapping[str, Any] | None) -> Diagnosi
             category,
             text.format(node=_node(pod)),
             told.get("message") or "",
-            _CURES[category].format(node=_node(pod)) + _CHECKPOINTS,
+            _DISRUPTION_CURES[category].format(node=_node(pod)) + _CHECKPOINTS,
         )
     return None
 
@@ -258,12 +273,18 @@ def _oom(pod: PodJson, name: str, ended: Mapping[str, Any]) -> Diagnosis:
 
 
 def _memory_limit(pod: PodJson, name: str) -> str:
-    for key in ("containers", "initContainers"):
-        for each in pod["spec"].get(key) or ():
-            if each["name"] == name:
-                limits = (each.get("resources") or {}).get("limits") or {}
-                return str(limits.get("memory") or "")
-    return ""
+    resources = fields.container_spec(pod, name).get("resources") or {}
+    return str((resources.get("limits") or {}).get("memory") or "")
+
+
+def _explain_exit(code: int) -> tuple[str, str]:
+    """What follows an exit code in a sentence, may be empty, and what to do."""
+    cure = _EXIT_CURES.get(code)
+    try:
+        name = f" ({signal.Signals(code - 128).name})" if code > 128 else ""
+    except ValueError:
+        name = ""
+    return name, f"{cure} {_READ_THE_LOG}" if cure else _READ_THE_LOG
 
 
 def _own_failure(pod: PodJson, ended: Mapping[str, Any]) -> Diagnosis:
@@ -272,7 +293,7 @@ def _own_failure(pod: PodJson, ended: Mapping[str, Any]) -> Diagnosis:
         stopped = fields.state(each, "terminated") or {}
         if each.get("name") != CONTAINER and stopped.get("reason") == "OOMKilled":
             return _oom(pod, each.get("name", "?"), stopped)
-    what, cure = explain_exit(code)
+    what, cure = _explain_exit(code)
     return Diagnosis(
         Category.USER_EXIT,
         f"the training command ended with exit code {code}{what}",
@@ -283,7 +304,7 @@ def _own_failure(pod: PodJson, ended: Mapping[str, Any]) -> Diagnosis:
 
 def _init_failure(name: str, ended: Mapping[str, Any]) -> Diagnosis:
     code = int(ended.get("exitCode") or 0)
-    what, cure = explain_exit(code)
+    what, cure = _explain_exit(code)
     return Diagnosis(
         Category.USER_EXIT,
         f"init container {name} ended with exit code {code}{what}, so the trial never started",

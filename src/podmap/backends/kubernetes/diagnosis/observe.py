@@ -1,4 +1,4 @@
-"""What a pod's status means: where its attempt stands, and why it did not end well.
+"""What is seen of an attempt in its pod's JSON: where it stands, what it left, what is wrong.
 
 Pure functions of the pod's JSON and the time. A pod that waits is never a failure, whatever it
 waits for; one that can never start is, as soon as that is certain.
@@ -12,27 +12,13 @@ from typing import Any
 
 from podmap.backends.base import Cut, Observation, Phase
 from podmap.backends.kubernetes.diagnosis.ended import diagnose_end
-from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
-from podmap.backends.kubernetes.diagnosis.stuck import diagnose_stuck, stuck_until
-from podmap.backends.kubernetes.diagnosis.waiting import unschedulable, waiting_reason
+from podmap.backends.kubernetes.diagnosis.waiting import diagnose_stuck, patience_ends
 from podmap.backends.kubernetes.pod import fields
 from podmap.backends.kubernetes.pod.build import RESULT_BYTES, result_limit_bytes
 from podmap.backends.kubernetes.pod.fields import PodJson
 from podmap.clock import iso, utc_now
 from podmap.names import LABEL_PREFIX
 from podmap.records import Category, Diagnosis
-
-__all__ = [
-    "KILLED_ANNOTATION",
-    "LOST_AFTER_S",
-    "diagnose",
-    "diagnose_create_error",
-    "killed_annotation",
-    "observe",
-    "recheck_at",
-    "unschedulable",
-    "waiting_reason",
-]
 
 KILLED_ANNOTATION = f"{LABEL_PREFIX}/killed-because"
 """Holds the diagnosis of a pod that podmap itself ends, for all who watch it."""
@@ -108,7 +94,7 @@ def recheck_at(pod: PodJson) -> datetime | None:
     if fields.ended(pod) is not None or fields.is_terminal(pod):
         return None
     due = fields.deletion_due(pod)
-    return stuck_until(pod) if due is None else due + timedelta(seconds=LOST_AFTER_S)
+    return patience_ends(pod) if due is None else due + timedelta(seconds=LOST_AFTER_S)
 
 
 def killed_annotation(reason: Diagnosis) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the API server says when it does not create a pod."""
+"""Why the API server does not create a pod: quota, policy, rights, or a wrong field."""
 
 from __future__ import annotations
 

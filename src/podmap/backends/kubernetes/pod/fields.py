@@ -103,16 +103,25 @@ def containers_ended(pod: PodJson) -> bool:
     return len(known) >= wanted and all(state(each, "terminated") for each in known)
 
 
+def container_spec(pod: PodJson, name: str) -> Mapping[str, Any]:
+    """What was asked for a container of the pod; empty if there is none of this name."""
+    spec = pod.get("spec") or {}
+    for key in ("containers", "initContainers"):
+        for each in spec.get(key) or ():
+            if each.get("name") == name:
+                found: Mapping[str, Any] = each
+                return found
+    return {}
+
+
 def memory_limit_bytes(pod: PodJson) -> int | None:
     """The memory limit of the main container as admitted; None if it has none, or an odd one."""
-    for each in (pod.get("spec") or {}).get("containers") or ():
-        if each.get("name") == CONTAINER:
-            limit = ((each.get("resources") or {}).get("limits") or {}).get("memory")
-            try:
-                return None if limit is None else parse_bytes(limit)
-            except ValueError:  # such as 1e9, which only an overlay can have written
-                return None
-    return None
+    resources = container_spec(pod, CONTAINER).get("resources") or {}
+    limit = (resources.get("limits") or {}).get("memory")
+    try:
+        return None if limit is None else parse_bytes(limit)
+    except ValueError:  # such as 1e9, which only an overlay can have written
+        return None
 
 
 def condition(pod: PodJson, kind: str) -> Mapping[str, Any] | None:
