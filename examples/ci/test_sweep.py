@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from podmap.testing import SweepTest, check_golden
-from podmap.testing.sweep import fail
+from podmap.testing import SweepTest, check_golden, fail
 
 HERE = Path(__file__).parent
 ITEMS = [{"lr": 0.3, "batch": 8, "epochs": 6}, {"lr": 0.3, "batch": 64, "epochs": 6}]

@@ -32,7 +32,7 @@ from podmap.ledger.ledger import Ledger
 from podmap.names import attempt_name
 from podmap.records import Category, Record, TrialState
 from podmap.spec.load import load
-from podmap.testing.fake_cluster.cluster import FakeCluster, Script
+from podmap.testing.fake_cluster import FakeCluster, Script
 
 pytestmark = pytest.mark.airflow
 

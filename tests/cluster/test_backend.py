@@ -20,7 +20,7 @@ from podmap.errors import BackendError
 from podmap.names import attempt_name
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import PodOverlay, TrialTemplate
-from podmap.testing.contracts.backend import BackendContract, Program
+from podmap.testing.contracts import BackendContract, Program
 
 from .conftest import Cluster
 

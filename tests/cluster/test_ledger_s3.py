@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from podmap.ledger.store import Store
-from podmap.testing.contracts.ledger import SharedLedgerContract
+from podmap.testing.contracts import SharedLedgerContract
 
 pytestmark = pytest.mark.cluster
 

@@ -9,8 +9,8 @@ import pytest
 from podmap.backends.base import Backend, Launch
 from podmap.backends.kubernetes import KubernetesBackend
 from podmap.spec.model import PodOverlay, TrialTemplate
-from podmap.testing.contracts.backend import BackendContract, Program
-from podmap.testing.fake_cluster.cluster import FakeCluster, Script
+from podmap.testing.contracts import BackendContract, Program
+from podmap.testing.fake_cluster import FakeCluster, Script
 
 SCRIPTS = {
     Program.SUCCEED: Script(result='{"x": 1}', output="one\ntwo\n"),

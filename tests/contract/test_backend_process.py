@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from podmap.backends.process import ProcessBackend, system, watch
-from podmap.testing.contracts.backend import BackendContract
+from podmap.testing.contracts import BackendContract
 
 
 class TestProcessBackend(BackendContract):

@@ -16,7 +16,7 @@ from podmap.engine.run import SweepRun
 from podmap.records import Record, TrialState
 from podmap.spec.load import load
 from podmap.spec.model import TrialTemplate
-from podmap.testing.fake_cluster.cluster import FakeCluster, Script
+from podmap.testing.fake_cluster import FakeCluster, Script
 
 RUN = "0123abcd"
 TRIALS, PARALLELISM = 5000, 500

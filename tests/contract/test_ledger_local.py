@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from podmap.testing.contracts.ledger import SharedLedgerContract
+from podmap.testing.contracts import SharedLedgerContract
 
 
 class TestLocalLedger(SharedLedgerContract):

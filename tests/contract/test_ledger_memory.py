@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from podmap.ledger import store_objects
-from podmap.testing.contracts.ledger import LedgerContract
+from podmap.testing.contracts import LedgerContract
 
 
 class TestMemoryLedger(LedgerContract):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from podmap.testing.fake_cluster.cluster import FakeCluster
+from podmap.testing.fake_cluster import FakeCluster
 
 pytest.importorskip("airflow")
 

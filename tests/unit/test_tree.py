@@ -20,7 +20,6 @@ LINES_OF_A_FUNCTION = 40
 # What does not hold yet. A test fails as soon as an entry is no longer needed.
 CLASSES_TO_RENAME = {
     "Budget",
-    "Store",
     "_PodPlaces",
 }
 FILES_TO_RENAME = {
@@ -38,7 +37,6 @@ FUNCTIONS_TO_SHORTEN = {
     "spec/template.py: render",
 }
 FIRST_LINES_TO_TELL_APART = {
-    "A fake Kubernetes on this machine, for tests that need speed or faults.",
     '`runtime="executor"`: trials that run in the workers of Airflow\'s own executor.',
 }
 

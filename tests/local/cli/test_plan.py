@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from podmap.testing.fake_cluster.cluster import FakeCluster
+from podmap.testing.fake_cluster import FakeCluster
 
 RANDOM = """\
 apiVersion: podmap/v1

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from podmap.testing.fake_cluster.cluster import FakeCluster
+from podmap.testing.fake_cluster import FakeCluster
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.records import Record, TrialState
 from podmap.spec.load import load
-from podmap.testing.fake_cluster.cluster import FakeCluster, Script
+from podmap.testing.fake_cluster import FakeCluster, Script
 from podmap.testing.fake_cluster.objects import RefusedError
 
 RUN_ID = "0123abcd"

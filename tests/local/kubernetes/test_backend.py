@@ -17,7 +17,7 @@ from podmap.backends.kubernetes.pod.build import RESULT_PATH, SLOT_GATE
 from podmap.errors import BackendError, SpecError, UsageError
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import Kubernetes, PodOverlay, TrialTemplate
-from podmap.testing.fake_cluster.cluster import FakeCluster, Script
+from podmap.testing.fake_cluster import FakeCluster, Script
 
 RUN = "0123abcd"
 REASON = Diagnosis(Category.CANCELLED, "the user stopped it")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from podmap.testing.fake_cluster.cluster import FakeCluster, Script
+from podmap.testing.fake_cluster import FakeCluster, Script
 
 TRIALS = 6
 SPEC = f"""\

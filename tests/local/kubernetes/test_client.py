@@ -14,7 +14,7 @@ from podmap.backends.kubernetes.client.connection import Connection, Load, from_
 from podmap.backends.kubernetes.client.errors import ApiError, describe, leases_path, pods_path
 from podmap.backends.kubernetes.client.requests import AT_ONCE, Client
 from podmap.errors import BackendError, UsageError
-from podmap.testing.fake_cluster.cluster import FakeCluster
+from podmap.testing.fake_cluster import FakeCluster
 
 PODS = pods_path("default")
 LEASES = leases_path("default")

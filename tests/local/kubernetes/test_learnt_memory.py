@@ -24,7 +24,7 @@ from tests.local.kubernetes.scene import (
 
 from podmap.engine.trial import settle
 from podmap.records import Category
-from podmap.testing.fake_cluster.cluster import Script
+from podmap.testing.fake_cluster import Script
 
 __all__ = ["scene"]
 

@@ -14,7 +14,7 @@ from podmap.backends.kubernetes.client.errors import ApiError
 from podmap.backends.kubernetes.client.requests import Client
 from podmap.backends.kubernetes.lease import Lease
 from podmap.errors import BackendError
-from podmap.testing.fake_cluster.cluster import FakeCluster
+from podmap.testing.fake_cluster import FakeCluster
 
 NAME = "podmap-0123abcd"
 

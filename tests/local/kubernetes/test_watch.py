@@ -18,7 +18,7 @@ from podmap.backends.kubernetes.watch import watch as module
 from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.backends.kubernetes.watch.watch import PodWatch
 from podmap.errors import BackendError
-from podmap.testing.fake_cluster.cluster import FakeCluster
+from podmap.testing.fake_cluster import FakeCluster
 
 PODS = pods_path("default")
 Scenario = Callable[["Watching"], Awaitable[None]]

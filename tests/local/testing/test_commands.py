@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from podmap.testing import SweepTest
-from podmap.testing.sweep import fail
+from podmap.testing import SweepTest, fail
 from podmap.testing.sweep.fail import Failure
 
 TRAIN = """

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from podmap.search.base import Search
 from podmap.search.random import RandomDraws
 from podmap.spec.search import Params, Range
-from podmap.testing.contracts.search import SearchContract
+from podmap.testing.contracts import SearchContract
 
 PARAMS: Params = {
     "lr": Range(low=1e-4, high=1e-1, log=True),

@@ -12,7 +12,7 @@ from podmap.search.base import Search
 from podmap.search.grid import Grid
 from podmap.spec.dimension import points
 from podmap.spec.search import Range
-from podmap.testing.contracts.search import SearchContract
+from podmap.testing.contracts import SearchContract
 
 
 class TestGridContract(SearchContract):

@@ -18,7 +18,7 @@ from podmap.search.list import ItemList
 from podmap.search.plan import Plan, make_plan
 from podmap.spec.load import LoadedSpec
 from podmap.spec.template import ContentKeys
-from podmap.testing.contracts.search import SearchContract
+from podmap.testing.contracts import SearchContract
 
 MakeSpec = Callable[..., LoadedSpec]
 

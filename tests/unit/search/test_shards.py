@@ -13,7 +13,7 @@ from podmap.search.base import Search
 from podmap.search.plan import make_plan
 from podmap.search.shards import ShardList, find_shards
 from podmap.spec.load import LoadedSpec
-from podmap.testing.contracts.search import SearchContract
+from podmap.testing.contracts import SearchContract
 
 MakeSpec = Callable[..., LoadedSpec]
 

@@ -13,8 +13,7 @@ from click.testing import CliRunner
 
 import podmap_trial
 from podmap.cli.render import command as render
-from podmap.testing import SweepTest
-from podmap.testing.sweep import fail
+from podmap.testing import SweepTest, fail
 from podmap.testing.sweep.fail import Failure
 
 

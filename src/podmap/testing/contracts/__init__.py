@@ -1,1 +1,15 @@
-"""What every store, ledger, search and backend must do, as test classes to be subclassed."""
+"""What stores, ledgers, searches and backends must do, as test classes to inherit from."""
+
+from podmap.testing.contracts.backend import BackendContract, Program
+from podmap.testing.contracts.ledger import LedgerContract, SharedLedgerContract
+from podmap.testing.contracts.search import SearchContract
+from podmap.testing.contracts.store import StoreContract
+
+__all__ = [
+    "BackendContract",
+    "LedgerContract",
+    "Program",
+    "SearchContract",
+    "SharedLedgerContract",
+    "StoreContract",
+]

@@ -1,9 +1,9 @@
-"""What every search must do, as tests that other searches can run too.
+"""What every search must do, as a test class to be subclassed.
 
 class TestMySearch(SearchContract):
-    @pytest.fixture
-    def search(self) -> Search:
-        return MySearch(...)
+@pytest.fixture
+def search(self) -> Search:
+return MySearch(...)
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # ruff: noqa: D102 - the name of a test says what must hold
-"""What every store must do, as a test class; `ledger_contract` says how to use it."""
+"""What every store must do, as a test class; `LedgerContract` has these tests, too."""
 
 from __future__ import annotations
 

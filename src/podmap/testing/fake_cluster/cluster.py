@@ -1,4 +1,4 @@
-"""A fake Kubernetes on this machine, for tests that need speed or faults.
+"""The fake cluster that a test enters, asks and disturbs.
 
     with FakeCluster() as cluster:
         backend = KubernetesBackend.connect(cluster.connection())
@@ -31,11 +31,9 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from podmap.backends.kubernetes.client.connection import Connection, Load
-from podmap.testing.fake_cluster.nodes import Agenda, Nodes, Script, ask_to_delete
-from podmap.testing.fake_cluster.objects import Object, Store, expired_line, merge_patch
-from podmap.testing.fake_cluster.server import Fault, Server
-
-__all__ = ["FakeCluster", "Fault", "Script"]
+from podmap.testing.fake_cluster.nodes import Agenda, FakeNodes, Script, ask_to_delete
+from podmap.testing.fake_cluster.objects import FakeObjects, Object, expired_line, merge_patch
+from podmap.testing.fake_cluster.server import FakeApiServer, Fault
 
 T = TypeVar("T")
 NAMESPACE = "default"
@@ -75,20 +73,20 @@ class FakeCluster:
             history: How many events a watch can begin in the past.
             clock_behind_s: How far the nodes' clocks are behind this machine's.
         """
-        self._tell = script if callable(script) else lambda _: script or Script()
+        self._script_of = script if callable(script) else lambda _: script or Script()
         self._speed = speed
         self._capacity = capacity
         self._settings = (quota, token, namespaces)
         self._bookmark_s = bookmark_s
         self._clock_behind_s = clock_behind_s
-        self._store = Store(history=history)
+        self._objects = FakeObjects(history=history)
         self._thread = threading.Thread(target=self._serve, name="fake-cluster", daemon=True)
         self._ready = threading.Event()
         self._port = 0
         self._loop: asyncio.AbstractEventLoop
         self._over: asyncio.Event
-        self._server: Server
-        self._nodes: Nodes
+        self._server: FakeApiServer
+        self._nodes: FakeNodes
 
     def __enter__(self) -> FakeCluster:
         self._thread.start()
@@ -108,7 +106,7 @@ class FakeCluster:
     @property
     def requests(self) -> Counter[str]:
         """Verb and resource to the number of requests so far, for example "create pods"."""
-        return self._do(lambda: Counter(self._server.requests))
+        return self._call(lambda: Counter(self._server.requests))
 
     def connection(self, namespace: str = NAMESPACE) -> Load:
         """What KubernetesBackend.connect and Client take."""
@@ -143,58 +141,58 @@ class FakeCluster:
     def pod(self, name: str, namespace: str = NAMESPACE) -> Object | None:
         """A pod as it is now; None if it is not there."""
         key = ("pods", namespace, name)
-        return self._do(lambda: copy.deepcopy(self._store.objects.get(key)))
+        return self._call(lambda: copy.deepcopy(self._objects.by_key.get(key)))
 
     def lease(self, name: str, namespace: str = NAMESPACE) -> Object | None:
         """A lease as it is now; None if it is not there."""
         key = ("leases", namespace, name)
-        return self._do(lambda: copy.deepcopy(self._store.objects.get(key)))
+        return self._call(lambda: copy.deepcopy(self._objects.by_key.get(key)))
 
     def pod_names(self, namespace: str = NAMESPACE) -> list[str]:
         """The names of all pods."""
-        return self._do(
-            lambda: sorted(k[2] for k in self._store.objects if k[:2] == ("pods", namespace))
+        return self._call(
+            lambda: sorted(k[2] for k in self._objects.by_key if k[:2] == ("pods", namespace))
         )
 
     def most_alive(self, run_id: str) -> int:
         """The most pods of a run that were ever ungated and unfinished at the same time."""
-        return self._do(lambda: self._server.most_alive[run_id])
+        return self._call(lambda: self._server.most_alive[run_id])
 
     def release(self, name: str, namespace: str = NAMESPACE) -> None:
         """Lets a pod whose script holds go on to its end, at once or as soon as it runs."""
-        self._do(lambda: self._nodes.release(("pods", namespace, name)))
+        self._call(lambda: self._nodes.release(("pods", namespace, name)))
 
     def delete_pod(self, name: str, namespace: str = NAMESPACE, *, grace_s: int = 0) -> None:
         """Deletes a pod by hand, without podmap's knowledge; with 0 it is gone at once."""
         options = {"gracePeriodSeconds": grace_s}
         key = ("pods", namespace, name)
-        self._do(lambda: ask_to_delete(self._store, self._nodes, key, options))
+        self._call(lambda: ask_to_delete(self._objects, self._nodes, key, options))
 
     def change_pod(self, name: str, change: Object, namespace: str = NAMESPACE) -> None:
         """Changes a pod by a merge patch, its status too, as controllers and kubelets do."""
         key = ("pods", namespace, name)
-        self._do(lambda: self._store.put(key, merge_patch(self._store.get(key), change)))
+        self._call(lambda: self._objects.put(key, merge_patch(self._objects.get(key), change)))
 
     def delete_namespace(self, namespace: str = NAMESPACE) -> None:
         """Removes a namespace with all that is in it; nothing can be created there any more."""
 
         def delete() -> None:
-            known = self._server.namespaces or {key[1] for key in self._store.objects}
+            known = self._server.namespaces or {key[1] for key in self._objects.by_key}
             self._server.namespaces = known - {namespace}
-            for key in [key for key in self._store.objects if key[1] == namespace]:
-                pod = self._store.objects[key]
-                self._store.remove(key)
-                self._nodes.removed(pod)
+            for key in [key for key in self._objects.by_key if key[1] == namespace]:
+                pod = self._objects.by_key[key]
+                self._objects.remove(key)
+                self._nodes.forget(pod)
 
-        self._do(delete)
+        self._call(delete)
 
     def set_quota(self, quota: int | None) -> None:
         """How many unfinished pods a namespace may have from now on."""
-        self._do(lambda: setattr(self._server, "quota", quota))
+        self._call(lambda: setattr(self._server, "quota", quota))
 
     def set_token(self, token: str) -> None:
         """What requests must carry from now on: those that have another one are refused."""
-        self._do(lambda: setattr(self._server, "token", token))
+        self._call(lambda: setattr(self._server, "token", token))
 
     def fail(
         self, verb: str, resource: str = "pods", *, times: int | None = 1, **what: Any
@@ -208,7 +206,7 @@ class FakeCluster:
             **what: As `Fault` has them. Without a status the connection is cut without an answer.
         """
         fault = Fault(verb, resource, times, **what)
-        self._do(lambda: self._server.faults.append(fault))
+        self._call(lambda: self._server.faults.append(fault))
 
     def forbid(self, verb: str, resource: str = "pods") -> None:
         """Takes the right to a verb away, until `heal`."""
@@ -217,39 +215,39 @@ class FakeCluster:
 
     def heal(self) -> None:
         """Has nothing fail any more."""
-        self._do(lambda: self._server.faults.clear())
+        self._call(lambda: self._server.faults.clear())
 
     def end_watches(self) -> None:
         """Ends all open watches cleanly, as their time being over does."""
 
         def end() -> None:
-            for watcher in tuple(self._store.watchers):
+            for watcher in tuple(self._objects.watchers):
                 watcher.end()
 
-        self._do(end)
+        self._call(end)
 
     def cut_logs(self, after_bytes: int | None) -> None:
         """Has each reading of a log cut, anywhere, after about so many bytes; None for none."""
-        self._do(lambda: setattr(self._server, "cut_logs", after_bytes))
+        self._call(lambda: setattr(self._server, "cut_logs", after_bytes))
 
     def expire_watches(self) -> None:
         """Has all open watches, and all that begin where those were, answered with 410."""
 
         def expire() -> None:
-            self._store.forget_history()
-            for watcher in tuple(self._store.watchers):
+            self._objects.forget_history()
+            for watcher in tuple(self._objects.watchers):
                 watcher.lines.clear()
                 watcher.send(expired_line())
                 watcher.end()
-                self._store.watchers.discard(watcher)
+                self._objects.watchers.discard(watcher)
 
-        self._do(expire)
+        self._call(expire)
 
     def repeat_events(self, older: int = 3) -> None:
         """Has each event followed by some that are older, and by itself once more."""
-        self._do(lambda: setattr(self._store, "repeats", older))
+        self._call(lambda: setattr(self._objects, "repeats", older))
 
-    def _do(self, what: Callable[[], T]) -> T:
+    def _call(self, what: Callable[[], T]) -> T:
         """Does something in the cluster's own thread."""
 
         async def run() -> T:
@@ -266,16 +264,16 @@ class FakeCluster:
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
-        self._nodes = Nodes(
-            self._store,
+        self._nodes = FakeNodes(
+            self._objects,
             Agenda(self._speed),
-            self._tell,
+            self._script_of,
             capacity=self._capacity,
             clock_behind_s=self._clock_behind_s,
         )
-        self._server = Server(self._store, self._nodes, bookmark_s=self._bookmark_s)
+        self._server = FakeApiServer(self._objects, self._nodes, bookmark_s=self._bookmark_s)
         self._server.quota, self._server.token, self._server.namespaces = self._settings
-        self._store.on_change = self._server.changed
+        self._objects.on_change = self._server.count_alive
         http = web.Server(self._server.handle, access_log=None, handler_cancellation=True)
         runner = web.ServerRunner(http, shutdown_timeout=0.1)
         await runner.setup()

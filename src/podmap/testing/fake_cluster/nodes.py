@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from podmap.backends.kubernetes.pod.fields import memory_limit_bytes
-from podmap.testing.fake_cluster.objects import Key, Object, RefusedError, Store
+from podmap.testing.fake_cluster.objects import FakeObjects, Object, ObjectKey, RefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Agenda:
 
 
 @dataclass(slots=True)
-class Container:
+class FakeContainer:
     """The container of a pod on a node."""
 
     script: Script
@@ -98,12 +98,12 @@ class Container:
         self.more.set()
 
 
-class Nodes:
+class FakeNodes:
     """Scheduler and kubelets: they move pods on and end them."""
 
     def __init__(
         self,
-        store: Store,
+        objects: FakeObjects,
         agenda: Agenda,
         script: Callable[[Object], Script],
         *,
@@ -113,39 +113,39 @@ class Nodes:
         """Knows no pods yet.
 
         Args:
-            store: Where the pods are.
+            objects: Where the pods are.
             agenda: The nodes' time.
             script: What happens to a pod.
             capacity: How many pods run at once; None for any number.
             clock_behind_s: How far the nodes' clocks are behind.
         """
         self._behind = timedelta(seconds=clock_behind_s)
-        self._store = store
+        self._objects = objects
         self._agenda = agenda
         self._script = script
         self._capacity = capacity
-        self.containers: dict[str, Container] = {}
+        self.containers: dict[str, FakeContainer] = {}
         self._placed: set[str] = set()
         self._released: set[str] = set()
-        self._unplaced: list[Key] = []
+        self._unplaced: list[ObjectKey] = []
 
-    def take(self, key: Key) -> None:
-        """A pod is free to be scheduled, as soon as there is room."""
+    def schedule(self, key: ObjectKey) -> None:
+        """Gives a pod a node, as soon as there is room."""
         self._unplaced.append(key)
-        self._schedule()
+        self._place()
 
-    def release(self, key: Key) -> None:
+    def release(self, key: ObjectKey) -> None:
         """Lets a pod whose script holds go on to its end, at once or as soon as it runs."""
-        pod = self._store.get(key)
+        pod = self._objects.get(key)
         uid = pod["metadata"]["uid"]
         self._released.add(uid)
         container = self.containers.get(uid)
         if container is not None and container.started:
             self._finish(key, pod)
 
-    def stop(self, key: Key, grace_s: float) -> None:
+    def stop(self, key: ObjectKey, grace_s: float) -> None:
         """Sends SIGTERM, and after the grace SIGKILL, to a pod with a node."""
-        pod = self._store.get(key)
+        pod = self._objects.get(key)
         uid = pod["metadata"]["uid"]
         container = self.containers.get(uid)
         if container is None or container.over:
@@ -155,8 +155,8 @@ class Nodes:
         else:
             self._agenda.after(0, lambda: self._stopped(key, uid, 143))
 
-    def removed(self, pod: Object) -> None:
-        """The pod is gone from the store."""
+    def forget(self, pod: Object) -> None:
+        """A pod was removed; its place is free."""
         uid = pod["metadata"]["uid"]
         container = self.containers.pop(uid, None)
         if container is not None:
@@ -164,36 +164,38 @@ class Nodes:
             container.more.set()
         self._placed.discard(uid)
         self._released.discard(uid)
-        self._schedule()
+        self._place()
 
-    def _schedule(self) -> None:
+    def _place(self) -> None:
         while self._unplaced and (self._capacity is None or len(self._placed) < self._capacity):
             key = self._unplaced.pop(0)
-            pod = self._store.objects.get(key)
+            pod = self._objects.by_key.get(key)
             if pod is None or pod["spec"].get("nodeName"):
                 continue
             uid = pod["metadata"]["uid"]
             self._placed.add(uid)
-            container = self.containers[uid] = Container(self._script(pod))
+            container = self.containers[uid] = FakeContainer(self._script(pod))
             self._agenda.after(container.script.pending_s, self._step(key, uid, self._bind))
 
-    def _step(self, key: Key, uid: str, what: Callable[[Key, Object], None]) -> Callable[[], None]:
+    def _step(
+        self, key: ObjectKey, uid: str, what: Callable[[ObjectKey, Object], None]
+    ) -> Callable[[], None]:
         """Something that is done to a pod if it is still there."""
 
         def step() -> None:
-            pod = self._store.objects.get(key)
+            pod = self._objects.by_key.get(key)
             if pod is not None and pod["metadata"]["uid"] == uid:
                 what(key, pod)
 
         return step
 
-    def _bind(self, key: Key, pod: Object) -> None:
+    def _bind(self, key: ObjectKey, pod: Object) -> None:
         conditions = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": self._now()}]
         changed = {**pod, "spec": {**pod["spec"], "nodeName": "fake-node-1"}}
         self._update(key, changed, {"conditions": conditions})
         self._agenda.after(0, self._step(key, pod["metadata"]["uid"], self._prepare))
 
-    def _prepare(self, key: Key, pod: Object) -> None:
+    def _prepare(self, key: ObjectKey, pod: Object) -> None:
         uid = pod["metadata"]["uid"]
         script = self.containers[uid].script
         waiting = {"reason": script.waiting or "ContainerCreating", "message": script.message}
@@ -201,7 +203,7 @@ class Nodes:
         if not script.waiting:
             self._agenda.after(0, self._step(key, uid, self._run))
 
-    def _run(self, key: Key, pod: Object) -> None:
+    def _run(self, key: ObjectKey, pod: Object) -> None:
         uid = pod["metadata"]["uid"]
         container = self.containers[uid]
         if container.over:
@@ -215,7 +217,7 @@ class Nodes:
         elif not container.script.holds or uid in self._released:
             self._agenda.after(container.script.run_s, self._step(key, uid, self._finish))
 
-    def _finish(self, key: Key, pod: Object) -> None:
+    def _finish(self, key: ObjectKey, pod: Object) -> None:
         container = self.containers[pod["metadata"]["uid"]]
         if not container.over:
             container.say(container.script.last_output)
@@ -225,34 +227,34 @@ class Nodes:
             else:
                 self._end(key, container.script.exit_code)
 
-    def expire(self, key: Key) -> None:
+    def expire(self, key: ObjectKey) -> None:
         """The pod's deadline has come, if it runs."""
-        pod = self._store.get(key)
+        pod = self._objects.get(key)
         container = self.containers.get(pod["metadata"]["uid"])
         if container is not None and container.started and not container.over:
             self.stop(key, pod["spec"].get("terminationGracePeriodSeconds", 30))
 
-    def _stopped(self, key: Key, uid: str, exit_code: int) -> None:
-        pod = self._store.objects.get(key)
+    def _stopped(self, key: ObjectKey, uid: str, exit_code: int) -> None:
+        pod = self._objects.by_key.get(key)
         container = self.containers.get(uid)
         if pod is None or container is None or container.over:
             return
         self._end(key, exit_code, by_deadline="deletionTimestamp" not in pod["metadata"])
         self._clear(key, uid)
 
-    def _clear(self, key: Key, uid: str) -> None:
+    def _clear(self, key: ObjectKey, uid: str) -> None:
         """Removes a pod that is deleted, now that nothing of it runs."""
-        pod = self._store.objects.get(key)
+        pod = self._objects.by_key.get(key)
         if pod is None or pod["metadata"]["uid"] != uid:
             return
         if "deletionTimestamp" in pod["metadata"]:
-            self._store.remove(key)
-            self.removed(pod)
+            self._objects.remove(key)
+            self.forget(pod)
 
     def _end(
-        self, key: Key, exit_code: int, *, by_deadline: bool = False, reason: str = ""
+        self, key: ObjectKey, exit_code: int, *, by_deadline: bool = False, reason: str = ""
     ) -> None:
-        pod = self._store.get(key)
+        pod = self._objects.get(key)
         container = self.containers[pod["metadata"]["uid"]]
         container.over = True
         container.more.set()
@@ -270,14 +272,14 @@ class Nodes:
             status["reason"] = "DeadlineExceeded"
         self._update(key, pod, {**status, **_statuses(pod, "terminated", ended)})
         self._placed.discard(pod["metadata"]["uid"])
-        self._schedule()
+        self._place()
 
     def _now(self) -> str:
         return (datetime.now(timezone.utc) - self._behind).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def _update(self, key: Key, pod: Object, status: Mapping[str, Any]) -> None:
+    def _update(self, key: ObjectKey, pod: Object, status: Mapping[str, Any]) -> None:
         metadata = dict(pod["metadata"])
-        self._store.put(key, {**pod, "metadata": metadata, "status": {**pod["status"], **status}})
+        self._objects.put(key, {**pod, "metadata": metadata, "status": {**pod["status"], **status}})
 
 
 def _statuses(pod: Object, state: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -308,13 +310,15 @@ def unfinished(pod: Object) -> bool:
     return pod["status"].get("phase") in ("Pending", "Running")
 
 
-def ask_to_delete(store: Store, nodes: Nodes, key: Key, options: Mapping[str, Any]) -> Object:
+def ask_to_delete(
+    objects: FakeObjects, nodes: FakeNodes, key: ObjectKey, options: Mapping[str, Any]
+) -> Object:
     """Deletes a pod as the API server does: at once, or when its node says that it has ended.
 
     Raises:
         RefusedError: There is no such pod, or a precondition is not met.
     """
-    pod = store.get(key)
+    pod = objects.get(key)
     metadata = pod["metadata"]
     for name, wanted in (options.get("preconditions") or {}).items():
         if metadata.get(name) != wanted:
@@ -332,10 +336,10 @@ def ask_to_delete(store: Store, nodes: Nodes, key: Key, options: Mapping[str, An
             "deletionTimestamp": due.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "deletionGracePeriodSeconds": grace_s,
         }
-        pod = store.put(key, {**pod, "metadata": metadata})
+        pod = objects.put(key, {**pod, "metadata": metadata})
     if grace_s == 0:
-        store.remove(key)
-        nodes.removed(pod)
+        objects.remove(key)
+        nodes.forget(pod)
     else:
         nodes.stop(key, grace_s)
     return pod

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Object = dict[str, Any]
-Key = tuple[str, str, str]
+ObjectKey = tuple[str, str, str]
 """Resource, namespace, name."""
 
 
@@ -34,7 +34,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ObjectEvent:
     """A change, as it is sent to watches."""
 
     version: int
@@ -45,7 +45,7 @@ class Event:
 
 
 @dataclass(eq=False, slots=True)
-class Watcher:
+class OpenWatch:
     """One open watch."""
 
     resource: str
@@ -55,7 +55,7 @@ class Watcher:
     lines: deque[bytes] = field(default_factory=deque)
     ended: bool = False
 
-    def wants(self, event: Event) -> bool:
+    def wants(self, event: ObjectEvent) -> bool:
         """Whether the event is for this watch."""
         return (
             event.resource == self.resource
@@ -74,7 +74,7 @@ class Watcher:
         self.wake.set()
 
 
-class Store:
+class FakeObjects:
     """All objects, and the events of late."""
 
     def __init__(self, *, history: int = 10_000) -> None:
@@ -84,11 +84,11 @@ class Store:
             history: How many events are kept for watches that begin in the past.
         """
         self.version = 100
-        self.objects: dict[Key, Object] = {}
-        self.watchers: set[Watcher] = set()
-        self._history: deque[Event] = deque(maxlen=history)
+        self.by_key: dict[ObjectKey, Object] = {}
+        self.watchers: set[OpenWatch] = set()
+        self._history: deque[ObjectEvent] = deque(maxlen=history)
         self._forgotten = self.version
-        self.on_change: Callable[[Key, Object | None], None] = lambda key, item: None
+        self.on_change: Callable[[ObjectKey, Object | None], None] = lambda key, item: None
         """Called with each object that was changed, or None once it is removed."""
         self.repeats = 0
         """How many older events are sent again after each event."""
@@ -98,53 +98,53 @@ class Store:
         """The oldest version from which a watch or a list can go on."""
         return self._forgotten
 
-    def get(self, key: Key) -> Object:
+    def get(self, key: ObjectKey) -> Object:
         """The object itself.
 
         Raises:
             RefusedError: There is none.
         """
         try:
-            return self.objects[key]
+            return self.by_key[key]
         except KeyError:
             raise RefusedError(404, "NotFound", f'{key[0]} "{key[2]}" not found') from None
 
     def find(self, resource: str, namespace: str, selector: Mapping[str, str]) -> Iterator[Object]:
         """The objects that match, ordered by name."""
-        for key in sorted(self.objects):
+        for key in sorted(self.by_key):
             if key[:2] == (resource, namespace):
-                item = self.objects[key]
+                item = self.by_key[key]
                 if matches(selector, item["metadata"].get("labels") or {}):
                     yield item
 
-    def create(self, key: Key, item: Object) -> Object:
+    def create(self, key: ObjectKey, item: Object) -> Object:
         """Adds an object.
 
         Raises:
             RefusedError: The name is taken.
         """
-        if key in self.objects:
+        if key in self.by_key:
             raise RefusedError(409, "AlreadyExists", f'{key[0]} "{key[2]}" already exists')
         item["metadata"].update(namespace=key[1], uid=str(uuid.uuid4()))
-        self.objects[key] = item
+        self.by_key[key] = item
         self._publish("ADDED", key, item)
         return item
 
-    def put(self, key: Key, item: Object) -> Object:
+    def put(self, key: ObjectKey, item: Object) -> Object:
         """Replaces an object by a changed one."""
-        self.objects[key] = item
+        self.by_key[key] = item
         self._publish("MODIFIED", key, item)
         return item
 
-    def remove(self, key: Key) -> None:
+    def remove(self, key: ObjectKey) -> None:
         """Removes an object."""
-        self._publish("DELETED", key, self.objects.pop(key))
+        self._publish("DELETED", key, self.by_key.pop(key))
 
     def watch(
         self, resource: str, namespace: str, selector: Mapping[str, str], since: int
-    ) -> Watcher:
+    ) -> OpenWatch:
         """A new watch, with the events since a version at hand."""
-        watcher = Watcher(resource, namespace, selector)
+        watcher = OpenWatch(resource, namespace, selector)
         if since < self._forgotten:
             watcher.send(expired_line())
             watcher.end()
@@ -166,12 +166,12 @@ class Store:
         metadata = {"resourceVersion": str(self.version)}
         return _line({"type": "BOOKMARK", "object": {"kind": kind, "metadata": metadata}})
 
-    def _publish(self, kind: str, key: Key, item: Object) -> None:
+    def _publish(self, kind: str, key: ObjectKey, item: Object) -> None:
         self.version += 1
         item["metadata"]["resourceVersion"] = str(self.version)
         labels = dict(item["metadata"].get("labels") or {})
         line = _line({"type": kind, "object": item})
-        event = Event(self.version, key[0], key[1], labels, line)
+        event = ObjectEvent(self.version, key[0], key[1], labels, line)
         if len(self._history) == self._history.maxlen:
             self._forgotten = self._history[0].version
         self._history.append(event)
@@ -182,7 +182,7 @@ class Store:
                 for older in self._older(event):
                     watcher.send(older)
 
-    def _older(self, event: Event) -> Sequence[bytes]:
+    def _older(self, event: ObjectEvent) -> Sequence[bytes]:
         """Events of the past, which are sent again where a test wants that."""
         if not self.repeats:
             return []

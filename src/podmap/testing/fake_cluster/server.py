@@ -14,13 +14,13 @@ from typing import Any
 
 from aiohttp import web
 
-from podmap.testing.fake_cluster.nodes import Container, Nodes, ask_to_delete, unfinished
+from podmap.testing.fake_cluster.nodes import FakeContainer, FakeNodes, ask_to_delete, unfinished
 from podmap.testing.fake_cluster.objects import (
-    Key,
+    FakeObjects,
     Object,
+    ObjectKey,
+    OpenWatch,
     RefusedError,
-    Store,
-    Watcher,
     json_patch,
     merge_patch,
     parse_selector,
@@ -62,12 +62,12 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """A request, taken apart."""
 
     verb: str
     resource: str
-    key: Key
+    key: ObjectKey
     query: Mapping[str, str]
     body: Any
     content_type: str
@@ -78,14 +78,14 @@ class Call:
         return parse_selector(self.query.get("labelSelector", ""))
 
 
-class Server:
+class FakeApiServer:
     """Answers requests for pods and leases. Belongs to one event loop."""
 
-    def __init__(self, store: Store, nodes: Nodes, *, bookmark_s: float) -> None:
+    def __init__(self, objects: FakeObjects, nodes: FakeNodes, *, bookmark_s: float) -> None:
         """Answers everything as a cluster does.
 
         Args:
-            store: The objects.
+            objects: The objects.
             nodes: What happens to pods.
             bookmark_s: How often an idle watch gets a bookmark.
         """
@@ -97,7 +97,7 @@ class Server:
         self.most_alive: Counter[str] = Counter()
         self.cut_logs: int | None = None
         """After how many bytes the reading of a log is cut."""
-        self._store = store
+        self._objects = objects
         self._nodes = nodes
         self._bookmark_s = bookmark_s
         self._alive: dict[str, set[str]] = {}
@@ -111,15 +111,15 @@ class Server:
         self.requests[f"{call.verb} {call.resource}"] += 1
         if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
             return _status(RefusedError(401, "Unauthorized", "Unauthorized"))
-        fault = self._fault(call)
+        fault = self._next_fault(call)
         if fault is not None:
             await asyncio.sleep(fault.delay_s)
             if not fault.acts:
-                return _faulty(fault, request)
+                return _fault_answer(fault, request)
         answer = await self._answer(call, request)
-        return answer if fault is None or not fault.acts else _faulty(fault, request)
+        return answer if fault is None or not fault.acts else _fault_answer(fault, request)
 
-    def changed(self, key: Key, item: Object | None) -> None:
+    def count_alive(self, key: ObjectKey, item: Object | None) -> None:
         """Keeps count of the pods that run or may, of each run."""
         if key[0] != "pods":
             return
@@ -134,14 +134,14 @@ class Server:
         names.add(key[2])
         self.most_alive[run] = max(self.most_alive[run], len(names))
 
-    async def _answer(self, call: Call, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, call: ApiCall, request: web.BaseRequest) -> web.StreamResponse:
         try:
             if call.resource == "pods/log":
                 return await self._log(call, request)
             if call.verb == "watch":
                 return await self._watch(call, request)
-            answers: Mapping[str, Callable[[Call], Any]] = {
-                "get": lambda call: self._store.get(call.key),
+            answers: Mapping[str, Callable[[ApiCall], Any]] = {
+                "get": lambda call: self._objects.get(call.key),
                 "list": self._list,
                 "create": self._create,
                 "update": self._update,
@@ -153,7 +153,7 @@ class Server:
             return _status(error)
         return web.json_response(answer, status=201 if call.verb == "create" else 200)
 
-    def _fault(self, call: Call) -> Fault | None:
+    def _next_fault(self, call: ApiCall) -> Fault | None:
         for fault in self.faults:
             if (fault.verb, fault.resource) == (call.verb, call.resource) and fault.times != 0:
                 if fault.times is not None:
@@ -161,17 +161,17 @@ class Server:
                 return fault
         return None
 
-    def _list(self, call: Call) -> Object:
-        after, version = "", self._store.version
+    def _list(self, call: ApiCall) -> Object:
+        after, version = "", self._objects.version
         token = call.query.get("continue")
         if token:
             version, after = json.loads(base64.b64decode(token))
-            if version < self._store.oldest:
+            if version < self._objects.oldest:
                 raise RefusedError(410, "Expired", "the continue parameter is too old")
         limit = int(call.query.get("limit", "0"))
         found: list[Object] = []
         metadata = {"resourceVersion": str(version)}
-        for item in self._store.find(call.resource, call.key[1], call.selector):
+        for item in self._objects.find(call.resource, call.key[1], call.selector):
             if item["metadata"]["name"] <= after:
                 continue
             if limit and len(found) == limit:
@@ -181,30 +181,30 @@ class Server:
             found.append(item)
         return {"kind": "List", "metadata": metadata, "items": found}
 
-    def _create(self, call: Call) -> Object:
+    def _create(self, call: ApiCall) -> Object:
         item: Object = call.body
         name = item["metadata"]["name"]
         key = (call.resource, call.key[1], name)
         self._admit(key)
         if call.query.get("dryRun"):
-            if key in self._store.objects:
+            if key in self._objects.by_key:
                 raise RefusedError(409, "AlreadyExists", f'pods "{name}" already exists')
             return item
         item["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
         if call.resource == "pods":
             item["status"] = {"phase": "Pending"}
-        self._store.create(key, item)
-        self._let_go(key, item)
-        return self._store.get(key)
+        self._objects.create(key, item)
+        self._schedule_ungated(key, item)
+        return self._objects.get(key)
 
-    def _admit(self, key: Key) -> None:
+    def _admit(self, key: ObjectKey) -> None:
         if self.namespaces is not None and key[1] not in self.namespaces:
             raise RefusedError(404, "NotFound", f'namespaces "{key[1]}" not found')
-        if self.quota is None or key in self._store.objects:
+        if self.quota is None or key in self._objects.by_key:
             return
         used = sum(
             unfinished(item)
-            for other, item in self._store.objects.items()
+            for other, item in self._objects.by_key.items()
             if other[:2] == ("pods", key[1])
         )
         if used >= self.quota:
@@ -215,20 +215,20 @@ class Server:
                 f"used: pods={used}, limited: pods={self.quota}",
             )
 
-    def _let_go(self, key: Key, item: Object) -> None:
+    def _schedule_ungated(self, key: ObjectKey, item: Object) -> None:
         if key[0] == "pods" and not item["spec"].get("schedulingGates"):
-            self._nodes.take(key)
+            self._nodes.schedule(key)
 
-    def _update(self, call: Call) -> Object:
-        known = self._store.get(call.key)
+    def _update(self, call: ApiCall) -> Object:
+        known = self._objects.get(call.key)
         version = call.body["metadata"].get("resourceVersion")
         if version and version != known["metadata"]["resourceVersion"]:
             raise _conflict(call.key)
         metadata = {**call.body["metadata"], "uid": known["metadata"]["uid"]}
-        return self._store.put(call.key, {**call.body, "metadata": metadata})
+        return self._objects.put(call.key, {**call.body, "metadata": metadata})
 
-    def _patch(self, call: Call) -> Object:
-        known = self._store.get(call.key)
+    def _patch(self, call: ApiCall) -> Object:
+        known = self._objects.get(call.key)
         if call.content_type == "application/json-patch+json":
             changed = json_patch(known, call.body)
         else:
@@ -236,29 +236,29 @@ class Server:
             if version and version != known["metadata"]["resourceVersion"]:
                 raise _conflict(call.key)
             changed = merge_patch(known, call.body)
-        self._store.put(call.key, changed)
+        self._objects.put(call.key, changed)
         if call.resource == "pods":
             if known["spec"].get("schedulingGates"):
-                self._let_go(call.key, changed)
+                self._schedule_ungated(call.key, changed)
             before = known["spec"].get("activeDeadlineSeconds")
             deadline = changed["spec"].get("activeDeadlineSeconds")
             if deadline != before and deadline <= 1:
                 self._nodes.expire(call.key)
-        return self._store.get(call.key)
+        return self._objects.get(call.key)
 
-    def _delete(self, call: Call) -> Object:
+    def _delete(self, call: ApiCall) -> Object:
         if call.resource == "pods":
-            return ask_to_delete(self._store, self._nodes, call.key, call.body or {})
-        item = self._store.get(call.key)
+            return ask_to_delete(self._objects, self._nodes, call.key, call.body or {})
+        item = self._objects.get(call.key)
         wanted = ((call.body or {}).get("preconditions") or {}).get("resourceVersion")
         if wanted and wanted != item["metadata"]["resourceVersion"]:
             raise _conflict(call.key)
-        self._store.remove(call.key)
+        self._objects.remove(call.key)
         return item
 
-    async def _watch(self, call: Call, request: web.BaseRequest) -> web.StreamResponse:
+    async def _watch(self, call: ApiCall, request: web.BaseRequest) -> web.StreamResponse:
         since = int(call.query.get("resourceVersion") or 0)
-        watcher = self._store.watch(call.resource, call.key[1], call.selector, since)
+        watcher = self._objects.watch(call.resource, call.key[1], call.selector, since)
         response = await _stream(request)
         ends_at = asyncio.get_running_loop().time() + float(call.query["timeoutSeconds"])
         bookmarks = "allowWatchBookmarks" in call.query
@@ -269,11 +269,11 @@ class Server:
         except ConnectionError:
             pass
         finally:
-            self._store.watchers.discard(watcher)
+            self._objects.watchers.discard(watcher)
         return response
 
     async def _send(
-        self, watcher: Watcher, response: web.StreamResponse, ends_at: float, *, bookmarks: bool
+        self, watcher: OpenWatch, response: web.StreamResponse, ends_at: float, *, bookmarks: bool
     ) -> bool:
         """Sends what there is, waiting for it; whether the watch goes on."""
         left_s = ends_at - asyncio.get_running_loop().time()
@@ -282,15 +282,15 @@ class Server:
                 await asyncio.wait_for(watcher.wake.wait(), min(self._bookmark_s, left_s))
             except asyncio.TimeoutError:
                 if bookmarks:
-                    watcher.send(self._store.bookmark())
+                    watcher.send(self._objects.bookmark())
         watcher.wake.clear()
         lines, watcher.lines = watcher.lines, deque()
         if lines:
             await response.write(b"".join(lines))
         return left_s > 0 and not (watcher.ended and not watcher.lines)
 
-    async def _log(self, call: Call, request: web.BaseRequest) -> web.StreamResponse:
-        pod = self._store.get(call.key)
+    async def _log(self, call: ApiCall, request: web.BaseRequest) -> web.StreamResponse:
+        pod = self._objects.get(call.key)
         container = self._nodes.containers.get(pod["metadata"]["uid"])
         if container is None or not container.started:
             raise RefusedError(
@@ -309,7 +309,7 @@ class Server:
         return response
 
 
-async def _log_chunks(container: Container, query: Mapping[str, str]) -> AsyncIterator[bytes]:
+async def _log_chunks(container: FakeContainer, query: Mapping[str, str]) -> AsyncIterator[bytes]:
     at = 0
     if "tailLines" in query:
         at = max(0, len(container.log) - int(query["tailLines"]))
@@ -333,14 +333,14 @@ async def _log_chunks(container: Container, query: Mapping[str, str]) -> AsyncIt
         await container.more.wait()
 
 
-async def _call(request: web.BaseRequest, match: re.Match[str]) -> Call:
+async def _call(request: web.BaseRequest, match: re.Match[str]) -> ApiCall:
     name = match["name"] or ""
     if request.method == "GET":
         verb = "get" if name else "watch" if request.query.get("watch") else "list"
     else:
         verb = _VERBS[request.method]
     raw = await request.read()
-    return Call(
+    return ApiCall(
         verb=verb,
         resource=match["resource"] + (match["log"] or ""),
         key=(match["resource"], match["namespace"], name),
@@ -350,7 +350,7 @@ async def _call(request: web.BaseRequest, match: re.Match[str]) -> Call:
     )
 
 
-def _conflict(key: Key) -> RefusedError:
+def _conflict(key: ObjectKey) -> RefusedError:
     return RefusedError(409, "Conflict", f'{key[0]} "{key[2]}": the object has been modified')
 
 
@@ -358,7 +358,7 @@ def _status(error: RefusedError, **headers: str) -> web.Response:
     return web.json_response(error.body, status=error.status, headers=headers)
 
 
-def _faulty(fault: Fault, request: web.BaseRequest) -> web.StreamResponse:
+def _fault_answer(fault: Fault, request: web.BaseRequest) -> web.StreamResponse:
     if fault.status is None:
         if request.transport is not None:
             request.transport.abort()

@@ -23,7 +23,7 @@ from podmap.spec.quantity import parse_bytes
 
 __all__ = [
     "Failure",
-    "Kind",
+    "FailureKind",
     "bad_result",
     "evicted",
     "exit_code",
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 
-class Kind(str, enum.Enum):
+class FailureKind(str, enum.Enum):
     """What happens to an attempt."""
 
     OOM = "oom"
@@ -74,7 +74,7 @@ class Failure:
     """
 
     call: str
-    kind: Kind
+    kind: FailureKind
     trial: int | Mapping[str, Any] | None
     attempt: int | None
     at_step: int | None = None
@@ -93,7 +93,7 @@ class Failure:
             )
         return self.trial is None or self.trial == number
 
-    def hits(
+    def happens_to(
         self, number: int, attempt: int, params: Mapping[str, Any], memory_bytes: int | None
     ) -> bool:
         """Whether it happens to an attempt.
@@ -131,38 +131,38 @@ def oom(
             limit is killed, so that it shows how the memory ladder (`retries.oom`) climbs.
     """
     if below is None:
-        return _make(Kind.OOM, trial, attempt, at_step=at_step)
+        return _make(FailureKind.OOM, trial, attempt, at_step=at_step)
     needed = parse_bytes(below)
-    return _make(Kind.OOM, trial, None, at_step=at_step, below_bytes=needed)
+    return _make(FailureKind.OOM, trial, None, at_step=at_step, below_bytes=needed)
 
 
 def preempted(
     trial: Which = None, *, attempt: int | None = 1, at_step: int | None = None
 ) -> Failure:
     """The scheduler gives the pod's place to one of higher priority."""
-    return _make(Kind.PREEMPTED, trial, attempt, at_step=at_step)
+    return _make(FailureKind.PREEMPTED, trial, attempt, at_step=at_step)
 
 
 def evicted(trial: Which = None, *, attempt: int | None = 1, at_step: int | None = None) -> Failure:
     """The kubelet evicts the pod, since its node runs low on memory."""
-    return _make(Kind.EVICTED, trial, attempt, at_step=at_step)
+    return _make(FailureKind.EVICTED, trial, attempt, at_step=at_step)
 
 
 def node_lost(
     trial: Which = None, *, attempt: int | None = 1, at_step: int | None = None
 ) -> Failure:
     """The node does not answer any more, and its pods are deleted; the training gets no SIGTERM."""
-    return _make(Kind.NODE_LOST, trial, attempt, at_step=at_step)
+    return _make(FailureKind.NODE_LOST, trial, attempt, at_step=at_step)
 
 
 def node_rejected(trial: Which = None, *, attempt: int | None = 1) -> Failure:
     """The node refuses the pod that the scheduler sent it."""
-    return _make(Kind.NODE_REJECTED, trial, attempt)
+    return _make(FailureKind.NODE_REJECTED, trial, attempt)
 
 
 def image_pull(trial: Which = None, *, attempt: int | None = 1) -> Failure:
     """The registry does not have the image."""
-    return _make(Kind.IMAGE_PULL, trial, attempt)
+    return _make(FailureKind.IMAGE_PULL, trial, attempt)
 
 
 def refused(
@@ -178,12 +178,12 @@ def refused(
         attempt: Which attempt.
         message: What the API server says.
     """
-    return _make(Kind.REFUSED, trial, attempt, text=message)
+    return _make(FailureKind.REFUSED, trial, attempt, text=message)
 
 
 def hangs(trial: Which = None, *, attempt: int | None = 1, at_step: int | None = None) -> Failure:
     """The training never ends by itself: its `trial.timeout` has to end it."""
-    return _make(Kind.HANGS, trial, attempt, at_step=at_step)
+    return _make(FailureKind.HANGS, trial, attempt, at_step=at_step)
 
 
 def slow_start(trial: Which = None, *, attempt: int | None = 1, seconds: float = 600.0) -> Failure:
@@ -194,7 +194,7 @@ def slow_start(trial: Which = None, *, attempt: int | None = 1, seconds: float =
         attempt: Which attempt.
         seconds: How long, in the run's own time: the test does not wait.
     """
-    return _make(Kind.SLOW_START, trial, attempt, seconds=seconds)
+    return _make(FailureKind.SLOW_START, trial, attempt, seconds=seconds)
 
 
 def exit_code(
@@ -210,12 +210,12 @@ def exit_code(
     """
     if not 1 <= code <= 255:
         raise ValueError(f"exit code {code}: it goes from 1 to 255; see also fail.no_result")
-    return _make(Kind.EXITS, trial, attempt, "exit_code", code=code, output=output)
+    return _make(FailureKind.EXITS, trial, attempt, "exit_code", code=code, output=output)
 
 
 def no_result(trial: Which = None, *, attempt: int | None = 1, output: str = "") -> Failure:
     """The training command ends with exit code 0 and leaves no result."""
-    return _make(Kind.EXITS, trial, attempt, "no_result", output=output)
+    return _make(FailureKind.EXITS, trial, attempt, "no_result", output=output)
 
 
 def bad_result(
@@ -228,10 +228,12 @@ def bad_result(
         attempt: Which attempt.
         text: The result, by default JSON that breaks off.
     """
-    return _make(Kind.EXITS, trial, attempt, "bad_result", text=text)
+    return _make(FailureKind.EXITS, trial, attempt, "bad_result", text=text)
 
 
-def _make(kind: Kind, trial: Which, attempt: int | None, name: str = "", **more: Any) -> Failure:
+def _make(
+    kind: FailureKind, trial: Which, attempt: int | None, name: str = "", **more: Any
+) -> Failure:
     if attempt is not None and attempt < 1:
         raise ValueError(f"attempt {attempt}: attempts count from 1; None stands for every one")
     shown = [] if trial is None else [f"trial={trial!r}"]

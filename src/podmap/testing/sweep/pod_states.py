@@ -15,7 +15,7 @@ from podmap.backends.kubernetes.diagnosis.observe import killed_annotation
 from podmap.backends.kubernetes.pod.build import CONTAINER, result_limit_bytes
 from podmap.clock import iso
 from podmap.records import Diagnosis
-from podmap.testing.sweep.fail import Failure, Kind
+from podmap.testing.sweep.fail import Failure, FailureKind
 
 Pod = dict[str, Any]
 
@@ -105,18 +105,18 @@ def failed(
         now: When it happened.
         output: What the training had printed.
     """
-    if failure.kind is Kind.NODE_REJECTED:
+    if failure.kind is FailureKind.NODE_REJECTED:
         message = "Pod was rejected: Node didn't have enough resource: cpu"
         return _rejected(pod, "OutOfcpu", message, started)
-    if failure.kind is Kind.IMAGE_PULL:
+    if failure.kind is FailureKind.IMAGE_PULL:
         return _without_image(pod, started)
-    if failure.kind is Kind.OOM:
+    if failure.kind is FailureKind.OOM:
         return exited(pod, started=started, now=now, code=_SIGKILL, reason="OOMKilled")
-    if failure.kind is Kind.EVICTED:
+    if failure.kind is FailureKind.EVICTED:
         ended = exited(pod, started=started, now=now, code=_SIGKILL, output=output)
         ended["status"].update({"reason": "Evicted", "message": _MEMORY_LOW})
         return ended
-    if failure.kind is Kind.PREEMPTED:
+    if failure.kind is FailureKind.PREEMPTED:
         ended = exited(pod, started=started, now=now, code=_SIGTERM, output=output)
         return _disrupted(
             ended, "PreemptionByScheduler", "preempted by a pod of priority 1000", now

@@ -18,18 +18,18 @@ from podmap.clock import utc_now
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import TrialTemplate
 from podmap.testing.sweep import pod_states
-from podmap.testing.sweep.fail import Failure, Kind
-from podmap.testing.sweep.training import Trained, Training
+from podmap.testing.sweep.fail import Failure, FailureKind
+from podmap.testing.sweep.training import Training, TrainingResult
 
-Takes = Callable[[dict[str, Any]], float]
+TakesSeconds = Callable[[dict[str, Any]], float]
 
 NO_IMAGE = "no-image"
 """Stands for the image of trials that are meant for local processes and have none."""
-_NEVER_STARTED = frozenset({Kind.NODE_REJECTED, Kind.IMAGE_PULL})
+_NEVER_STARTED = frozenset({FailureKind.NODE_REJECTED, FailureKind.IMAGE_PULL})
 
 
 @dataclass(slots=True)
-class Rehearsed:
+class RehearsedAttempt:
     """One attempt.
 
     Attributes:
@@ -71,7 +71,7 @@ class RehearsalBackend(Backend):
         training: Training,
         *,
         failures: Sequence[Failure],
-        takes_s: Takes,
+        takes_s: TakesSeconds,
         hangs_for_s: float,
         folder: Path,
         namespace: str,
@@ -92,7 +92,7 @@ class RehearsalBackend(Backend):
         self._hangs_for_s = hangs_for_s
         self._folder = folder
         self._namespace = namespace
-        self._attempts: dict[str, Rehearsed] = {}
+        self._attempts: dict[str, RehearsedAttempt] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.pods: dict[tuple[int, int], dict[str, Any]] = {}
         self.logs: dict[tuple[int, int], str] = {}
@@ -133,19 +133,19 @@ class RehearsalBackend(Backend):
             gated=True,
             namespace=self._namespace,
         )
-        failures = self._hitting(launch)
-        end = next((each for each in failures if each.kind is not Kind.SLOW_START), None)
-        if end is not None and end.kind is Kind.REFUSED:
+        failures = self._failures_of(launch)
+        end = next((each for each in failures if each.kind is not FailureKind.SLOW_START), None)
+        if end is not None and end.kind is FailureKind.REFUSED:
             self.happened.add(end)
             raise LaunchError(_refusal(end.text))
         self.pods[launch.number, launch.attempt] = pod
-        attempt = Rehearsed(launch, pod, observe(pod_states.waiting(pod), now=utc_now()))
+        attempt = RehearsedAttempt(launch, pod, observe(pod_states.waiting(pod), now=utc_now()))
         self._attempts[launch.name] = attempt
-        self._count()
-        slow = [each for each in failures if each.kind is Kind.SLOW_START]
+        self._count_alive()
+        slow = [each for each in failures if each.kind is FailureKind.SLOW_START]
         self.happened.update(slow)
         pending_s = sum(each.seconds for each in slow)
-        self._tasks[launch.name] = asyncio.ensure_future(self._live(attempt, end, pending_s))
+        self._tasks[launch.name] = asyncio.ensure_future(self._run_attempt(attempt, end, pending_s))
         return attempt.seen
 
     async def wait(self, name: str) -> Observation:
@@ -184,17 +184,19 @@ class RehearsalBackend(Backend):
         for task in self._tasks.values():
             task.cancel()
 
-    def _hitting(self, launch: Launch) -> Sequence[Failure]:
+    def _failures_of(self, launch: Launch) -> Sequence[Failure]:
         params = params_of(launch)
         resources = (launch.template or TrialTemplate()).resources
         memory_bytes = resources.memory if resources else None
         return [
             each
             for each in self._failures
-            if each.hits(launch.number, launch.attempt, params, memory_bytes)
+            if each.happens_to(launch.number, launch.attempt, params, memory_bytes)
         ]
 
-    async def _live(self, attempt: Rehearsed, end: Failure | None, pending_s: float) -> None:
+    async def _run_attempt(
+        self, attempt: RehearsedAttempt, end: Failure | None, pending_s: float
+    ) -> None:
         try:
             await asyncio.sleep(pending_s)
             attempt.started = utc_now()
@@ -206,12 +208,12 @@ class RehearsalBackend(Backend):
             raise
         except LaunchError as error:  # as of an image without the command
             seen = replace(attempt.seen, phase=Phase.ENDED, diagnosis=error.diagnosis)
-            self._settle(attempt, seen)
+            self._end_attempt(attempt, seen)
         except BaseException as error:
             if not self.broken.done():
                 self.broken.set_exception(error)
 
-    async def _train(self, attempt: Rehearsed, end: Failure | None) -> None:
+    async def _train(self, attempt: RehearsedAttempt, end: Failure | None) -> None:
         """The time from the container's start to its end."""
         launch = attempt.launch
         attempt.seen = observe(
@@ -230,13 +232,13 @@ class RehearsalBackend(Backend):
             if not trained.stopped:
                 await asyncio.sleep(takes_s)
                 return self._exit(attempt, trained)
-        if end is not None and end.kind is Kind.HANGS:
+        if end is not None and end.kind is FailureKind.HANGS:
             return await self._hang(attempt, end)
         if end is not None:
             await asyncio.sleep(takes_s)
             self._fail(attempt, end)
 
-    async def _hang(self, attempt: Rehearsed, end: Failure) -> None:
+    async def _hang(self, attempt: RehearsedAttempt, end: Failure) -> None:
         self.happened.add(end)
         limit_s = attempt.launch.timeout_s
         if limit_s is not None:
@@ -247,17 +249,17 @@ class RehearsalBackend(Backend):
             "trial.deadline, and the run has no budget.wall that would cancel it"
         )
 
-    async def _time_out(self, attempt: Rehearsed, limit_s: float) -> None:
+    async def _time_out(self, attempt: RehearsedAttempt, limit_s: float) -> None:
         await asyncio.sleep(limit_s)
         text = f"took longer than its timeout of {limit_s:g} s"
         cure = "Raise trial.timeout, or make the trial shorter."
         self._kill(attempt, Diagnosis(Category.USER_TIMEOUT, text, resolution=cure))
 
-    def _fail(self, attempt: Rehearsed, end: Failure) -> None:
+    def _fail(self, attempt: RehearsedAttempt, end: Failure) -> None:
         self.happened.add(end)
-        if end.kind is Kind.EXITS:
+        if end.kind is FailureKind.EXITS:
             attempt.log += end.output.encode()
-            trained = Trained(end.code, end.text.encode(), attempt.log.decode())
+            trained = TrainingResult(end.code, end.text.encode(), attempt.log.decode())
             return self._exit(attempt, trained)
         pod = pod_states.failed(
             attempt.pod,
@@ -266,10 +268,10 @@ class RehearsalBackend(Backend):
             now=utc_now(),
             output=attempt.log.decode("utf-8", "replace"),
         )
-        gone = end.kind is Kind.NODE_LOST
-        self._settle(attempt, observe(pod, now=utc_now(), deleted=gone))
+        gone = end.kind is FailureKind.NODE_LOST
+        self._end_attempt(attempt, observe(pod, now=utc_now(), deleted=gone))
 
-    def _exit(self, attempt: Rehearsed, trained: Trained) -> None:
+    def _exit(self, attempt: RehearsedAttempt, trained: TrainingResult) -> None:
         pod = pod_states.exited(
             attempt.pod,
             started=attempt.started,
@@ -278,19 +280,19 @@ class RehearsalBackend(Backend):
             result=trained.result,
             output=trained.output,
         )
-        self._settle(attempt, observe(pod, now=utc_now()))
+        self._end_attempt(attempt, observe(pod, now=utc_now()))
 
-    def _kill(self, attempt: Rehearsed, why: Diagnosis) -> None:
+    def _kill(self, attempt: RehearsedAttempt, why: Diagnosis) -> None:
         now = utc_now()
         pod = pod_states.killed(attempt.pod, started=attempt.started, now=now, why=why)
-        self._settle(attempt, observe(pod, now=now))
+        self._end_attempt(attempt, observe(pod, now=now))
 
-    def _settle(self, attempt: Rehearsed, seen: Observation) -> None:
+    def _end_attempt(self, attempt: RehearsedAttempt, seen: Observation) -> None:
         attempt.seen = seen
         self.logs[seen.number, seen.attempt] = attempt.log.decode("utf-8", "replace")
         attempt.over.set_result(seen)
 
-    def _count(self) -> None:
+    def _count_alive(self) -> None:
         alive = sum(not each.over.done() for each in self._attempts.values())
         self.most_alive = max(self.most_alive, alive)
 

@@ -29,7 +29,7 @@ from podmap.spec.load import load
 from podmap.spec.model import Sweep, TrialTemplate
 from podmap.spec.template import PerTemplate, effective
 from podmap.testing.sweep.fail import Failure
-from podmap.testing.sweep.rehearsal import RehearsalBackend, Takes
+from podmap.testing.sweep.rehearsal import RehearsalBackend, TakesSeconds
 from podmap.testing.sweep.run_result import Pod, RunResult
 from podmap.testing.sweep.training import CommandTraining, FunctionTraining, TrainFunction, Training
 from podmap.testing.virtual_time import run_in_virtual_time
@@ -143,7 +143,7 @@ class SweepTest:
         *,
         train: TrainFunction | None = None,
         failures: Sequence[Failure] = (),
-        takes_s: float | Takes = 1.0,
+        takes_s: float | TakesSeconds = 1.0,
         limit_s: float = 60.0,
     ) -> RunResult:
         """Runs the sweep without a cluster, with failures where they are wanted.
@@ -209,7 +209,7 @@ class SweepTest:
                 )
 
     async def _rehearse(
-        self, folder: Path, training: Training, failures: Sequence[Failure], takes_s: Takes
+        self, folder: Path, training: Training, failures: Sequence[Failure], takes_s: TakesSeconds
     ) -> RunResult:
         store = folder / "store"
         ledger, manifest = prepare_run(
@@ -262,7 +262,7 @@ def _has_image(spec: Sweep, trials: Sequence[Trial]) -> bool:
     return any(map(is_pod.for_trial, trials))
 
 
-def _taking(takes_s: float | Takes) -> Takes:
+def _taking(takes_s: float | TakesSeconds) -> TakesSeconds:
     return takes_s if callable(takes_s) else lambda _: takes_s
 
 

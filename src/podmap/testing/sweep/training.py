@@ -18,17 +18,17 @@ from typing import Any, Protocol
 from podmap.backends.base import Launch
 from podmap.backends.process.spawn import check, inherited_env
 from podmap.engine.messages import Messages
-from podmap.testing.sweep.fail import Failure, Kind
+from podmap.testing.sweep.fail import Failure, FailureKind
 
 TrainFunction = Callable[[dict[str, Any]], Mapping[str, Any] | str | None]
 
 GRACE_S = 5.0
 """What a command has between SIGTERM and SIGKILL when a test ends it."""
-_ABRUPT = frozenset({Kind.OOM, Kind.NODE_LOST, Kind.HANGS})
+_ABRUPT = frozenset({FailureKind.OOM, FailureKind.NODE_LOST, FailureKind.HANGS})
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainingResult:
     """What is left of a training.
 
     Attributes:
@@ -49,7 +49,7 @@ class Trained:
 class Training(Protocol):
     """Does the training of one attempt, and returns once it is over."""
 
-    def __call__(self, launch: Launch, *, stop: Failure | None) -> Trained:
+    def __call__(self, launch: Launch, *, stop: Failure | None) -> TrainingResult:
         """What is left of the training.
 
         Args:
@@ -69,7 +69,7 @@ class FunctionTraining:
     def __init__(self, function: TrainFunction) -> None:
         self._function = function
 
-    def __call__(self, launch: Launch, *, stop: Failure | None) -> Trained:
+    def __call__(self, launch: Launch, *, stop: Failure | None) -> TrainingResult:
         """What is left of the training."""
         log = _Log(None if stop is None else stop.at_step)
         code, result = 0, b""
@@ -81,13 +81,13 @@ class FunctionTraining:
             ):
                 result = _to_bytes(self._function(json.loads(launch.env["PODMAP_PARAMS"])))
         except _StepReachedError:
-            return Trained(output=log.text, stopped=True)
+            return TrainingResult(output=log.text, stopped=True)
         except SystemExit as ended:
             code = _exit_code(ended, log)
         except Exception:  # what a program would end with, whatever it is
             log.text += traceback.format_exc()
             code = 1
-        return Trained(code, result or _result(launch), log.text)
+        return TrainingResult(code, result or _result(launch), log.text)
 
 
 class CommandTraining:
@@ -101,7 +101,7 @@ class CommandTraining:
         """
         self._limit_s = limit_s
 
-    def __call__(self, launch: Launch, *, stop: Failure | None) -> Trained:
+    def __call__(self, launch: Launch, *, stop: Failure | None) -> TrainingResult:
         """What is left of the training.
 
         Raises:
@@ -131,7 +131,7 @@ class CommandTraining:
                 f"{follower.output[-2000:]}"
             )
         code = 128 - code if code < 0 else code
-        return Trained(
+        return TrainingResult(
             code,
             _result(launch),
             follower.output,
@@ -206,7 +206,7 @@ class _StepReachedError(BaseException):
 
 
 class _Log(io.TextIOBase):
-    """Takes what a function prints, and ends the function at a step."""
+    """TakesSeconds what a function prints, and ends the function at a step."""
 
     def __init__(self, stop_at: int | None) -> None:
         self.text = ""
