@@ -26,10 +26,10 @@ from podmap.airflow.operator.operator import TrialPodOperator
 from podmap.airflow.operator.run import open_run
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.engine.launch import first_launch
-from podmap.engine.planned import prepare_run
+from podmap.engine.launch import Launcher
+from podmap.engine.planned import PlannedRun, prepare_run
 from podmap.ledger.ledger import Ledger
-from podmap.names import attempt_name
+from podmap.names import attempt_name, new_epoch
 from podmap.records import Category, Record, TrialState
 from podmap.spec.load import load
 from podmap.testing.fake_cluster import FakeCluster, Script
@@ -135,7 +135,7 @@ def planned(store: Path, **changes: Any) -> dict[str, str]:
         "trial": {"image": "example.com/train:1", "command": ["train"]},
         **changes,
     }
-    ledger, _ = prepare_run(
+    planned = prepare_run(
         load(spec),
         store=str(store),
         run_id=RUN_ID,
@@ -144,7 +144,7 @@ def planned(store: Path, **changes: Any) -> dict[str, str]:
         target=Target("kubernetes"),
     )
     return {
-        "uri": ledger.run_uri,
+        "uri": planned.ledger.run_uri,
         "version": str(changes),
         "backend": "kubernetes",
         "namespace": "default",
@@ -326,7 +326,9 @@ def test_a_gated_pod_of_another_runtime_makes_room(
 ) -> None:
     ledger = Ledger.open(tried.run["uri"])
     backend = KubernetesBackend.connect(cluster.connection())
-    launch = first_launch(ledger.read_manifest(), run_uri=ledger.run_uri, backend=backend)
+    planned = PlannedRun.open(ledger)
+    launcher = Launcher.of(planned, backend.result_path)
+    launch = launcher.make_launch(planned.plan.trial(0), epoch=new_epoch())
 
     async def create() -> None:
         await backend.create(launch, gated=True)

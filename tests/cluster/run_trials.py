@@ -7,15 +7,15 @@ import sys
 
 from podmap.backends.kubernetes import KubernetesBackend
 from podmap.backends.kubernetes.client.connection import from_kubeconfig
+from podmap.engine.planned import PlannedRun
 from podmap.engine.run import SweepRun
-from podmap.ledger.ledger import Ledger
 
 
 async def main(run_uri: str, kubeconfig: str, epoch: str) -> None:
-    ledger = Ledger.open(run_uri)
+    planned = PlannedRun.open(run_uri)
     backend = KubernetesBackend.connect(from_kubeconfig(kubeconfig))
     try:
-        await SweepRun(ledger, ledger.read_manifest(), backend, epoch=epoch).run()
+        await SweepRun(planned, backend, epoch=epoch).run()
     finally:
         await backend.close()
 

@@ -89,7 +89,7 @@ class Marks:
 
 def prepare(spec: dict[str, Any], folder: Path) -> Ledger:
     """A new run of a spec, below a folder."""
-    ledger, _ = prepare_run(
+    planned = prepare_run(
         load(spec),
         store=str(folder / "store"),
         run_id=new_run_id(),
@@ -97,7 +97,7 @@ def prepare(spec: dict[str, Any], folder: Path) -> Ledger:
         folder=str(folder),
         target=Target("kubernetes"),
     )
-    return ledger
+    return planned.ledger
 
 
 class Processes:

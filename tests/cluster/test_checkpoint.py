@@ -134,7 +134,7 @@ def trains(cluster: Cluster, namespace: str, s3: dict[str, str], bucket: Bucket)
 
 
 def prepare(spec: dict[str, Any], bucket: Bucket, folder: Path) -> Ledger:
-    ledger, _ = prepare_run(
+    planned = prepare_run(
         load(spec),
         store=f"{bucket.uri}/store",
         run_id=new_run_id(),
@@ -142,7 +142,7 @@ def prepare(spec: dict[str, Any], bucket: Bucket, folder: Path) -> Ledger:
         folder=str(folder),
         target=Target("kubernetes"),
     )
-    return ledger
+    return planned.ledger
 
 
 @pytest.fixture

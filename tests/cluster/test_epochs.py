@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +12,8 @@ import pytest
 
 from podmap.backends.connect import Target, connect
 from podmap.backends.kubernetes.pod.build import pod
-from podmap.engine.launch import first_launch
+from podmap.engine.launch import Launcher
+from podmap.engine.planned import PlannedRun
 from podmap.ledger.ledger import Ledger
 from podmap.records import Category, TrialState
 
@@ -270,8 +270,10 @@ def test_a_late_triggerer_that_is_told_to_kill_ends_nothing(
 def named_pod(ledger: Ledger, namespace: str, *, epoch: str, gated: bool) -> dict[str, Any]:
     """The pod of the first attempt of trial 0, as another process would have made it."""
     backend = connect(Target("kubernetes"))
-    launch = first_launch(ledger.read_manifest(), run_uri=ledger.run_uri, backend=backend)
-    return pod(replace(launch, epoch=epoch), gated=gated, namespace=namespace)
+    planned = PlannedRun.open(ledger)
+    launcher = Launcher.of(planned, backend.result_path)
+    launch = launcher.make_launch(planned.plan.trial(0), epoch=epoch)
+    return pod(launch, gated=gated, namespace=namespace)
 
 
 def deleted_by_hand(scene: Scene, ledger: Ledger) -> str:

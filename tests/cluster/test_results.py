@@ -114,7 +114,7 @@ def item(how: str, image: str) -> dict[str, Any]:
 
 def run(account: Cluster, folder: Path, spec: dict[str, Any]) -> dict[str, Record]:
     """Runs a sweep; its records by their param `how`."""
-    ledger, manifest = prepare_run(
+    planned = prepare_run(
         load(spec),
         store=str(folder / "store"),
         run_id=new_run_id(),
@@ -126,12 +126,12 @@ def run(account: Cluster, folder: Path, spec: dict[str, Any]) -> dict[str, Recor
     async def whole() -> None:
         backend = KubernetesBackend.connect(from_kubeconfig(str(account.kubeconfig)))
         try:
-            await SweepRun(ledger, manifest, backend, epoch="e1").run()
+            await SweepRun(planned, backend, epoch="e1").run()
         finally:
             await backend.close()
 
     asyncio.run(asyncio.wait_for(whole(), 240))
-    return {str(record.params["how"]): record for record in ledger.records()}
+    return {str(record.params["how"]): record for record in planned.ledger.records()}
 
 
 @pytest.mark.parametrize("logs", ["tail", "stream"])

@@ -89,7 +89,7 @@ def test_a_whole_run_of_thousands_costs_four_requests_a_trial_and_loses_no_recor
         "trial": {"image": "fake", "command": ["train"], "args": ["{params.n}"]},
         "parallelism": PARALLELISM,
     }
-    ledger, manifest = prepare_run(
+    planned = prepare_run(
         load(spec),
         store=str(tmp_path),
         run_id=RUN,
@@ -109,7 +109,7 @@ def test_a_whole_run_of_thousands_costs_four_requests_a_trial_and_loses_no_recor
             kept.append(len(watch.pods))
             tasks.append(len(asyncio.all_tasks()))
 
-        await SweepRun(ledger, manifest, backend, epoch="e1").run(on_record=on_record)
+        await SweepRun(planned, backend, epoch="e1").run(on_record=on_record)
         await backend.close()
         return backend.requests
 
@@ -122,5 +122,5 @@ def test_a_whole_run_of_thousands_costs_four_requests_a_trial_and_loses_no_recor
     assert sum(requests.values()) <= len(each) * TRIALS + OVERHEAD
     assert max(kept) <= PARALLELISM + MOST_READY
     assert max(tasks) <= TASKS_OF_A_TRIAL * (PARALLELISM + MOST_READY)
-    ended = [(record.state, len(record.attempts)) for record in ledger.records()]
+    ended = [(record.state, len(record.attempts)) for record in planned.ledger.records()]
     assert [(TrialState.COMPLETE, 1)] * TRIALS == ended

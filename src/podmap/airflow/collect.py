@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from podmap.airflow.connections import run_target
 from podmap.backends.connect import Target, connect
+from podmap.engine.planned import PlannedRun
 from podmap.engine.verdict import verdict
 from podmap.ledger.ledger import Ledger
 from podmap.records import Category, Diagnosis, TrialState
 from podmap.report.publish import publish
-from podmap.spec.load import load
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -36,8 +36,8 @@ def collect_run(task: CollectOperator, context: Context) -> dict[str, Any]:
         raise AirflowFailException(
             f"nothing was run: {task.plan_task_id} has left no run, and its log says why"
         )
-    ledger = Ledger.open(run["uri"])
-    manifest = ledger.read_manifest()
+    planned = PlannedRun.open(run["uri"])
+    ledger, manifest = planned.ledger, planned.manifest
     told: list[str] = []
     if manifest.tasks is not None:
         from podmap.airflow.executor.collect import end_what_is_left
@@ -58,8 +58,9 @@ def collect_run(task: CollectOperator, context: Context) -> dict[str, Any]:
             "run_uri": summary["run_uri"],
             "best": summary["best"],
         }
-    sweep = load(manifest.spec, search_required=False).sweep
-    wrong = verdict(summary["counts"], sweep, planned=manifest.count, forgive_by_default=True)
+    wrong = verdict(
+        summary["counts"], planned.sweep, planned=manifest.count, forgive_by_default=True
+    )
     if wrong:
         raise AirflowFailException("\n".join([wrong, *told, *_reasons(ledger)]))
     return summary

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from podmap.airflow import settings
 from podmap.airflow.connections import worker_target
 from podmap.backends.connect import Target, connect
-from podmap.engine.launch import try_first
-from podmap.engine.planned import prepare_run
+from podmap.engine.launch import check_first_launch
+from podmap.engine.planned import PlannedRun, prepare_run
 from podmap.errors import SpecError, UsageError
 from podmap.names import run_id_for
 from podmap.spec.load import LoadedSpec, load
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from podmap.airflow.operators import PlanOperator
     from podmap.backends.kubernetes.backend import KubernetesBackend
-    from podmap.ledger.ledger import Ledger
-    from podmap.ledger.manifest import Manifest
-    from podmap.spec.model import Sweep
 
 
 def plan_run(task: PlanOperator, context: Context) -> tuple[dict[str, str], list[Any]]:
@@ -45,11 +42,10 @@ def plan_run(task: PlanOperator, context: Context) -> tuple[dict[str, str], list
         worker_target(task.backend or settings.backend(), task.conn_id),
         namespace=loaded.sweep.kubernetes.namespace,
     )
-    run_id = run_id_for(settings.deployment(), dag_run.dag_id, dag_run.run_id, group_id)
-    ledger, manifest = prepare_run(
+    planned = prepare_run(
         loaded,
         store=loaded.sweep.store or settings.store(),
-        run_id=run_id,
+        run_id=run_id_for(settings.deployment(), dag_run.dag_id, dag_run.run_id, group_id),
         owner={
             "kind": "airflow",
             "deployment": settings.deployment(),
@@ -62,39 +58,39 @@ def plan_run(task: PlanOperator, context: Context) -> tuple[dict[str, str], list
         experiments=task.experiments,
         most_instances=conf.getint("core", "max_map_length", fallback=1024),
     )
-    namespace = asyncio.run(_check_first(ledger, manifest, target, runtime=task.runtime))
+    namespace = asyncio.run(_check_first(planned, target, runtime=task.runtime))
     if task.in_executor is not None:
-        manifest = _with_tasks(task, loaded.sweep, ledger, manifest)
+        planned = _with_tasks(task, planned)
+    manifest = planned.manifest
     run = {
-        "uri": ledger.run_uri,
+        "uri": planned.ledger.run_uri,
         "version": manifest.planned,
         "backend": target.backend,
         "namespace": namespace,
         "connection": task.conn_id or "",
         "runtime": task.runtime,
     }
-    task.log.info("%d trials are planned; the run is kept in %s", manifest.count, ledger.run_uri)
+    task.log.info("%d trials are planned; the run is kept in %s", manifest.count, run["uri"])
     return run, _mapped_over(manifest.count, manifest.trials_per_task)
 
 
-def _with_tasks(task: PlanOperator, sweep: Sweep, ledger: Ledger, manifest: Manifest) -> Manifest:
-    """The manifest, kept with what each of the executor's tasks gets."""
+def _with_tasks(task: PlanOperator, planned: PlannedRun) -> PlannedRun:
+    """The run, whose manifest now says what each of the executor's tasks gets."""
     from podmap.airflow.executor.plan import tasks_of
-    from podmap.search.plan import Plan
 
-    plan = Plan.from_json(manifest.plan or {}, sweep)
-    tasks = tasks_of(task.in_executor, sweep, plan, task.log)
-    return ledger.replan(replace(manifest, tasks=tasks))
+    tasks = tasks_of(task.in_executor, planned.sweep, planned.plan, task.log)
+    manifest = planned.ledger.replan(replace(planned.manifest, tasks=tasks))
+    return replace(planned, manifest=manifest)
 
 
-async def _check_first(ledger: Ledger, manifest: Manifest, target: Target, *, runtime: str) -> str:
+async def _check_first(planned: PlannedRun, target: Target, *, runtime: str) -> str:
     """Has the cluster check the first pod before anything is mapped; the namespace of the run."""
     backend = connect(target)
     try:
-        await try_first(manifest, run_uri=ledger.run_uri, backend=backend)
+        await check_first_launch(planned, backend)
         if runtime == "operator":  # the provider's default is another one than the connection's
             return await cast("KubernetesBackend", backend).namespace()
-        return manifest.namespace
+        return planned.manifest.namespace
     finally:
         await backend.close()
 

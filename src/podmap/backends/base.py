@@ -78,6 +78,7 @@ class Launch:
         command: The leading part of `argv` that takes the place of an image's entrypoint.
         template: How the trial runs besides: image, resources, volumes, the pod's overlay.
         placement: Where and as whom pods run.
+        checkpoint: Where the trial keeps its state; None if it has no such place.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Launch:
     command: Sequence[str] = ()
     template: TrialTemplate | None = None
     placement: Kubernetes | None = None
+    checkpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

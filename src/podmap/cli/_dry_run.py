@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from podmap.backends.base import Backend
     from podmap.backends.connect import Target
-    from podmap.records import Diagnosis
+    from podmap.engine.launch import Launcher
+    from podmap.records import Diagnosis, Trial
     from podmap.search.plan import Plan
     from podmap.spec.load import LoadedSpec
 
@@ -63,45 +64,32 @@ def dry_run(loaded: LoadedSpec, plan: Plan, target: Target) -> list[Answer]:
 
 async def _ask(loaded: LoadedSpec, plan: Plan, target: Target) -> list[Answer]:
     from podmap.backends.connect import connect
+    from podmap.engine.launch import Launcher
     from podmap.errors import UsageError
+    from podmap.ledger.runs import default_store
+    from podmap.names import run_uri
 
     if target.backend != "kubernetes":
         raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
     backend = connect(target)
     try:
+        sweep = loaded.sweep
+        uri = run_uri(default_store(sweep.store), sweep.name, NO_RUN)
+        launcher = Launcher(sweep, NO_RUN, uri, "", backend.result_path)
         kinds = list(_kinds(loaded, plan))[:MOST_KINDS]
-        return [await _ask_one(loaded, plan, backend, *kind) for kind in kinds]
+        return [await _ask_one(launcher, plan.trial(kind[0]), backend, *kind) for kind in kinds]
     finally:
         await backend.close()
 
 
 async def _ask_one(
-    loaded: LoadedSpec, plan: Plan, backend: Backend, number: int, trials: int
+    launcher: Launcher, trial: Trial, backend: Backend, number: int, trials: int
 ) -> Answer:
     from podmap.backends.base import LaunchError
-    from podmap.engine.launch import first_launch
-    from podmap.ledger.manifest import Manifest
-    from podmap.ledger.runs import default_store
-    from podmap.names import run_uri
+    from podmap.names import new_epoch
 
-    manifest = Manifest(
-        sweep=loaded.sweep.name,
-        run_id=NO_RUN,
-        owner={},
-        created="",
-        spec=loaded.raw,
-        count=plan.count,
-        plan=plan.to_json(),
-    )
-    store = default_store(loaded.sweep.store)
-    launch = first_launch(
-        manifest,
-        run_uri=run_uri(store, loaded.sweep.name, NO_RUN),
-        backend=backend,
-        number=number,
-    )
     try:
-        pod = await backend.dry_run(launch)
+        pod = await backend.dry_run(launcher.make_launch(trial, epoch=new_epoch()))
     except LaunchError as error:
         return Answer(number, trials, refusal=error.diagnosis)
     return Answer(number, trials, checked=pod is not None)

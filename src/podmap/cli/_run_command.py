@@ -19,7 +19,7 @@ from podmap.cli._options import run_reference
 from podmap.cli._output import counted, duration, print_json, print_leaderboard
 from podmap.cli._progress import Progress, progress_display
 from podmap.clock import parse_iso, utc_now
-from podmap.engine.planned import prepare_run
+from podmap.engine.planned import PlannedRun, prepare_run
 from podmap.engine.run import SweepRun
 from podmap.engine.support import ignored_by_processes
 from podmap.engine.verdict import verdict
@@ -30,11 +30,8 @@ from podmap.retries import Budget, budget_of
 
 if TYPE_CHECKING:
     from podmap.cli._console import Console
-    from podmap.ledger.ledger import Ledger
-    from podmap.ledger.manifest import Manifest
     from podmap.report.leaderboard import Leaderboard
     from podmap.spec.load import LoadedSpec
-    from podmap.spec.model import Sweep
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 _SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
@@ -75,7 +72,7 @@ def start_run(loaded: LoadedSpec, options: RunOptions, *, folder: str, store: st
     """
     run_id = names.new_run_id()
     with hold_run(run_id):
-        ledger, manifest = prepare_run(
+        planned = prepare_run(
             loaded,
             store=default_store(store or loaded.sweep.store),
             run_id=run_id,
@@ -84,10 +81,10 @@ def start_run(loaded: LoadedSpec, options: RunOptions, *, folder: str, store: st
             target=options.target,
         )
         if options.target.backend == "kubernetes":
-            _check_first_pod(ledger, manifest, options.target)
+            _check_first_pod(planned, options.target)
         elif ignored := ignored_by_processes(loaded.sweep):
             options.console.say(f"local processes ignore: {', '.join(ignored)}")
-        return RunCommand(ledger, manifest, loaded.sweep, options).run()
+        return RunCommand(planned, options).run()
 
 
 def _new_owner() -> dict[str, str]:
@@ -100,55 +97,50 @@ def _new_owner() -> dict[str, str]:
     return {"kind": "cli", "host": host, "user": user, "epoch": names.new_epoch()}
 
 
-def _check_first_pod(ledger: Ledger, manifest: Manifest, target: Target) -> None:
+def _check_first_pod(planned: PlannedRun, target: Target) -> None:
     """Has the cluster check the first pod; a run that cannot begin leaves nothing behind.
 
     Raises:
         PodmapError: The pod would be refused, or the cluster cannot be asked.
     """
-    from podmap.engine.launch import try_first
+    from podmap.engine.launch import check_first_launch
 
     async def check() -> None:
         backend = connect(target)
         try:
-            await try_first(manifest, run_uri=ledger.run_uri, backend=backend)
+            await check_first_launch(planned, backend)
         finally:
             await backend.close()
 
     try:
         asyncio.run(check())
     except PodmapError:
-        ledger.delete()
+        planned.ledger.delete()
         raise
 
 
 class RunCommand:
     """The work of one command on one run, from the first message to the exit code."""
 
-    def __init__(
-        self, ledger: Ledger, manifest: Manifest, sweep: Sweep, options: RunOptions
-    ) -> None:
+    def __init__(self, planned: PlannedRun, options: RunOptions) -> None:
         """Nothing is started yet.
 
         Args:
-            ledger: The run's records.
-            manifest: What the run is; this process holds its lock, and its owner's epoch is
+            planned: What the run is; this process holds its lock, and its owner's epoch is
                 the one asked for.
-            sweep: The effective spec.
             options: How to run and show it.
         """
-        self._ledger = ledger
-        self._manifest = manifest
-        self._sweep = sweep
+        self._planned = planned
+        self._ledger, self._manifest = planned.ledger, planned.manifest
         self._options = options
         self._console = options.console
-        self._reference = run_reference(ledger, manifest)
+        self._reference = run_reference(self._ledger, self._manifest)
         self._began = utc_now()
         self._failures_shown = 0
         self._cannot_run = ""
         self._signal_code = 0
-        self._progress = Progress(count=manifest.count, objectives=sweep.objectives)
-        self._display = progress_display(self._console, count=manifest.count)
+        self._progress = Progress(count=planned.plan.count, objectives=planned.sweep.objectives)
+        self._display = progress_display(self._console, count=planned.plan.count)
 
     def run(self) -> int:
         """Runs what has not ended yet, leaves and shows the results, and returns the exit code.
@@ -161,7 +153,7 @@ class RunCommand:
         manifest = self._manifest
         self._console.say(
             f"run {manifest.run_id} of {manifest.sweep}: {counted(manifest.count, 'trial')}, "
-            f"{self._sweep.parallelism} at once"
+            f"{self._planned.sweep.parallelism} at once"
         )
         self._console.say(f"ledger: {self._ledger.run_uri}")
         self._console.say(f"if it is interrupted: podmap resume {self._reference}")
@@ -181,8 +173,7 @@ class RunCommand:
         """Runs all trials, until they have ended or a signal comes; why some were left out."""
         backend = connect(self._options.target)
         sweep_run = SweepRun(
-            self._ledger,
-            self._manifest,
+            self._planned,
             backend,
             epoch=str(self._manifest.owner["epoch"]),
             alone=True,  # it runs while the run is held: see podmap.cli._lock
@@ -267,7 +258,10 @@ class RunCommand:
         leaderboard = read_leaderboard(self._ledger, self._manifest)
         summary = publish_leaderboard(self._ledger, self._manifest, leaderboard)
         wrong = self._cannot_run or verdict(
-            summary["counts"], self._sweep, planned=self._manifest.count, forgive_by_default=False
+            summary["counts"],
+            self._planned.sweep,
+            planned=self._manifest.count,
+            forgive_by_default=False,
         )
         exit_code = 1 if wrong else 0
         if self._options.as_json:

@@ -12,6 +12,7 @@ from podmap.cli._options import BACKEND, JSON, SET, SPEC, STORE, example, overri
 from podmap.cli._output import counted, print_json
 
 if TYPE_CHECKING:
+    from podmap.backends.base import Launch
     from podmap.records import Trial
     from podmap.spec.load import LoadedSpec
 
@@ -57,79 +58,62 @@ def command(
             f"--trial {number}: the spec has {counted(plan.count, 'trial')}, from 0 to "
             f"{plan.count - 1}"
         )
+    launch = _first_launch(loaded, plan.trial(number), spec, backend, store)
     if backend == "kubernetes":
-        _show_pod(loaded, plan.trial(number), store or loaded.sweep.store)
+        _show_pod(launch, loaded)
         return
-    folder = os.path.dirname(os.path.abspath(spec))
-    data = _render(loaded.sweep, plan.trial(number), folder, store or loaded.sweep.store)
+    data = _json(launch, plan.trial(number))
     if as_json:
         print_json(data)
     else:
         _print(data)
 
 
-def _render(sweep: Any, trial: Any, folder: str, store: str | None) -> dict[str, Any]:
-    from podmap.backends.process import ProcessBackend
+def _first_launch(
+    loaded: LoadedSpec, trial: Trial, spec: str, backend: str, store: str | None
+) -> Launch:
+    from podmap.backends.connect import Target, connect
+    from podmap.engine.launch import Launcher
+    from podmap.engine.support import check_supported
     from podmap.ledger.runs import default_store
-    from podmap.names import attempt_name, run_uri
-    from podmap.spec.template import effective, render
+    from podmap.names import run_uri
 
-    template = effective(sweep.trial, trial)
-    name = attempt_name(sweep.name, NO_RUN, trial.number, 1)
-    rendered = render(
-        template,
-        trial,
-        sweep=sweep.name,
-        run_id=NO_RUN,
-        run_uri=run_uri(default_store(store), sweep.name, NO_RUN),
-        attempt=1,
-        result=ProcessBackend().result_path(name),
-        objectives=[objective.metric for objective in sweep.objectives],
+    sweep = loaded.sweep
+    if backend == "kubernetes":
+        check_supported(sweep, backend)
+    launcher = Launcher(
+        sweep,
+        NO_RUN,
+        run_uri=run_uri(default_store(store or sweep.store), sweep.name, NO_RUN),
+        folder=os.path.dirname(os.path.abspath(spec)),
+        result_path=connect(Target(backend)).result_path,
     )
+    return launcher.make_launch(trial, epoch=NO_EPOCH)
+
+
+def _json(launch: Launch, trial: Trial) -> dict[str, Any]:
     return {
-        "name": name,
+        "name": launch.name,
         "trial": trial.number,
         "key": trial.key,
         "params": dict(trial.params),
-        "argv": list(rendered.argv),
-        "env": dict(rendered.env),
+        "argv": list(launch.argv),
+        "env": dict(launch.env),
         "secret_env": {
             name: {"secret": secret, "key": key}
-            for name, (secret, key) in rendered.secret_env.items()
+            for name, (secret, key) in launch.secret_env.items()
         },
-        "cwd": folder,
-        "timeout_s": template.timeout,
+        "cwd": launch.cwd,
+        "timeout_s": launch.timeout_s,
     }
 
 
-def _show_pod(loaded: LoadedSpec, trial: Trial, store: str | None) -> None:
+def _show_pod(launch: Launch, loaded: LoadedSpec) -> None:
     """Prints the pod, in JSON, which kubectl takes as it takes YAML."""
-    from podmap.backends.kubernetes import KubernetesBackend
-    from podmap.backends.kubernetes.client.connection import automatic
     from podmap.backends.kubernetes.pod import build
-    from podmap.engine.launch import make_launch
-    from podmap.engine.support import check_supported
-    from podmap.ledger.manifest import Manifest
-    from podmap.ledger.runs import default_store
-    from podmap.names import run_uri
-    from podmap.spec.template import effective
 
-    sweep = loaded.sweep
-    check_supported(sweep, "kubernetes")
-    template = effective(sweep.trial, trial)
-    launch, _ = make_launch(
-        Manifest(sweep=sweep.name, run_id=NO_RUN, owner={}, created="", spec=loaded.raw),
-        trial,
-        template,
-        run_uri=run_uri(default_store(store), sweep.name, NO_RUN),
-        backend=KubernetesBackend.connect(automatic()),
-        placement=sweep.kubernetes,
-        attempt=1,
-        epoch=NO_EPOCH,
-        timeout_s=template.timeout,
-        objectives=[objective.metric for objective in sweep.objectives],
-    )
-    print_json(build.pod(launch, gated=True, namespace=sweep.kubernetes.namespace or "default"))
+    namespace = loaded.sweep.kubernetes.namespace or "default"
+    print_json(build.pod(launch, gated=True, namespace=namespace))
 
 
 def _print(data: dict[str, Any]) -> None:

@@ -61,15 +61,15 @@ def command(
     from podmap.cli._lock import hold_run
     from podmap.cli._output import counted
     from podmap.cli._run_command import RunCommand, RunOptions
+    from podmap.engine.planned import PlannedRun
     from podmap.engine.support import check_supported
-    from podmap.spec.load import load
 
     console = Console(quiet=quiet)
     ledger, manifest = open_run(run, store)
     _check_owner(manifest, ledger.run_uri)
     with hold_run(manifest.run_id):
-        sweep = load(manifest.spec, search_required=False).sweep
-        check_supported(sweep, manifest.backend)
+        planned = PlannedRun.open(ledger)
+        check_supported(planned.sweep, manifest.backend)
         host = manifest.owner.get("host")
         if manifest.backend == "process" and host != socket.gethostname():
             console.warn(
@@ -85,7 +85,7 @@ def command(
             patience_s=patience,
             as_json=as_json,
         )
-        return RunCommand(ledger, manifest, sweep, options).run()
+        return RunCommand(planned, options).run()
 
 
 def _check_owner(manifest: Manifest, run_uri: str) -> None:

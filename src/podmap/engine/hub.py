@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from podmap.aio import spawn
 from podmap.backends.base import Backend
+from podmap.engine.planned import PlannedRun
 from podmap.engine.session import RunSession, open_session
-from podmap.ledger.ledger import Ledger
 
 T = TypeVar("T")
 
@@ -118,13 +118,9 @@ class Hub:
             await anext(self._life)
 
     async def _open(self, run_uri: str) -> RunSession:
-        def read() -> Ledger:
-            return Ledger.open(run_uri)
-
         loop = asyncio.get_running_loop()
-        ledger = await loop.run_in_executor(self._io, read)
-        manifest = await loop.run_in_executor(self._io, ledger.read_manifest)
-        return await open_session(ledger, manifest, self._backend, self._io)
+        planned = await loop.run_in_executor(self._io, PlannedRun.open, run_uri)
+        return await open_session(planned, self._backend, self._io)
 
     async def _live(self) -> AsyncGenerator[None, None]:
         try:

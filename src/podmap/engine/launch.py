@@ -1,121 +1,102 @@
-"""From a trial to the attempt that is asked of a backend, also to try it beforehand."""
+"""From a trial to its launch: the only way, be the attempt made, checked or shown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from podmap.backends.base import Backend, Launch
-from podmap.ledger.manifest import Manifest
+from podmap.engine.planned import PlannedRun
 from podmap.names import attempt_name, new_epoch
 from podmap.records import Trial
-from podmap.search.plan import Plan
-from podmap.spec.load import load
-from podmap.spec.model import Kubernetes, TrialTemplate
-from podmap.spec.template import Rendered, effective, render
+from podmap.spec.model import Sweep, TrialTemplate
+from podmap.spec.template import effective, render
+
+ResultPath = Callable[[str], str]
+"""Attempt name to where the attempt must write its result, as it sees the path."""
 
 
-class ResultPlaces(Protocol):
-    """Knows where results are written: a backend, or what stands for one."""
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """Makes the launches of one run, be it planned or only looked at beforehand.
 
-    def result_path(self, attempt_name: str) -> str:
-        """Where the attempt must write its result, as it sees the path."""
-        ...
-
-
-def make_launch(
-    manifest: Manifest,
-    trial: Trial,
-    template: TrialTemplate,
-    *,
-    run_uri: str,
-    backend: ResultPlaces,
-    placement: Kubernetes,
-    attempt: int,
-    epoch: str,
-    timeout_s: float | None,
-    objectives: Sequence[str] = (),
-) -> tuple[Launch, Rendered]:
-    """An attempt, and what was rendered for it.
-
-    Args:
-        manifest: The run.
-        trial: The trial.
-        template: The trial's own.
-        run_uri: Where the run's ledger is.
-        backend: Knows where a result is written.
-        placement: Where and as whom pods run.
-        attempt: From 1.
-        epoch: The asking it answers.
-        timeout_s: Seconds that it may take; None for any time.
-        objectives: Names of the metrics without which there is no result.
-
-    Raises:
-        SpecError: Placeholders have no value in this trial.
+    Attributes:
+        sweep: The effective spec.
+        run_id: The run's id.
+        run_uri: Where the run's ledger is, or would be.
+        folder: The folder that local trials run in; "" for the current one.
+        result_path: Knows where attempts write their results.
     """
-    name = attempt_name(manifest.sweep, manifest.run_id, trial.number, attempt)
-    rendered = render(
-        template,
-        trial,
-        sweep=manifest.sweep,
-        run_id=manifest.run_id,
-        run_uri=run_uri,
-        attempt=attempt,
-        result=backend.result_path(name),
-        objectives=objectives,
-    )
-    launch = Launch(
-        name=name,
-        sweep=manifest.sweep,
-        run_id=manifest.run_id,
-        number=trial.number,
-        attempt=attempt,
-        epoch=epoch,
-        argv=rendered.argv,
-        env=rendered.env,
-        secret_env=rendered.secret_env,
-        timeout_s=timeout_s,
-        cwd=manifest.folder or None,
-        command=rendered.command,
-        template=template,
-        placement=placement,
-    )
-    return launch, rendered
+
+    sweep: Sweep
+    run_id: str
+    run_uri: str
+    folder: str
+    result_path: ResultPath
+
+    @classmethod
+    def of(cls, planned: PlannedRun, result_path: ResultPath) -> Launcher:
+        """Makes the launches of a planned run."""
+        manifest = planned.manifest
+        return cls(
+            planned.sweep, manifest.run_id, planned.ledger.run_uri, manifest.folder, result_path
+        )
+
+    def make_launch(
+        self,
+        trial: Trial,
+        *,
+        epoch: str,
+        attempt: int = 1,
+        template: TrialTemplate | None = None,
+        left_s: float | None = None,
+    ) -> Launch:
+        """One attempt of a trial.
+
+        Args:
+            trial: The trial.
+            epoch: The asking it answers.
+            attempt: From 1.
+            template: How the trial runs; None to find it out.
+            left_s: What is left of the trial's deadline, in seconds; None for all of it.
+
+        Raises:
+            SpecError: Placeholders have no value in this trial.
+        """
+        sweep = self.sweep
+        template = template or effective(sweep.trial, trial)
+        name = attempt_name(sweep.name, self.run_id, trial.number, attempt)
+        rendered = render(
+            template,
+            trial,
+            sweep=sweep.name,
+            run_id=self.run_id,
+            run_uri=self.run_uri,
+            attempt=attempt,
+            result=self.result_path(name),
+            objectives=[objective.metric for objective in sweep.objectives],
+        )
+        limits = (template.timeout, template.deadline if left_s is None else left_s)
+        return Launch(
+            name=name,
+            sweep=sweep.name,
+            run_id=self.run_id,
+            number=trial.number,
+            attempt=attempt,
+            epoch=epoch,
+            argv=rendered.argv,
+            env=rendered.env,
+            secret_env=rendered.secret_env,
+            timeout_s=min((limit for limit in limits if limit is not None), default=None),
+            cwd=self.folder or None,
+            command=rendered.command,
+            template=template,
+            placement=sweep.kubernetes,
+            checkpoint=rendered.checkpoint,
+        )
 
 
-def first_launch(
-    manifest: Manifest, *, run_uri: str, backend: ResultPlaces, number: int = 0
-) -> Launch:
-    """The first attempt of a trial, to be shown or tried before anything is run.
-
-    Args:
-        manifest: The run.
-        run_uri: Where the run's ledger is.
-        backend: What would run it.
-        number: Which trial.
-
-    Raises:
-        SpecError: Placeholders have no value in this trial.
-    """
-    sweep = load(manifest.spec, search_required=False).sweep
-    trial = Plan.from_json(manifest.plan or {}, sweep).trial(number)
-    template = effective(sweep.trial, trial)
-    launch, _ = make_launch(
-        manifest,
-        trial,
-        template,
-        run_uri=run_uri,
-        backend=backend,
-        placement=sweep.kubernetes,
-        attempt=1,
-        epoch=new_epoch(),
-        timeout_s=template.timeout,
-        objectives=[objective.metric for objective in sweep.objectives],
-    )
-    return launch
-
-
-async def try_first(manifest: Manifest, *, run_uri: str, backend: Backend) -> None:
+async def check_first_launch(planned: PlannedRun, backend: Backend) -> None:
     """Has the cluster check the first trial's pod, before anything is planned on it.
 
     Raises:
@@ -123,5 +104,6 @@ async def try_first(manifest: Manifest, *, run_uri: str, backend: Backend) -> No
         BackendError: The cluster cannot be asked.
         SpecError: The spec gives no pod.
     """
-    if manifest.count > 0:
-        await backend.dry_run(first_launch(manifest, run_uri=run_uri, backend=backend))
+    if planned.plan.count > 0:
+        launcher = Launcher.of(planned, backend.result_path)
+        await backend.dry_run(launcher.make_launch(planned.plan.trial(0), epoch=new_epoch()))

@@ -1,8 +1,9 @@
-"""From a spec to a run in the ledger: the planning that both the command line and Airflow do."""
+"""A run as it was planned: what every process that works on it knows of it, made or read again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from podmap._version import __version__
@@ -10,14 +11,85 @@ from podmap.backends.connect import Target
 from podmap.clock import iso, utc_now
 from podmap.engine.support import check_supported
 from podmap.errors import UsageError
+from podmap.ledger.keys import KeyIndex
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.names import run_uri
-from podmap.search.plan import make_plan
-from podmap.spec.load import LoadedSpec
+from podmap.records import Trial
+from podmap.search.plan import Plan, make_plan
+from podmap.spec.load import LoadedSpec, load
+from podmap.spec.model import Sweep, TrialTemplate
+from podmap.spec.template import TrialTemplates
 
+STREAM_AT_MOST = 200
+"""Up to this many attempts at once, `logs: auto` streams their output."""
 MAX_INSTANCES = 500
 """Up to this many trials each has a mapped task instance of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A run as it was planned. Safe to use from any thread.
+
+    Attributes:
+        ledger: The run's records.
+        manifest: What the run is.
+        sweep: The effective spec.
+        plan: Number to trial.
+        objectives: Names of the metrics without which a trial has no result.
+        keys: The sweep's finished trials by key; None unless `reuse: sweep`.
+        templates: How each trial runs, as `template` gives it.
+    """
+
+    ledger: Ledger
+    manifest: Manifest
+    sweep: Sweep
+    plan: Plan
+    objectives: tuple[str, ...]
+    keys: KeyIndex | None
+    templates: TrialTemplates
+
+    @classmethod
+    def open(cls, run: Ledger | str) -> PlannedRun:
+        """Reads a run that was planned before; blocks.
+
+        Args:
+            run: Its ledger, or its URI.
+
+        Raises:
+            UsageError: There is no such run.
+            StoreError: The ledger cannot be read.
+            RecordError: The manifest, or its plan, cannot be understood.
+            SpecError: The manifest's spec is not valid in this version.
+        """
+        ledger = run if isinstance(run, Ledger) else Ledger.open(run)
+        manifest = ledger.read_manifest()
+        sweep = load(manifest.spec, search_required=False).sweep
+        return cls._made(ledger, manifest, sweep, Plan.from_json(manifest.plan or {}, sweep))
+
+    @classmethod
+    def _made(cls, ledger: Ledger, manifest: Manifest, sweep: Sweep, plan: Plan) -> PlannedRun:
+        store = ledger.run_uri.rsplit("/", 2)[0]
+        return cls(
+            ledger=ledger,
+            manifest=manifest,
+            sweep=sweep,
+            plan=plan,
+            objectives=tuple(objective.metric for objective in sweep.objectives),
+            keys=KeyIndex.open(store, manifest.sweep) if sweep.reuse == "sweep" else None,
+            templates=TrialTemplates(sweep.trial),
+        )
+
+    @property
+    def streams(self) -> bool:
+        """Whether the output of trials is shown while it comes."""
+        if self.sweep.logs == "auto":
+            return self.sweep.parallelism <= STREAM_AT_MOST
+        return self.sweep.logs == "stream"
+
+    def template(self, trial: Trial) -> TrialTemplate:
+        """How a trial runs; made once for all trials that match the same cases."""
+        return self.templates.for_trial(trial)
 
 
 def chunk_size(count: int, trials_per_task: int | None) -> int:
@@ -37,8 +109,8 @@ def prepare_run(
     target: Target,
     experiments: Sequence[Mapping[str, Any]] | None = None,
     most_instances: int | None = None,
-) -> tuple[Ledger, Manifest]:
-    """The ledger and manifest of a new run, or of the owner's run of the same id, planned again.
+) -> PlannedRun:
+    """Plans a new run, or the owner's run of the same id again, and writes its manifest.
 
     Args:
         loaded: The effective spec.
@@ -85,4 +157,4 @@ def prepare_run(
         trials_per_task=size,
         podmap_version=__version__,
     )
-    return ledger, ledger.replan(manifest)
+    return PlannedRun._made(ledger, ledger.replan(manifest), loaded.sweep, plan)

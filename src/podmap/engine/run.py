@@ -13,11 +13,10 @@ from podmap.backends.base import Backend
 from podmap.engine.attempt import LineHandler
 from podmap.engine.hub import IO_THREADS
 from podmap.engine.io import Shortcut
+from podmap.engine.planned import PlannedRun
 from podmap.engine.session import RunSession, open_session
 from podmap.engine.trial import settle
 from podmap.errors import PodmapError, UnreachableError
-from podmap.ledger.ledger import Ledger
-from podmap.ledger.manifest import Manifest
 from podmap.records import Record
 
 log = logging.getLogger(__name__)
@@ -31,8 +30,7 @@ class SweepRun:
 
     def __init__(
         self,
-        ledger: Ledger,
-        manifest: Manifest,
+        planned: PlannedRun,
         backend: Backend,
         *,
         epoch: str,
@@ -41,14 +39,12 @@ class SweepRun:
         """Makes a run that is not started.
 
         Args:
-            ledger: Where records are kept.
-            manifest: What the run is.
+            planned: What the run is.
             backend: What runs the attempts; is not closed.
             epoch: Which asking this is; the same after a resume.
             alone: Whether the caller keeps all other processes from working on this run.
         """
-        self._ledger = ledger
-        self._manifest = manifest
+        self._planned = planned
         self._backend = backend
         self._epoch = epoch
         self._alone = alone
@@ -80,10 +76,9 @@ class SweepRun:
             RecordError: What the ledger holds of a trial cannot be understood.
         """
         with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as io:
-            local = "://" not in self._ledger.run_uri
+            local = "://" not in self._planned.ledger.run_uri
             session = await open_session(
-                self._ledger,
-                self._manifest,
+                self._planned,
                 self._backend,
                 io,
                 shortcut=Shortcut() if local else None,
@@ -94,7 +89,7 @@ class SweepRun:
             staff = _Staff(lambda: self._work(work))
 
             def hire() -> None:
-                staff.enlarge(min(session.at_once, session.plan.count))
+                staff.enlarge(min(session.at_once, session.planned.plan.count))
 
             session.runwide.on_obeyed = hire
             hire()
@@ -172,7 +167,7 @@ class _Work:
         on_line: OnLine | None,
         patience_s: float,
     ) -> None:
-        self.numbers = iter(range(session.plan.count))
+        self.numbers = iter(range(session.planned.plan.count))
         self.error: Exception | None = None
         self._session = session
         self._epoch = epoch

@@ -16,22 +16,14 @@ from podmap.engine.io import Shortcut
 from podmap.engine.others import Survey
 from podmap.engine.slots import Coordinator
 from podmap.engine.tally import Tally
-from podmap.ledger.keys import KeyIndex
 from podmap.records import Attempt, Category, TrialState
-from podmap.search.plan import Plan
-from podmap.spec.load import load
-from podmap.spec.template import PerTemplate, memory_of
+from podmap.spec.template import memory_of
 
 if TYPE_CHECKING:
-    from podmap.ledger.ledger import Ledger
-    from podmap.ledger.manifest import Manifest
+    from podmap.engine.planned import PlannedRun
     from podmap.ledger.run_state import RunState
-    from podmap.spec.model import Sweep
 
 T = TypeVar("T")
-
-STREAM_AT_MOST = 200
-"""Up to this many attempts at once, `logs: auto` streams their output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +31,7 @@ class RunSession:
     """One run in one process and event loop.
 
     Attributes:
-        ledger: The run's records.
-        manifest: What the run is.
-        sweep: The effective spec.
-        plan: Number to trial.
-        objectives: Names of the metrics without which a trial has no result.
-        keys: The sweep's finished trials by key; None unless `reuse: sweep`.
+        planned: What the run is.
         backend: What runs the attempts.
         coordinator: The run's slots and budgets.
         runwide: What is decided for the run in all its processes.
@@ -55,12 +42,7 @@ class RunSession:
         left: Numbers of the trials of which there were attempts when the session was opened.
     """
 
-    ledger: Ledger
-    manifest: Manifest
-    sweep: Sweep
-    plan: Plan
-    objectives: tuple[str, ...]
-    keys: KeyIndex | None
+    planned: PlannedRun
     backend: Backend
     coordinator: Coordinator
     runwide: RunWide
@@ -74,13 +56,6 @@ class RunSession:
     def at_once(self) -> int:
         """How many trials are worth being worked on at the same time."""
         return self.coordinator.parallelism + (self.gate.ready() if self.gate else 0)
-
-    @property
-    def streams(self) -> bool:
-        """Whether trial output is streamed while it comes."""
-        if self.sweep.logs == "auto":
-            return self.sweep.parallelism <= STREAM_AT_MOST
-        return self.sweep.logs == "stream"
 
     async def create(self, launch: Launch, *, confirm: Confirm) -> Observation:
         """Creates an attempt within the run's limit, however many processes run its trials.
@@ -110,7 +85,7 @@ class RunSession:
             await self.backend.delete(attempt.pod)
 
     def _keeps(self, attempt: Attempt) -> bool:
-        wanted = self.sweep.kubernetes.keep_pods
+        wanted = self.planned.sweep.kubernetes.keep_pods
         if attempt.diagnosis is None or wanted == "none":
             return wanted == "all"
         return attempt.diagnosis.category is not Category.CANCELLED
@@ -130,8 +105,7 @@ class RunSession:
 
 
 async def open_session(
-    ledger: Ledger,
-    manifest: Manifest,
+    planned: PlannedRun,
     backend: Backend,
     io: Executor,
     *,
@@ -141,8 +115,7 @@ async def open_session(
     """The session of a run, with its living attempts counted.
 
     Args:
-        ledger: The run's records.
-        manifest: What the run is.
+        planned: What the run is.
         backend: What runs the attempts.
         io: Threads in which the store is read and written.
         shortcut: How calls to the store go without them; None if they never do.
@@ -151,40 +124,34 @@ async def open_session(
 
     Raises:
         StoreError: The ledger cannot be read.
-        RecordError: A record, or the manifest's plan, cannot be understood.
+        RecordError: A record cannot be understood.
         BackendError: The backend cannot be asked what is alive.
-        SpecError: The manifest's spec is not valid in this version.
     """
-    known = await asyncio.get_running_loop().run_in_executor(io, _read, ledger, manifest)
-    sweep, plan, keys = known.sweep, known.plan, known.keys
+    sweep, manifest = planned.sweep, planned.manifest
+    known = await asyncio.get_running_loop().run_in_executor(io, _read, planned)
     found = await backend.list(manifest.run_id)
-    gate = await _open_gate(backend, manifest, sweep)
+    gate = await _open_gate(backend, planned)
     coordinator = Coordinator(
         backend,
         parallelism=sweep.parallelism,
-        tally=_tally(known),
+        tally=_tally(planned, known.failed),
         spare=gate.ready if gate else lambda: 0,
         unstarted=gate.unstarted if gate else tuple,
     )
     runwide = RunWide(
-        ledger,
+        planned.ledger,
         coordinator,
         gate,
         io,
         planned=manifest.planned,
         parallelism=sweep.parallelism,
-        survey=Survey(ledger, known.attempts),
+        survey=Survey(planned.ledger, known.attempts),
     )
     coordinator.adopt(seen.name for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING))
-    _limit_time(coordinator, sweep, since=manifest.planned or manifest.created)
+    _limit_time(coordinator, planned)
     runwide.start(known.state)
     return RunSession(
-        ledger=ledger,
-        manifest=manifest,
-        sweep=sweep,
-        plan=plan,
-        objectives=tuple(objective.metric for objective in sweep.objectives),
-        keys=keys,
+        planned=planned,
         backend=backend,
         coordinator=coordinator,
         runwide=runwide,
@@ -200,74 +167,63 @@ async def open_session(
 class _Read:
     """What the ledger says of a run at the start of a session."""
 
-    sweep: Sweep
-    plan: Plan
-    keys: KeyIndex | None
     attempts: dict[int, int]
     failed: dict[int, str]
     state: RunState
 
 
-def _read(ledger: Ledger, manifest: Manifest) -> _Read:
-    sweep = load(manifest.spec, search_required=False).sweep
-    reuses = sweep.reuse == "sweep"
+def _read(planned: PlannedRun) -> _Read:
+    ledger = planned.ledger
     state = ledger.read_state()
     return _Read(
-        sweep=sweep,
-        plan=Plan.from_json(manifest.plan or {}, sweep),
-        keys=KeyIndex.open(_store_of(ledger), manifest.sweep) if reuses else None,
         attempts=dict(ledger.last_attempts()),  # before the records, so that none is missed
-        failed=_failed(ledger, _since(state, manifest)) if sweep.failures else {},
+        failed=_failed(planned, state) if planned.sweep.failures else {},
         state=state,
     )
 
 
-async def _open_gate(backend: Backend, manifest: Manifest, sweep: Sweep) -> Gate | None:
-    gates = backend.gates(manifest.run_id)
+async def _open_gate(backend: Backend, planned: PlannedRun) -> Gate | None:
+    gates = backend.gates(planned.manifest.run_id)
     if gates is None:
         return None
+    sweep = planned.sweep
     queued = sweep.kubernetes.queue is not None
     gate = Gate(backend, gates, parallelism=sweep.parallelism, queued=queued)
     await gate.start()
     return gate
 
 
-def _tally(known: _Read) -> Tally:
-    sweep, plan = known.sweep, known.plan
-    failures = sweep.failures
-    memory = PerTemplate(sweep.trial, memory_of)
+def _tally(planned: PlannedRun, failed: dict[int, str]) -> Tally:
+    plan, failures = planned.plan, planned.sweep.failures
     return Tally(
         allowed_failures=failures.allow.limit(plan.count) if failures else None,
         cancel=failures is not None and failures.on_exceed == "cancel",
-        failed=known.failed,
-        oom=sweep.retries.oom,
-        memory_of=lambda number: memory.for_trial(plan.trial(number)),
+        failed=failed,
+        oom=planned.sweep.retries.oom,
+        memory_of=lambda number: memory_of(planned.template(plan.trial(number))),
     )
 
 
-def _limit_time(coordinator: Coordinator, sweep: Sweep, *, since: str) -> None:
-    if sweep.budget is not None and sweep.budget.wall is not None:
+def _limit_time(coordinator: Coordinator, planned: PlannedRun) -> None:
+    budget, manifest = planned.sweep.budget, planned.manifest
+    if budget is not None and budget.wall is not None:
+        since = parse_iso(manifest.planned or manifest.created)
         coordinator.stop_after(
-            sweep.budget.wall - (utc_now() - parse_iso(since)).total_seconds(),
+            budget.wall - (utc_now() - since).total_seconds(),
             "the run's time is over (budget.wall)",
-            cancel=sweep.budget.on_exceed == "cancel",
+            cancel=budget.on_exceed == "cancel",
         )
 
 
-def _since(state: RunState, manifest: Manifest) -> str:
-    """From when on failures count: those before are asked for anew, or were forgiven."""
-    decided = state.decided
-    return max(manifest.planned, decided.since if decided.planned == manifest.planned else "")
+def _failed(planned: PlannedRun, state: RunState) -> dict[int, str]:
+    """The trials whose failures count, and when they failed.
 
-
-def _failed(ledger: Ledger, since: str) -> dict[int, str]:
-    """The trials that failed since a time, and when they did."""
+    Those from before the run was planned, or from before a time that was forgiven, do not.
+    """
+    at, decided = planned.manifest.planned, state.decided
+    since = max(at, decided.since if decided.planned == at else "")
     return {
         record.number: record.finished or ""
-        for record in ledger.records()
+        for record in planned.ledger.records()
         if record.state is TrialState.FAILED and (record.finished or "") >= since
     }
-
-
-def _store_of(ledger: Ledger) -> str:
-    return ledger.run_uri.rsplit("/", 2)[0]

@@ -87,7 +87,7 @@ async def kill(session: RunSession, number: int, epoch: str, *, reason: str) -> 
         UnreachableError: The store or the backend could not be asked; call again.
     """
     diagnosis = Diagnosis(Category.CANCELLED, reason)
-    for seen in await session.backend.list(session.manifest.run_id, number=number):
+    for seen in await session.backend.list(session.planned.manifest.run_id, number=number):
         if seen.epoch == epoch:
             await session.backend.kill(seen.name, reason=diagnosis, grace_s=KILL_GRACE_S)
     await TrialRunner(session, number, epoch).conclude(reason)
@@ -104,7 +104,14 @@ class TrialRunner:
         self._on_line = on_line
         self._epoch = epoch
         learnt = session.coordinator.tally.memory_for
-        self._book = TrialBook(session, number, epoch, learnt_bytes=learnt)
+        self._book = TrialBook(
+            session.planned,
+            number,
+            epoch,
+            result_path=session.backend.result_path,
+            alone=session.alone,
+            learnt_bytes=learnt,
+        )
         self._slot: Slot | None = None
         self._listener: Listener | None = None
         self._looked = False
@@ -183,7 +190,7 @@ class TrialRunner:
         self._looked = True
         if first and session.alone and self._number not in session.left:
             return ()
-        return await session.backend.list(session.manifest.run_id, number=self._number)
+        return await session.backend.list(session.planned.manifest.run_id, number=self._number)
 
     async def _queue(self) -> None:
         """Waits for a slot. Afterwards things may have changed, so they are looked at again."""
@@ -251,10 +258,10 @@ class TrialRunner:
         outcome = judge(
             ended.seen,
             ended.messages,
-            objectives=session.objectives,
+            objectives=session.planned.objectives,
             tail=ended.tail.decode("utf-8", "replace"),
         )
-        log_uri = session.ledger.log_uri(self._number, seen.attempt) if ended.tail else ""
+        log_uri = session.planned.ledger.log_uri(self._number, seen.attempt) if ended.tail else ""
         attempt = attempt_of(ended.seen, outcome.diagnosis, log_uri=log_uri)
         gone = ended.seen.phase is Phase.GONE
         return await self._settle(attempt, outcome, tail=ended.tail, gone=gone)
@@ -267,7 +274,7 @@ class TrialRunner:
                 session.coordinator,
                 name,
                 on_line=self._on_line,
-                streams=session.streams,
+                streams=session.planned.streams,
             )
         return self._listener
 

@@ -7,68 +7,20 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from podmap.backends.base import Launch, Observation
 from podmap.clock import iso, utc_now
-from podmap.engine.launch import ResultPlaces, make_launch
+from podmap.engine.launch import Launcher, ResultPath
+from podmap.engine.planned import PlannedRun
 from podmap.engine.reuse import completed, left_result, recalled, rescored, result_uri
 from podmap.engine.settlement import Rules, Settlement, attempt_of, close, time_left_s
 from podmap.errors import AttemptExistsError, PodmapError, StoreError
-from podmap.ledger.keys import KeyIndex
-from podmap.ledger.ledger import Ledger
-from podmap.ledger.manifest import Manifest
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 from podmap.retries import memory_of_next
-from podmap.search.plan import Plan
-from podmap.spec.model import Sweep, TrialTemplate
-from podmap.spec.template import effective, memory_of, with_memory
+from podmap.spec.model import TrialTemplate
+from podmap.spec.template import memory_of, with_memory
 
 log = logging.getLogger(__name__)
-
-
-class RunView(Protocol):
-    """What a trial's book needs to know of its run; a `RunSession` is one."""
-
-    @property
-    def ledger(self) -> Ledger:
-        """The run's records."""
-        ...
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the run is."""
-        ...
-
-    @property
-    def sweep(self) -> Sweep:
-        """The effective spec."""
-        ...
-
-    @property
-    def plan(self) -> Plan:
-        """Number to trial."""
-        ...
-
-    @property
-    def objectives(self) -> tuple[str, ...]:
-        """Names of the metrics without which a trial has no result."""
-        ...
-
-    @property
-    def keys(self) -> KeyIndex | None:
-        """The sweep's finished trials by key; None unless `reuse: sweep`."""
-        ...
-
-    @property
-    def backend(self) -> ResultPlaces:
-        """Knows where results are written."""
-        ...
-
-    @property
-    def alone(self) -> bool:
-        """Whether no other process can be at work on the run."""
-        ...
 
 
 class SupersededError(PodmapError):
@@ -108,34 +60,40 @@ class TrialBook:
 
     def __init__(
         self,
-        session: RunView,
+        planned: PlannedRun,
         number: int,
         epoch: str,
         *,
+        result_path: ResultPath,
+        alone: bool = False,
         learnt_bytes: Callable[[int], int] = lambda base_bytes: 0,
     ) -> None:
         """Nothing is read yet.
 
         Args:
-            session: The run.
+            planned: The run.
             number: The trial's number.
             epoch: Which asking this is.
+            result_path: Knows where attempts write their results.
+            alone: Whether no other process can be at work on the run.
             learnt_bytes: The memory that a trial gives itself to what trials like it are known
                 to need by now; 0 if nothing is known.
         """
-        self._session = session
+        self._planned = planned
+        self._launcher = Launcher.of(planned, result_path)
+        self._alone = alone
         self._learnt_bytes = learnt_bytes
-        self._trial = session.plan.trial(number)
+        self._trial = planned.plan.trial(number)
         self._number = number
         self._epoch = epoch
         self._asked = time.monotonic()
-        self._template = effective(session.sweep.trial, self._trial)
+        self._template = planned.template(self._trial)
         self._shows_running = False
         self._ran_since: str | None = None
         resources = self._template.resources
         self.shows_waiting = False
         self.rules = Rules(
-            retries=session.sweep.retries,
+            retries=planned.sweep.retries,
             exit_codes=self._template.exit_codes,
             deadline_s=self._template.deadline,
             gpus=(resources.gpu or 0) if resources else 0,
@@ -161,7 +119,7 @@ class TrialBook:
         Raises:
             SupersededError: The trial was asked for anew, by another epoch.
         """
-        record = self._session.ledger.read_record(self._number)
+        record = self._planned.ledger.read_record(self._number)
         kept = self._kept(record)
         if kept is not None:
             return Sight(kept=kept, leftovers=[seen.name for seen in found])
@@ -212,9 +170,9 @@ class TrialBook:
             False if the record that stands says otherwise: another process has settled the
             attempt, and perhaps more.
         """
-        ledger, attempt = self._session.ledger, settlement.attempt
+        ledger, attempt = self._planned.ledger, settlement.attempt
         has_result = settlement.record.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        others = gone or not (has_result or self._session.alone)
+        others = gone or not (has_result or self._alone)
         if others and self._knows(attempt.number):
             return False
         if not ledger.settle(attempt, settlement.record, tail or None):
@@ -233,16 +191,16 @@ class TrialBook:
         if resumable:
             record = replace(self.record, state=TrialState.WAITING, reason=reason)
             if self._shows_running:
-                self._session.ledger.write_record(record)
+                self._planned.ledger.write_record(record)
             return record
         record = close(self.record, TrialState.CANCELLED, reason)
-        if not self._session.ledger.write_record(record):
-            return self._kept(self._session.ledger.read_record(self._number)) or record
+        if not self._planned.ledger.write_record(record):
+            return self._kept(self._planned.ledger.read_record(self._number)) or record
         return record
 
     def _knows(self, attempt: int) -> bool:
         """Whether the standing record tells of the attempt's end, or of another asking."""
-        standing = self._session.ledger.read_record(self._number)
+        standing = self._planned.ledger.read_record(self._number)
         if standing is None:
             return False
         ours = standing.epoch == self._epoch and not standing.state.terminal
@@ -253,7 +211,7 @@ class TrialBook:
         for seen in leftovers:
             diagnosis = Diagnosis(Category.CANCELLED, "its trial was asked for anew")
             with contextlib.suppress(AttemptExistsError):
-                self._session.ledger.write_attempt(
+                self._planned.ledger.write_attempt(
                     self._number, attempt_of(seen, diagnosis, log_uri="")
                 )
 
@@ -264,16 +222,16 @@ class TrialBook:
         if record.epoch == self._epoch:
             return record if record.state.terminal else None
         complete = record.state is TrialState.COMPLETE and record.key == self._trial.key
-        if not complete or self._session.sweep.reuse == "none":
+        if not complete or self._planned.sweep.reuse == "none":
             return None
-        usable = rescored(record, self._session.objectives)
+        usable = rescored(record, self._planned.objectives)
         if usable is None or usable is record:
             return usable
         usable = replace(usable, epoch=self._epoch)
         return usable if self._write(usable) else None
 
     def _write(self, record: Record) -> bool:
-        ledger = self._session.ledger
+        ledger = self._planned.ledger
         if ledger.write_record(record):
             self._shows_running = record.state is TrialState.RUNNING
             self.shows_waiting = True
@@ -284,10 +242,10 @@ class TrialBook:
         raise SupersededError(f"trial {self._number} was asked for anew meanwhile")
 
     def _remember(self) -> None:
-        keys, record = self._session.keys, self.record
+        keys, record = self._planned.keys, self.record
         if keys is not None and record.state is TrialState.COMPLETE:
             try:
-                keys.remember(record, record_uri=self._session.ledger.record_uri(self._number))
+                keys.remember(record, record_uri=self._planned.ledger.record_uri(self._number))
             except StoreError as error:
                 log.warning("other runs cannot reuse trial %d: %s", self._number, error)
 
@@ -295,9 +253,9 @@ class TrialBook:
         self, found: Sequence[Observation], leftovers: Sequence[str], *, kept: Sequence[Attempt]
     ) -> Sight:
         """The next attempt, or a record that makes it needless."""
-        free = self._session.ledger.next_attempt_number(self._number, kept=kept)
-        launch, checkpoint = self._launch(max([free, *(seen.attempt + 1 for seen in found)]))
-        done = self._done_already(checkpoint)
+        free = self._planned.ledger.next_attempt_number(self._number, kept=kept)
+        launch = self._launch(max([free, *(seen.attempt + 1 for seen in found)]))
+        done = self._done_already(launch.checkpoint)
         if done is not None:
             if not self._write(done):
                 return Sight()
@@ -315,39 +273,29 @@ class TrialBook:
 
     def _done_already(self, checkpoint: str | None) -> Record | None:
         """The record of a trial that needs no attempt, or may have none any more."""
-        session, record = self._session, self.record
+        planned, record = self._planned, self.record
         since = record.started or self._ran_since
         if checkpoint and since:
-            uri = result_uri(checkpoint, self._trial.key, folder=session.manifest.folder)
-            left = left_result(uri, objectives=session.objectives, since=since)
+            uri = result_uri(checkpoint, self._trial.key, folder=planned.manifest.folder)
+            left = left_result(uri, objectives=planned.objectives, since=since)
             if left is not None:
                 return completed(record, left, reason=f"the result was found at {uri}")
         if not record.attempts:
-            return recalled(session.keys, record, session.objectives) if session.keys else None
+            return recalled(planned.keys, record, planned.objectives) if planned.keys else None
         left_s = time_left_s(record, self.rules.deadline_s)
         if left_s is not None and left_s <= 0:
             reason = f"user_timeout: the deadline of {self.rules.deadline_s:g} s is over"
             return close(record, TrialState.FAILED, reason)
         return None
 
-    def _launch(self, attempt: int) -> tuple[Launch, str | None]:
-        """An attempt, and the place of its checkpoint."""
-        session = self._session
-        left_s = time_left_s(self.record, self.rules.deadline_s)
-        limits = [limit for limit in (self._template.timeout, left_s) if limit is not None]
-        launch, rendered = make_launch(
-            session.manifest,
+    def _launch(self, attempt: int) -> Launch:
+        return self._launcher.make_launch(
             self._trial,
-            self._sized(),
-            run_uri=session.ledger.run_uri,
-            backend=session.backend,
-            placement=session.sweep.kubernetes,
-            attempt=attempt,
             epoch=self._epoch,
-            timeout_s=min(limits, default=None),
-            objectives=session.objectives,
+            attempt=attempt,
+            template=self._sized(),
+            left_s=time_left_s(self.record, self.rules.deadline_s),
         )
-        return launch, rendered.checkpoint
 
     def _sized(self) -> TrialTemplate:
         """The trial's template with the memory that its next attempt gets."""

@@ -54,7 +54,7 @@ class Worker:
             "trial": {"command": ["sh", "-c", command], "timeout": "1m", **(trial or {})},
             **spec,
         }
-        self.ledger, self.manifest = prepare_run(
+        planned = prepare_run(
             load(given),
             store=str(folder / "store"),
             run_id="0123abcd",
@@ -62,6 +62,7 @@ class Worker:
             folder=str(folder),
             target=Target("process"),
         )
+        self.ledger, self.manifest = planned.ledger, planned.manifest
         self.lines: list[str] = []
 
     def run(self, *, max_tries: int = 5) -> TrialRun:

@@ -17,11 +17,9 @@ from podmap.backends.connect import Target
 from podmap.backends.process import ProcessBackend
 from podmap.engine import slots as coordinator
 from podmap.engine import trial as runner
-from podmap.engine.planned import prepare_run
+from podmap.engine.planned import PlannedRun, prepare_run
 from podmap.engine.run import SweepRun
 from podmap.engine.session import RunSession, open_session
-from podmap.ledger.ledger import Ledger
-from podmap.ledger.manifest import Manifest
 from podmap.records import Record
 from podmap.spec.load import load
 
@@ -59,9 +57,7 @@ class World:
         self.made.append(kind(self.state_dir, **options))
         return self.made[-1]
 
-    def plan(
-        self, script: str, count: int = 1, *, run_id: str = RUN_ID, **more: Any
-    ) -> tuple[Ledger, Manifest]:
+    def plan(self, script: str, count: int = 1, *, run_id: str = RUN_ID, **more: Any) -> PlannedRun:
         """A run of `count` trials of a shell script, whose `$1` is the trial's number."""
         trial = {"command": ["sh", "-c", script, "sh", "{params.x}"], **more.pop("trial", {})}
         spec = {
@@ -84,12 +80,11 @@ class World:
 
     def run(self, script: str, count: int = 1, **more: Any) -> dict[int, Record]:
         """Plans a run and runs it to its end; its records as they came."""
-        return self.go(*self.plan(script, count, **more))
+        return self.go(self.plan(script, count, **more))
 
     def go(
         self,
-        ledger: Ledger,
-        manifest: Manifest,
+        planned: PlannedRun,
         *,
         epoch: str = "e1",
         alone: bool = False,
@@ -99,7 +94,7 @@ class World:
         records: dict[int, Record] = {}
 
         async def whole() -> None:
-            sweep_run = SweepRun(ledger, manifest, self.backend(), epoch=epoch, alone=alone)
+            sweep_run = SweepRun(planned, self.backend(), epoch=epoch, alone=alone)
             await sweep_run.run(on_record=lambda r: records.update({r.number: r}), **more)
 
         self.play(whole)
@@ -120,11 +115,11 @@ class World:
 
     @asynccontextmanager
     async def session(
-        self, ledger: Ledger, manifest: Manifest, backend: Backend | None = None, **more: Any
+        self, planned: PlannedRun, backend: Backend | None = None, **more: Any
     ) -> Any:
         """A session of a run, as a hub opens it."""
         with more.get("io") or ThreadPoolExecutor(4) as io:
-            session = await open_session(ledger, manifest, backend or self.backend(), io)
+            session = await open_session(planned, backend or self.backend(), io)
             yield session
             await session.close()
 

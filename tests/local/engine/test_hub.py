@@ -14,11 +14,11 @@ from tests.local.engine.conftest import GATED, OK, World, until
 from podmap.backends.process import ProcessBackend
 from podmap.engine import hub as module
 from podmap.engine.hub import Hub
+from podmap.engine.planned import PlannedRun
 from podmap.engine.session import RunSession
 from podmap.engine.slots import Coordinator
 from podmap.engine.trial import kill, settle
 from podmap.errors import StoreError, UsageError
-from podmap.ledger.ledger import Ledger
 from podmap.records import TrialState
 
 
@@ -72,26 +72,26 @@ def run(scenario: Callable[[], Any]) -> Any:
 def test_a_session_is_opened_once_and_closed_after_the_last(
     world: World, opened: list[RunSession], closed: list[object]
 ) -> None:
-    ledger, manifest = world.plan(OK, 20, parallelism=3)
+    planned = world.plan(OK, 20, parallelism=3)
 
     async def scenario() -> None:
         hub = current(world)
         assert hub is current(world)
 
         async def trial(number: int) -> None:
-            session = await hub.enter(ledger.run_uri, "v1")
+            session = await hub.enter(planned.ledger.run_uri, "v1")
             try:
                 record = await settle(session, number, f"epoch-{number}")
                 assert TrialState.COMPLETE is record.state
             finally:
                 assert [] == closed
-                hub.leave(ledger.run_uri, "v1")
+                hub.leave(planned.ledger.run_uri, "v1")
 
-        await asyncio.gather(*(trial(number) for number in range(manifest.count)))
+        await asyncio.gather(*(trial(number) for number in range(planned.manifest.count)))
         await asyncio.sleep(0)
         assert [opened[0].coordinator] == closed
-        await hub.enter(ledger.run_uri, "v1")
-        hub.leave(ledger.run_uri, "v1")
+        await hub.enter(planned.ledger.run_uri, "v1")
+        hub.leave(planned.ledger.run_uri, "v1")
 
     run(scenario)
     assert 2 == len(opened)
@@ -102,33 +102,33 @@ def test_a_session_is_opened_once_and_closed_after_the_last(
 def test_each_version_of_a_run_has_a_session_of_its_own(
     world: World, opened: list[RunSession]
 ) -> None:
-    ledger, _ = world.plan(OK, 1)
+    planned = world.plan(OK, 1)
 
     async def scenario() -> None:
         hub = current(world)
-        first = await hub.enter(ledger.run_uri, "v1")
+        first = await hub.enter(planned.ledger.run_uri, "v1")
         world.plan(OK, 5)
-        second = await hub.enter(ledger.run_uri, "v2")
-        assert (1, 5) == (first.plan.count, second.plan.count)
-        hub.leave(ledger.run_uri, "v1")
-        hub.leave(ledger.run_uri, "v2")
+        second = await hub.enter(planned.ledger.run_uri, "v2")
+        assert (1, 5) == (first.planned.plan.count, second.planned.plan.count)
+        hub.leave(planned.ledger.run_uri, "v1")
+        hub.leave(planned.ledger.run_uri, "v2")
 
     run(scenario)
 
 
 def test_two_sessions_of_a_run_keep_within_parallelism_together(world: World) -> None:
-    ledger, manifest = world.plan(OK, 12, parallelism=2)
+    planned = world.plan(OK, 12, parallelism=2)
 
     async def scenario() -> None:
         hub = current(world)
 
         async def trial(number: int) -> None:
             version = f"v{number % 2}"
-            session = await hub.enter(ledger.run_uri, version)
+            session = await hub.enter(planned.ledger.run_uri, version)
             await settle(session, number, "e1")
-            hub.leave(ledger.run_uri, version)
+            hub.leave(planned.ledger.run_uri, version)
 
-        await asyncio.gather(*(trial(number) for number in range(manifest.count)))
+        await asyncio.gather(*(trial(number) for number in range(planned.manifest.count)))
 
     run(scenario)
     assert {x: 1 for x in range(12)} == world.starts()
@@ -138,7 +138,7 @@ def test_two_sessions_of_a_run_keep_within_parallelism_together(world: World) ->
 def test_a_failed_opening_is_told_to_all_and_tried_again_by_the_next(
     world: World, opened: list[RunSession]
 ) -> None:
-    ledger, _ = world.plan(OK, 1)
+    planned = world.plan(OK, 1)
     run_folder = Path(world.store) / "s" / "0123abcd"
     away = run_folder.with_name("away")
 
@@ -147,16 +147,16 @@ def test_a_failed_opening_is_told_to_all_and_tried_again_by_the_next(
         run_folder.rename(away)
         run_folder.touch()
         answers = await asyncio.gather(
-            *(hub.enter(ledger.run_uri, "v1") for _ in range(5)), return_exceptions=True
+            *(hub.enter(planned.ledger.run_uri, "v1") for _ in range(5)), return_exceptions=True
         )
         assert [StoreError] * 5 == [type(answer) for answer in answers]
         run_folder.unlink()
         with pytest.raises(UsageError, match="no run"):
-            await hub.enter(ledger.run_uri, "v1")
+            await hub.enter(planned.ledger.run_uri, "v1")
         away.rename(run_folder)
-        session = await hub.enter(ledger.run_uri, "v1")
+        session = await hub.enter(planned.ledger.run_uri, "v1")
         assert TrialState.COMPLETE is (await settle(session, 0, "e1")).state
-        hub.leave(ledger.run_uri, "v1")
+        hub.leave(planned.ledger.run_uri, "v1")
 
     run(scenario)
     assert 1 == len(opened)
@@ -165,49 +165,51 @@ def test_a_failed_opening_is_told_to_all_and_tried_again_by_the_next(
 def test_who_is_cancelled_while_it_opens_leaves_nothing_open(
     world: World, opened: list[RunSession], closed: list[object]
 ) -> None:
-    ledger, _ = world.plan(OK, 1, budget={"wall": "1h"})
+    planned = world.plan(OK, 1, budget={"wall": "1h"})
 
     async def scenario() -> None:
         hub = current(world)
-        entering = [asyncio.ensure_future(hub.enter(ledger.run_uri, "v1")) for _ in range(2)]
+        entering = [
+            asyncio.ensure_future(hub.enter(planned.ledger.run_uri, "v1")) for _ in range(2)
+        ]
         await asyncio.sleep(0)
         for task in entering:
             task.cancel()
         await asyncio.wait(entering)
         await until(lambda: bool(closed))
-        session = await hub.enter(ledger.run_uri, "v1")
+        session = await hub.enter(planned.ledger.run_uri, "v1")
         assert session is opened[1]
-        hub.leave(ledger.run_uri, "v1")
+        hub.leave(planned.ledger.run_uri, "v1")
 
     run(scenario)
 
 
 def test_one_that_is_cancelled_while_it_opens_does_not_cancel_the_others(world: World) -> None:
-    ledger, _ = world.plan(OK, 1)
+    planned = world.plan(OK, 1)
 
     async def scenario() -> None:
         hub = current(world)
-        first = asyncio.ensure_future(hub.enter(ledger.run_uri, "v1"))
-        second = asyncio.ensure_future(hub.enter(ledger.run_uri, "v1"))
+        first = asyncio.ensure_future(hub.enter(planned.ledger.run_uri, "v1"))
+        second = asyncio.ensure_future(hub.enter(planned.ledger.run_uri, "v1"))
         await asyncio.sleep(0)
         first.cancel()
         assert await second
-        hub.leave(ledger.run_uri, "v1")
+        hub.leave(planned.ledger.run_uri, "v1")
 
     run(scenario)
 
 
 def test_each_loop_has_a_hub_of_its_own_that_ends_with_it(world: World) -> None:
     """As in dag.test(), which makes a loop for each trial."""
-    ledger, _ = world.plan(OK, 3)
+    planned = world.plan(OK, 3)
     hubs: list[Hub] = []
     open_files = []
 
     async def trial(number: int) -> None:
         hubs.append(current(world))
-        session = await hubs[-1].enter(ledger.run_uri, "v1")
+        session = await hubs[-1].enter(planned.ledger.run_uri, "v1")
         await settle(session, number, "e1")
-        hubs[-1].leave(ledger.run_uri, "v1")
+        hubs[-1].leave(planned.ledger.run_uri, "v1")
 
     for number in range(3):
         run(lambda number=number: trial(number))
@@ -230,8 +232,8 @@ def test_a_loop_that_died_without_a_word_is_forgotten(world: World) -> None:
     async def another() -> None:
         current(world)
         assert loop not in module._hubs
-        ledger, _ = world.plan(OK, 1)
-        await current(world).enter(ledger.run_uri, "v1")
+        planned = world.plan(OK, 1)
+        await current(world).enter(planned.ledger.run_uri, "v1")
 
     run(another)
     assert {} == module._hubs
@@ -239,25 +241,25 @@ def test_a_loop_that_died_without_a_word_is_forgotten(world: World) -> None:
 
 def test_a_trigger_that_is_given_to_another_process_goes_on_there(world: World) -> None:
     """Its loop ends while the attempt runs; the next hub adopts it."""
-    ledger, _ = world.plan(GATED, 1)
+    planned = world.plan(GATED, 1)
     world.close_gate()
 
     async def lost() -> None:
         hub = current(world)
-        session = await hub.enter(ledger.run_uri, "v1")
+        session = await hub.enter(planned.ledger.run_uri, "v1")
         task = asyncio.ensure_future(settle(session, 0, "e1"))
         await world.started(1)
         task.cancel()
         await asyncio.wait([task])
-        hub.leave(ledger.run_uri, "v1")
+        hub.leave(planned.ledger.run_uri, "v1")
 
     async def taken_over() -> TrialState:
         hub = current(world)
-        session = await hub.enter(ledger.run_uri, "v1")
+        session = await hub.enter(planned.ledger.run_uri, "v1")
         task = asyncio.ensure_future(settle(session, 0, "e1"))
         world.open_gate()
         state = (await task).state
-        hub.leave(ledger.run_uri, "v1")
+        hub.leave(planned.ledger.run_uri, "v1")
         return state
 
     run(lost)
@@ -266,18 +268,18 @@ def test_a_trigger_that_is_given_to_another_process_goes_on_there(world: World) 
 
 
 def test_a_kill_from_another_process_ends_it_for_both(world: World) -> None:
-    ledger, manifest = world.plan(GATED, 1)
+    planned = world.plan(GATED, 1)
     world.close_gate()
 
     async def scenario() -> None:
-        async with world.session(ledger, manifest) as first:
+        async with world.session(planned) as first:
             running = asyncio.ensure_future(settle(first, 0, "e1"))
             await world.started(1)
-            async with world.session(Ledger.open(ledger.run_uri), manifest) as second:
+            async with world.session(PlannedRun.open(planned.ledger.run_uri)) as second:
                 await kill(second, 0, "e1", reason="ended by a user")
             record = await running
             assert (TrialState.CANCELLED, "ended by a user") == (record.state, record.reason)
-            assert record == ledger.read_record(0)
+            assert record == planned.ledger.read_record(0)
 
     world.play(scenario)
 
@@ -285,15 +287,15 @@ def test_a_kill_from_another_process_ends_it_for_both(world: World) -> None:
 def test_clearing_a_failed_trial_after_the_failure_budget_was_spent_runs_it(world: World) -> None:
     script = f"[ -e broken ] && exit 1; {OK}"
     (world.folder / "broken").touch()
-    ledger, _ = world.plan(script, 4, failures={"allow": 0}, parallelism=1)
+    planned = world.plan(script, 4, failures={"allow": 0}, parallelism=1)
 
     async def asked(epoch: str, numbers: list[int]) -> list[TrialState]:
         hub = current(world)
-        session = await hub.enter(ledger.run_uri, "v1")
+        session = await hub.enter(planned.ledger.run_uri, "v1")
         try:
             return [(await settle(session, number, epoch)).state for number in numbers]
         finally:
-            hub.leave(ledger.run_uri, "v1")
+            hub.leave(planned.ledger.run_uri, "v1")
 
     failed, cancelled, complete = TrialState.FAILED, TrialState.CANCELLED, TrialState.COMPLETE
     assert [failed, cancelled] == run(lambda: asked("first", [0, 1]))
@@ -307,14 +309,14 @@ def test_planning_anew_forgets_failures_and_starts_the_wall_clock_again(world: W
 {OK}"""
     (world.folder / "broken").touch()
     more: dict[str, Any] = {"failures": {"allow": 0}, "parallelism": 1}
-    ledger, first = world.plan(script, 4, **more)
-    states = [record.state for record in world.go(ledger, first, epoch="first").values()]
+    first = world.plan(script, 4, **more)
+    states = [record.state for record in world.go(first, epoch="first").values()]
     complete = TrialState.COMPLETE
     assert [complete, complete, TrialState.FAILED, TrialState.CANCELLED] == states
     (world.folder / "broken").unlink()
-    long_ago = replace(first, created="2020-01-01T00:00:00.000Z", planned="")
-    ledger.write_file("manifest.json", json.dumps(long_ago.to_json()).encode())
-    _, again = world.plan(script, 4, cache_version="new", budget={"wall": "1h"}, **more)
-    assert long_ago.created == again.created
-    records = world.go(ledger, again, epoch="second")
+    long_ago = replace(first.manifest, created="2020-01-01T00:00:00.000Z", planned="")
+    first.ledger.write_file("manifest.json", json.dumps(long_ago.to_json()).encode())
+    again = world.plan(script, 4, cache_version="new", budget={"wall": "1h"}, **more)
+    assert long_ago.created == again.manifest.created
+    records = world.go(again, epoch="second")
     assert {complete} == {record.state for record in records.values()}

@@ -13,12 +13,11 @@ from tests.local.engine.conftest import GATED, OK, World, until
 
 import podmap_trial
 from podmap.clock import iso, utc_now
+from podmap.engine.planned import PlannedRun
 from podmap.engine.reuse import left_result, rescored, result_uri
 from podmap.engine.run import SweepRun
 from podmap.errors import StoreError
 from podmap.ledger.keys import KeyIndex
-from podmap.ledger.ledger import Ledger
-from podmap.ledger.manifest import Manifest
 from podmap.records import Record, TrialState
 
 COMPLETE, FAILED = TrialState.COMPLETE, TrialState.FAILED
@@ -27,21 +26,21 @@ TWO = OK.replace('\\"y\\": $1', '\\"y\\": 1, \\"z\\": 2')
 
 def test_another_runs_finished_trials_are_reused(any_store: World) -> None:
     world = any_store
-    first_ledger, manifest = world.plan(OK, 3, run_id="aaaa0001", reuse="sweep")
-    first = world.go(first_ledger, manifest, epoch="e1")
-    ledger, manifest = world.plan(OK, 5, run_id="aaaa0002", reuse="sweep")
-    second = world.go(ledger, manifest, epoch="e2")
+    first_run = world.plan(OK, 3, run_id="aaaa0001", reuse="sweep")
+    first = world.go(first_run, epoch="e1")
+    planned = world.plan(OK, 5, run_id="aaaa0002", reuse="sweep")
+    second = world.go(planned, epoch="e2")
     assert {x: 1 for x in range(5)} == world.starts()
     for number in range(3):
         record = second[number]
-        assert record == ledger.read_record(number)
+        assert record == planned.ledger.read_record(number)
         assert (number, "e2", COMPLETE, ()) == (
             record.number,
             record.epoch,
             record.state,
             record.attempts,
         )
-        assert f"reused from {first_ledger.record_uri(number)}" == record.reason
+        assert f"reused from {first_run.ledger.record_uri(number)}" == record.reason
         assert first[number].metrics == record.metrics
         assert first[number].finished == record.finished
         assert 0 == record.gpu_seconds
@@ -49,13 +48,13 @@ def test_another_runs_finished_trials_are_reused(any_store: World) -> None:
 
 
 def test_a_reused_trial_can_itself_be_reused(world: World) -> None:
-    ledger, manifest = world.plan(OK, run_id="aaaa0001", reuse="sweep")
-    world.go(ledger, manifest)
-    copy, manifest = world.plan(OK, run_id="aaaa0002", reuse="sweep")
-    world.go(copy, manifest)
-    ledger.delete()
-    third = world.go(*world.plan(OK, run_id="aaaa0003", reuse="sweep"))
-    assert f"reused from {copy.record_uri(0)}" == third[0].reason
+    planned = world.plan(OK, run_id="aaaa0001", reuse="sweep")
+    world.go(planned)
+    copy = world.plan(OK, run_id="aaaa0002", reuse="sweep")
+    world.go(copy)
+    planned.ledger.delete()
+    third = world.go(world.plan(OK, run_id="aaaa0003", reuse="sweep"))
+    assert f"reused from {copy.ledger.record_uri(0)}" == third[0].reason
     assert {0: 1} == world.starts()
 
 
@@ -80,10 +79,10 @@ def test_what_is_not_asked_for_or_not_the_same_is_run(
 
 def test_failed_trials_and_forgotten_ones_are_run_again(world: World) -> None:
     script = f'[ "$1" = 0 ] && [ ! -e fixed ] && {{ echo "S 0 x" >>journal; exit 1; }}; {OK}'
-    ledger, manifest = world.plan(script, 2, run_id="aaaa0001", reuse="sweep")
-    world.go(ledger, manifest)
+    planned = world.plan(script, 2, run_id="aaaa0001", reuse="sweep")
+    world.go(planned)
     (world.folder / "fixed").touch()
-    ledger.forget(1)
+    planned.ledger.forget(1)
     world.run(script, 2, run_id="aaaa0002", reuse="sweep")
     assert {0: 2, 1: 2} == world.starts()
 
@@ -160,13 +159,13 @@ echo "L $1" >>journal
 """Waits at the gate, then leaves a result beside the checkpoint."""
 
 
-def vanish(world: World, ledger: Ledger, manifest: Manifest, *, epoch: str) -> None:
+def vanish(world: World, planned: PlannedRun, *, epoch: str) -> None:
     """Runs a trial to its end while nobody watches, and takes away what shows that end."""
 
     async def scenario() -> None:
         world.close_gate()
         backend = world.backend()
-        run = asyncio.create_task(SweepRun(ledger, manifest, backend, epoch=epoch).run())
+        run = asyncio.create_task(SweepRun(planned, backend, epoch=epoch).run())
         await world.started(1)
         run.cancel()
         await asyncio.wait([run])
@@ -181,20 +180,20 @@ def vanish(world: World, ledger: Ledger, manifest: Manifest, *, epoch: str) -> N
 def test_a_trial_that_vanished_unseen_is_not_run_again_if_its_result_is_there(
     world: World,
 ) -> None:
-    ledger, manifest = world.plan(VANISHING, trial={"checkpoint": "ckpt/{trial.number}"})
-    vanish(world, ledger, manifest, epoch="e1")
-    record = world.go(ledger, manifest, epoch="e1")[0]
+    planned = world.plan(VANISHING, trial={"checkpoint": "ckpt/{trial.number}"})
+    vanish(world, planned, epoch="e1")
+    record = world.go(planned, epoch="e1")[0]
     assert (COMPLETE, 7, ()) == (record.state, record.objective, record.attempts)
     assert "the result was found at " in record.reason
     assert {0: 1} == world.starts()
-    assert record == ledger.read_record(0)
+    assert record == planned.ledger.read_record(0)
 
 
 def test_of_a_trial_that_is_asked_for_anew_it_is_not_used(world: World) -> None:
     more: dict[str, Any] = {"trial": {"checkpoint": "ckpt/{trial.number}"}, "reuse": "none"}
-    ledger, manifest = world.plan(VANISHING, **more)
-    vanish(world, ledger, manifest, epoch="e1")
-    record = world.go(ledger, manifest, epoch="e2")[0]
+    planned = world.plan(VANISHING, **more)
+    vanish(world, planned, epoch="e1")
+    record = world.go(planned, epoch="e2")[0]
     assert 2 == world.starts()[0]
     assert "e2" == record.epoch
 
@@ -211,22 +210,22 @@ def test_what_is_no_result_there_is_not_used(world: World, left: str) -> None:
 
 
 def test_it_is_not_looked_for_before_the_first_attempt_of_an_asking(world: World) -> None:
-    ledger, manifest = world.plan(LEAVING, **leaving('{"y": 7}', reuse="none"))
-    assert COMPLETE is world.go(ledger, manifest, epoch="first")[0].state
-    assert COMPLETE is world.go(ledger, manifest, epoch="second")[0].state
+    planned = world.plan(LEAVING, **leaving('{"y": 7}', reuse="none"))
+    assert COMPLETE is world.go(planned, epoch="first")[0].state
+    assert COMPLETE is world.go(planned, epoch="second")[0].state
     assert {0: 2} == world.starts()
 
 
 def test_what_an_earlier_asking_left_is_not_used(world: World) -> None:
-    ledger, manifest = world.plan(
+    planned = world.plan(
         f"[ -e old ] && exit 1; {LEAVING}", **leaving('{"y": 7}', retries={"user": 1, "infra": 1})
     )
-    world.go(ledger, manifest, epoch="first")
+    world.go(planned, epoch="first")
     (left,) = (world.folder / "ckpt").iterdir()
     os.utime(left, (0, 0))
     (world.folder / "old").touch()
     record = world.go(
-        *world.plan(
+        world.plan(
             f"[ -e old ] && exit 1; {LEAVING}",
             **leaving('{"y": 7}', retries={"user": 1}, reuse="none"),
         ),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.local.engine.conftest import GATED, OK, World, free_slots, until
+from tests.local.engine.conftest import GATED, OK, RUN_ID, World, free_slots, until
 from tests.local.engine.faults import (
     SteppedBackend,
     SteppedExecutor,
@@ -22,12 +22,11 @@ from tests.local.engine.faults import (
 )
 
 from podmap.backends.process import ProcessBackend
+from podmap.engine.planned import PlannedRun
 from podmap.engine.run import SweepRun
 from podmap.engine.session import RunSession
 from podmap.engine.trial import kill, settle
 from podmap.errors import BackendError, StoreError, UnreachableError
-from podmap.ledger.ledger import Ledger
-from podmap.ledger.manifest import Manifest
 from podmap.records import Attempt, Category, Record, TrialState
 
 COMPLETE, FAILED = TrialState.COMPLETE, TrialState.FAILED
@@ -56,7 +55,7 @@ def test_a_trial_cancelled_at_any_step_is_run_once(world: World) -> None:
         journal.unlink(missing_ok=True)
         backend, io = world.backend(SteppedBackend), SteppedExecutor(4)
         plan = world.plan(OK, 1, run_id=run_id(step), parallelism=2)
-        async with world.session(*plan, backend, io=io) as session:
+        async with world.session(plan, backend, io=io) as session:
             task = asyncio.ensure_future(settle(session, 0, "e1", on_line=lambda line: None))
             steps = backend.steps = io.steps = Steps(step, lambda: task.cancel() and None)
             await asyncio.wait([task])
@@ -88,7 +87,7 @@ def test_what_cannot_be_asked_at_any_step_is_asked_again(
         plan = world.plan(
             script, 1, run_id=run_id(step), retries={"user": 1}, failures={"allow": 0}
         )
-        async with world.session(*plan, backend, io=io) as session:
+        async with world.session(plan, backend, io=io) as session:
             steps = Steps(step, down)
             if down is backend_down:
                 backend.steps = steps
@@ -101,7 +100,7 @@ def test_what_cannot_be_asked_at_any_step_is_asked_again(
             assert (step, COMPLETE, attempts) == (step, record.state, len(record.attempts))
             assert (step, attempts) == (step, world.starts()[0])
             assert (step, [], 4) == (step, world.left(), free_slots(session))
-            assert record == session.ledger.read_record(0)
+            assert record == session.planned.ledger.read_record(0)
         return steps.disturbed
 
     async def scenario() -> None:
@@ -114,7 +113,7 @@ def test_no_line_comes_twice_when_the_stream_breaks(world: World) -> None:
     async def disturbed(step: int) -> bool:
         backend = world.backend(SteppedBackend)
         script = f"for i in 1 2 3; do echo $i; done\n{OK}"
-        async with world.session(*world.plan(script, run_id=run_id(step)), backend) as session:
+        async with world.session(world.plan(script, run_id=run_id(step)), backend) as session:
             steps = backend.steps = Steps(step, backend_down)
             lines: list[str] = []
             await settle(session, 0, "e1", on_line=lines.append)
@@ -134,7 +133,7 @@ def test_patience_has_an_end(world: World) -> None:
             raise BackendError("down for good")
 
     async def scenario() -> None:
-        async with world.session(*world.plan(OK), world.backend(Down)) as session:
+        async with world.session(world.plan(OK), world.backend(Down)) as session:
             with pytest.raises(UnreachableError, match="down for good"):
                 await settle(session, 0, "e1", patience_s=0.005)
             await until(lambda: session.coordinator.alive == 0)
@@ -145,13 +144,13 @@ def test_patience_has_an_end(world: World) -> None:
 
 def test_two_runs_in_one_process_run_each_trial_once(any_store: World) -> None:
     world = any_store
-    ledger, manifest = world.plan(HELD, 12, parallelism=3)
+    planned = world.plan(HELD, 12, parallelism=3)
     world.close_gate()
 
     async def scenario() -> list[dict[int, Record]]:
         seen: list[dict[int, Record]] = [{}, {}]
         runs = [
-            SweepRun(ledger, manifest, world.backend(), epoch="e1").run(
+            SweepRun(planned, world.backend(), epoch="e1").run(
                 on_record=lambda r, into=into: into.update({r.number: r})  # type: ignore[misc]
             )
             for into in seen
@@ -171,17 +170,17 @@ def test_two_runs_in_one_process_run_each_trial_once(any_store: World) -> None:
 
 @pytest.mark.parametrize("script", [HELD, f"{HELD}\n[ $PODMAP_ATTEMPT = 1 ] && exit 1; true"])
 def test_two_processes_run_each_attempt_once(world: World, script: str) -> None:
-    ledger, _ = world.plan(script, 16, parallelism=3, retries={"user": 1})
+    planned = world.plan(script, 16, parallelism=3, retries={"user": 1})
     program = f"""
 import asyncio
 from podmap.backends.process import ProcessBackend
+from podmap.engine.planned import PlannedRun
 from podmap.engine.run import SweepRun
-from podmap.ledger.ledger import Ledger
 
 async def main():
-    ledger = Ledger.open({ledger.run_uri!r})
+    planned = PlannedRun.open({planned.ledger.run_uri!r})
     backend = ProcessBackend({str(world.state_dir)!r})
-    await SweepRun(ledger, ledger.read_manifest(), backend, epoch="e1").run()
+    await SweepRun(planned, backend, epoch="e1").run()
     await backend.close()
 
 asyncio.run(main())
@@ -202,8 +201,8 @@ asyncio.run(main())
     attempts = 2 if "exit 1" in script else 1
     assert {x: attempts for x in range(16)} == world.starts()
     assert world.most_at_once() <= 3
-    assert [COMPLETE] * 16 == [record.state for record in ledger.records()]
-    assert [attempts] * 16 == [len(record.attempts) for record in ledger.records()]
+    assert [COMPLETE] * 16 == [record.state for record in planned.ledger.records()]
+    assert [attempts] * 16 == [len(record.attempts) for record in planned.ledger.records()]
     assert [] == world.left()
 
 
@@ -212,16 +211,16 @@ def test_what_another_process_has_run_meanwhile_is_not_started_again(world: Worl
 
     class Slow(ProcessBackend):
         async def create(self, *args: Any, **more: Any) -> Any:
-            async with world.session(ledger, manifest) as other:
+            async with world.session(planned) as other:
                 assert COMPLETE is (await settle(other, 0, "e1")).state
             return await super().create(*args, **more)
 
-    ledger, manifest = world.plan(OK)
+    planned = world.plan(OK)
 
     async def scenario() -> None:
-        async with world.session(ledger, manifest, world.backend(Slow)) as session:
+        async with world.session(planned, world.backend(Slow)) as session:
             record = await settle(session, 0, "e1")
-            assert record == ledger.read_record(0)
+            assert record == planned.ledger.read_record(0)
 
     world.play(scenario)
     assert {0: 1} == world.starts()
@@ -237,7 +236,7 @@ def test_an_attempt_whose_creation_was_cancelled_holds_its_slot(world: World) ->
 
     async def scenario() -> None:
         async with world.session(
-            *world.plan(GATED, parallelism=2), world.backend(Cancelled)
+            world.plan(GATED, parallelism=2), world.backend(Cancelled)
         ) as session:
             task = asyncio.ensure_future(settle(session, 0, "e1"))
             await asyncio.wait([task])
@@ -256,11 +255,11 @@ def test_an_attempt_whose_creation_was_cancelled_holds_its_slot(world: World) ->
 
 def test_two_processes_with_trials_of_their_own_share_the_limit(world: World) -> None:
     """As two triggerers have them: what the other one runs takes room, and is waited for."""
-    ledger, manifest = world.plan(GATED, 4, parallelism=2)
+    planned = world.plan(GATED, 4, parallelism=2)
     world.close_gate()
 
     async def scenario() -> None:
-        async with world.session(ledger, manifest) as one, world.session(ledger, manifest) as two:
+        async with world.session(planned) as one, world.session(planned) as two:
             first = [asyncio.ensure_future(settle(one, number, "e1")) for number in (0, 1)]
             await world.started(2)
             rest = [asyncio.ensure_future(settle(two, number, "e1")) for number in (2, 3)]
@@ -276,11 +275,11 @@ def test_two_processes_with_trials_of_their_own_share_the_limit(world: World) ->
 
 
 def test_an_attempt_that_another_process_has_started_takes_a_slot_here_too(world: World) -> None:
-    ledger, manifest = world.plan(GATED, parallelism=1)
+    planned = world.plan(GATED, parallelism=1)
     world.close_gate()
 
     async def scenario() -> None:
-        async with world.session(ledger, manifest) as one, world.session(ledger, manifest) as two:
+        async with world.session(planned) as one, world.session(planned) as two:
             first = asyncio.ensure_future(settle(one, 0, "e1"))
             await world.started(1)
             second = asyncio.ensure_future(settle(two, 0, "e1"))
@@ -293,10 +292,10 @@ def test_an_attempt_that_another_process_has_started_takes_a_slot_here_too(world
 
 
 def test_a_failure_that_another_process_has_recorded_counts_here_too(world: World) -> None:
-    ledger, manifest = world.plan("exit 1", 2, failures={"allow": 0})
+    planned = world.plan("exit 1", 2, failures={"allow": 0})
 
     async def scenario() -> None:
-        async with world.session(ledger, manifest) as one, world.session(ledger, manifest) as two:
+        async with world.session(planned) as one, world.session(planned) as two:
             assert FAILED is (await settle(one, 0, "e1")).state
             assert "" == two.coordinator.stopped_reason
             assert FAILED is (await settle(two, 0, "e1")).state
@@ -316,7 +315,7 @@ def test_many_that_cannot_be_started_at_once_stop_the_run_once(world: World) -> 
 
     async def scenario() -> list[Record]:
         plan = world.plan(OK, 4, trial={"command": ["no-such-program"]})
-        async with world.session(*plan, world.backend(Slow)) as session:
+        async with world.session(plan, world.backend(Slow)) as session:
             return await asyncio.gather(*(settle(session, n, "e1") for n in range(4)))
 
     states = [record.state for record in world.play(scenario)]
@@ -325,15 +324,15 @@ def test_many_that_cannot_be_started_at_once_stop_the_run_once(world: World) -> 
 
 def test_adopted_attempts_count_towards_the_limit(world: World) -> None:
     world.close_gate()
-    ledger, manifest = world.plan(GATED, 6, parallelism=2)
+    planned = world.plan(GATED, 6, parallelism=2)
 
     async def scenario() -> None:
-        run = asyncio.ensure_future(SweepRun(ledger, manifest, world.backend(), epoch="e1").run())
+        run = asyncio.ensure_future(SweepRun(planned, world.backend(), epoch="e1").run())
         await world.started(2)
         run.cancel()
         await asyncio.wait([run])
         assert 2 == len(world.left())
-        async with world.session(ledger, manifest) as session:
+        async with world.session(planned) as session:
             assert (2, None) == (session.coordinator.alive, session.coordinator.take())
             rest = [asyncio.ensure_future(settle(session, n, "e1")) for n in (5, 4, 3, 2)]
             await until(lambda: len(session.coordinator._waiting) == 4)
@@ -350,13 +349,13 @@ def test_a_waiting_trial_says_so_in_the_ledger(world: World) -> None:
     world.close_gate()
 
     async def scenario() -> None:
-        ledger, manifest = world.plan(GATED, 2, parallelism=1)
-        async with world.session(ledger, manifest) as session:
+        planned = world.plan(GATED, 2, parallelism=1)
+        async with world.session(planned) as session:
             running = asyncio.ensure_future(settle(session, 0, "e1"))
             await world.started(1)
             waiting = asyncio.ensure_future(settle(session, 1, "e1"))
-            await until(lambda: ledger.read_record(1) is not None)
-            record = ledger.read_record(1)
+            await until(lambda: planned.ledger.read_record(1) is not None)
+            record = planned.ledger.read_record(1)
             assert record
             assert (WAITING, {"x": 1}) == (record.state, record.params)
             world.open_gate()
@@ -370,33 +369,33 @@ def test_a_waiting_trial_says_so_in_the_ledger(world: World) -> None:
 
 def settled_under(
     world: World, epoch: str, script: str, **more: object
-) -> tuple[Ledger, Manifest, Record]:
-    ledger, manifest = world.plan(script, 1, **more)
-    return ledger, manifest, world.go(ledger, manifest, epoch=epoch)[0]
+) -> tuple[PlannedRun, Record]:
+    planned = world.plan(script, 1, **more)
+    return planned, world.go(planned, epoch=epoch)[0]
 
 
 def test_a_cleared_failure_is_run_again_with_a_number_of_its_own(any_store: World) -> None:
     world = any_store
-    ledger, manifest, first = settled_under(world, "old", f"{OK}; exit 1".replace("\n; ", "\n"))
+    planned, first = settled_under(world, "old", f"{OK}; exit 1".replace("\n; ", "\n"))
     assert (FAILED, 1) == (first.state, first.attempts[0].number)
-    second = world.go(ledger, manifest, epoch="new")[0]
+    second = world.go(planned, epoch="new")[0]
     assert (FAILED, "new", [2]) == (second.state, second.epoch, [a.number for a in second.attempts])
-    assert [1, 2] == [attempt.number for attempt in ledger.attempts(0)]
+    assert [1, 2] == [attempt.number for attempt in planned.ledger.attempts(0)]
 
 
 def test_what_is_complete_is_kept_by_another_epoch_while_its_key_is_the_same(world: World) -> None:
-    ledger, manifest, first = settled_under(world, "old", OK)
-    assert first == world.go(ledger, manifest, epoch="new")[0]
+    planned, first = settled_under(world, "old", OK)
+    assert first == world.go(planned, epoch="new")[0]
     assert {0: 1} == world.starts()
-    ledger, manifest = world.plan(OK, cache_version="changed")
-    again = world.go(ledger, manifest, epoch="newer")[0]
+    planned = world.plan(OK, cache_version="changed")
+    again = world.go(planned, epoch="newer")[0]
     assert ("newer", 2) == (again.epoch, again.attempts[0].number)
     assert {0: 2} == world.starts()
 
 
 def test_reuse_none_runs_complete_trials_again(world: World) -> None:
-    ledger, manifest, _ = settled_under(world, "old", OK, reuse="none")
-    assert "new" == world.go(ledger, manifest, epoch="new")[0].epoch
+    planned, _ = settled_under(world, "old", OK, reuse="none")
+    assert "new" == world.go(planned, epoch="new")[0].epoch
     assert {0: 2} == world.starts()
 
 
@@ -404,18 +403,18 @@ def test_a_kept_record_has_the_objective_that_is_asked_for_now(world: World) -> 
     script = OK.replace('\\"y\\": $1', '\\"y\\": 1, \\"z\\": 2')
     settled_under(world, "old", script)
     other = {"objective": {"metric": "z", "direction": "minimize"}}
-    kept = world.go(*world.plan(script, **other), epoch="new")[0]
+    kept = world.go(world.plan(script, **other), epoch="new")[0]
     assert (2, {"y": 1, "z": 2}, "new") == (kept.objective, kept.metrics, kept.epoch)
     assert {0: 1} == world.starts()
     lacking = {"objective": {"metric": "w", "direction": "minimize"}}
-    assert FAILED is world.go(*world.plan(script, **lacking), epoch="newer")[0].state
+    assert FAILED is world.go(world.plan(script, **lacking), epoch="newer")[0].state
     assert {0: 2} == world.starts()
 
 
-async def held(world: World, ledger: Ledger, manifest: Manifest, epoch: str) -> None:
+async def held(world: World, planned: PlannedRun, epoch: str) -> None:
     """Leaves a running attempt of an epoch, whose process is gone."""
     before = sum(world.starts().values())
-    async with world.session(ledger, manifest) as session:
+    async with world.session(planned) as session:
         task = asyncio.ensure_future(settle(session, 0, epoch))
         await world.started(before + 1)
         task.cancel()
@@ -426,10 +425,10 @@ def test_only_attempts_of_the_own_epoch_are_adopted_and_others_are_ended(world: 
     world.close_gate()
 
     async def scenario() -> Record:
-        ledger, manifest = world.plan(GATED, parallelism=1)
-        await held(world, ledger, manifest, "old")
+        planned = world.plan(GATED, parallelism=1)
+        await held(world, planned, "old")
         (old,) = world.left()
-        async with world.session(ledger, manifest) as session:
+        async with world.session(planned) as session:
             task = asyncio.ensure_future(settle(session, 0, "new"))
             await world.started(2)
             (new,) = world.left()
@@ -451,20 +450,20 @@ def test_a_late_process_of_an_old_epoch_leaves_the_new_one_alone(world: World) -
     world.close_gate()
 
     async def scenario() -> None:
-        ledger, manifest = world.plan(GATED)
-        await held(world, ledger, manifest, "old")
-        await held(world, ledger, manifest, "new")
+        planned = world.plan(GATED)
+        await held(world, planned, "old")
+        await held(world, planned, "new")
         (new,) = world.left()
-        standing = ledger.read_record(0)
-        async with world.session(ledger, manifest) as session:
+        standing = planned.ledger.read_record(0)
+        async with world.session(planned) as session:
             late = await settle(session, 0, "old")
             assert (CANCELLED, "old") == (late.state, late.epoch)
             assert "asked for anew" in late.reason
             await kill(session, 0, "old", reason="late")
-            assert ([new], standing) == (world.left(), ledger.read_record(0))
+            assert ([new], standing) == (world.left(), planned.ledger.read_record(0))
             world.open_gate()
             assert COMPLETE is (await settle(session, 0, "new")).state
-        record = ledger.read_record(0)
+        record = planned.ledger.read_record(0)
         assert record
         assert (COMPLETE, "new") == (record.state, record.epoch)
 
@@ -476,8 +475,8 @@ def test_a_running_attempt_that_is_superseded_gives_way(world: World) -> None:
     world.close_gate()
 
     async def scenario() -> None:
-        ledger, manifest = world.plan(GATED)
-        async with world.session(ledger, manifest) as first, world.session(ledger, manifest) as two:
+        planned = world.plan(GATED)
+        async with world.session(planned) as first, world.session(planned) as two:
             old = asyncio.ensure_future(settle(first, 0, "old"))
             await world.started(1)
             new = asyncio.ensure_future(settle(two, 0, "new"))
@@ -485,7 +484,7 @@ def test_a_running_attempt_that_is_superseded_gives_way(world: World) -> None:
             await world.started(2)
             world.open_gate()
             assert (COMPLETE, "new") == ((await new).state, (await new).epoch)
-            assert await new == ledger.read_record(0)
+            assert await new == planned.ledger.read_record(0)
 
     world.play(scenario)
 
@@ -494,17 +493,17 @@ def test_an_attempt_that_disappears_is_a_lost_node(world: World) -> None:
     world.close_gate()
 
     async def scenario() -> Record:
-        ledger, manifest = world.plan(GATED, retries={"infra": 1})
+        planned = world.plan(GATED, retries={"infra": 1})
         remover = world.backend()
-        async with world.session(ledger, manifest) as session:
+        async with world.session(planned) as session:
             task = asyncio.ensure_future(settle(session, 0, "e1"))
             await world.started(1)
             (name,) = world.left()
-            os.rename(world.state_dir / manifest.run_id / name, world.folder / "elsewhere")
+            os.rename(world.state_dir / planned.manifest.run_id / name, world.folder / "elsewhere")
             os.kill(pid_of(world.folder / "elsewhere"), 9)
             await world.started(2)
             world.open_gate()
-            await remover.list(manifest.run_id)
+            await remover.list(planned.manifest.run_id)
             return await task
 
     record = world.play(scenario)
@@ -523,16 +522,16 @@ def test_what_another_process_settled_meanwhile_is_not_a_lost_node(world: World)
     world.close_gate()
 
     async def scenario() -> Record:
-        ledger, manifest = world.plan(GATED, retries={"user": 1, "infra": 0})
-        async with world.session(ledger, manifest) as session:
+        planned = world.plan(GATED, retries={"user": 1, "infra": 0})
+        async with world.session(planned) as session:
             backend = session.backend
             task = asyncio.ensure_future(settle(session, 0, "e1"))
             await world.started(1)
-            (running,) = await backend.list(manifest.run_id)
-            record = ledger.read_record(0)
+            (running,) = await backend.list(planned.manifest.run_id)
+            record = planned.ledger.read_record(0)
             assert record
             attempt = Attempt(1, running.name, exit_code=1)
-            ledger.settle(attempt, replace(record, state=WAITING, attempts=(attempt,)))
+            planned.ledger.settle(attempt, replace(record, state=WAITING, attempts=(attempt,)))
             await backend.delete(running.name)
             await world.started(2)
             world.open_gate()
@@ -548,11 +547,11 @@ def test_kill_ends_the_attempt_and_records_it(any_store: World) -> None:
     world.close_gate()
 
     async def scenario() -> None:
-        ledger, manifest = world.plan(GATED)
-        await held(world, ledger, manifest, "e1")
-        async with world.session(ledger, manifest) as session:
+        planned = world.plan(GATED)
+        await held(world, planned, "e1")
+        async with world.session(planned) as session:
             await kill(session, 0, "e1", reason="ended by a user")
-        record = ledger.read_record(0)
+        record = planned.ledger.read_record(0)
         assert record
         assert (CANCELLED, "ended by a user") == (record.state, record.reason)
         assert [Category.CANCELLED] == [
@@ -565,13 +564,13 @@ def test_kill_ends_the_attempt_and_records_it(any_store: World) -> None:
 
 def test_kill_of_what_has_not_started_or_has_ended(world: World) -> None:
     async def scenario() -> None:
-        ledger, manifest = world.plan(OK, 2)
-        async with world.session(ledger, manifest) as session:
+        planned = world.plan(OK, 2)
+        async with world.session(planned) as session:
             done = await settle(session, 0, "e1")
             await kill(session, 0, "e1", reason="too late")
             await kill(session, 1, "e1", reason="at once")
-        assert done == ledger.read_record(0)
-        record = ledger.read_record(1)
+        assert done == planned.ledger.read_record(0)
+        record = planned.ledger.read_record(1)
         assert record
         assert (CANCELLED, "at once", ()) == (record.state, record.reason, record.attempts)
 
@@ -580,26 +579,26 @@ def test_kill_of_what_has_not_started_or_has_ended(world: World) -> None:
 
 def test_kill_keeps_what_the_attempt_has_achieved(world: World) -> None:
     async def scenario() -> None:
-        ledger, manifest = world.plan(OK)
-        async with world.session(ledger, manifest) as session:
+        planned = world.plan(OK)
+        async with world.session(planned) as session:
             task = asyncio.ensure_future(settle(session, 0, "e1"))
             await until(lambda: "E 0 1" in world.journal())
             task.cancel()
             await asyncio.wait([task])
-            await until(lambda: ended(world, manifest))
+            await until(lambda: ended(world))
             await kill(session, 0, "e1", reason="too late")
-        record = ledger.read_record(0)
+        record = planned.ledger.read_record(0)
         assert record
         assert COMPLETE is record.state
 
     world.play(scenario)
 
 
-def ended(world: World, manifest: Manifest) -> bool:
+def ended(world: World) -> bool:
     # Either its settling had got so far, or its wrapper has written how it ended.
     folders = world.left()
     return not folders or (
-        (world.state_dir / manifest.run_id / folders[0] / "process").read_text().count("\n") > 2
+        (world.state_dir / RUN_ID / folders[0] / "process").read_text().count("\n") > 2
     )
 
 
@@ -625,12 +624,12 @@ def test_a_stop_reaches_trials_that_have_a_slot_but_no_attempt(
 
     async def scenario() -> None:
         backend = world.backend(Stopping)
-        ledger, manifest = world.plan(OK)
-        async with world.session(ledger, manifest, backend) as session:
+        planned = world.plan(OK)
+        async with world.session(planned, backend) as session:
             session_box.append(session)
             record = await settle(session, 0, "e1")
             assert (state, "enough", 0) == (record.state, record.reason, backend.created)
-            assert record == ledger.read_record(0)
+            assert record == planned.ledger.read_record(0)
 
     world.play(scenario)
 
@@ -646,7 +645,7 @@ def test_an_attempt_created_just_as_the_run_is_cancelled_is_ended(world: World) 
     session_box: list[RunSession] = []
 
     async def scenario() -> None:
-        async with world.session(*world.plan(GATED), world.backend(Late)) as session:
+        async with world.session(world.plan(GATED), world.backend(Late)) as session:
             session_box.append(session)
             record = await settle(session, 0, "e1")
             assert (CANCELLED, "enough") == (record.state, record.reason)
@@ -656,18 +655,18 @@ def test_an_attempt_created_just_as_the_run_is_cancelled_is_ended(world: World) 
 
 def test_a_cancelled_run_leaves_the_complete_record_of_other_work(world: World) -> None:
     """Nothing was lost by cancelling: the trial was never started."""
-    _, _, first = settled_under(world, "old", OK)
+    _, first = settled_under(world, "old", OK)
 
     async def scenario() -> None:
-        ledger, manifest = world.plan(OK, cache_version="changed", parallelism=1)
-        async with world.session(ledger, manifest) as session:
+        planned = world.plan(OK, cache_version="changed", parallelism=1)
+        async with world.session(planned) as session:
             slot = session.coordinator.take()
             task = asyncio.ensure_future(settle(session, 0, "new"))
             await until(lambda: bool(session.coordinator._waiting))
             session.coordinator.stop("enough", cancel=False)
             assert CANCELLED is (await task).state
             assert slot
-            assert first == ledger.read_record(0)
+            assert first == planned.ledger.read_record(0)
 
     world.play(scenario)
 
@@ -677,8 +676,8 @@ def test_a_store_that_comes_back_gets_what_was_found_meanwhile(world: World) -> 
     trials = Path(world.store) / "s" / run_id(7) / "trials"
 
     async def scenario() -> Record:
-        ledger, manifest = world.plan(GATED, run_id=run_id(7))
-        async with world.session(ledger, manifest) as session:
+        planned = world.plan(GATED, run_id=run_id(7))
+        async with world.session(planned) as session:
             lines: list[str] = []
             task = asyncio.ensure_future(settle(session, 0, "e1", on_line=lines.append))
             await world.started(1)
@@ -703,8 +702,8 @@ def test_an_interrupt_does_not_wait_for_a_store_that_is_away(
     run = Path(world.store) / "s" / run_id(7)
 
     async def scenario() -> None:
-        ledger, manifest = world.plan(OK, run_id=run_id(7))
-        async with world.session(ledger, manifest) as session:
+        planned = world.plan(OK, run_id=run_id(7))
+        async with world.session(planned) as session:
             (run / "trials").touch()
             lines: list[str] = []
             task = asyncio.ensure_future(settle(session, 0, "e1", on_line=lines.append))

@@ -35,12 +35,12 @@ def result(text: str) -> str:
 
 
 def test_each_trial_is_run_once_and_recorded(any_store: World) -> None:
-    ledger, manifest = any_store.plan(OK, 12)
-    records = any_store.go(ledger, manifest)
+    planned = any_store.plan(OK, 12)
+    records = any_store.go(planned)
     assert [COMPLETE] * 12 == states(records)
     assert {x: 1 for x in range(12)} == any_store.starts()
     assert list(records.values()) != []
-    assert [records[number] for number in range(12)] == list(ledger.records())
+    assert [records[number] for number in range(12)] == list(planned.ledger.records())
     assert [] == any_store.left()
     one = records[7]
     assert ({"x": 7}, {"y": 7}, 7, "e1") == (one.params, one.metrics, one.objective, one.epoch)
@@ -49,8 +49,8 @@ def test_each_trial_is_run_once_and_recorded(any_store: World) -> None:
     assert one.started == attempt.started
     assert one.finished == attempt.finished
     assert one.queued_s is not None
-    assert parse_iso(manifest.created) <= parse_iso(one.started or "")
-    assert (attempt,) == ledger.attempts(7)
+    assert parse_iso(planned.manifest.created) <= parse_iso(one.started or "")
+    assert (attempt,) == planned.ledger.attempts(7)
 
 
 @pytest.mark.parametrize("alone", [False, True], ids=["among others", "alone"])
@@ -58,10 +58,10 @@ def test_a_run_that_was_left_is_taken_up_as_it_is(world: World, alone: bool) -> 
     """Some trials are complete, some run, one has ended unseen, some were not started."""
     world.close_gate()
     script = f'case "$1" in 0|1) ;; *) {GATED}exit ;; esac\n{OK}'
-    ledger, manifest = world.plan(script, 9, parallelism=4, retries={"user": 1})
+    planned = world.plan(script, 9, parallelism=4, retries={"user": 1})
 
     async def scenario() -> None:
-        run = SweepRun(ledger, manifest, world.backend(), epoch="e1", alone=alone)
+        run = SweepRun(planned, world.backend(), epoch="e1", alone=alone)
         running = asyncio.ensure_future(run.run())
         await world.started(6)
         running.cancel()
@@ -70,7 +70,7 @@ def test_a_run_that_was_left_is_taken_up_as_it_is(world: World, alone: bool) -> 
     world.play(scenario)
     assert 4 == len(world.left())
     world.open_gate()
-    records = world.go(ledger, manifest, alone=alone)
+    records = world.go(planned, alone=alone)
     assert [COMPLETE] * 9 == states(records)
     assert {x: 1 for x in range(9)} == world.starts()
     assert world.most_at_once() <= 4
@@ -81,10 +81,10 @@ def test_a_run_that_was_left_is_taken_up_as_it_is(world: World, alone: bool) -> 
 def test_a_cleared_run_goes_on_from_what_was_left(world: World, alone: bool) -> None:
     world.close_gate()
     script = f'[ "$1" = 0 ] && {{ echo "S 0 x" >>journal; exit 1; }}; {GATED}'
-    ledger, manifest = world.plan(script, 4, parallelism=2)
+    planned = world.plan(script, 4, parallelism=2)
 
     async def scenario() -> None:
-        run = SweepRun(ledger, manifest, world.backend(), epoch="old", alone=alone)
+        run = SweepRun(planned, world.backend(), epoch="old", alone=alone)
         running = asyncio.ensure_future(run.run())
         await world.started(3)
         running.cancel()
@@ -92,26 +92,26 @@ def test_a_cleared_run_goes_on_from_what_was_left(world: World, alone: bool) -> 
 
     world.play(scenario)
     world.open_gate()
-    records = world.go(ledger, manifest, epoch="new", alone=alone)
+    records = world.go(planned, epoch="new", alone=alone)
     assert [FAILED, COMPLETE, COMPLETE, COMPLETE] == states(records)
     assert [2, 2, 2, 1] == [records[number].attempts[-1].number for number in range(4)]
     assert {0: 2, 1: 2, 2: 2, 3: 1} == world.starts()
 
 
 def test_what_was_settled_in_this_epoch_is_not_run_again(any_store: World) -> None:
-    ledger, manifest = any_store.plan(f'[ "$1" = 2 ] && exit 1; {OK}', 4)
-    first = any_store.go(ledger, manifest)
+    planned = any_store.plan(f'[ "$1" = 2 ] && exit 1; {OK}', 4)
+    first = any_store.go(planned)
     journal = any_store.journal()
-    assert first == any_store.go(ledger, manifest)
+    assert first == any_store.go(planned)
     assert journal == any_store.journal()
 
 
 def test_parallelism_is_never_exceeded_and_the_lowest_numbers_come_first(world: World) -> None:
     world.close_gate()
-    ledger, manifest = world.plan(GATED, 24, parallelism=3)
+    planned = world.plan(GATED, 24, parallelism=3)
 
     async def scenario() -> None:
-        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        run = SweepRun(planned, world.backend(), epoch="e1")
         running = asyncio.ensure_future(run.run())
         await world.started(3)
         assert {0: 1, 1: 1, 2: 1} == world.starts()
@@ -129,13 +129,13 @@ if [ "$PODMAP_ATTEMPT" -lt 3 ]; then
   echo "S $1 x" >>journal; echo "E $1 x" >>journal; exit 1
 fi
 {OK}"""
-    ledger, manifest = world.plan(script, 6, retries={"user": 2}, parallelism=2)
-    records = world.go(ledger, manifest)
+    planned = world.plan(script, 6, retries={"user": 2}, parallelism=2)
+    records = world.go(planned)
     assert [COMPLETE] * 6 == states(records)
     assert {x: 3 for x in range(6)} == world.starts()
     assert world.most_at_once() <= 2
     assert [1, 2, 3] == [attempt.number for attempt in records[0].attempts]
-    assert records[0].attempts == ledger.attempts(0)
+    assert records[0].attempts == planned.ledger.attempts(0)
     assert [Category.USER_EXIT, Category.USER_EXIT, None] == [
         attempt.diagnosis and attempt.diagnosis.category for attempt in records[0].attempts
     ]
@@ -188,11 +188,11 @@ def test_what_cannot_be_started_stops_the_run_and_is_told_once(world: World) -> 
 def test_trials_that_run_end_when_another_cannot_be_started(world: World) -> None:
     world.close_gate()
     cases = [{"when": {"x": 2}, "command": ["no-such-program"]}]
-    ledger, manifest = world.plan(GATED, 6, trial={"cases": cases}, parallelism=3)
+    planned = world.plan(GATED, 6, trial={"cases": cases}, parallelism=3)
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        run = SweepRun(planned, world.backend(), epoch="e1")
         running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
         await until(lambda: 5 in records)
         world.open_gate()
@@ -213,11 +213,11 @@ case "$1" in
 esac
 {GATED}"""
     more = {"failures": {"allow": 2, "on_exceed": mode}, "parallelism": 2}
-    ledger, manifest = world.plan(script, 8, **more)
+    planned = world.plan(script, 8, **more)
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        run = SweepRun(planned, world.backend(), epoch="e1")
         running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
         await until(lambda: 3 in records)
         world.open_gate()
@@ -231,21 +231,21 @@ esac
 
 def test_failures_of_an_earlier_process_count(world: World) -> None:
     script = f'[ "$1" -lt 2 ] && exit 1; {OK}'
-    ledger, manifest = world.plan(script, 6, failures={"allow": 1}, parallelism=1)
-    assert [FAILED, FAILED] + [CANCELLED] * 4 == states(world.go(ledger, manifest))
-    ledger.forget(5)
-    assert [FAILED, FAILED] + [CANCELLED] * 4 == states(world.go(ledger, manifest))
+    planned = world.plan(script, 6, failures={"allow": 1}, parallelism=1)
+    assert [FAILED, FAILED] + [CANCELLED] * 4 == states(world.go(planned))
+    planned.ledger.forget(5)
+    assert [FAILED, FAILED] + [CANCELLED] * 4 == states(world.go(planned))
 
 
 @pytest.mark.parametrize("mode", ["finish", "cancel"])
 def test_a_spent_wall_budget(world: World, mode: str) -> None:
     world.close_gate()
     budget = {"wall": "300ms", "on_exceed": mode}
-    ledger, manifest = world.plan(GATED, 4, budget=budget, parallelism=2)
+    planned = world.plan(GATED, 4, budget=budget, parallelism=2)
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        run = SweepRun(planned, world.backend(), epoch="e1")
         running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
         await until(lambda: bool(run.stopped_reason))
         world.open_gate()
@@ -265,11 +265,11 @@ def test_an_interrupted_run_is_whole_and_goes_on(any_store: World) -> None:
     world = any_store
     world.close_gate()
     script = f'if [ "$1" = 0 ]; then {OK}\nelse {GATED}\nfi'
-    ledger, manifest = world.plan(script, 8, parallelism=3)
+    planned = world.plan(script, 8, parallelism=3)
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        run = SweepRun(planned, world.backend(), epoch="e1")
         running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
         await until(lambda: 0 in records)
         await world.started(4)
@@ -279,7 +279,7 @@ def test_an_interrupted_run_is_whole_and_goes_on(any_store: World) -> None:
 
     records = world.play(scenario)
     assert COMPLETE is records[0].state
-    ledgered = {record.number: record for record in ledger.records()}
+    ledgered = {record.number: record for record in planned.ledger.records()}
     assert {COMPLETE, WAITING} == {record.state for record in ledgered.values()}
     assert ["cancelled"] * 3 == [
         attempt.diagnosis.category.value
@@ -289,7 +289,7 @@ def test_an_interrupted_run_is_whole_and_goes_on(any_store: World) -> None:
     ]
     assert [] == world.left()
     world.open_gate()
-    records = world.go(ledger, manifest)
+    records = world.go(planned)
     assert [COMPLETE] * 8 == states(records)
     assert {2} == {
         max(a.number for a in record.attempts)
@@ -299,10 +299,10 @@ def test_an_interrupted_run_is_whole_and_goes_on(any_store: World) -> None:
 
 
 def test_an_interrupt_before_the_start_starts_nothing(world: World) -> None:
-    ledger, manifest = world.plan(OK, 3)
+    planned = world.plan(OK, 3)
 
     async def scenario() -> None:
-        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        run = SweepRun(planned, world.backend(), epoch="e1")
         run.interrupt("at once")
         await run.run()
 
@@ -378,25 +378,25 @@ yes "$(printf '%1000d' 7)" | head -c 100000000
 echo
 echo end
 """
-    ledger, manifest = world.plan(script, 1)
+    planned = world.plan(script, 1)
     tracemalloc.start()
     try:
-        record = world.go(ledger, manifest)[0]
+        record = world.go(planned)[0]
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert (COMPLETE, 3) == (record.state, record.objective)
     assert record.log_tail.endswith("\nend\n")
     assert len(record.log_tail) <= 4096
-    assert len(ledger.read_log(0, 1) or b"") <= 64 * 1024
+    assert len(planned.ledger.read_log(0, 1) or b"") <= 64 * 1024
     assert peak < 20_000_000
 
 
 @pytest.mark.parametrize("logs", ["stream", "tail"])
 def test_lines_reach_who_asks_for_them(world: World, logs: str) -> None:
     lines: list[tuple[int, str]] = []
-    ledger, manifest = world.plan(f'echo "hello $1"; printf "10%%\\r20%%\\r"; {OK}', 3, logs=logs)
-    world.go(ledger, manifest, on_line=lambda number, line: lines.append((number, line)))
+    planned = world.plan(f'echo "hello $1"; printf "10%%\\r20%%\\r"; {OK}', 3, logs=logs)
+    world.go(planned, on_line=lambda number, line: lines.append((number, line)))
     for number in range(3):
         shown = [line for of, line in lines if of == number]
         assert [f"hello {number}", "10%", "20%"] == shown
@@ -404,11 +404,11 @@ def test_lines_reach_who_asks_for_them(world: World, logs: str) -> None:
 
 def test_a_stream_shows_lines_while_the_trial_runs(world: World) -> None:
     world.close_gate()
-    ledger, manifest = world.plan(f"echo hello\n{GATED}echo bye")
+    planned = world.plan(f"echo hello\n{GATED}echo bye")
     lines: list[str] = []
 
     async def scenario() -> None:
-        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        run = SweepRun(planned, world.backend(), epoch="e1")
         running = asyncio.ensure_future(run.run(on_line=lambda number, line: lines.append(line)))
         await until(lambda: bool(lines))
         assert ["hello"] == lines
@@ -426,21 +426,21 @@ def test_no_more_of_a_trials_output_is_streamed_than_is_allowed(
 
     monkeypatch.setattr(listening, "STREAM_LIMIT_BYTES", 200_000)
     script = """yes line | head -c 2000000; echo 'podmap: {"final": {"y": 3}}'"""
-    ledger, manifest = world.plan(script, 1)
+    planned = world.plan(script, 1)
     lines: list[str] = []
-    record = world.go(ledger, manifest, on_line=lambda number, line: lines.append(line))[0]
+    record = world.go(planned, on_line=lambda number, line: lines.append(line))[0]
     assert (COMPLETE, 3) == (record.state, record.objective)
     assert len(lines) < 60_000
     assert "podmap: more output is not shown here; its end is in the record" == lines[-1]
 
 
 def test_a_broken_record_does_not_keep_the_other_trials(world: World) -> None:
-    ledger, manifest = world.plan(OK, 6, parallelism=2)
-    ledger.write_file("trials/1.json", b"{half a rec")
+    planned = world.plan(OK, 6, parallelism=2)
+    planned.ledger.write_file("trials/1.json", b"{half a rec")
     records: dict[int, Record] = {}
 
     async def scenario() -> None:
-        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        run = SweepRun(planned, world.backend(), epoch="e1")
         await run.run(on_record=lambda r: records.update({r.number: r}))
 
     with pytest.raises(RecordError, match=r"trials/1\.json"):
@@ -451,7 +451,7 @@ def test_a_broken_record_does_not_keep_the_other_trials(world: World) -> None:
 def test_a_bug_in_one_trial_does_not_keep_the_others(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger, manifest = world.plan(OK, 6, parallelism=2)
+    planned = world.plan(OK, 6, parallelism=2)
     records: dict[int, Record] = {}
 
     def show(record: Record) -> None:
@@ -460,22 +460,22 @@ def test_a_bug_in_one_trial_does_not_keep_the_others(
         records[record.number] = record
 
     async def scenario() -> None:
-        await SweepRun(ledger, manifest, world.backend(), epoch="e1").run(on_record=show)
+        await SweepRun(planned, world.backend(), epoch="e1").run(on_record=show)
 
     with pytest.raises(ZeroDivisionError):
         world.play(scenario)
     assert [0, 1, 3, 4, 5] == sorted(records)
-    assert [COMPLETE] * 6 == [record.state for record in ledger.records()]
+    assert [COMPLETE] * 6 == [record.state for record in planned.ledger.records()]
 
 
 def test_a_store_that_stays_away_ends_the_run_and_nothing_is_lost(world: World) -> None:
-    ledger, manifest = world.plan(OK, 3, parallelism=2)
-    trials = world.folder.parent / "store" / "s" / manifest.run_id / "trials"
+    planned = world.plan(OK, 3, parallelism=2)
+    trials = world.folder.parent / "store" / "s" / planned.manifest.run_id / "trials"
     trials.touch()  # a file is where the folder of records must be
     with pytest.raises(StoreError):
-        world.go(ledger, manifest, patience_s=0.01)
+        world.go(planned, patience_s=0.01)
     trials.unlink()
-    assert [COMPLETE] * 3 == states(world.go(ledger, manifest))
+    assert [COMPLETE] * 3 == states(world.go(planned))
     assert {0: 1, 1: 1, 2: 1} == world.starts()
 
 
@@ -483,7 +483,7 @@ def test_memory_does_not_grow_with_the_number_of_trials(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def settle(session: Any, number: int, epoch: str, **more: Any) -> Record:
-        session.plan.trial(number)
+        session.planned.plan.trial(number)
         slot = await session.coordinator.acquire(order=number)
         await asyncio.sleep(0)
         slot.give_back()
@@ -493,7 +493,7 @@ def test_memory_does_not_grow_with_the_number_of_trials(
 
     monkeypatch.setattr(module, "settle", settle)
     search = {"kind": "random", "trials": 5_000, "params": {"x": {"low": 0.0, "high": 1.0}}}
-    ledger, manifest = world.plan(OK, search=search, parallelism=32)
+    planned = world.plan(OK, search=search, parallelism=32)
     peaks: list[int] = []
 
     def note(record: Record) -> None:
@@ -501,7 +501,7 @@ def test_memory_does_not_grow_with_the_number_of_trials(
             peaks.append(tracemalloc.get_traced_memory()[0])
 
     async def scenario() -> None:
-        await SweepRun(ledger, manifest, world.backend(), epoch="e1").run(on_record=note)
+        await SweepRun(planned, world.backend(), epoch="e1").run(on_record=note)
 
     tracemalloc.start()
     try:
@@ -520,18 +520,18 @@ def test_a_paused_run_starts_nothing_and_more_parallelism_starts_more(
 ) -> None:
     monkeypatch.setattr(coordinator, "LOOK_EVERY_S", 0.01)
     world.close_gate()
-    ledger, manifest = world.plan(GATED, 6, parallelism=1)
-    ledger.update_state(paused=True)
+    planned = world.plan(GATED, 6, parallelism=1)
+    planned.ledger.update_state(paused=True)
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        run = SweepRun(planned, world.backend(), epoch="e1")
         running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
-        await until(lambda: waits(ledger.read_record(0)))
+        await until(lambda: waits(planned.ledger.read_record(0)))
         assert {} == world.starts()
-        ledger.update_state(paused=False)
+        planned.ledger.update_state(paused=False)
         await world.started(1)
-        ledger.update_state(parallelism=4)
+        planned.ledger.update_state(parallelism=4)
         await world.started(4)
         world.open_gate()
         await running
@@ -546,14 +546,14 @@ def test_a_run_that_a_user_has_stopped_starts_no_more(
 ) -> None:
     monkeypatch.setattr(coordinator, "LOOK_EVERY_S", 0.01)
     world.close_gate()
-    ledger, manifest = world.plan(GATED, 4, parallelism=2)
+    planned = world.plan(GATED, 4, parallelism=2)
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = SweepRun(ledger, manifest, world.backend(), epoch="e1")
+        run = SweepRun(planned, world.backend(), epoch="e1")
         running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
         await world.started(2)
-        ledger.update_state(stopped="stopped by a user")
+        planned.ledger.update_state(stopped="stopped by a user")
         await until(lambda: bool(run.stopped_reason))
         world.open_gate()
         await running

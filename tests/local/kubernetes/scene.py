@@ -23,11 +23,9 @@ from podmap.backends.kubernetes.lease import Lease
 from podmap.engine import coordinator
 from podmap.engine import trial as runner
 from podmap.engine.gatekeeper import Charge
-from podmap.engine.planned import prepare_run
+from podmap.engine.planned import PlannedRun, prepare_run
 from podmap.engine.session import RunSession, open_session
 from podmap.engine.trial import settle
-from podmap.ledger.ledger import Ledger
-from podmap.ledger.manifest import Manifest
 from podmap.records import Record, TrialState
 from podmap.spec.load import load
 from podmap.testing.fake_cluster import FakeCluster, Script
@@ -61,7 +59,7 @@ class Scene:
         self.limits.append((number, resources.get("limits", {}).get("memory", "")))
         return self.script(number)
 
-    def plan(self, count: int, **more: Any) -> tuple[Ledger, Manifest]:
+    def plan(self, count: int, **more: Any) -> PlannedRun:
         trial = {"image": "i", "command": ["x"], **more.pop("trial", {})}
         spec = {
             "apiVersion": "podmap/v1",
@@ -82,10 +80,10 @@ class Scene:
         )
 
     @asynccontextmanager
-    async def process(self, ledger: Ledger, manifest: Manifest) -> AsyncIterator[RunSession]:
+    async def process(self, planned: PlannedRun) -> AsyncIterator[RunSession]:
         backend = KubernetesBackend.connect(self.cluster.connection())
         with ThreadPoolExecutor(4) as io:
-            session = await open_session(ledger, manifest, backend, io)
+            session = await open_session(planned, backend, io)
             try:
                 yield session
             finally:
@@ -93,13 +91,11 @@ class Scene:
                 await backend.close()
 
     @asynccontextmanager
-    async def two(
-        self, ledger: Ledger, manifest: Manifest
-    ) -> AsyncIterator[tuple[RunSession, RunSession]]:
+    async def two(self, planned: PlannedRun) -> AsyncIterator[tuple[RunSession, RunSession]]:
         """Two processes, of which the first holds the lease."""
-        async with self.process(ledger, manifest) as first:
+        async with self.process(planned) as first:
             await until(lambda: charge(first) is Charge.OURS)
-            async with self.process(ledger, manifest) as second:
+            async with self.process(planned) as second:
                 await until(lambda: charge(second) is Charge.THEIRS)
                 yield first, second
 

@@ -31,18 +31,18 @@ __all__ = ["scene"]
 
 def test_a_trial_that_ran_out_of_memory_is_rescued_and_the_next_begin_there(scene: Scene) -> None:
     scene.script = lambda number: Script(result='{"y": 1}', memory_bytes=150 * MI)
-    ledger, manifest = scene.plan(4, **LADDER)
+    planned = scene.plan(4, **LADDER)
 
     async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (first, second):
+        async with scene.two(planned) as (first, second):
             rescued = await settle(second, 0, "e1")
             assert COMPLETE is rescued.state
             sizes = [attempt.memory_bytes for attempt in rescued.attempts]
             assert [100 * MI, 200 * MI] == sizes
             await until(lambda: first.coordinator.tally.memory)
             assert [COMPLETE] == states(await settle_all(first, 1))
-            await until(lambda: ledger.read_state().decided.memory == {100 * MI: 200 * MI})
-        async with scene.process(ledger, manifest) as later:
+            await until(lambda: planned.ledger.read_state().decided.memory == {100 * MI: 200 * MI})
+        async with scene.process(planned) as later:
             assert [COMPLETE] == states(await settle_all(later, 2))
         expected = [(0, "100Mi"), (0, "200Mi"), (1, "200Mi"), (2, "200Mi")]
         assert expected == scene.limits
@@ -52,10 +52,10 @@ def test_a_trial_that_ran_out_of_memory_is_rescued_and_the_next_begin_there(scen
 
 def test_the_ladder_ends_at_its_limit_and_says_so(scene: Scene) -> None:
     scene.script = lambda number: Script(memory_bytes=999 * MI)
-    ledger, manifest = scene.plan(1, **LADDER)
+    planned = scene.plan(1, **LADDER)
 
     async def scenario() -> None:
-        async with scene.process(ledger, manifest) as only:
+        async with scene.process(planned) as only:
             record = await settle(only, 0, "e1")
         assert FAILED is record.state
         assert [Category.OOM] * 3 == [a.diagnosis.category for a in record.attempts if a.diagnosis]
@@ -67,10 +67,10 @@ def test_the_ladder_ends_at_its_limit_and_says_so(scene: Scene) -> None:
 
 def test_pods_that_stand_ready_are_made_anew_with_what_was_learnt(scene: Scene) -> None:
     scene.script = lambda number: HELD if number == 9 else replace(GOOD, memory_bytes=150 * MI)
-    ledger, manifest = scene.plan(12, parallelism=1, **LADDER)
+    planned = scene.plan(12, parallelism=1, **LADDER)
 
     async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (first, second):
+        async with scene.two(planned) as (first, second):
             running = asyncio.ensure_future(settle(first, 9, "e1"))
             await until(lambda: scene.limits)
             ready = [

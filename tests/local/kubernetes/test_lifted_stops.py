@@ -30,8 +30,6 @@ from tests.local.kubernetes.scene import (
 from podmap.clock import iso, utc_now
 from podmap.engine.gatekeeper import Charge
 from podmap.engine.trial import settle
-from podmap.ledger.ledger import Ledger
-from podmap.ledger.manifest import Manifest
 from podmap.ledger.run_state import Decided
 from podmap.names import epoch_time
 from podmap.records import Record
@@ -62,11 +60,11 @@ def test_what_is_asked_for_after_a_stop_lifts_it_for_all(
     bad = NO_IMAGE if why == "no image" else BAD
     scene.script = lambda number: HELD if number == 0 else bad
     more = {} if why == "no image" else {"failures": {"allow": 0}}
-    ledger, manifest = scene.plan(8, **more)
+    planned = scene.plan(8, **more)
     before = asked(-60)
 
     async def scenario() -> None:
-        async with scene.two(ledger, manifest) as sessions:
+        async with scene.two(planned) as sessions:
             first, second = sessions
             held = asyncio.ensure_future(settle(second, 0, before))
             assert [FAILED] == states(await settle_all(first, 1, epoch=before))
@@ -77,7 +75,7 @@ def test_what_is_asked_for_after_a_stop_lifts_it_for_all(
             done = await settle_all(asks, 1, 2, 3, epoch=asked(60))
             assert [COMPLETE] * 3 == states(done)
             await until(lambda: not stopped(first) and not stopped(second))
-            assert "" == ledger.read_state().decided.stop
+            assert "" == planned.ledger.read_state().decided.stop
             assert [COMPLETE] * 2 == states(
                 [*await settle_all(first, 4, epoch=before), *await settle_all(second, 5)]
             )
@@ -88,10 +86,10 @@ def test_what_is_asked_for_after_a_stop_lifts_it_for_all(
 
 
 def test_a_stop_that_was_inherited_is_lifted(scene: Scene) -> None:
-    ledger, manifest = scene.plan(4)
+    planned = scene.plan(4)
 
     async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (first, second):
+        async with scene.two(planned) as (first, second):
             await first.runwide.stop("the image is wrong")
             await until(lambda: stopped(second))
             await first.close()
@@ -102,15 +100,15 @@ def test_a_stop_that_was_inherited_is_lifted(scene: Scene) -> None:
 
 
 def test_failures_that_were_forgiven_count_for_nobody_who_comes_later(scene: Scene) -> None:
-    ledger, manifest = scene.plan(6, failures={"allow": 1})
+    planned = scene.plan(6, failures={"allow": 1})
     for number in (4, 5):
-        ledger.write_record(Record(number, "k", "e1", FAILED, finished=iso(utc_now())))
+        planned.ledger.write_record(Record(number, "k", "e1", FAILED, finished=iso(utc_now())))
 
     async def scenario() -> None:
-        async with scene.process(ledger, manifest) as first:
+        async with scene.process(planned) as first:
             assert "2 trials failed, 1 were allowed (failures.allow)" == stopped(first)
             assert [COMPLETE] == states(await settle_all(first, 0, epoch=asked(60)))
-        async with scene.process(ledger, manifest) as second:
+        async with scene.process(planned) as second:
             assert set() == second.coordinator.tally.failed
             assert [COMPLETE] == states(await settle_all(second, 2))
 
@@ -118,11 +116,11 @@ def test_failures_that_were_forgiven_count_for_nobody_who_comes_later(scene: Sce
 
 
 def test_a_users_stop_is_not_lifted(scene: Scene) -> None:
-    ledger, manifest = scene.plan(2)
-    ledger.update_state(stopped="stopped by a user")
+    planned = scene.plan(2)
+    planned.ledger.update_state(stopped="stopped by a user")
 
     async def scenario() -> None:
-        async with scene.process(ledger, manifest) as only:
+        async with scene.process(planned) as only:
             records = await settle_all(only, 0, epoch=asked(60))
             assert [(CANCELLED, "stopped by a user")] == [(r.state, r.reason) for r in records]
 
@@ -130,11 +128,12 @@ def test_a_users_stop_is_not_lifted(scene: Scene) -> None:
 
 
 def test_the_end_of_the_runs_time_is_not_lifted(scene: Scene) -> None:
-    ledger, manifest = scene.plan(2, budget={"wall": "1h"})
-    long_ago = replace(manifest, planned=iso(utc_now() - timedelta(hours=2)))
+    planned = scene.plan(2, budget={"wall": "1h"})
+    at = iso(utc_now() - timedelta(hours=2))
+    long_ago = replace(planned, manifest=replace(planned.manifest, planned=at))
 
     async def scenario() -> None:
-        async with scene.process(ledger, long_ago) as only:
+        async with scene.process(long_ago) as only:
             (record,) = await settle_all(only, 0, epoch=asked(60))
             assert CANCELLED is record.state
             assert "budget.wall" in record.reason
@@ -145,17 +144,16 @@ def test_the_end_of_the_runs_time_is_not_lifted(scene: Scene) -> None:
 def test_a_process_that_works_on_an_older_planning_decides_nothing_for_the_new_one(
     scene: Scene,
 ) -> None:
-    ledger, older = scene.plan(2)
-    _, newer = scene.plan(2)
-    assert newer.planned > older.planned
-    anew = Decided(newer.planned, "it has reasons")
+    older, newer = scene.plan(2), scene.plan(2)
+    assert newer.manifest.planned > older.manifest.planned
+    anew = Decided(newer.manifest.planned, "it has reasons")
 
-    async def scenario(ledger: Ledger, older: Manifest) -> None:
-        async with scene.process(ledger, older) as left:
+    async def scenario() -> None:
+        async with scene.process(older) as left:
             await until(lambda: charge(left) is Charge.OURS)
-            ledger.update_state(decided=anew)
+            older.ledger.update_state(decided=anew)
             assert "the image is wrong" == await left.runwide.stop("the image is wrong")
             assert stopped(left)
-        assert anew == ledger.read_state().decided
+        assert anew == older.ledger.read_state().decided
 
-    play(lambda: scenario(ledger, older))
+    play(scenario)

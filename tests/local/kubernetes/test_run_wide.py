@@ -32,7 +32,7 @@ from tests.local.kubernetes.scene import (
 from podmap.backends.kubernetes import KubernetesBackend
 from podmap.engine import coordinator
 from podmap.engine.gatekeeper import Charge
-from podmap.engine.launch import first_launch
+from podmap.engine.launch import Launcher
 from podmap.engine.run import SweepRun
 from podmap.engine.trial import settle
 from podmap.ledger.run_state import Decided
@@ -44,10 +44,10 @@ __all__ = ["scene"]
 @pytest.mark.parametrize("mode", ["finish", "cancel"])
 def test_a_failure_budget_counts_the_failures_of_all(scene: Scene, mode: str) -> None:
     scene.script = lambda number: BAD if number < 3 else HELD
-    ledger, manifest = scene.plan(12, failures={"allow": 2, "on_exceed": mode})
+    planned = scene.plan(12, failures={"allow": 2, "on_exceed": mode})
 
     async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (first, second):
+        async with scene.two(planned) as (first, second):
             held = [
                 asyncio.ensure_future(settle(one, number, "e1"))
                 for one, number in ((first, 8), (second, 9))
@@ -70,13 +70,13 @@ def test_a_failure_budget_counts_the_failures_of_all(scene: Scene, mode: str) ->
 
 def test_the_count_survives_a_change_of_the_holder(scene: Scene) -> None:
     scene.script = lambda number: BAD
-    ledger, manifest = scene.plan(12, failures={"allow": 3})
+    planned = scene.plan(12, failures={"allow": 3})
 
     async def scenario() -> None:
-        async with scene.process(ledger, manifest) as third:
+        async with scene.process(planned) as third:
             await until(lambda: charge(third) is Charge.OURS)
-            async with scene.process(ledger, manifest) as second:
-                async with scene.process(ledger, manifest) as first:
+            async with scene.process(planned) as second:
+                async with scene.process(planned) as first:
                     assert [FAILED] == states(await settle_all(first, 0))
                     assert [FAILED] == states(await settle_all(second, 1))
                     assert [FAILED] == states(await settle_all(third, 2))
@@ -91,10 +91,10 @@ def test_the_count_survives_a_change_of_the_holder(scene: Scene) -> None:
 
 def test_an_image_that_cannot_be_pulled_fails_the_sweep_once(scene: Scene) -> None:
     scene.script = lambda number: NO_IMAGE
-    ledger, manifest = scene.plan(40, parallelism=8)
+    planned = scene.plan(40, parallelism=8)
 
     async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (first, second):
+        async with scene.two(planned) as (first, second):
             both = await asyncio.gather(
                 settle_all(first, *range(0, 40, 2)), settle_all(second, *range(1, 40, 2))
             )
@@ -112,10 +112,10 @@ def test_an_image_that_cannot_be_pulled_fails_the_sweep_once(scene: Scene) -> No
 
 def test_pods_that_wait_at_the_gate_are_ended_by_a_stop(scene: Scene) -> None:
     scene.script = lambda number: HELD if number == 1 else NO_IMAGE
-    ledger, manifest = scene.plan(12, parallelism=1)
+    planned = scene.plan(12, parallelism=1)
 
     async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (first, second):
+        async with scene.two(planned) as (first, second):
             held = asyncio.ensure_future(settle(second, 1, "e1"))
             await until(lambda: (1, "") in scene.limits)
             for session in (first, second):
@@ -132,55 +132,59 @@ def test_pods_that_wait_at_the_gate_are_ended_by_a_stop(scene: Scene) -> None:
 
 
 def test_a_stop_is_inherited_by_the_next_holder_of_the_lease(scene: Scene) -> None:
-    ledger, manifest = scene.plan(4)
+    planned = scene.plan(4)
 
     async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (first, second):
+        async with scene.two(planned) as (first, second):
             await first.runwide.stop("the image is wrong")
             await until(lambda: stopped(second))
             await first.close()
             await until(lambda: charge(second) is Charge.OURS)
             await until(lambda: second.coordinator.own_stop)
-            assert "the image is wrong" == ledger.read_state().decided.stop
+            assert "the image is wrong" == planned.ledger.read_state().decided.stop
             assert [CANCELLED] == states(await settle_all(second, 1))
 
     play(scenario)
 
 
 def test_what_is_decided_is_published_even_as_a_process_leaves(scene: Scene) -> None:
-    ledger, manifest = scene.plan(4)
+    planned = scene.plan(4)
 
     async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (first, second):
+        async with scene.two(planned) as (first, second):
             second.coordinator.stop("time is over", cancel=True)
             await second.close()
-            decided = replace(ledger.read_state().decided, at="")
-            assert Decided(manifest.planned, "time is over", True) == decided
+            decided = replace(planned.ledger.read_state().decided, at="")
+            assert Decided(planned.manifest.planned, "time is over", True) == decided
             await until(lambda: stopped(first) == "time is over")
 
     play(scenario)
 
 
 def test_a_stop_of_an_earlier_activity_is_cleared(scene: Scene) -> None:
-    ledger, manifest = scene.plan(2)
+    planned = scene.plan(2)
     memory = {100 * MI: 200 * MI}
-    ledger.update_state(decided=Decided(manifest.planned, "the image is wrong", True, memory))
+    planned.ledger.update_state(
+        decided=Decided(planned.manifest.planned, "the image is wrong", True, memory)
+    )
 
     async def scenario() -> None:
-        async with scene.process(ledger, manifest) as only:
+        async with scene.process(planned) as only:
             assert [COMPLETE] == states(await settle_all(only, 0))
-            await until(lambda: ledger.read_state().decided.stop == "")
-        assert Decided(manifest.planned, memory=memory) == ledger.read_state().decided
+            await until(lambda: planned.ledger.read_state().decided.stop == "")
+        assert (
+            Decided(planned.manifest.planned, memory=memory) == planned.ledger.read_state().decided
+        )
 
     play(scenario)
 
 
 def test_a_failed_trial_that_is_asked_for_anew_reopens_the_run(scene: Scene) -> None:
     scene.script = lambda number: BAD
-    ledger, manifest = scene.plan(4, failures={"allow": 0})
+    planned = scene.plan(4, failures={"allow": 0})
 
     async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (first, second):
+        async with scene.two(planned) as (first, second):
             assert [FAILED] == states(await settle_all(first, 0))
             await until(lambda: stopped(second))
             scene.script = lambda number: GOOD
@@ -192,19 +196,19 @@ def test_a_failed_trial_that_is_asked_for_anew_reopens_the_run(scene: Scene) -> 
 
 
 def test_a_paused_run_lets_nothing_go_and_goes_on(scene: Scene) -> None:
-    ledger, manifest = scene.plan(6, parallelism=2)
-    ledger.update_state(paused=True)
+    planned = scene.plan(6, parallelism=2)
+    planned.ledger.update_state(paused=True)
 
     async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (first, second):
+        async with scene.two(planned) as (first, second):
             work = [
                 asyncio.ensure_future(settle_all(first, 0, 1, 2)),
                 asyncio.ensure_future(settle_all(second, 3, 4, 5)),
             ]
-            await until(lambda: ledger.read_record(5))
+            await until(lambda: planned.ledger.read_record(5))
             await until(lambda: len(second.coordinator._waiting) == 3)
             assert [] == scene.limits
-            ledger.update_state(paused=False)
+            planned.ledger.update_state(paused=False)
             for each in work:
                 assert [COMPLETE] * 3 == states(await each)
 
@@ -213,18 +217,18 @@ def test_a_paused_run_lets_nothing_go_and_goes_on(scene: Scene) -> None:
 
 def test_a_changed_parallelism_holds_for_all(scene: Scene) -> None:
     scene.script = lambda number: HELD
-    ledger, manifest = scene.plan(8, parallelism=2)
+    planned = scene.plan(8, parallelism=2)
 
     async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (first, second):
+        async with scene.two(planned) as (first, second):
             work = [
                 asyncio.ensure_future(settle_all(first, 0, 1, 2, 3)),
                 asyncio.ensure_future(settle_all(second, 4, 5, 6, 7)),
             ]
             await until(lambda: len(scene.limits) == 2)
-            ledger.update_state(parallelism=5)
+            planned.ledger.update_state(parallelism=5)
             await until(lambda: len(scene.limits) == 5)
-            ledger.update_state(parallelism=None)
+            planned.ledger.update_state(parallelism=None)
             scene.script = lambda number: GOOD
             await until(lambda: release_all(scene) or all(each.done() for each in work))
             for each in work:
@@ -241,29 +245,29 @@ def test_one_process_alone_reads_no_trial_of_the_ledger_for_it(
     monkeypatch.setattr(
         "podmap.engine.others.Survey.look", lambda self, **more: looks.append(1) or []
     )
-    ledger, manifest = scene.plan(20, failures={"allow": 5}, **LADDER)
+    planned = scene.plan(20, failures={"allow": 5}, **LADDER)
 
     async def scenario() -> None:
         backend = KubernetesBackend.connect(scene.cluster.connection())
-        await SweepRun(ledger, manifest, backend, epoch="e1").run()
+        await SweepRun(planned, backend, epoch="e1").run()
         await backend.close()
 
     play(scenario)
     assert [] == looks
-    assert 20 == len(list(ledger.records()))
+    assert 20 == len(list(planned.ledger.records()))
 
 
 def test_the_first_of_many_reasons_stands_also_before_anything_was_read(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The holder of the lease is known before its orders are."""
-    ledger, manifest = scene.plan(4)
+    planned = scene.plan(4)
 
     async def scenario() -> None:
-        async with scene.process(ledger, manifest) as first:
+        async with scene.process(planned) as first:
             await until(lambda: charge(first) is Charge.OURS and first.runwide._leads)
             monkeypatch.setattr(coordinator, "LOOK_EVERY_S", PATIENCE_S)
-            async with scene.process(ledger, manifest) as second:
+            async with scene.process(planned) as second:
                 await until(lambda: charge(second) is Charge.THEIRS)
                 stops = [
                     session.runwide.stop(f"{number}")
@@ -275,13 +279,14 @@ def test_the_first_of_many_reasons_stands_also_before_anything_was_read(
 
 
 def test_a_pod_that_is_made_as_the_run_is_stopped_is_ended(scene: Scene) -> None:
-    ledger, manifest = scene.plan(4)
+    planned = scene.plan(4)
 
     async def scenario() -> None:
-        async with scene.two(ledger, manifest) as (first, second):
+        async with scene.two(planned) as (first, second):
             await second.runwide.stop("enough")
             await until(lambda: stopped(first))
-            launch = first_launch(manifest, run_uri=ledger.run_uri, backend=second.backend)
+            launcher = Launcher.of(planned, second.backend.result_path)
+            launch = launcher.make_launch(planned.plan.trial(0), epoch="e1")
             made = await second.backend.create(launch, gated=True)  # type: ignore[call-arg]
             second.coordinator.adopt([made.name])
             ended = await second.coordinator.ended(made.name)
@@ -297,20 +302,20 @@ def test_a_pod_that_is_made_as_the_run_is_stopped_is_ended(scene: Scene) -> None
 
 def test_a_pod_that_stands_ready_is_not_let_go_while_the_run_is_paused(scene: Scene) -> None:
     scene.script = lambda number: HELD if number == 0 else GOOD
-    ledger, manifest = scene.plan(2, parallelism=1)
+    planned = scene.plan(2, parallelism=1)
 
     async def scenario() -> None:
-        async with scene.process(ledger, manifest) as only:
+        async with scene.process(planned) as only:
             running = asyncio.ensure_future(settle(only, 0, "e1"))
             await until(lambda: scene.limits)
             ready = asyncio.ensure_future(settle(only, 1, "e1"))
             await until(lambda: scene.cluster.pod(f"s-{RUN_ID}-1-a1"))
-            ledger.update_state(paused=True)
+            planned.ledger.update_state(paused=True)
             await until(lambda: only.coordinator.halted)
             release_all(scene)
             assert COMPLETE is (await running).state
             assert [(0, "")] == scene.limits
-            ledger.update_state(paused=False)
+            planned.ledger.update_state(paused=False)
             assert COMPLETE is (await ready).state
 
     play(scenario)

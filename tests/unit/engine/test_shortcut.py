@@ -52,12 +52,7 @@ def test_a_session_without_a_shortcut_calls_in_threads() -> None:
         with ThreadPoolExecutor(1) as io:
             nothing: Any = None
             session = RunSession(
-                ledger=nothing,
-                manifest=nothing,
-                sweep=nothing,
-                plan=nothing,
-                objectives=(),
-                keys=None,
+                planned=nothing,
                 backend=nothing,
                 coordinator=nothing,
                 runwide=nothing,

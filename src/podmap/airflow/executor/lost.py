@@ -38,19 +38,20 @@ async def note_lost(session: RunSession, number: int, epoch: str) -> str | None:
     Returns:
         What was found, for the log; None if nothing is lost.
     """
-    found = await session.backend.list(session.manifest.run_id, number=number)
-    record = await session.call(session.ledger.read_record, number)
+    ledger, manifest = session.planned.ledger, session.planned.manifest
+    found = await session.backend.list(manifest.run_id, number=number)
+    record = await session.call(ledger.read_record, number)
     if record is None or record.state is not TrialState.RUNNING:
         return None
     if any(seen.epoch == record.epoch for seen in found):
         return None
     if record.epoch != epoch:
-        attempt = _lost_attempt(session.ledger, session.manifest, record, _ASKED_ANEW)
+        attempt = _lost_attempt(ledger, manifest, record, _ASKED_ANEW)
         with contextlib.suppress(AttemptExistsError):
-            await session.call(session.ledger.write_attempt, number, attempt)
+            await session.call(ledger.write_attempt, number, attempt)
         return None
-    rules = TrialBook(session, number, epoch).rules
-    attempt = _lost_attempt(session.ledger, session.manifest, record, LOST)
+    rules = TrialBook(session.planned, number, epoch, result_path=session.backend.result_path).rules
+    attempt = _lost_attempt(ledger, manifest, record, LOST)
     settlement = settle_attempt(
         record,
         attempt,
@@ -59,7 +60,7 @@ async def note_lost(session: RunSession, number: int, epoch: str) -> str | None:
         rules=rules,
         interrupted=False,
     )
-    await session.call(session.ledger.settle, attempt, settlement.record)
+    await session.call(ledger.settle, attempt, settlement.record)
     return f"attempt {attempt.number} is lost: {LOST.summary}"
 
 

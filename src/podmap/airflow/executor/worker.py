@@ -18,6 +18,7 @@ from podmap.airflow.executor.lost import note_lost
 from podmap.airflow.executor.operator import plan_of
 from podmap.airflow.executor.pods import IN_POD
 from podmap.backends.process.spawn import inherited_env
+from podmap.engine.planned import PlannedRun
 from podmap.engine.session import RunSession, open_session
 from podmap.engine.trial import settle
 from podmap.errors import PodmapError, UsageError
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from podmap.airflow.executor.operator import TrialTask
-    from podmap.ledger.manifest import Manifest
 
 IO_THREADS = 2
 PATIENCE_S = 600.0
@@ -74,13 +74,14 @@ class TrialRun:
 
     async def _settle(self) -> Record:
         self._loop = asyncio.get_running_loop()
-        ledger = Ledger.open(self._task.run["uri"])
-        manifest = ledger.read_manifest()
-        manifest = replace(manifest, folder=work_folder(manifest, self._task))
+        planned = PlannedRun.open(self._task.run["uri"])
+        folder = work_folder(planned, self._task)
+        planned = _without_ladder(
+            replace(planned, manifest=replace(planned.manifest, folder=folder))
+        )
         backend = WorkerBackend(function=self._function)
         with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as io:
-            session = _without_ladder(await open_session(ledger, manifest, backend, io))
-            self._session = session
+            session = self._session = await open_session(planned, backend, io)
             try:
                 if self._stopped:
                     session.coordinator.interrupt(STOPPED)
@@ -97,7 +98,7 @@ class TrialRun:
                 await backend.close()
 
     async def _begin(self, session: RunSession) -> None:
-        trial = session.plan.trial(self._number)
+        trial = session.planned.plan.trial(self._number)
         text = " ".join(f"{name}={value}" for name, value in trial.params.items())
         self._task.log.info(
             "trial %d: %s", self._number, f"{trial.shard.uri} {text}" if trial.shard else text
@@ -146,13 +147,13 @@ def end_task(record: Record, log: Any) -> None:
         raise AirflowException(f"trial {record.number}: {record.reason or STOPPED}")
 
 
-def work_folder(manifest: Manifest, task: TrialTask) -> str:
+def work_folder(planned: PlannedRun, task: TrialTask) -> str:
     """Where the trial runs: as in a pod of its own, or as a local process.
 
     In a pod whose image the spec chose, the image's working directory, where its code is; else the
     folder of the spec, found from this worker's DAG file.
     """
-    if os.environ.get(IN_POD) and _has_image(manifest, int(task.number)):
+    if os.environ.get(IN_POD) and _has_image(planned, int(task.number)):
         return os.getcwd()
     plan = plan_of(task)
     folder = Path(task.dag.fileloc).resolve().parent
@@ -161,23 +162,17 @@ def work_folder(manifest: Manifest, task: TrialTask) -> str:
     return str(folder)
 
 
-def _has_image(manifest: Manifest, number: int) -> bool:
-    from podmap.search.plan import Plan
-    from podmap.spec.load import load
-    from podmap.spec.template import effective
-
-    sweep = load(manifest.spec, search_required=False).sweep
-    trial = Plan.from_json(manifest.plan or {}, sweep).trial(number)
-    template = effective(sweep.trial, trial)
+def _has_image(planned: PlannedRun, number: int) -> bool:
+    template = planned.template(planned.plan.trial(number))
     return bool(template.image) or template.pod is not None
 
 
-def _without_ladder(session: RunSession) -> RunSession:
-    """The session, without retries with more memory: a worker's pod stays as it was made."""
-    retries = session.sweep.retries
+def _without_ladder(planned: PlannedRun) -> PlannedRun:
+    """The run, without retries with more memory: a worker's pod stays as it was made."""
+    retries = planned.sweep.retries
     oom = retries.oom.model_copy(update={"times": 0})
-    sweep = session.sweep.model_copy(update={"retries": retries.model_copy(update={"oom": oom})})
-    return replace(session, sweep=sweep)
+    sweep = planned.sweep.model_copy(update={"retries": retries.model_copy(update={"oom": oom})})
+    return replace(planned, sweep=sweep)
 
 
 def check_worker(

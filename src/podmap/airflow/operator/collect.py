@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from podmap.airflow.connections import run_target
-from podmap.airflow.operator.run import OperatorRun, open_run
+from podmap.airflow.operator.run import open_run
 from podmap.airflow.operator.trial import PodTrial
 from podmap.backends.base import Backend, Observation
 from podmap.backends.connect import Target, connect
 from podmap.engine.attempt import TAIL_BYTES, Ended
 from podmap.engine.messages import Messages
+from podmap.engine.planned import PlannedRun
 from podmap.records import Category, Diagnosis, Record
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def end_what_is_left(task: CollectOperator, context: Context, run: Mapping[str, 
         asyncio.run(cancel_left(planned, left, run_target(run)))
 
 
-async def cancel_left(run: OperatorRun, left: list[Record], target: Target) -> None:
+async def cancel_left(run: PlannedRun, left: list[Record], target: Target) -> None:
     """Ends the pods of these trials, and records the trials as cancelled.
 
     Args:

@@ -9,68 +9,23 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from podmap.backends.kubernetes.pod.build import RESULT_PATH
 from podmap.clock import parse_iso, utc_now
-from podmap.engine.session import STREAM_AT_MOST
+from podmap.engine.planned import PlannedRun
 from podmap.engine.settlement import Settlement
 from podmap.errors import UnreachableError
-from podmap.ledger.keys import KeyIndex
-from podmap.ledger.ledger import Ledger
-from podmap.ledger.manifest import Manifest
 from podmap.ledger.run_state import Decided
 from podmap.records import TrialState
-from podmap.search.plan import Plan
-from podmap.spec.load import load
-from podmap.spec.model import Sweep
 
 
 class PausedError(UnreachableError):
     """The run is paused: ask again later."""
 
 
-class _PodPlaces:
-    def result_path(self, attempt_name: str) -> str:
-        return RESULT_PATH
-
-
-@dataclass(frozen=True)
-class OperatorRun:
-    """A planned run, as every one of its tasks reads it.
-
-    Attributes:
-        ledger: The run's records.
-        manifest: What the run is.
-        sweep: The effective spec.
-        plan: Number to trial.
-        objectives: Names of the metrics without which a trial has no result.
-        keys: The sweep's finished trials by key; None unless `reuse: sweep`.
-        backend: Where results are written.
-        alone: Never: any other process may be at work on the run.
-    """
-
-    ledger: Ledger
-    manifest: Manifest
-    sweep: Sweep
-    plan: Plan
-    objectives: tuple[str, ...]
-    keys: KeyIndex | None
-    backend: _PodPlaces = field(default_factory=_PodPlaces)
-    alone: bool = False
-
-    @property
-    def streams(self) -> bool:
-        """Whether a trial's output is shown while it comes."""
-        if self.sweep.logs == "auto":
-            return self.sweep.parallelism <= STREAM_AT_MOST
-        return self.sweep.logs == "stream"
-
-
 _opening = threading.Lock()
 
 
-def open_run(run: Mapping[str, str]) -> OperatorRun:
+def open_run(run: Mapping[str, str]) -> PlannedRun:
     """The run that `plan` has left, read once a process and plan.
 
     Args:
@@ -85,22 +40,11 @@ def open_run(run: Mapping[str, str]) -> OperatorRun:
 
 
 @functools.lru_cache(maxsize=64)
-def _open_run(uri: str, version: str) -> OperatorRun:
-    ledger = Ledger.open(uri)
-    manifest = ledger.read_manifest()
-    sweep = load(manifest.spec, search_required=False).sweep
-    store = uri.rstrip("/").rsplit("/", 2)[0]
-    return OperatorRun(
-        ledger=ledger,
-        manifest=manifest,
-        sweep=sweep,
-        plan=Plan.from_json(manifest.plan or {}, sweep),
-        objectives=tuple(objective.metric for objective in sweep.objectives),
-        keys=KeyIndex.open(store, manifest.sweep) if sweep.reuse == "sweep" else None,
-    )
+def _open_run(uri: str, version: str) -> PlannedRun:
+    return PlannedRun.open(uri)
 
 
-def stopped(run: OperatorRun, *, anew: bool) -> str:
+def stopped(run: PlannedRun, *, anew: bool) -> str:
     """Why the run starts no more attempts; empty while it does.
 
     Args:
@@ -127,7 +71,7 @@ def stopped(run: OperatorRun, *, anew: bool) -> str:
     return ""
 
 
-def note_end(run: OperatorRun, settlement: Settlement) -> None:
+def note_end(run: PlannedRun, settlement: Settlement) -> None:
     """Stops the run if the end of one of its trials means that for the others.
 
     Raises:
@@ -147,7 +91,7 @@ def note_end(run: OperatorRun, settlement: Settlement) -> None:
         run.ledger.update_state(decided=Decided(run.ledger.read_manifest().planned, reason))
 
 
-def _too_many(run: OperatorRun, number: int, allowed: int) -> str:
+def _too_many(run: PlannedRun, number: int, allowed: int) -> str:
     """Why the run ends with the failure of this trial; empty if it goes on."""
     planned = run.ledger.read_manifest().planned
     others = sum(

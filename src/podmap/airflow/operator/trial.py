@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from podmap.airflow.exceptions import TrialFailed, failure_class
-from podmap.airflow.operator.run import OperatorRun, note_end
+from podmap.airflow.operator.run import note_end
 from podmap.backends.base import Launch, Observation, Phase
 from podmap.backends.kubernetes.end import timed_out
-from podmap.backends.kubernetes.pod.build import TIMEOUT_ANNOTATION
+from podmap.backends.kubernetes.pod.build import RESULT_PATH, TIMEOUT_ANNOTATION
 from podmap.backends.kubernetes.pod.fields import PodJson
 from podmap.clock import iso, parse_iso, utc_now
 from podmap.engine.attempt import Ended
+from podmap.engine.planned import PlannedRun
 from podmap.engine.result import Outcome, judge
 from podmap.engine.settlement import Settlement, attempt_of, close, settle_attempt
 from podmap.engine.trial_ledger import Sight, TrialBook
@@ -46,7 +47,7 @@ class PodTrial:
 
     def __init__(
         self,
-        run: OperatorRun,
+        run: PlannedRun,
         number: int,
         *,
         ti_id: str,
@@ -71,7 +72,7 @@ class PodTrial:
         self.epoch = epoch or _epoch(record, ti_id, retried=retried)
         lost = record is not None and record.state in _LOST
         self.anew = lost and record is not None and record.epoch != self.epoch
-        self._book = TrialBook(run, number, self.epoch)
+        self._book = TrialBook(run, number, self.epoch, result_path=lambda _: RESULT_PATH)
 
     @property
     def params(self) -> str:

@@ -174,12 +174,12 @@ class TrialTrigger(BaseTrigger):
         index = self.given_map_index
         if index is None:
             index = self.task_instance.map_index  # type: ignore[union-attr]
-        size = session.manifest.trials_per_task
-        return range(index * size, min((index + 1) * size, session.plan.count))
+        size = session.planned.manifest.trials_per_task
+        return range(index * size, min((index + 1) * size, session.planned.plan.count))
 
 
 def _params(session: RunSession, number: int) -> str:
-    trial = session.plan.trial(number)
+    trial = session.planned.plan.trial(number)
     text = " ".join(f"{name}={value}" for name, value in trial.params.items())
     return f"{trial.shard.uri} {text}" if trial.shard else text
 

@@ -12,14 +12,12 @@ from typing import Any
 from podmap.backends.base import Launch
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes.pod import build as kubernetes
-from podmap.engine.launch import make_launch
-from podmap.engine.planned import prepare_run
+from podmap.engine.launch import Launcher
+from podmap.engine.planned import PlannedRun, prepare_run
 from podmap.engine.run import SweepRun
 from podmap.engine.support import check_supported
 from podmap.engine.verdict import verdict
 from podmap.errors import PodmapError, UsageError
-from podmap.ledger.ledger import Ledger
-from podmap.ledger.manifest import Manifest
 from podmap.names import run_uri
 from podmap.records import Record, Trial
 from podmap.report.publish import build_summary, read_leaderboard
@@ -27,7 +25,7 @@ from podmap.retries import Budget, budget_of
 from podmap.search.plan import make_plan
 from podmap.spec.load import load
 from podmap.spec.model import Sweep, TrialTemplate
-from podmap.spec.template import PerTemplate, effective
+from podmap.spec.template import PerTemplate
 from podmap.testing.sweep.fail import Failure
 from podmap.testing.sweep.rehearsal import RehearsalBackend, TakesSeconds
 from podmap.testing.sweep.run_result import Pod, RunResult
@@ -175,23 +173,14 @@ class SweepTest:
             return run_in_virtual_time(rehearsal)
 
     def _launch(self, number: int) -> Launch:
-        trial = self._trial(number)
-        template = effective(self.spec.trial, trial)
-        launch, _ = make_launch(
-            Manifest(
-                sweep=self.spec.name, run_id=RUN_ID, owner={}, created="", spec=self._loaded.raw
-            ),
-            trial,
-            template,
+        launcher = Launcher(
+            self.spec,
+            RUN_ID,
             run_uri=run_uri(self.spec.store or "memory://store", self.spec.name, RUN_ID),
-            backend=_PodPlaces(),
-            placement=self.spec.kubernetes,
-            attempt=1,
-            epoch=EPOCH,
-            timeout_s=template.timeout,
-            objectives=[objective.metric for objective in self.spec.objectives],
+            folder="",
+            result_path=lambda _: kubernetes.RESULT_PATH,
         )
-        return launch
+        return launcher.make_launch(self._trial(number), epoch=EPOCH)
 
     def _trial(self, number: int) -> Trial:
         if not 0 <= number < len(self.trials):
@@ -212,7 +201,7 @@ class SweepTest:
         self, folder: Path, training: Training, failures: Sequence[Failure], takes_s: TakesSeconds
     ) -> RunResult:
         store = folder / "store"
-        ledger, manifest = prepare_run(
+        planned = prepare_run(
             self._loaded,
             store=f"file://{store}",  # as a URI, so that no call goes past the virtual loop
             run_id=_free_run_id(store / self.spec.name),
@@ -226,10 +215,10 @@ class SweepTest:
             failures=failures,
             takes_s=takes_s,
             hangs_for_s=_longest_s(self.spec),
-            folder=folder / "results" / manifest.run_id,
+            folder=folder / "results" / planned.manifest.run_id,
             namespace=self.spec.kubernetes.namespace or "default",
         )
-        sweep_run = SweepRun(ledger, manifest, backend, epoch=EPOCH, alone=True)
+        sweep_run = SweepRun(planned, backend, epoch=EPOCH, alone=True)
         work = asyncio.ensure_future(sweep_run.run())
         await asyncio.wait({work, backend.broken}, return_when=asyncio.FIRST_COMPLETED)
         if backend.broken.done():
@@ -237,14 +226,7 @@ class SweepTest:
         work.result()
         if not sweep_run.stopped_reason:
             _check_happened(failures, backend)
-        return _result(ledger, manifest, sweep_run.stopped_reason, backend, self.spec)
-
-
-class _PodPlaces:
-    """Where trials write their results when they are pods."""
-
-    def result_path(self, attempt_name: str) -> str:
-        return kubernetes.RESULT_PATH
+        return _result(planned, sweep_run.stopped_reason, backend)
 
 
 @contextlib.contextmanager
@@ -286,18 +268,13 @@ def _free_run_id(runs: Path) -> str:
     return f"{number:08x}"
 
 
-def _result(
-    ledger: Ledger,
-    manifest: Manifest,
-    stopped_reason: str,
-    backend: RehearsalBackend,
-    spec: Sweep,
-) -> RunResult:
+def _result(planned: PlannedRun, stopped_reason: str, backend: RehearsalBackend) -> RunResult:
+    ledger, manifest = planned.ledger, planned.manifest
     summary = build_summary(ledger, manifest, read_leaderboard(ledger, manifest))
     records = sorted(ledger.records(), key=lambda record: record.number)
     counts = summary["counts"]
     wrong = _cannot_run(records) or verdict(
-        counts, spec, planned=manifest.count, forgive_by_default=False
+        counts, planned.sweep, planned=manifest.count, forgive_by_default=False
     )
     return RunResult(
         run_uri=ledger.run_uri,
