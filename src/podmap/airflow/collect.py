@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from podmap.airflow.connections import run_target
 from podmap.backends.connect import Target, connect
 from podmap.engine.planned import PlannedRun
+from podmap.engine.teardown import remove_attempts
 from podmap.engine.verdict import verdict
 from podmap.ledger.ledger import Ledger
-from podmap.records import Category, Diagnosis, TrialState
+from podmap.records import TrialState
 from podmap.report.publish import publish
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from podmap.airflow.operators import CleanupOperator, CollectOperator
 
-GRACE_S = 5.0
 REASONS = 3
 
 
@@ -96,12 +96,7 @@ def _planned_run(
 async def _clean(ledger: Ledger, target: Target) -> int:
     run_id = ledger.read_manifest().run_id
     backend = connect(target)
-    reason = Diagnosis(Category.CANCELLED, "the run is over")
     try:
-        left = await backend.list(run_id)
-        for seen in left:
-            await backend.kill(seen.name, reason=reason, grace_s=GRACE_S)
-            await backend.delete(seen.name)
+        return len(await remove_attempts(backend, run_id, reason="the run is over"))
     finally:
         await backend.close()
-    return len(left)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from podmap.backends.base import Backend, Observation, Phase
+from podmap.backends.base import Observation, Phase
 from podmap.backends.connect import connect, target_of
+from podmap.engine import teardown
 from podmap.errors import BackendError
 from podmap.ledger.manifest import Manifest
-from podmap.records import Category, Diagnosis
-
-KILL_GRACE_S = 5.0
 
 
 def list_attempts(manifest: Manifest, *, kubeconfig: str | None = None) -> Sequence[Observation]:
@@ -58,20 +56,14 @@ def remove_attempts(manifest: Manifest, *, reason: str, kubeconfig: str | None =
     Raises:
         BackendError: Something of it runs on another host, or cannot be removed.
     """
-    why = Diagnosis(Category.CANCELLED, reason)
 
-    async def remove(backend: Backend, seen: Observation) -> None:
-        await backend.kill(seen.name, reason=why, grace_s=KILL_GRACE_S)
-        await backend.delete(seen.name)
-
-    async def remove_all() -> int:
+    async def remove() -> int:
         backend = connect(target_of(manifest, kubeconfig=kubeconfig))
         try:
-            found = await backend.list(manifest.run_id)
-            await asyncio.gather(*(remove(backend, seen) for seen in found))
+            found = await teardown.remove_attempts(backend, manifest.run_id, reason=reason)
             await backend.remove_kept(manifest.run_id)
             return sum(seen.phase in (Phase.PENDING, Phase.RUNNING) for seen in found)
         finally:
             await backend.close()
 
-    return asyncio.run(remove_all())
+    return asyncio.run(remove())
