@@ -1,4 +1,4 @@
-"""The one owner of ids, attempt names, labels and the paths inside a run."""
+"""The one owner of names: of ids, pods, labels, the files of a run, and URIs in a store."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 LABEL_PREFIX = "podmap.io"
+SWEEP_LABEL = f"{LABEL_PREFIX}/sweep"
+RUN_LABEL = f"{LABEL_PREFIX}/run"
+TRIAL_LABEL = f"{LABEL_PREFIX}/trial"
+ATTEMPT_LABEL = f"{LABEL_PREFIX}/attempt"
+EPOCH_LABEL = f"{LABEL_PREFIX}/epoch"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MAX_SWEEP_NAME = 40
 RUN_ID_LENGTH = 8
@@ -21,7 +26,12 @@ _RUN_ID = re.compile(r"[0-9a-f]{8}")
 _ATTEMPT_NAME = re.compile(
     r"[a-z0-9][-a-z0-9]*-(?P<run>[0-9a-f]{8})-(?P<number>[0-9]+)-a(?P<attempt>[0-9]+)"
 )
+_RECORD_FILE = re.compile(r"(0|[1-9][0-9]*)\.json")
+_ATTEMPT_FILE = re.compile(r"(0|[1-9][0-9]*)-a([1-9][0-9]*)\.json")
+_RECORD_URI = re.compile(r"(?P<run>.+)/(?P<path>trials/[0-9]+\.json)")
 
+TRIALS = "trials"
+ATTEMPTS = "attempts"
 MANIFEST = "manifest.json"
 RUN_STATE = "run.json"
 SUMMARY = "summary.json"
@@ -95,12 +105,22 @@ def attempt_labels(
     """The labels that tell whose an attempt is."""
     return {
         MANAGED_BY: "podmap",
-        f"{LABEL_PREFIX}/sweep": sweep,
-        f"{LABEL_PREFIX}/run": run_id,
-        f"{LABEL_PREFIX}/trial": str(number),
-        f"{LABEL_PREFIX}/attempt": str(attempt),
-        f"{LABEL_PREFIX}/epoch": epoch,
+        SWEEP_LABEL: sweep,
+        RUN_LABEL: run_id,
+        TRIAL_LABEL: str(number),
+        ATTEMPT_LABEL: str(attempt),
+        EPOCH_LABEL: epoch,
     }
+
+
+def run_labels(run_id: str) -> dict[str, str]:
+    """The labels of all that podmap manages for a run."""
+    return {MANAGED_BY: "podmap", RUN_LABEL: run_id}
+
+
+def is_own_key(key: str) -> bool:
+    """Whether the key of a label or annotation is under podmap's own prefix."""
+    return key.startswith(f"{LABEL_PREFIX}/")
 
 
 def record_path(number: int) -> str:
@@ -108,9 +128,21 @@ def record_path(number: int) -> str:
     return f"trials/{number}.json"
 
 
+def parse_record_file(name: str) -> int | None:
+    """The trial whose record a file in `TRIALS` is; None if it is none."""
+    match = _RECORD_FILE.fullmatch(name)
+    return int(match[1]) if match else None
+
+
 def attempt_path(number: int, attempt: int) -> str:
     """The path of an attempt's file inside its run."""
     return f"attempts/{number}-a{attempt}.json"
+
+
+def parse_attempt_file(name: str) -> tuple[int, int] | None:
+    """The trial and the attempt that a file in `ATTEMPTS` is about; None if it is none."""
+    match = _ATTEMPT_FILE.fullmatch(name)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def log_path(number: int, attempt: int) -> str:
@@ -121,3 +153,21 @@ def log_path(number: int, attempt: int) -> str:
 def run_uri(store: str, sweep: str, run_id: str) -> str:
     """The URI of a run in a store, without a trailing slash."""
     return f"{store.rstrip('/')}/{sweep}/{run_id}"
+
+
+def split_run_uri(uri: str) -> tuple[str, str, str]:
+    """The store, sweep and run id in a URI made by `run_uri`."""
+    folder, _, run_id = uri.rstrip("/").rpartition("/")
+    store, _, sweep = folder.rpartition("/")
+    return store, sweep, run_id
+
+
+def split_record_uri(uri: str) -> tuple[str, str] | None:
+    """The URI of a record's run, and the path inside it; None if it is no record's URI."""
+    match = _RECORD_URI.fullmatch(uri)
+    return (match["run"], match["path"]) if match else None
+
+
+def keys_uri(store: str, sweep: str) -> str:
+    """The URI of the folder that has a sweep's finished trials by key."""
+    return f"{store.rstrip('/')}/{sweep}/keys"

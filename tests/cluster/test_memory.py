@@ -108,7 +108,7 @@ def test_what_one_process_has_learnt_holds_for_another(
 ) -> None:
     ledger = prepare(spec(image, [NEEDS] * 2, parallelism=2), tmp_path)
     assert 0 == processes.start(ledger, account.kubeconfig).wait(180)
-    ledger.forget(1)
+    ledger.delete_record(1)
     assert 0 == processes.start(ledger, account.kubeconfig).wait(180)
     assert ["64Mi", "128Mi"] == limits(cluster, namespace)[0]
     assert (None, 128 * MI) == diagnoses(ledger, 1)[-1]

@@ -79,7 +79,7 @@ def _with_tasks(task: PlanOperator, planned: PlannedRun) -> PlannedRun:
     from podmap.airflow.executor.plan import tasks_of
 
     tasks = tasks_of(task.in_executor, planned.sweep, planned.plan, task.log)
-    manifest = planned.ledger.replan(replace(planned.manifest, tasks=tasks))
+    manifest = planned.ledger.replace_manifest(replace(planned.manifest, tasks=tasks))
     return replace(planned, manifest=manifest)
 
 

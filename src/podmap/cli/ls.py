@@ -11,7 +11,7 @@ from podmap.cli._options import FIND_STORE, JSON, example
 from podmap.cli._output import print_json, print_table
 
 if TYPE_CHECKING:
-    from podmap.ledger.runs import RunSummary
+    from podmap.ledger.run_summary import RunSummary
 
 EXAMPLES = example("""
 podmap ls
@@ -30,7 +30,8 @@ podmap ls --store s3://bucket/podmap --json
 @JSON
 def command(store: str | None, as_json: bool) -> None:
     """Lists runs."""
-    from podmap.ledger.runs import default_store, iter_runs
+    from podmap.ledger.run_summary import iter_runs
+    from podmap.ledger.runs import default_store
 
     place = default_store(store)
     runs = sorted(iter_runs(place), key=lambda run: run.created)

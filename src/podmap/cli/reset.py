@@ -58,7 +58,7 @@ def command(
             if record.state in (TrialState.FAILED, TrialState.CANCELLED)
         )
     for number in sorted(numbers):
-        ledger.forget(number)
+        ledger.delete_record(number)
     if numbers:
         ledger.update_state(finished=None)
     if as_json:

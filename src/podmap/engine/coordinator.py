@@ -26,7 +26,7 @@ from podmap.engine.slots import Coordinator
 from podmap.engine.tally import Stop
 from podmap.errors import RecordError, StoreError
 from podmap.ledger.ledger import Ledger
-from podmap.ledger.run_state import Decided, RunState
+from podmap.ledger.run_state import Decisions, RunState
 from podmap.names import epoch_time
 from podmap.records import Record
 
@@ -84,7 +84,7 @@ class RunWide:
         self._own: Counter[int] = Counter()
         self._followed = False
         self._leads = False
-        self._there = Decided(planned)
+        self._there = Decisions(planned)
         self._since = ""
         self._expected = ""  # the stop that the one in charge has left in run.json
         self._order: Stop | None = None
@@ -227,11 +227,11 @@ class RunWide:
     def _charge(self) -> Charge:
         return self._gate.charge if self._gate is not None else Charge.UNKNOWN
 
-    def _current(self, state: RunState) -> Decided:
+    def _current(self, state: RunState) -> Decisions:
         """What was decided about this planning."""
         decided = state.decided
         if decided.planned != self._planned:
-            return Decided(self._planned)
+            return Decisions(self._planned)
         since = max(decided.since, self._since)
         if decided.at < since:  # it was read, or written, by one who did not know of the lifting
             return replace(decided, stop="", cancel=False, at="", since=since)
@@ -248,7 +248,7 @@ class RunWide:
             self._order, self._expected = None, ""
             self._coordinator.lift(self._since)
 
-    def _take_charge(self, there: Decided) -> None:
+    def _take_charge(self, there: Decisions) -> None:
         """Makes this process's own what another one has put into `run.json`."""
         if self._leads or self._followed:
             if there.stop not in ("", self._expected) and self._decision() is None:
@@ -315,7 +315,7 @@ class RunWide:
     def _has_news(self) -> bool:
         return self._gate is not None and self._wanted(self._there) != self._there
 
-    def _wanted(self, there: Decided) -> Decided:
+    def _wanted(self, there: Decisions) -> Decisions:
         """What `run.json` should have, as far as it is this process's to say."""
         if not self._leads:
             stop = self._coordinator.own_stop
@@ -355,11 +355,11 @@ class RunWide:
         return _stop_of(there) if there.stop else stop
 
 
-def _stop_of(there: Decided) -> Stop:
+def _stop_of(there: Decisions) -> Stop:
     return Stop(there.stop, there.cancel, there.at)
 
 
-def _with(there: Decided, stop: Stop | None) -> Decided:
+def _with(there: Decisions, stop: Stop | None) -> Decisions:
     if stop is None:
         return replace(there, stop="", cancel=False, at="")
     return replace(there, stop=stop.reason, cancel=stop.cancel, at=stop.at)

@@ -14,7 +14,7 @@ from podmap.errors import UsageError
 from podmap.ledger.keys import KeyIndex
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
-from podmap.names import run_uri
+from podmap.names import run_uri, split_run_uri
 from podmap.records import Trial
 from podmap.search.plan import Plan, make_plan
 from podmap.spec.load import LoadedSpec, load
@@ -69,7 +69,7 @@ class PlannedRun:
 
     @classmethod
     def _made(cls, ledger: Ledger, manifest: Manifest, sweep: Sweep, plan: Plan) -> PlannedRun:
-        store = ledger.run_uri.rsplit("/", 2)[0]
+        store, _, _ = split_run_uri(ledger.run_uri)
         return cls(
             ledger=ledger,
             manifest=manifest,
@@ -157,4 +157,4 @@ def prepare_run(
         trials_per_task=size,
         podmap_version=__version__,
     )
-    return PlannedRun._made(ledger, ledger.replan(manifest), loaded.sweep, plan)
+    return PlannedRun._made(ledger, ledger.replace_manifest(manifest), loaded.sweep, plan)

@@ -49,7 +49,7 @@ def recalled(keys: KeyIndex, fresh: Record, objectives: Sequence[str]) -> Record
         StoreError: The store could not be asked.
     """
     try:
-        found = keys.find(fresh.key)
+        found = keys.find_record(fresh.key)
     except RecordError as error:
         log.warning("trial %d is run, since what was kept of it is broken: %s", fresh.number, error)
         return None

@@ -175,7 +175,7 @@ class TrialBook:
         others = gone or not (has_result or self._alone)
         if others and self._knows(attempt.number):
             return False
-        if not ledger.settle(attempt, settlement.record, tail or None):
+        if not ledger.write_end(attempt, settlement.record, tail or None):
             return False
         self.record, self._shows_running = settlement.record, False
         self._remember()
@@ -245,7 +245,7 @@ class TrialBook:
         keys, record = self._planned.keys, self.record
         if keys is not None and record.state is TrialState.COMPLETE:
             try:
-                keys.remember(record, record_uri=self._planned.ledger.record_uri(self._number))
+                keys.add_record(record, record_uri=self._planned.ledger.record_uri(self._number))
             except StoreError as error:
                 log.warning("other runs cannot reuse trial %d: %s", self._number, error)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from podmap.errors import RecordError
-from podmap.ledger.precedence import Standing
+from podmap.ledger.precedence import RecordHead
 from podmap.records import Attempt, Record, TrialState
 
 LOG_TAIL_BYTES = 4096
@@ -91,7 +91,7 @@ def parse_record(raw: bytes, *, uri: str) -> Record:
         raise RecordError(f"{uri} is not a record: {_describe(error)}") from error
 
 
-def parse_standing(raw: bytes, *, uri: str) -> Standing:
+def parse_head(raw: bytes, *, uri: str) -> RecordHead:
     """The epoch, state and former epochs in a record's file.
 
     Raises:
@@ -100,7 +100,7 @@ def parse_standing(raw: bytes, *, uri: str) -> Standing:
     data = parse(raw, uri=uri)
     try:
         former = tuple(data.get("former_epochs", ()))
-        return Standing(data["epoch"], TrialState(data["state"]), former)
+        return RecordHead(data["epoch"], TrialState(data["state"]), former)
     except (ValueError, TypeError, KeyError) as error:
         raise RecordError(f"{uri} is not a record: {_describe(error)}") from error
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from podmap import names
 from podmap.errors import RecordError, UsageError
 from podmap.ledger import encode
 from podmap.ledger.store import Store, open_store
 from podmap.records import Record, TrialState
 
 _KEY = re.compile(r"[0-9A-Za-z_-]{1,128}")
-_RECORD_URI = re.compile(r"(?P<run>.+)/(?P<path>trials/[0-9]+\.json)")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class IndexedRecord:
     """A finished trial that was found by its key.
 
     Attributes:
@@ -49,17 +49,17 @@ class KeyIndex:
         Raises:
             StoreError: The URI's protocol is not known, or a package for it is missing.
         """
-        return cls(open_store(f"{open_store(store).uri}/{sweep}/keys"))
+        return cls(open_store(names.keys_uri(open_store(store).uri, sweep)))
 
-    def remember(self, record: Record, *, record_uri: str) -> bool:
+    def add_record(self, record: Record, *, record_uri: str) -> bool:
         """Points the record's key at it; the newest of equal keys is the one found.
 
         Args:
-            record: Only COMPLETE ones are remembered.
+            record: Only COMPLETE ones are pointed at.
             record_uri: As `Ledger.record_uri` gives it.
 
         Returns:
-            Whether it was remembered.
+            Whether it is pointed at now.
 
         Raises:
             StoreError: The store could not be asked.
@@ -70,18 +70,8 @@ class KeyIndex:
         self._store.write(_key_path(record.key), encode.dump(pointer, what="the key"))
         return True
 
-    def recall(self, key: str) -> Record | None:
+    def find_record(self, key: str) -> IndexedRecord | None:
         """The COMPLETE record with this key; None if there is none any more.
-
-        Raises:
-            StoreError: The store could not be asked.
-            RecordError: What is kept under the key cannot be understood.
-        """
-        found = self.find(key)
-        return found.record if found else None
-
-    def find(self, key: str) -> Found | None:
-        """As `recall`, with the place of the record.
 
         Raises:
             StoreError: The store could not be asked.
@@ -91,15 +81,16 @@ class KeyIndex:
         if raw is None:
             return None
         uri = encode.parse(raw, uri=f"{self._store.uri}/{key}").get("record_uri", "")
-        match = _RECORD_URI.fullmatch(uri)
-        if match is None:
+        place = names.split_record_uri(uri)
+        if place is None:
             raise RecordError(f"{self._store.uri}/{key} points at {uri!r}, which is no record")
-        kept = open_store(match["run"]).read(match["path"])
+        run_uri, path = place
+        kept = open_store(run_uri).read(path)
         if kept is None:
             return None
         record = encode.parse_record(kept, uri=uri)
         fits = record.key == key and record.state is TrialState.COMPLETE
-        return Found(uri, record) if fits else None
+        return IndexedRecord(uri, record) if fits else None
 
 
 def _key_path(key: str) -> str:

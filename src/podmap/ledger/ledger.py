@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,9 +16,6 @@ from podmap.ledger.run_state import RunState
 from podmap.ledger.runs import no_such_run
 from podmap.ledger.store import Store, open_store
 from podmap.records import Attempt, Record
-
-_RECORD_FILE = re.compile(r"(0|[1-9][0-9]*)\.json")
-_ATTEMPT_FILE = re.compile(r"(0|[1-9][0-9]*)-a([1-9][0-9]*)\.json")
 
 
 class Ledger:
@@ -78,7 +74,7 @@ class Ledger:
             )
         return existing
 
-    def replan(self, manifest: Manifest) -> Manifest:
+    def replace_manifest(self, manifest: Manifest) -> Manifest:
         """Starts the run, or plans the owner's run anew: the manifest that is now there.
 
         The time of creation stays; spec and plan are the new ones.
@@ -118,8 +114,8 @@ class Ledger:
     def write_record(self, record: Record) -> bool:
         """Writes the trial's record, unless the one that is there must stand.
 
-        `rules.may_replace` decides; nothing gets between its look and the write. Writing the
-        same record again is the same as writing it once.
+        `precedence.may_replace` decides, and nothing gets between its reading and the write.
+        Writing the same record again is the same as writing it once.
 
         Returns:
             Whether the ledger now holds this record; False if another one stands.
@@ -141,7 +137,7 @@ class Ledger:
         """The file of a record that takes the place of another's; None if that must stand."""
         if raw is None:
             return encode.dump_record(record)
-        current = encode.parse_standing(raw, uri=self.record_uri(record.number))
+        current = encode.parse_head(raw, uri=self.record_uri(record.number))
         data = encode.dump_record(record, former=current.replaced_by(record.epoch))
         if data == raw or may_replace(current, epoch=record.epoch, state=record.state):
             return data
@@ -149,8 +145,8 @@ class Ledger:
 
     def record_numbers(self) -> list[int]:
         """The numbers of the trials that have a record, ascending."""
-        matches = map(_RECORD_FILE.fullmatch, self._store.list("trials"))
-        return sorted(int(match[1]) for match in matches if match)
+        found = map(names.parse_record_file, self._store.list(names.TRIALS))
+        return sorted(number for number in found if number is not None)
 
     def records(self) -> Iterator[Record]:
         """All records by ascending number, one at a time in memory."""
@@ -217,7 +213,7 @@ class Ledger:
         """The tail of an attempt's log; None if none was written."""
         return self._store.read(names.log_path(number, attempt))
 
-    def settle(self, attempt: Attempt, record: Record, log: bytes | None = None) -> bool:
+    def write_end(self, attempt: Attempt, record: Record, log: bytes | None = None) -> bool:
         """Writes what the end of an attempt leaves, in one call: log, attempt, record.
 
         An attempt that is already there stands, since two processes may see the same one end.
@@ -247,7 +243,7 @@ class Ledger:
         self._create_attempt(record.number, attempt)
         return self.write_record(record)
 
-    def forget(self, number: int) -> None:
+    def delete_record(self, number: int) -> None:
         """Drops the trial's record, so that it is run again; its attempts are kept.
 
         The run's summary goes too, since it is no longer true.
@@ -344,9 +340,9 @@ class Ledger:
 
     def _list_attempts(self) -> dict[int, int]:
         last: dict[int, int] = {}
-        for match in map(_ATTEMPT_FILE.fullmatch, self._store.list("attempts")):
-            if match:
-                number, attempt = int(match[1]), int(match[2])
+        for found in map(names.parse_attempt_file, self._store.list(names.ATTEMPTS)):
+            if found:
+                number, attempt = found
                 last[number] = max(last.get(number, 0), attempt)
         return last
 

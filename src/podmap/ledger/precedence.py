@@ -17,8 +17,8 @@ _WORTH = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What the rule needs to know of the record that is there.
+class RecordHead:
+    """What the rule needs to know of a record that is there.
 
     Attributes:
         epoch: The record's epoch.
@@ -37,7 +37,7 @@ class Standing:
         return (*self.former, self.epoch)[-FORMER_EPOCHS_KEPT:]
 
 
-def may_replace(current: Standing | None, *, epoch: str, state: TrialState) -> bool:
+def may_replace(current: RecordHead | None, *, epoch: str, state: TrialState) -> bool:
     """Whether a record of `epoch` in `state` may take the place of `current`.
 
     | incoming | there | |

@@ -10,7 +10,7 @@ from podmap.errors import RecordError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class Decisions:
     """What the run's coordinator has decided; the other processes obey.
 
     Attributes:
@@ -45,7 +45,7 @@ class Decided:
         }
 
     @classmethod
-    def from_json(cls, data: Any) -> Decided:
+    def from_json(cls, data: Any) -> Decisions:
         """The decisions in a JSON object made by `to_json`.
 
         Raises:
@@ -82,7 +82,7 @@ class RunState:
     paused: bool = False
     stopped: str | None = None
     finished: str | None = None
-    decided: Decided = field(default_factory=Decided)
+    decided: Decisions = field(default_factory=Decisions)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class RunState:
         extra = {name: value for name, value in data.items() if name not in _NAMES}
         _check(own)
         if "decided" in own:
-            own["decided"] = Decided.from_json(own["decided"])
+            own["decided"] = Decisions.from_json(own["decided"])
         return cls(**own, extra=extra)
 
     def changed(self, changes: Mapping[str, Any]) -> RunState:
@@ -117,7 +117,7 @@ class RunState:
                 f"a run's state has no {', '.join(unknown)}; it has {', '.join(_NAMES)}"
             )
         plain = {
-            name: value.to_json() if isinstance(value, Decided) else value
+            name: value.to_json() if isinstance(value, Decisions) else value
             for name, value in changes.items()
         }
         return RunState.from_json({**self.to_json(), **plain})

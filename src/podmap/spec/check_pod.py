@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from podmap.names import LABEL_PREFIX, MANAGED_BY
+from podmap.names import MANAGED_BY, is_own_key
 from podmap.spec.findings import Finding, Place, did_you_mean, show
 from podmap.spec.model import PodOverlay
 
@@ -76,7 +76,7 @@ def _check_entry(place: Place, name: Any, value: Any, *, is_label: bool) -> Iter
             "or digit at both ends, perhaps after a domain and /"
         )
         yield Finding(place, message, on="key")
-    elif name.startswith(f"{LABEL_PREFIX}/") or (is_label and name == MANAGED_BY):
+    elif is_own_key(name) or (is_label and name == MANAGED_BY):
         yield Finding(place, f"{show(name)} is podmap's own", on="key")
     elif value is None:
         return

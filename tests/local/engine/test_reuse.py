@@ -82,7 +82,7 @@ def test_failed_trials_and_forgotten_ones_are_run_again(world: World) -> None:
     planned = world.plan(script, 2, run_id="aaaa0001", reuse="sweep")
     world.go(planned)
     (world.folder / "fixed").touch()
-    planned.ledger.forget(1)
+    planned.ledger.delete_record(1)
     world.run(script, 2, run_id="aaaa0002", reuse="sweep")
     assert {0: 2, 1: 2} == world.starts()
 
@@ -110,7 +110,7 @@ def test_what_cannot_be_remembered_is_complete_all_the_same(
     def down(self: KeyIndex, record: Record, *, record_uri: str) -> bool:
         raise StoreError("down")
 
-    monkeypatch.setattr(KeyIndex, "remember", down)
+    monkeypatch.setattr(KeyIndex, "add_record", down)
     assert COMPLETE is world.run(OK, reuse="sweep")[0].state
 
 

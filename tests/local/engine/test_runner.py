@@ -531,7 +531,7 @@ def test_what_another_process_settled_meanwhile_is_not_a_lost_node(world: World)
             record = planned.ledger.read_record(0)
             assert record
             attempt = Attempt(1, running.name, exit_code=1)
-            planned.ledger.settle(attempt, replace(record, state=WAITING, attempts=(attempt,)))
+            planned.ledger.write_end(attempt, replace(record, state=WAITING, attempts=(attempt,)))
             await backend.delete(running.name)
             await world.started(2)
             world.open_gate()

@@ -233,7 +233,7 @@ def test_failures_of_an_earlier_process_count(world: World) -> None:
     script = f'[ "$1" -lt 2 ] && exit 1; {OK}'
     planned = world.plan(script, 6, failures={"allow": 1}, parallelism=1)
     assert [FAILED, FAILED] + [CANCELLED] * 4 == states(world.go(planned))
-    planned.ledger.forget(5)
+    planned.ledger.delete_record(5)
     assert [FAILED, FAILED] + [CANCELLED] * 4 == states(world.go(planned))
 
 

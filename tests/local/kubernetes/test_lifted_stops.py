@@ -30,7 +30,7 @@ from tests.local.kubernetes.scene import (
 from podmap.clock import iso, utc_now
 from podmap.engine.gatekeeper import Charge
 from podmap.engine.trial import settle
-from podmap.ledger.run_state import Decided
+from podmap.ledger.run_state import Decisions
 from podmap.names import epoch_time
 from podmap.records import Record
 
@@ -146,7 +146,7 @@ def test_a_process_that_works_on_an_older_planning_decides_nothing_for_the_new_o
 ) -> None:
     older, newer = scene.plan(2), scene.plan(2)
     assert newer.manifest.planned > older.manifest.planned
-    anew = Decided(newer.manifest.planned, "it has reasons")
+    anew = Decisions(newer.manifest.planned, "it has reasons")
 
     async def scenario() -> None:
         async with scene.process(older) as left:

@@ -35,7 +35,7 @@ from podmap.engine.gatekeeper import Charge
 from podmap.engine.launch import Launcher
 from podmap.engine.run import SweepRun
 from podmap.engine.trial import settle
-from podmap.ledger.run_state import Decided
+from podmap.ledger.run_state import Decisions
 from podmap.records import Category
 
 __all__ = ["scene"]
@@ -155,7 +155,7 @@ def test_what_is_decided_is_published_even_as_a_process_leaves(scene: Scene) -> 
             second.coordinator.stop("time is over", cancel=True)
             await second.close()
             decided = replace(planned.ledger.read_state().decided, at="")
-            assert Decided(planned.manifest.planned, "time is over", True) == decided
+            assert Decisions(planned.manifest.planned, "time is over", True) == decided
             await until(lambda: stopped(first) == "time is over")
 
     play(scenario)
@@ -165,7 +165,7 @@ def test_a_stop_of_an_earlier_activity_is_cleared(scene: Scene) -> None:
     planned = scene.plan(2)
     memory = {100 * MI: 200 * MI}
     planned.ledger.update_state(
-        decided=Decided(planned.manifest.planned, "the image is wrong", True, memory)
+        decided=Decisions(planned.manifest.planned, "the image is wrong", True, memory)
     )
 
     async def scenario() -> None:
@@ -173,7 +173,8 @@ def test_a_stop_of_an_earlier_activity_is_cleared(scene: Scene) -> None:
             assert [COMPLETE] == states(await settle_all(only, 0))
             await until(lambda: planned.ledger.read_state().decided.stop == "")
         assert (
-            Decided(planned.manifest.planned, memory=memory) == planned.ledger.read_state().decided
+            Decisions(planned.manifest.planned, memory=memory)
+            == planned.ledger.read_state().decided
         )
 
     play(scenario)

@@ -20,7 +20,7 @@ def ledger(tmp_path: Path) -> Ledger:
 def end(ledger: Ledger, number: int, attempt: int, state: TrialState = FAILED) -> None:
     """What is left by an attempt that ends."""
     ended = Attempt(attempt, "p")
-    ledger.settle(ended, Record(number, "k", "e", state, attempts=(ended,)))
+    ledger.write_end(ended, Record(number, "k", "e", state, attempts=(ended,)))
 
 
 def found(survey: Survey, own: tuple[int, ...] = (), again: tuple[int, ...] = ()) -> list[int]:

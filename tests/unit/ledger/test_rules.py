@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from podmap.ledger.precedence import FORMER_EPOCHS_KEPT, Standing, may_replace
+from podmap.ledger.precedence import FORMER_EPOCHS_KEPT, RecordHead, may_replace
 from podmap.records import TrialState
 
 UNFINISHED = ("WAITING", "RUNNING", "UNKNOWN")
@@ -30,21 +30,21 @@ def test_every_state_is_in_the_tables() -> None:
 
 @pytest.mark.parametrize(("there", "incoming"), PAIRS)
 def test_same_epoch(there: str, incoming: str) -> None:
-    standing = Standing("e1", TrialState(there))
+    standing = RecordHead("e1", TrialState(there))
     expected = (there, incoming) in SAME_EPOCH_YES
     assert expected is may_replace(standing, epoch="e1", state=TrialState(incoming))
 
 
 @pytest.mark.parametrize(("there", "incoming"), PAIRS)
 def test_another_epoch(there: str, incoming: str) -> None:
-    standing = Standing("e1", TrialState(there), former=("e0",))
+    standing = RecordHead("e1", TrialState(there), former=("e0",))
     expected = (there, incoming) not in OTHER_EPOCH_NO
     assert expected is may_replace(standing, epoch="e2", state=TrialState(incoming))
 
 
 @pytest.mark.parametrize(("there", "incoming"), PAIRS)
 def test_replaced_epoch_writes_nothing(there: str, incoming: str) -> None:
-    standing = Standing("e1", TrialState(there), former=("e0",))
+    standing = RecordHead("e1", TrialState(there), former=("e0",))
     assert may_replace(standing, epoch="e0", state=TrialState(incoming)) is False
 
 
@@ -54,10 +54,10 @@ def test_anything_may_be_first(incoming: str) -> None:
 
 
 def test_former_epochs_grow_only_by_other_epochs_and_within_bounds() -> None:
-    standing = Standing("e0", TrialState.FAILED)
+    standing = RecordHead("e0", TrialState.FAILED)
     assert standing.replaced_by("e0") == ()
     for number in range(1, 100):
         former = standing.replaced_by(f"e{number}")
         assert former[-1] == f"e{number - 1}"
-        standing = Standing(f"e{number}", TrialState.FAILED, former)
+        standing = RecordHead(f"e{number}", TrialState.FAILED, former)
     assert len(standing.former) == FORMER_EPOCHS_KEPT

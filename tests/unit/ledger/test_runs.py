@@ -8,10 +8,11 @@ import pytest
 
 from podmap import names
 from podmap.errors import UsageError
-from podmap.ledger.keys import KeyIndex
+from podmap.ledger.keys import IndexedRecord, KeyIndex
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
-from podmap.ledger.runs import RunSummary, default_store, find_run, iter_runs
+from podmap.ledger.run_summary import RunSummary, iter_runs
+from podmap.ledger.runs import default_store, find_run
 from podmap.records import Record, TrialState
 
 CREATED = "2026-01-01T00:00:00.000Z"
@@ -114,31 +115,32 @@ def test_finished_trial_is_found_by_key_in_another_run(store: str) -> None:
     record = Record(0, "key-1", "e", TrialState.COMPLETE, metrics={"a": 1.0})
     run.write_record(record)
     keys = KeyIndex.open(store, "digits")
-    assert keys.recall("key-1") is None
-    assert keys.remember(record, record_uri=run.record_uri(0))
-    assert KeyIndex.open(store, "digits").recall("key-1") == record
-    assert KeyIndex.open(store, "other").recall("key-1") is None
-    run.forget(0)
-    assert keys.recall("key-1") is None
+    assert keys.find_record("key-1") is None
+    assert keys.add_record(record, record_uri=run.record_uri(0))
+    found = KeyIndex.open(store, "digits").find_record("key-1")
+    assert found == IndexedRecord(run.record_uri(0), record)
+    assert KeyIndex.open(store, "other").find_record("key-1") is None
+    run.delete_record(0)
+    assert keys.find_record("key-1") is None
 
 
 @pytest.mark.parametrize("state", ["FAILED", "PRUNED", "CANCELLED", "RUNNING"])
-def test_only_complete_trials_are_remembered(store: str, state: str) -> None:
+def test_only_complete_trials_are_pointed_at(store: str, state: str) -> None:
     keys = KeyIndex.open(store, "digits")
     record = Record(0, "key-1", "e", TrialState(state))
-    assert not keys.remember(record, record_uri=f"{store}/digits/aaaa0001/trials/0.json")
-    assert keys.recall("key-1") is None
+    assert not keys.add_record(record, record_uri=f"{store}/digits/aaaa0001/trials/0.json")
+    assert keys.find_record("key-1") is None
 
 
 def test_key_whose_trial_was_run_anew_with_other_work_is_not_found(store: str) -> None:
     run = make_run(store, "digits", "aaaa0001")
     record = Record(0, "key-1", "e", TrialState.COMPLETE)
-    KeyIndex.open(store, "digits").remember(record, record_uri=run.record_uri(0))
+    KeyIndex.open(store, "digits").add_record(record, record_uri=run.record_uri(0))
     run.write_record(Record(0, "key-2", "e", TrialState.COMPLETE))
-    assert KeyIndex.open(store, "digits").recall("key-1") is None
+    assert KeyIndex.open(store, "digits").find_record("key-1") is None
 
 
 @pytest.mark.parametrize("key", ["", "../x", "a/b", ".x"])
 def test_key_that_is_no_name_is_refused(store: str, key: str) -> None:
     with pytest.raises(UsageError, match="cannot be a key"):
-        KeyIndex.open(store, "digits").recall(key)
+        KeyIndex.open(store, "digits").find_record(key)

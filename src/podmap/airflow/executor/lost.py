@@ -60,7 +60,7 @@ async def note_lost(session: RunSession, number: int, epoch: str) -> str | None:
         rules=rules,
         interrupted=False,
     )
-    await session.call(ledger.settle, attempt, settlement.record)
+    await session.call(ledger.write_end, attempt, settlement.record)
     return f"attempt {attempt.number} is lost: {LOST.summary}"
 
 
@@ -77,7 +77,7 @@ def close_open(ledger: Ledger, manifest: Manifest) -> int:
             attempt = _lost_attempt(ledger, manifest, record, LOST)
             record = replace(record, attempts=(*record.attempts, attempt))
             ended = close(record, TrialState.FAILED, reason_of(LOST))
-            ledger.settle(attempt, ended)
+            ledger.write_end(attempt, ended)
         elif last is not None and last.category is not Category.CANCELLED:
             ledger.write_record(close(record, TrialState.FAILED, reason_of(last)))
         else:

@@ -21,7 +21,7 @@ from podmap.backends.kubernetes.pod.fields import PodJson
 from podmap.engine.attempt import TAIL_BYTES, Ended
 from podmap.engine.messages import LineSplitter, Messages, read_messages
 from podmap.errors import BackendError
-from podmap.names import LABEL_PREFIX, MANAGED_BY
+from podmap.names import MANAGED_BY, TRIAL_LABEL, run_labels
 from podmap.records import Category, Diagnosis
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ class PodApi:
 
     def find(self, run_id: str, number: int) -> list[PodJson]:
         """The pods of a trial, of any epoch, that podmap still manages."""
-        labels = {MANAGED_BY: "podmap", f"{LABEL_PREFIX}/run": run_id}
-        labels[f"{LABEL_PREFIX}/trial"] = str(number)
+        labels = {**run_labels(run_id), TRIAL_LABEL: str(number)}
         answer = self._client.list_namespaced_pod(
             self._namespace,
             label_selector=",".join(f"{name}={value}" for name, value in labels.items()),

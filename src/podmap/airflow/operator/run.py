@@ -14,7 +14,7 @@ from podmap.clock import parse_iso, utc_now
 from podmap.engine.planned import PlannedRun
 from podmap.engine.settlement import Settlement
 from podmap.errors import UnreachableError
-from podmap.ledger.run_state import Decided
+from podmap.ledger.run_state import Decisions
 from podmap.records import TrialState
 
 
@@ -62,7 +62,7 @@ def stopped(run: PlannedRun, *, anew: bool) -> str:
     if state.decided.stop and state.decided.planned == planned:
         if not anew:
             return state.decided.stop
-        run.ledger.update_state(decided=Decided(planned))
+        run.ledger.update_state(decided=Decisions(planned))
     wall_s = run.sweep.budget.wall if run.sweep.budget else None
     if wall_s is not None and (utc_now() - parse_iso(planned)).total_seconds() > wall_s:
         return "the run's time is over (budget.wall)"
@@ -88,7 +88,7 @@ def note_end(run: PlannedRun, settlement: Settlement) -> None:
         allowed = run.sweep.failures.allow.limit(run.manifest.count)
         reason = _too_many(run, record.number, allowed)
     if reason:
-        run.ledger.update_state(decided=Decided(run.ledger.read_manifest().planned, reason))
+        run.ledger.update_state(decided=Decisions(run.ledger.read_manifest().planned, reason))
 
 
 def _too_many(run: PlannedRun, number: int, allowed: int) -> str:

@@ -12,7 +12,7 @@ from podmap.backends.base import GatedAttempt, SlotGates
 from podmap.backends.kubernetes.lease import Lease
 from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.errors import ConflictError
-from podmap.names import LABEL_PREFIX, MANAGED_BY
+from podmap.names import run_labels
 
 if TYPE_CHECKING:
     from podmap.backends.kubernetes.backend import KubernetesBackend
@@ -42,7 +42,7 @@ class PodGates(SlotGates):
             f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
             healthy=lambda: self._backend.fresh,
             on_change=lambda held: on_change(),
-            labels={MANAGED_BY: "podmap", f"{LABEL_PREFIX}/run": self._run_id},
+            labels=run_labels(self._run_id),
         )
 
     def attempts(self) -> Sequence[KnownPod]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podmap.backends.kubernetes.client.errors import ApiError, pods_path
 from podmap.backends.kubernetes.watch.namespace import Namespace
-from podmap.names import LABEL_PREFIX, MANAGED_BY
+from podmap.names import MANAGED_BY, RUN_LABEL
 
 
 async def keep(space: Namespace, name: str) -> None:
@@ -35,7 +35,7 @@ async def remove_kept(space: Namespace, run_id: str) -> int:
         BackendError: The server could not be asked.
     """
     await space.opened()
-    selector = f"{LABEL_PREFIX}/run={run_id}"
+    selector = f"{RUN_LABEL}={run_id}"
     names = [
         pod["metadata"]["name"]
         async for page in space.client.pages(pods_path(space.name), selector=selector)

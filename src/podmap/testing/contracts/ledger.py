@@ -27,7 +27,7 @@ from podmap import names
 from podmap.errors import AttemptExistsError, OwnerError, RecordError, UsageError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
-from podmap.ledger.run_state import Decided, RunState
+from podmap.ledger.run_state import Decisions, RunState
 from podmap.ledger.store import Store
 from podmap.records import Attempt, Category, Diagnosis, Record, Shard, TrialState
 from podmap.testing.contracts import ledger_writers as writing
@@ -118,10 +118,10 @@ class LedgerContract(StoreContract):
 
     def test_run_is_planned_anew_by_its_owner_only(self, ledger: Ledger) -> None:
         anew = replace(MANIFEST, count=80, created="2026-02-02T00:00:00.000Z")
-        assert ledger.replan(MANIFEST) == MANIFEST
-        assert ledger.replan(anew) == replace(MANIFEST, count=80)
+        assert ledger.replace_manifest(MANIFEST) == MANIFEST
+        assert ledger.replace_manifest(anew) == replace(MANIFEST, count=80)
         with pytest.raises(OwnerError):
-            ledger.replan(replace(anew, owner={"kind": "cli"}))
+            ledger.replace_manifest(replace(anew, owner={"kind": "cli"}))
         assert ledger.read_manifest() == replace(MANIFEST, count=80)
 
     def test_missing_run_is_said_with_near_ids(self, ledger: Ledger, store_uri: str) -> None:
@@ -233,32 +233,32 @@ class LedgerContract(StoreContract):
         ledger.write_attempt(3, ATTEMPT)
         ledger.write_record(replace(RECORD, attempts=(ATTEMPT, replace(ATTEMPT, number=2))))
         ledger.write_file(names.SUMMARY, b"{}")
-        ledger.forget(3)
-        ledger.forget(3)
+        ledger.delete_record(3)
+        ledger.delete_record(3)
         assert (ledger.read_record(3), ledger.read_file(names.SUMMARY)) == (None, None)
         assert ledger.next_attempt_number(3) == 3
         assert ledger.write_record(record_of("WAITING", number=3))
 
     def test_trial_with_a_bad_record_can_be_forgotten(self, ledger: Ledger, store: Store) -> None:
         store.write("trials/3.json", b"{")
-        ledger.forget(3)
+        ledger.delete_record(3)
         assert ledger.read_record(3) is None
 
     def test_settle_writes_log_attempt_and_record(self, ledger: Ledger) -> None:
-        assert ledger.settle(ATTEMPT, RECORD, b"the log\n")
+        assert ledger.write_end(ATTEMPT, RECORD, b"the log\n")
         attempt = replace(ATTEMPT, log_uri=ledger.log_uri(3, 1))
         assert ledger.attempts(3) == (attempt,)
         assert ledger.read_record(3) == replace(RECORD, attempts=(attempt,))
         assert ledger.read_log(3, 1) == b"the log\n"
 
     def test_settle_can_be_repeated(self, ledger: Ledger) -> None:
-        results = [ledger.settle(ATTEMPT, RECORD, b"the log\n") for _ in range(2)]
+        results = [ledger.write_end(ATTEMPT, RECORD, b"the log\n") for _ in range(2)]
         assert results == [True, True]
 
     def test_settle_leaves_an_ended_trial_as_it_is(self, ledger: Ledger) -> None:
-        ledger.settle(ATTEMPT, RECORD)
+        ledger.write_end(ATTEMPT, RECORD)
         other = replace(RECORD, state=TrialState.FAILED, attempts=())
-        assert not ledger.settle(replace(ATTEMPT, node="n2"), other)
+        assert not ledger.write_end(replace(ATTEMPT, node="n2"), other)
         assert ledger.read_record(3) == RECORD
         assert ledger.attempts(3) == (ATTEMPT,)
 
@@ -304,7 +304,7 @@ class LedgerContract(StoreContract):
             ledger.read_state()
 
     def test_state_carries_what_was_decided(self, ledger: Ledger) -> None:
-        decided = Decided("2026-11-01T09:00:00.000Z", "enough", True, {2**30: 2**31})
+        decided = Decisions("2026-11-01T09:00:00.000Z", "enough", True, {2**30: 2**31})
         ledger.update_state(decided=decided, parallelism=3)
         assert ledger.read_state() == RunState(parallelism=3, decided=decided)
 
@@ -323,7 +323,7 @@ class LedgerContract(StoreContract):
 
     def test_deleted_run_leaves_nothing(self, ledger: Ledger, store: Store) -> None:
         ledger.write_manifest(MANIFEST)
-        ledger.settle(ATTEMPT, RECORD, b"log")
+        ledger.write_end(ATTEMPT, RECORD, b"log")
         ledger.delete()
         ledger.delete()
         assert [*store.list(""), *store.folders()] == []

@@ -67,7 +67,7 @@ def own_trials(run_uri: str, writer: int) -> None:
             params={"number": number},
             attempts=(attempt,),
         )
-        ledger.settle(attempt, done, b"log")
+        ledger.write_end(attempt, done, b"log")
 
 
 def same_attempts(run_uri: str, writer: int) -> list[int]:
@@ -131,7 +131,7 @@ def write_for_ever(run_uri: str) -> None:
             )
             attempt = Attempt(ledger.next_attempt_number(number), "pod")
             done = Record(number, "k", epoch, TrialState.COMPLETE, params={"text": PADDING})
-            ledger.settle(attempt, done, PADDING.encode())
+            ledger.write_end(attempt, done, PADDING.encode())
             ledger.update_state(parallelism=round_ + 1, stopped=PADDING)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from podmap.names import RUN_LABEL
 from podmap.testing.fake_cluster.nodes import FakeContainer, FakeNodes, ask_to_delete, unfinished
 from podmap.testing.fake_cluster.objects import (
     FakeObjects,
@@ -124,7 +125,7 @@ class FakeApiServer:
         if key[0] != "pods":
             return
         labels = (item or {}).get("metadata", {}).get("labels") or {}
-        run = labels.get("podmap.io/run", "")
+        run = labels.get(RUN_LABEL, "")
         gated = item is not None and item["spec"].get("schedulingGates")
         if item is None or gated or not unfinished(item):
             for names in self._alive.values():

@@ -8,7 +8,15 @@ from typing import Any
 
 from podmap.backends.kubernetes.pod.build import CONTAINER
 from podmap.clock import parse_iso
-from podmap.names import LABEL_PREFIX, attempt_name, is_run_id
+from podmap.names import (
+    ATTEMPT_LABEL,
+    LABEL_PREFIX,
+    RUN_LABEL,
+    SWEEP_LABEL,
+    TRIAL_LABEL,
+    attempt_name,
+    is_run_id,
+)
 from podmap.spec.quantity import parse_bytes
 
 PodJson = Mapping[str, Any]
@@ -27,8 +35,7 @@ def attempt_of(pod: PodJson) -> tuple[str, int, int]:
     metadata = pod.get("metadata") or {}
     labels = metadata.get("labels") or {}
     sweep, run_id, number, attempt = (
-        str(labels.get(f"{LABEL_PREFIX}/{name}") or "")
-        for name in ("sweep", "run", "trial", "attempt")
+        str(labels.get(key) or "") for key in (SWEEP_LABEL, RUN_LABEL, TRIAL_LABEL, ATTEMPT_LABEL)
     )
     if not (is_run_id(run_id) and number.isdecimal() and attempt.isdecimal()):
         raise ValueError(f"not the labels of an attempt: {labels}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from podmap.backends.base import Launch
 from podmap.backends.kubernetes.pod.build import CONTAINER, pod
-from podmap.names import LABEL_PREFIX, MANAGED_BY, attempt_name
+from podmap.names import MANAGED_BY, SWEEP_LABEL, attempt_name, is_own_key
 from podmap.spec.model import Kubernetes, SecretRef, TrialTemplate
 
 BASE = "base"
@@ -78,14 +78,12 @@ def _metadata(made: Mapping[str, Any], sweep: str) -> dict[str, Any]:
     labels = {
         name: value
         for name, value in made["labels"].items()
-        if not name.startswith(f"{LABEL_PREFIX}/") and name != MANAGED_BY
+        if not is_own_key(name) and name != MANAGED_BY
     }
     annotations = {
-        name: value
-        for name, value in made["annotations"].items()
-        if not name.startswith(f"{LABEL_PREFIX}/")
+        name: value for name, value in made["annotations"].items() if not is_own_key(name)
     }
     return {
-        "labels": {f"{LABEL_PREFIX}/sweep": sweep, **labels},
+        "labels": {SWEEP_LABEL: sweep, **labels},
         "annotations": {**annotations, _DEFAULT_CONTAINER: BASE},
     }

@@ -1,0 +1,89 @@
+"""What a list of runs says of each: how many trials there are, and in which states."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from podmap import names
+from podmap.errors import RecordError, UsageError
+from podmap.ledger import encode
+from podmap.ledger.ledger import Ledger
+from podmap.ledger.runs import run_ids
+from podmap.ledger.store import open_store
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run of a store, for a list of runs.
+
+    Attributes:
+        run_uri: The run's folder.
+        sweep: The sweep's name.
+        run_id: The run's id.
+        created: UTC ISO 8601; empty if the manifest cannot be understood.
+        count: How many trials are planned.
+        counts: State to number of trials in it; planned trials without a record count as
+            WAITING.
+        finished: UTC ISO 8601 of the run's end; None while it goes on.
+        problem: Why the run cannot be understood; empty if it can.
+    """
+
+    run_uri: str
+    sweep: str
+    run_id: str
+    created: str = ""
+    count: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    finished: str | None = None
+    problem: str = ""
+
+
+def iter_runs(store: str) -> Iterator[RunSummary]:
+    """All runs of a store, by sweep, then by id.
+
+    A run whose files cannot be understood is listed with its `problem`.
+
+    Raises:
+        StoreError: The store could not be asked.
+    """
+    place = open_store(store).uri
+    for sweep, run_id in run_ids(place):
+        uri = names.run_uri(place, sweep, run_id)
+        try:
+            summary = _summarise(uri, sweep, run_id)
+        except RecordError as error:
+            summary = RunSummary(uri, sweep, run_id, problem=str(error))
+        except UsageError:
+            continue
+        yield summary
+
+
+def _summarise(uri: str, sweep: str, run_id: str) -> RunSummary:
+    ledger = Ledger.open(uri)
+    manifest = ledger.read_manifest()
+    return RunSummary(
+        uri,
+        sweep,
+        run_id,
+        created=manifest.created,
+        count=manifest.count,
+        counts=_counts(ledger, manifest.count),
+        finished=ledger.read_state().finished,
+    )
+
+
+def _counts(ledger: Ledger, planned: int) -> Mapping[str, int]:
+    raw = ledger.read_file(names.SUMMARY)
+    if raw is not None:
+        summary: dict[str, Any] = encode.parse(raw, uri=f"{ledger.run_uri}/{names.SUMMARY}")
+        counts = summary.get("counts")
+        if isinstance(counts, dict) and sum(counts.values()) >= planned:
+            return counts
+    counted = Counter(record.state.value for record in ledger.records())
+    unwritten = planned - sum(counted.values())
+    if unwritten > 0:
+        counted["WAITING"] += unwritten
+    return dict(counted)
