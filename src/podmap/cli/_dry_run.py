@@ -15,13 +15,12 @@ if TYPE_CHECKING:
     from podmap.search.plan import Plan
     from podmap.spec.load import LoadedSpec
 
-NO_RUN = "00000000"
 MOST_KINDS = 20
 """Of a sweep whose trials differ more than this, only the first kinds of pods are checked."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PodCheck:
     """What a cluster says of one kind of pod.
 
     Attributes:
@@ -37,7 +36,7 @@ class Answer:
     checked: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """The answer as a JSON object."""
+        """The check as a JSON object."""
         return {
             "trial": self.number,
             "trials": self.trials,
@@ -46,7 +45,7 @@ class Answer:
         }
 
 
-def dry_run(loaded: LoadedSpec, plan: Plan, target: Target) -> list[Answer]:
+def dry_run(loaded: LoadedSpec, plan: Plan, target: Target) -> list[PodCheck]:
     """What the cluster says of each kind of pod: one for each set of `cases` that trials match.
 
     Args:
@@ -59,40 +58,38 @@ def dry_run(loaded: LoadedSpec, plan: Plan, target: Target) -> list[Answer]:
         SpecError: Placeholders have no value, or there is no image.
         UsageError: The connection is not configured, or a package is missing.
     """
-    return asyncio.run(_ask(loaded, plan, target))
+    return asyncio.run(_check_pods(loaded, plan, target))
 
 
-async def _ask(loaded: LoadedSpec, plan: Plan, target: Target) -> list[Answer]:
+async def _check_pods(loaded: LoadedSpec, plan: Plan, target: Target) -> list[PodCheck]:
     from podmap.backends.connect import connect
     from podmap.engine.launch import Launcher
     from podmap.errors import UsageError
     from podmap.ledger.runs import default_store
-    from podmap.names import run_uri
 
     if target.backend != "kubernetes":
         raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
     backend = connect(target)
     try:
         sweep = loaded.sweep
-        uri = run_uri(default_store(sweep.store), sweep.name, NO_RUN)
-        launcher = Launcher(sweep, NO_RUN, uri, "", backend.result_path)
+        launcher = Launcher.before_run(sweep, backend.result_path, store=default_store(sweep.store))
         kinds = list(_kinds(loaded, plan))[:MOST_KINDS]
-        return [await _ask_one(launcher, plan.trial(kind[0]), backend, *kind) for kind in kinds]
+        return [await _check_pod(launcher, plan.trial(kind[0]), backend, *kind) for kind in kinds]
     finally:
         await backend.close()
 
 
-async def _ask_one(
+async def _check_pod(
     launcher: Launcher, trial: Trial, backend: Backend, number: int, trials: int
-) -> Answer:
+) -> PodCheck:
     from podmap.backends.base import LaunchError
     from podmap.names import new_epoch
 
     try:
         pod = await backend.dry_run(launcher.make_launch(trial, epoch=new_epoch()))
     except LaunchError as error:
-        return Answer(number, trials, refusal=error.diagnosis)
-    return Answer(number, trials, checked=pod is not None)
+        return PodCheck(number, trials, refusal=error.diagnosis)
+    return PodCheck(number, trials, checked=pod is not None)
 
 
 def _kinds(loaded: LoadedSpec, plan: Plan) -> Iterator[tuple[int, int]]:

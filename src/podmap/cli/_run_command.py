@@ -22,11 +22,10 @@ from podmap.clock import parse_iso, utc_now
 from podmap.engine.planned import PlannedRun, prepare_run
 from podmap.engine.run import SweepRun
 from podmap.engine.support import ignored_by_processes
-from podmap.engine.verdict import verdict
+from podmap.engine.verdict import verdict, why_none_can_run
 from podmap.errors import PodmapError, UnreachableError
 from podmap.ledger.runs import default_store
 from podmap.records import Record, TrialState
-from podmap.retries import Budget, budget_of
 
 if TYPE_CHECKING:
     from podmap.cli._console import Console
@@ -215,15 +214,10 @@ class RunCommand:
         earlier = bool(record.finished) and parse_iso(record.finished or "") < self._began
         self._progress.add(record, earlier=earlier)
         if record.state is TrialState.FAILED:
-            self._note_cannot_run(record)
+            self._cannot_run = why_none_can_run(record) or self._cannot_run
             if not earlier:
                 self._show_failure(record)
         self._display.update(self._progress)
-
-    def _note_cannot_run(self, record: Record) -> None:
-        attempt = record.attempts[-1] if record.attempts else None
-        if attempt and attempt.diagnosis and budget_of(attempt, {}) is Budget.SWEEP:
-            self._cannot_run = f"trial {record.number} cannot run: {attempt.diagnosis.summary}"
 
     def _show_failure(self, record: Record) -> None:
         self._failures_shown += 1
@@ -238,12 +232,17 @@ class RunCommand:
     def _ended(self) -> str:
         return f"{self._progress.ended} of {self._manifest.count} trials have ended"
 
+    def _leaderboard(self) -> Leaderboard:
+        from podmap.report.leaderboard import Leaderboard
+
+        return Leaderboard.build(self._ledger.records(), self._planned.sweep.objectives)
+
     def _leave(self) -> int:
         """Says how to go on after a signal."""
         if self._options.as_json:
-            from podmap.report.publish import build_summary, read_leaderboard
+            from podmap.report.publish import build_summary
 
-            leaderboard = read_leaderboard(self._ledger, self._manifest)
+            leaderboard = self._leaderboard()
             summary = build_summary(self._ledger, self._manifest, leaderboard)
             self._print_json(summary, leaderboard, exit_code=self._signal_code)
         self._console.warn(
@@ -253,9 +252,9 @@ class RunCommand:
 
     def _conclude(self, stopped_reason: str) -> int:
         """Leaves the results in the ledger and shows them, once nothing is left to run."""
-        from podmap.report.publish import publish_leaderboard, read_leaderboard
+        from podmap.report.publish import publish_leaderboard
 
-        leaderboard = read_leaderboard(self._ledger, self._manifest)
+        leaderboard = self._leaderboard()
         summary = publish_leaderboard(self._ledger, self._manifest, leaderboard)
         wrong = self._cannot_run or verdict(
             summary["counts"],

@@ -24,7 +24,7 @@ from podmap.cli._options import (
 from podmap.cli._output import counted, duration, print_json, print_table
 
 if TYPE_CHECKING:
-    from podmap.cli._dry_run import Answer
+    from podmap.cli._dry_run import PodCheck
     from podmap.records import Trial
     from podmap.search.plan import Plan
     from podmap.spec.model import Sweep
@@ -112,20 +112,20 @@ def command(
     loaded = load(spec, overrides=overrides(sets), overrides_from="--set")
     sweep, plan = loaded.sweep, make_plan(loaded)
     refused = _refused(sweep, backend)
-    answers = []
+    checks = []
     if asks_cluster and not refused:
         namespace = namespace or sweep.kubernetes.namespace
         target = Target(backend, namespace=namespace, kubeconfig=kubeconfig, context=context)
-        answers = dry_run(loaded, plan, target)
+        checks = dry_run(loaded, plan, target)
     guess = _estimate(sweep, plan, each_s=each_s)
     if as_json:
-        asked = {"dry_run": [each.to_json() for each in answers]} if asks_cluster else {}
+        asked = {"dry_run": [each.to_json() for each in checks]} if asks_cluster else {}
         print_json({**_json(sweep, plan, guess), "not_supported": refused, **asked})
     else:
         _print(sweep, plan, guess)
     for line in refused:
         click.echo(f"podmap run will refuse it: {line}", err=True)
-    return _tell(answers) or (2 if asks_cluster and refused else 0)
+    return _say_checks(checks) or (2 if asks_cluster and refused else 0)
 
 
 def _shown(plan: Plan) -> list[Trial]:
@@ -147,9 +147,9 @@ def _refused(sweep: Sweep, backend: str) -> list[str]:
     return []
 
 
-def _tell(answers: list[Answer]) -> int:
-    """Says what the cluster thinks of the pods; the exit code."""
-    for each in answers:
+def _say_checks(checks: list[PodCheck]) -> int:
+    """Says which pods the cluster would refuse; the exit code."""
+    for each in checks:
         pods = f"the pod of trial {each.number}"
         if each.trials > 1:
             pods += f" (and {each.trials - 1} more like it)"
@@ -160,7 +160,7 @@ def _tell(answers: list[Answer]) -> int:
             click.echo(f"the cluster takes {pods}", err=True)
         else:
             click.echo(f"the cluster cannot tell about {pods}: a webhook has no dry run", err=True)
-    return 1 if any(each.refusal for each in answers) else 0
+    return 1 if any(each.refusal for each in checks) else 0
 
 
 def _json(sweep: Sweep, plan: Plan, guess: Estimate) -> dict[str, Any]:

@@ -22,8 +22,6 @@ podmap render sweep.yaml --trial 12 --json
 podmap render sweep.yaml --trial 12 > trial-12.sh
 podmap render sweep.yaml --backend kubernetes | kubectl create --dry-run=server -f -
 """)
-NO_RUN = "00000000"
-NO_EPOCH = "0000000000000000"
 
 
 @click.command(
@@ -32,7 +30,7 @@ NO_EPOCH = "0000000000000000"
 
 It is printed as a shell script that runs the trial by hand, or, for Kubernetes, as the pod that is
 sent, in JSON. Secrets are shown by name only. The run's id is not known before there is a run:
-{NO_RUN} stands for it, and zeros for the epoch.
+00000000 stands for it, and zeros for the epoch.
 
 {EXAMPLES}""",
     short_help="Show exactly what one trial would run.",
@@ -58,7 +56,7 @@ def command(
             f"--trial {number}: the spec has {counted(plan.count, 'trial')}, from 0 to "
             f"{plan.count - 1}"
         )
-    launch = _first_launch(loaded, plan.trial(number), spec, backend, store)
+    launch = _launch(loaded, plan.trial(number), spec, backend, store)
     if backend == "kubernetes":
         _show_pod(launch, loaded)
         return
@@ -69,24 +67,20 @@ def command(
         _print(data)
 
 
-def _first_launch(
-    loaded: LoadedSpec, trial: Trial, spec: str, backend: str, store: str | None
-) -> Launch:
+def _launch(loaded: LoadedSpec, trial: Trial, spec: str, backend: str, store: str | None) -> Launch:
     from podmap.backends.connect import Target, connect
-    from podmap.engine.launch import Launcher
+    from podmap.engine.launch import NO_EPOCH, Launcher
     from podmap.engine.support import check_supported
     from podmap.ledger.runs import default_store
-    from podmap.names import run_uri
 
     sweep = loaded.sweep
     if backend == "kubernetes":
         check_supported(sweep, backend)
-    launcher = Launcher(
+    launcher = Launcher.before_run(
         sweep,
-        NO_RUN,
-        run_uri=run_uri(default_store(store or sweep.store), sweep.name, NO_RUN),
+        connect(Target(backend)).result_path,
+        store=default_store(store or sweep.store),
         folder=os.path.dirname(os.path.abspath(spec)),
-        result_path=connect(Target(backend)).result_path,
     )
     return launcher.make_launch(trial, epoch=NO_EPOCH)
 

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 from podmap.backends.base import Backend, Launch
 from podmap.engine.planned import PlannedRun
-from podmap.names import attempt_name, new_epoch
+from podmap.names import attempt_name, new_epoch, run_uri
 from podmap.records import Trial
 from podmap.spec.model import Sweep, TrialTemplate
 from podmap.spec.template import effective, render
 
 ResultPath = Callable[[str], str]
 """Attempt name to where the attempt must write its result, as it sees the path."""
+NO_RUN = "0" * 8
+"""Stands for a run's id, before there is a run."""
+NO_EPOCH = "0" * 16
+"""Stands for the epoch of its trials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,13 @@ class Launcher:
         return cls(
             planned.sweep, manifest.run_id, planned.ledger.run_uri, manifest.folder, result_path
         )
+
+    @classmethod
+    def before_run(
+        cls, sweep: Sweep, result_path: ResultPath, *, store: str, folder: str = ""
+    ) -> Launcher:
+        """Makes the launches that a run would make, while there is none: its id is `NO_RUN`."""
+        return cls(sweep, NO_RUN, run_uri(store, sweep.name, NO_RUN), folder, result_path)
 
     def make_launch(
         self,

@@ -1,10 +1,11 @@
-"""Whether a run that is over counts as failed."""
+"""Whether a run that is over counts as failed, and whether a trial shows that none can run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from podmap.records import TrialState
+from podmap.records import Record, TrialState
+from podmap.retries import Budget, budget_of
 from podmap.spec.model import Sweep
 
 
@@ -31,4 +32,12 @@ def verdict(
             return f"{failed} of {planned} trials failed; failures.allow is {allowed}"
     elif failed and not forgive_by_default:
         return f"{failed} of {planned} trials failed; failures.allow in the spec can forgive some"
+    return ""
+
+
+def why_none_can_run(record: Record) -> str:
+    """Why no trial of the run can run at all, as a failed trial shows; empty if it does not."""
+    last = record.attempts[-1] if record.attempts else None
+    if last and last.diagnosis and budget_of(last, {}) is Budget.SWEEP:
+        return f"trial {record.number} cannot run: {last.diagnosis.summary}"
     return ""

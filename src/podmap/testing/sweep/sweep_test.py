@@ -12,16 +12,15 @@ from typing import Any
 from podmap.backends.base import Launch
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes.pod import build as kubernetes
-from podmap.engine.launch import Launcher
+from podmap.engine.launch import NO_EPOCH, Launcher
 from podmap.engine.planned import PlannedRun, prepare_run
 from podmap.engine.run import SweepRun
 from podmap.engine.support import check_supported
-from podmap.engine.verdict import verdict
+from podmap.engine.verdict import verdict, why_none_can_run
 from podmap.errors import PodmapError, UsageError
-from podmap.names import run_uri
-from podmap.records import Record, Trial
-from podmap.report.publish import build_summary, read_leaderboard
-from podmap.retries import Budget, budget_of
+from podmap.records import Trial
+from podmap.report.leaderboard import Leaderboard
+from podmap.report.publish import build_summary
 from podmap.search.plan import make_plan
 from podmap.spec.load import load
 from podmap.spec.model import Sweep, TrialTemplate
@@ -31,9 +30,6 @@ from podmap.testing.sweep.rehearsal import RehearsalBackend, TakesSeconds
 from podmap.testing.sweep.run_result import Pod, RunResult
 from podmap.testing.sweep.training import CommandTraining, FunctionTraining, TrainFunction, Training
 from podmap.testing.virtual_time import run_in_virtual_time
-
-RUN_ID = "00000000"
-EPOCH = "0000000000000000"
 
 
 class SweepTest:
@@ -173,14 +169,12 @@ class SweepTest:
             return run_in_virtual_time(rehearsal)
 
     def _launch(self, number: int) -> Launch:
-        launcher = Launcher(
+        launcher = Launcher.before_run(
             self.spec,
-            RUN_ID,
-            run_uri=run_uri(self.spec.store or "memory://store", self.spec.name, RUN_ID),
-            folder="",
-            result_path=lambda _: kubernetes.RESULT_PATH,
+            lambda _: kubernetes.RESULT_PATH,
+            store=self.spec.store or "memory://store",
         )
-        return launcher.make_launch(self._trial(number), epoch=EPOCH)
+        return launcher.make_launch(self._trial(number), epoch=NO_EPOCH)
 
     def _trial(self, number: int) -> Trial:
         if not 0 <= number < len(self.trials):
@@ -205,7 +199,7 @@ class SweepTest:
             self._loaded,
             store=f"file://{store}",  # as a URI, so that no call goes past the virtual loop
             run_id=_free_run_id(store / self.spec.name),
-            owner={"kind": "test", "epoch": EPOCH},
+            owner={"kind": "test", "epoch": NO_EPOCH},
             folder=self._folder or os.getcwd(),
             target=Target("kubernetes" if self._for_pods else "process"),
             experiments=self._experiments,
@@ -218,7 +212,7 @@ class SweepTest:
             folder=folder / "results" / planned.manifest.run_id,
             namespace=self.spec.kubernetes.namespace or "default",
         )
-        sweep_run = SweepRun(planned, backend, epoch=EPOCH, alone=True)
+        sweep_run = SweepRun(planned, backend, epoch=NO_EPOCH, alone=True)
         work = asyncio.ensure_future(sweep_run.run())
         await asyncio.wait({work, backend.broken}, return_when=asyncio.FIRST_COMPLETED)
         if backend.broken.done():
@@ -270,10 +264,11 @@ def _free_run_id(runs: Path) -> str:
 
 def _result(planned: PlannedRun, stopped_reason: str, backend: RehearsalBackend) -> RunResult:
     ledger, manifest = planned.ledger, planned.manifest
-    summary = build_summary(ledger, manifest, read_leaderboard(ledger, manifest))
     records = sorted(ledger.records(), key=lambda record: record.number)
+    summary = build_summary(ledger, manifest, Leaderboard.build(records, planned.sweep.objectives))
     counts = summary["counts"]
-    wrong = _cannot_run(records) or verdict(
+    cannot_run = next(filter(None, map(why_none_can_run, records)), "")
+    wrong = cannot_run or verdict(
         counts, planned.sweep, planned=manifest.count, forgive_by_default=False
     )
     return RunResult(
@@ -290,14 +285,6 @@ def _result(planned: PlannedRun, stopped_reason: str, backend: RehearsalBackend)
         logs=backend.logs,
         sent_pods=backend.pods,
     )
-
-
-def _cannot_run(records: Sequence[Record]) -> str:
-    for record in records:
-        last = record.attempts[-1] if record.attempts else None
-        if last and last.diagnosis and budget_of(last, {}) is Budget.SWEEP:
-            return f"trial {record.number} cannot run: {last.diagnosis.summary}"
-    return ""
 
 
 def _check_happened(failures: Sequence[Failure], backend: RehearsalBackend) -> None:
