@@ -36,7 +36,7 @@ _TERMINAL = frozenset(
 
 
 class Category(str, enum.Enum):
-    """Why an attempt did not end well."""
+    """Why an attempt did not end well; `UNSCHEDULABLE` and `QUOTA` only say why it waits."""
 
     USER_EXIT = "user_exit"
     USER_TIMEOUT = "user_timeout"

@@ -22,7 +22,7 @@ class Next(enum.Enum):
     """The trial fails, and the sweep with it: no other trial could do better."""
 
 
-class Budget(enum.Enum):
+class Payer(enum.Enum):
     """Who pays for a failure."""
 
     USER = "user"
@@ -33,24 +33,22 @@ class Budget(enum.Enum):
 
 
 _PAYS = {
-    Category.USER_EXIT: Budget.USER,
-    Category.USER_TIMEOUT: Budget.USER,
-    Category.NO_RESULT: Budget.USER,
-    Category.BAD_RESULT: Budget.USER,
-    Category.OOM: Budget.OOM,
-    Category.EVICTED: Budget.INFRA,
-    Category.PREEMPTED: Budget.INFRA,
-    Category.NODE_LOST: Budget.INFRA,
-    Category.NODE_REJECTED: Budget.INFRA,
-    Category.UNSCHEDULABLE: Budget.INFRA,
-    Category.QUOTA: Budget.INFRA,
-    Category.IMAGE_PULL: Budget.SWEEP,
-    Category.CREATE_ERROR: Budget.SWEEP,
-    Category.CANCELLED: Budget.NONE,
+    Category.USER_EXIT: Payer.USER,
+    Category.USER_TIMEOUT: Payer.USER,
+    Category.NO_RESULT: Payer.USER,
+    Category.BAD_RESULT: Payer.USER,
+    Category.OOM: Payer.OOM,
+    Category.EVICTED: Payer.INFRA,
+    Category.PREEMPTED: Payer.INFRA,
+    Category.NODE_LOST: Payer.INFRA,
+    Category.NODE_REJECTED: Payer.INFRA,
+    Category.IMAGE_PULL: Payer.SWEEP,
+    Category.CREATE_ERROR: Payer.SWEEP,
 }
+"""All others are nobody's: what was cancelled, and what only kept a pod waiting."""
 
 
-def budget_of(attempt: Attempt, exit_codes: Mapping[int, str]) -> Budget:
+def payer_of(attempt: Attempt, exit_codes: Mapping[int, str]) -> Payer:
     """Who pays for this attempt's failure.
 
     Args:
@@ -58,14 +56,14 @@ def budget_of(attempt: Attempt, exit_codes: Mapping[int, str]) -> Budget:
         exit_codes: Exit code to "fail", "retry" or "infra"; codes not listed mean "retry".
     """
     if attempt.diagnosis is None:
-        return Budget.NONE
+        return Payer.NONE
     if attempt.diagnosis.category is Category.USER_EXIT and attempt.exit_code is not None:
         meaning = exit_codes.get(attempt.exit_code, "retry")
         if meaning == "fail":
-            return Budget.NONE
+            return Payer.NONE
         if meaning == "infra":
-            return Budget.INFRA
-    return _PAYS[attempt.diagnosis.category]
+            return Payer.INFRA
+    return _PAYS.get(attempt.diagnosis.category, Payer.NONE)
 
 
 def decide(attempts: Sequence[Attempt], *, retries: Retries, exit_codes: Mapping[int, str]) -> Next:
@@ -74,21 +72,21 @@ def decide(attempts: Sequence[Attempt], *, retries: Retries, exit_codes: Mapping
     Args:
         attempts: All attempts of this epoch, oldest first; the last one failed.
         retries: The budgets.
-        exit_codes: As in `budget_of`.
+        exit_codes: As in `payer_of`.
     """
-    payers = [budget_of(attempt, exit_codes) for attempt in attempts if attempt.diagnosis]
+    payers = [payer_of(attempt, exit_codes) for attempt in attempts if attempt.diagnosis]
     payer = payers[-1]
-    if payer is Budget.SWEEP:
+    if payer is Payer.SWEEP:
         return Next.STOP
     times = {
-        Budget.USER: retries.user,
-        Budget.INFRA: retries.infra,
-        Budget.OOM: retries.oom.times,
-        Budget.NONE: 0,
+        Payer.USER: retries.user,
+        Payer.INFRA: retries.infra,
+        Payer.OOM: retries.oom.times,
+        Payer.NONE: 0,
     }[payer]
     if payers.count(payer) > times:
         return Next.FAIL
-    if payer is Budget.OOM and _at_the_top(attempts, retries.oom):
+    if payer is Payer.OOM and _at_the_top(attempts, retries.oom):
         return Next.FAIL
     return Next.RETRY
 

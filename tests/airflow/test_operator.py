@@ -26,7 +26,7 @@ from podmap.airflow.exceptions import (
 from podmap.airflow.executor.retry_policy import TrialRetryPolicy
 from podmap.errors import UsageError
 from podmap.records import Category, Diagnosis
-from podmap.retries import Budget
+from podmap.retries import Payer
 
 pytestmark = pytest.mark.airflow
 
@@ -194,7 +194,7 @@ def test_every_category_has_an_exception_of_its_own() -> None:
     assert issubclass(Evicted, InfrastructureError)
 
 
-def failed(kind: type[TrialFailed], category: Category, budget: Budget, again: bool) -> TrialFailed:
+def failed(kind: type[TrialFailed], category: Category, budget: Payer, again: bool) -> TrialFailed:
     diagnosis = Diagnosis(category, "it broke", "the log's end", "mend it")
     return kind(3, 2, diagnosis, again=again, paid_by=budget.value)
 
@@ -202,11 +202,11 @@ def failed(kind: type[TrialFailed], category: Category, budget: Budget, again: b
 @pytest.mark.parametrize(
     ("error", "action", "delay"),
     [
-        (failed(Evicted, Category.EVICTED, Budget.INFRA, True), "retry", timedelta(0)),
-        (failed(OutOfMemory, Category.OOM, Budget.OOM, True), "retry", timedelta(0)),
-        (failed(UserExit, Category.USER_EXIT, Budget.USER, True), "retry", None),
-        (failed(UserExit, Category.USER_EXIT, Budget.USER, False), "fail", None),
-        (failed(ImagePull, Category.IMAGE_PULL, Budget.SWEEP, False), "fail", None),
+        (failed(Evicted, Category.EVICTED, Payer.INFRA, True), "retry", timedelta(0)),
+        (failed(OutOfMemory, Category.OOM, Payer.OOM, True), "retry", timedelta(0)),
+        (failed(UserExit, Category.USER_EXIT, Payer.USER, True), "retry", None),
+        (failed(UserExit, Category.USER_EXIT, Payer.USER, False), "fail", None),
+        (failed(ImagePull, Category.IMAGE_PULL, Payer.SWEEP, False), "fail", None),
         (RuntimeError("a worker's own"), "default", None),
     ],
     ids=["evicted", "oom", "user", "user-spent", "image", "other"],
@@ -219,7 +219,7 @@ def test_the_retry_policy_spends_podmaps_budgets(
 
 
 def test_a_failure_says_all_that_its_diagnosis_says() -> None:
-    error = failed(Evicted, Category.EVICTED, Budget.INFRA, True)
+    error = failed(Evicted, Category.EVICTED, Payer.INFRA, True)
     assert "trial 3, attempt 2: evicted: it broke\nthe log's end\nmend it" == str(error)
 
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from podmap.records import Attempt, Category, Diagnosis
 from podmap.retries import (
-    Budget,
     Next,
-    budget_of,
+    Payer,
     decide,
     memory_of_next,
     more_memory,
+    payer_of,
     why_no_more_memory,
 )
 from podmap.spec.model import OomRetries, Retries
@@ -39,24 +39,24 @@ def after(
 @pytest.mark.parametrize(
     ("category", "payer"),
     [
-        (Category.USER_EXIT, Budget.USER),
-        (Category.USER_TIMEOUT, Budget.USER),
-        (Category.NO_RESULT, Budget.USER),
-        (Category.BAD_RESULT, Budget.USER),
-        (Category.OOM, Budget.OOM),
-        (Category.EVICTED, Budget.INFRA),
-        (Category.PREEMPTED, Budget.INFRA),
-        (Category.NODE_LOST, Budget.INFRA),
-        (Category.NODE_REJECTED, Budget.INFRA),
-        (Category.UNSCHEDULABLE, Budget.INFRA),
-        (Category.QUOTA, Budget.INFRA),
-        (Category.IMAGE_PULL, Budget.SWEEP),
-        (Category.CREATE_ERROR, Budget.SWEEP),
-        (Category.CANCELLED, Budget.NONE),
+        (Category.USER_EXIT, Payer.USER),
+        (Category.USER_TIMEOUT, Payer.USER),
+        (Category.NO_RESULT, Payer.USER),
+        (Category.BAD_RESULT, Payer.USER),
+        (Category.OOM, Payer.OOM),
+        (Category.EVICTED, Payer.INFRA),
+        (Category.PREEMPTED, Payer.INFRA),
+        (Category.NODE_LOST, Payer.INFRA),
+        (Category.NODE_REJECTED, Payer.INFRA),
+        (Category.UNSCHEDULABLE, Payer.NONE),
+        (Category.QUOTA, Payer.NONE),
+        (Category.IMAGE_PULL, Payer.SWEEP),
+        (Category.CREATE_ERROR, Payer.SWEEP),
+        (Category.CANCELLED, Payer.NONE),
     ],
 )
-def test_each_kind_of_failure_has_its_payer(category: Category, payer: Budget) -> None:
-    assert payer is budget_of(attempt(category), {})
+def test_each_kind_of_failure_has_its_payer(category: Category, payer: Payer) -> None:
+    assert payer is payer_of(attempt(category), {})
 
 
 @pytest.mark.parametrize("category", list(Category))
@@ -67,21 +67,21 @@ def test_no_kind_of_failure_is_without_an_answer(category: Category) -> None:
 @pytest.mark.parametrize(
     ("code", "payer"),
     [
-        (2, Budget.NONE),
-        (64, Budget.NONE),
-        (3, Budget.USER),
-        (75, Budget.INFRA),
-        (1, Budget.USER),
-        (137, Budget.USER),
+        (2, Payer.NONE),
+        (64, Payer.NONE),
+        (3, Payer.USER),
+        (75, Payer.INFRA),
+        (1, Payer.USER),
+        (137, Payer.USER),
     ],
 )
-def test_exit_codes_choose_the_payer(code: int, payer: Budget) -> None:
-    assert payer is budget_of(attempt(U, code), EXIT_CODES)
+def test_exit_codes_choose_the_payer(code: int, payer: Payer) -> None:
+    assert payer is payer_of(attempt(U, code), EXIT_CODES)
 
 
 def test_exit_codes_mean_nothing_for_other_failures() -> None:
-    assert Budget.INFRA is budget_of(attempt(N, 2), EXIT_CODES)
-    assert Budget.USER is budget_of(attempt(Category.USER_TIMEOUT, 2), EXIT_CODES)
+    assert Payer.INFRA is payer_of(attempt(N, 2), EXIT_CODES)
+    assert Payer.USER is payer_of(attempt(Category.USER_TIMEOUT, 2), EXIT_CODES)
 
 
 @pytest.mark.parametrize(
@@ -127,11 +127,11 @@ def test_nobody_pays_more_than_the_budget(
     failures: list[Category], user: int, infra: int, oom: int
 ) -> None:
     following = after(failures, user=user, infra=infra, oom=oom)
-    payers = [budget_of(attempt(category), EXIT_CODES) for category in failures]
-    budgets = {Budget.USER: user, Budget.INFRA: infra, Budget.OOM: oom}
+    payers = [payer_of(attempt(category), EXIT_CODES) for category in failures]
+    budgets = {Payer.USER: user, Payer.INFRA: infra, Payer.OOM: oom}
     if following is Next.RETRY:
         assert payers.count(payers[-1]) <= budgets[payers[-1]]
-    assert (following is Next.STOP) == (payers[-1] is Budget.SWEEP)
+    assert (following is Next.STOP) == (payers[-1] is Payer.SWEEP)
 
 
 def killed(memory: int | None) -> Attempt:

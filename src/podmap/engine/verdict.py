@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from podmap.records import Record, TrialState
-from podmap.retries import Budget, budget_of
+from podmap.retries import Payer, payer_of
 from podmap.spec.model import Sweep
 
 
@@ -38,6 +38,6 @@ def verdict(
 def why_none_can_run(record: Record) -> str:
     """Why no trial of the run can run at all, as a failed trial shows; empty if it does not."""
     last = record.attempts[-1] if record.attempts else None
-    if last and last.diagnosis and budget_of(last, {}) is Budget.SWEEP:
+    if last and last.diagnosis and payer_of(last, {}) is Payer.SWEEP:
         return f"trial {record.number} cannot run: {last.diagnosis.summary}"
     return ""

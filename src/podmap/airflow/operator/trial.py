@@ -24,7 +24,7 @@ from podmap.engine.result import Outcome, judge
 from podmap.engine.settlement import Settlement, attempt_of, close, settle_attempt
 from podmap.engine.trial_ledger import Sight, TrialBook
 from podmap.records import Attempt, Diagnosis, Record, TrialState
-from podmap.retries import budget_of
+from podmap.retries import payer_of
 
 EPOCH_PREFIX = "op-"
 """Tells the askings of this runtime apart: pods of another one may wait at a gate for ever."""
@@ -138,7 +138,7 @@ class PodTrial:
             last.number,
             last.diagnosis,
             again=record.state is TrialState.WAITING,
-            paid_by=budget_of(last, self._book.rules.exit_codes).value,
+            paid_by=payer_of(last, self._book.rules.exit_codes).value,
         )
 
     def _keep(
