@@ -30,7 +30,6 @@ FILES_TO_SHORTEN = {
 }
 FUNCTIONS_TO_SHORTEN = {
     "engine/session.py: open_session",
-    "spec/template.py: render",
 }
 FIRST_LINES_TO_TELL_APART = {
     '`runtime="executor"`: trials that run in the workers of Airflow\'s own executor.',

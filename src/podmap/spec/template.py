@@ -45,8 +45,8 @@ class Rendered:
     argv: tuple[str, ...]
     env: Mapping[str, str]
     secret_env: Mapping[str, tuple[str, str]]
-    checkpoint: str | None
-    output: str | None
+    checkpoint: str | None = None
+    output: str | None = None
     command: tuple[str, ...] = ()
 
 
@@ -225,16 +225,15 @@ def render(
     Raises:
         SpecError: Placeholders have no value in this trial; all of them are named.
     """
-    about = {
-        "number": trial.number,
-        "key": trial.key,
-        "seed": trial.seed,
-        "attempt": attempt,
-        "result": result,
+    about = {"number": trial.number, "key": trial.key, "seed": trial.seed}
+    about |= {"attempt": attempt, "result": result}
+    values = {
+        "params": trial.params,
+        "trial": about,
+        "shard": trial.shard.to_json() if trial.shard else {},
+        "run": {"id": run_id, "uri": run_uri},
+        "sweep": {"name": sweep},
     }
-    where = {"run": {"id": run_id, "uri": run_uri}, "sweep": {"name": sweep}}
-    shard = trial.shard.to_json() if trial.shard else {}
-    values = {"params": trial.params, "trial": about, "shard": shard, **where}
     filler = _Filler(values, trial.number)
     # Before the rest, which may name them; they cannot name each other.
     places = {
@@ -249,12 +248,7 @@ def render(
     filler.raise_problems()
     env.update(_own_env(trial, about, run_id, objectives))
     return Rendered(
-        argv=command + args,
-        env=env,
-        secret_env=_secret_env(template),
-        checkpoint=places.get("checkpoint"),
-        output=places.get("output"),
-        command=command,
+        argv=command + args, command=command, env=env, secret_env=_secret_env(template), **places
     )
 
 
