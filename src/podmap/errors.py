@@ -6,11 +6,23 @@ PodmapError                      1  anything below
 │   └── NotSupportedError        2  valid, but this version or backend cannot run it yet
 ├── UnreachableError             3  cluster, store or Airflow cannot be asked
 │   ├── BackendError             3  the thing that runs attempts cannot be asked
-│   └── StoreError               3  the store cannot be read or written
+│   │   ├── ApiError             3  the API server refused: backends.kubernetes.client.errors
+│   │   ├── CredentialsError     3  none to ask it with: backends.kubernetes.client.errors
+│   │   ├── QuotaError           3  no quota has room now: backends.kubernetes.create
+│   │   └── NoRoomError          3  the same, for an operator's pod: airflow.operator.api
+│   ├── StoreError               3  the store cannot be read or written
+│   └── PausedError              3  the run is paused, ask again: airflow.operator.run
 ├── ConflictError                1  somebody else's thing has this name
 │   ├── OwnerError               1  the run belongs to another owner
 │   └── AttemptExistsError       1  the attempt number is taken
-└── RecordError                  1  a record in the ledger cannot be understood
+├── RecordError                  1  a record in the ledger cannot be understood
+├── LaunchError                  2  the attempt can never be created: backends.base
+├── FullError                    1  as many attempts are alive as may be: backends.base
+├── WithdrawnError               1  whoever asked for the attempt took it back: backends.base
+├── RunStoppedError              1  the run starts no more attempts: engine.slots
+└── SupersededError              1  the trial was asked for anew, by another epoch
+
+Those with a module behind them are raised and handled there and above; all others are here.
 """
 
 from __future__ import annotations
@@ -113,3 +125,7 @@ class AttemptExistsError(ConflictError):
 
 class RecordError(PodmapError):
     """A file of the ledger does not hold what it should."""
+
+
+class SupersededError(PodmapError):
+    """Another epoch asks for the trial now, so that this one has nothing more to say."""

@@ -22,8 +22,8 @@ from podmap.engine.result import Outcome, judge
 from podmap.engine.session import RunSession
 from podmap.engine.settlement import Settlement, attempt_of, settle_attempt
 from podmap.engine.slots import KILL_GRACE_S, RunStoppedError, Slot
-from podmap.engine.trial_ledger import Sight, SupersededError, TrialBook
-from podmap.errors import UnreachableError
+from podmap.engine.trial_ledger import Sight, TrialBook
+from podmap.errors import SupersededError, UnreachableError
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 
 log = logging.getLogger(__name__)

@@ -14,17 +14,13 @@ from podmap.engine.launch import Launcher, ResultPath
 from podmap.engine.planned import PlannedRun
 from podmap.engine.reuse import completed, left_result, recalled, rescored, result_uri
 from podmap.engine.settlement import Rules, Settlement, attempt_of, close, time_left_s
-from podmap.errors import AttemptExistsError, PodmapError, StoreError
+from podmap.errors import AttemptExistsError, StoreError, SupersededError
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 from podmap.retries import memory_of_next
 from podmap.spec.model import TrialTemplate
 from podmap.spec.template import memory_of, with_memory
 
 log = logging.getLogger(__name__)
-
-
-class SupersededError(PodmapError):
-    """Another epoch asks for the trial now, so that this one has nothing more to say."""
 
 
 @dataclass(frozen=True, slots=True)

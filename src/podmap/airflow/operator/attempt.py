@@ -17,8 +17,7 @@ from podmap.backends.kubernetes.pod import build
 from podmap.backends.kubernetes.pod.fields import PodJson, containers_ended, deletion_asked, label
 from podmap.engine.attempt import Ended
 from podmap.engine.messages import Messages
-from podmap.engine.trial_ledger import SupersededError
-from podmap.errors import BackendError, SpecError, UnreachableError
+from podmap.errors import BackendError, SpecError, SupersededError, UnreachableError
 from podmap.records import Attempt, Category, Diagnosis
 
 __all__ = ["COULD_NOT_ASK", "PodAttempt", "PodOver", "SupersededError", "UnreachableError"]
