@@ -98,9 +98,16 @@ class Backoff:
         self._coming_s = min(2 * pause_s, self._longest_s)
         return pause_s * self._uniform(1 - self._jitter, 1) if self._jitter else pause_s
 
-    async def pause(self) -> None:
-        """Waits as long as `next_s` says."""
-        await self._sleep(self.next_s())
+    async def pause(self, *, tell: Callable[[float], object] | None = None) -> None:
+        """Waits as long as `next_s` says.
+
+        Args:
+            tell: Called with the seconds before they are waited; None if nobody wants to know.
+        """
+        pause_s = self.next_s()
+        if tell is not None:
+            tell(pause_s)
+        await self._sleep(pause_s)
 
     def reset(self) -> None:
         """Begins anew: a try has succeeded."""

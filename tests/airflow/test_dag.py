@@ -38,8 +38,10 @@ def test_parsing_a_dag_with_a_sweep_loads_nothing_heavy() -> None:
         "print('\\n'.join(sorted(set(sys.modules) - before)))"
     ).split()
     ours = {name for name in loaded if name.startswith("podmap")}
-    assert {"podmap.airflow.dag", "podmap.airflow.operators", "podmap.airflow.runtimes"} == {
-        name for name in ours if name.count(".") > 1 and "provider" not in name
+    assert {"dag", "operators", "runtimes", "pods", "pods.runtime"} == {
+        name.removeprefix("podmap.airflow.")
+        for name in ours
+        if name.count(".") > 1 and "provider" not in name
     }
     assert {"podmap", "podmap._version", "podmap.airflow"} >= {
         name for name in ours if name.count(".") <= 1
@@ -51,7 +53,7 @@ def test_parsing_a_dag_with_a_sweep_loads_nothing_heavy() -> None:
 def test_start_trigger_has_the_shape_of_airflows_own() -> None:
     from airflow.triggers.base import StartTriggerArgs
 
-    from podmap.airflow.operators import StartTrigger
+    from podmap.airflow.pods.runtime import StartTrigger
 
     def shape(of: type) -> set[str]:
         return {field.name for field in dataclasses.fields(of)}  # type: ignore[arg-type]
@@ -106,8 +108,7 @@ def test_a_run_that_is_planned_anew_is_another_version(tmp_path: Path) -> None:
     code = f"""
 from types import SimpleNamespace
 from airflow.sdk import DAG
-from podmap.airflow.operators import PlanOperator
-from podmap.airflow.plan import plan_run
+from podmap.airflow import PlanOperator
 
 spec = {{
     "apiVersion": "podmap/v1",
@@ -119,8 +120,10 @@ spec = {{
 }}
 with DAG("d", schedule=None):
     plan = PlanOperator(task_id="s.plan", spec=spec, backend="process", runtime="pods")
-context = {{"dag_run": SimpleNamespace(dag_id="d", run_id="r")}}
-runs = [plan_run(plan, context)[0] for _ in range(2)]
+runs = []
+ti = SimpleNamespace(xcom_push=lambda key, value: runs.append(value))
+for _ in range(2):
+    plan.execute({{"dag_run": SimpleNamespace(dag_id="d", run_id="r"), "ti": ti}})
 print(len({{run["uri"] for run in runs}}), len({{run["version"] for run in runs}}))
 """
     out = python(code, AIRFLOW_HOME=str(tmp_path / "home"))

@@ -15,7 +15,7 @@ import pytest
 from airflow.sdk import DAG
 
 from podmap.airflow import sweep
-from podmap.airflow.executor.plan import tasks_of
+from podmap.airflow.executor.plan import check_executor, trials_by_task
 from podmap.errors import SpecError, UsageError
 from podmap.search.plan import make_plan
 from podmap.spec.load import load
@@ -51,12 +51,14 @@ def dag_of(spec: Mapping[str, Any] = SPEC, **options: Any) -> DAG:
 
 
 def decided(spec: Mapping[str, Any] = SPEC, **options: Any) -> Any:
-    return dag_of(spec, **options).get_task("sweep.plan").in_executor
+    return dag_of(spec, **options).get_task("sweep.plan").parsed
 
 
 def shared(spec: Mapping[str, Any], decision: Any, **options: Any) -> dict[str, Any]:
     loaded = load(dict(spec), search_required="experiments" not in options)
-    return tasks_of(decision, loaded.sweep, make_plan(loaded, **options), LOG)
+    plan = make_plan(loaded, **options)
+    check_executor(decision, loaded.sweep, plan, log=LOG)
+    return trials_by_task(decision, loaded.sweep, plan)
 
 
 def python(code: str, **env: str) -> str:
@@ -221,7 +223,7 @@ def test_experiments_with_pods_of_their_own_are_refused_in_plan() -> None:
             return []
 
         sweep(found, experiments=discover(), runtime="executor")
-    decision = dag.get_task("sweep.plan").in_executor
+    decision = dag.get_task("sweep.plan").parsed
     fits = [{"k": "b"}, {"k": "a"}]
     assert {"trials": [1], "trials_gpu_a": [0]} == shared(found, decision, experiments=fits)
     with pytest.raises(UsageError, match="write these as trial"):

@@ -23,7 +23,7 @@ from podmap.airflow.exceptions import (
     UserExit,
     failure_class,
 )
-from podmap.airflow.executor.retry_policy import TrialRetryPolicy
+from podmap.airflow.operator.retry_policy import TrialRetryPolicy
 from podmap.errors import UsageError
 from podmap.records import Category, Diagnosis
 from podmap.retries import Payer
@@ -173,7 +173,7 @@ def test_a_trigger_survives_serialization() -> None:
 
 
 def test_defaults_known_at_parse_are_those_of_the_spec() -> None:
-    from podmap.airflow import parse_limits
+    from podmap.airflow.operator import parse_limits
     from podmap.spec.model import Retries, Sweep
 
     retries = Retries()

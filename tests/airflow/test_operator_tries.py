@@ -20,9 +20,9 @@ from airflow.sdk.exceptions import (
 )
 
 from podmap.airflow import exceptions
-from podmap.airflow.executor.retry_policy import TrialRetryPolicy
 from podmap.airflow.operator.collect import cancel_left
 from podmap.airflow.operator.operator import TrialPodOperator
+from podmap.airflow.operator.retry_policy import TrialRetryPolicy
 from podmap.airflow.operator.run import open_run
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend

@@ -25,12 +25,12 @@ DAGS = """
 import os
 import time
 
-from podmap.airflow import sweep_dag, task
+from podmap.airflow import sweep_dag, trial_function
 
 PODS = {"executor": "KubernetesExecutor"}
 
 
-@task
+@trial_function
 def train(kind, n):
     attempt = os.environ["PODMAP_ATTEMPT"]
     print(f"training {kind}, attempt {attempt}")

@@ -10,10 +10,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from podmap.airflow.dag import sweep, sweep_dag
-    from podmap.airflow.executor.functions import task
+    from podmap.airflow.executor.functions import trial_function
+    from podmap.airflow.operator.operator import TrialPodOperator
+    from podmap.airflow.operators import CleanupOperator, CollectOperator, PlanOperator
+    from podmap.airflow.pods.runtime import TrialsOperator
 
-_HOMES = {"sweep": "dag", "sweep_dag": "dag", "task": "executor.functions"}
-__all__ = ["sweep", "sweep_dag", "task"]
+_HOMES = {
+    "CleanupOperator": "operators",
+    "CollectOperator": "operators",
+    "PlanOperator": "operators",
+    "TrialPodOperator": "operator.operator",
+    "TrialsOperator": "pods.runtime",
+    "sweep": "dag",
+    "sweep_dag": "dag",
+    "trial_function": "executor.functions",
+}
+__all__ = [
+    "CleanupOperator",
+    "CollectOperator",
+    "PlanOperator",
+    "TrialPodOperator",
+    "TrialsOperator",
+    "sweep",
+    "sweep_dag",
+    "trial_function",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,12 +1,14 @@
-"""What the `collect` and `cleanup` tasks do."""
+"""What the `collect` and `cleanup` tasks do: results of a run that is over, and what it left."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from podmap.airflow.connections import run_target
+from podmap.airflow.connections import planned_target
+from podmap.airflow.runtimes import find_runtime
 from podmap.backends.connect import Target, connect
 from podmap.engine.planned import PlannedRun
 from podmap.engine.teardown import remove_attempts
@@ -15,55 +17,79 @@ from podmap.ledger.ledger import Ledger
 from podmap.records import TrialState
 from podmap.report.publish import publish
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from podmap.airflow.operators import CleanupOperator, CollectOperator
-
 REASONS = 3
 
 
-def collect_run(task: CollectOperator, context: Context) -> dict[str, Any]:
+def collect_run(
+    context: Any, plan_task_id: str, *, outlets: Sequence[Any], log: Any
+) -> dict[str, Any]:
     """Publishes the run's results, and each part of the summary as an XCom of its own.
+
+    Args:
+        context: Airflow's, of the task `collect`.
+        plan_task_id: The task `plan` of its group.
+        outlets: Assets that are updated.
+        log: Of the task.
 
     Raises:
         AirflowFailException: More trials failed than were allowed, or none has a result.
     """
     from airflow.sdk.exceptions import AirflowFailException
 
-    run = _planned_run(task, context)
+    run = _planned_run(context, plan_task_id)
     if run is None:
         raise AirflowFailException(
-            f"nothing was run: {task.plan_task_id} has left no run, and its log says why"
+            f"nothing was run: {plan_task_id} has left no run, and its log says why"
         )
     planned = PlannedRun.open(run["uri"])
-    ledger, manifest = planned.ledger, planned.manifest
-    told: list[str] = []
-    if manifest.tasks is not None:
-        from podmap.airflow.executor.collect import end_what_is_left
 
-        told = end_what_is_left(task, context, ledger, manifest)
-    elif run.get("runtime") == "operator":
-        from podmap.airflow.operator import collect
+    def states(names: Sequence[str]) -> dict[str, str | None]:
+        return _task_states(context["ti"], plan_task_id, names)
 
-        collect.end_what_is_left(task, context, run)
-    summary = publish(ledger, manifest)
-    task.log.info("%s", summary["counts"])
-    task.log.info("best: %s", summary["best"])
-    task.log.info("leaderboard: %s", summary["leaderboard_uri"])
+    runtime = find_runtime(run.get("runtime", "pods"))
+    not_started = runtime.before_collect(run, planned, states=states, log=log)
+    summary = publish(planned.ledger, planned.manifest)
+    log.info("%s", summary["counts"])
+    log.info("best: %s", summary["best"])
+    log.info("leaderboard: %s", summary["leaderboard_uri"])
     for name, value in summary.items():
         context["ti"].xcom_push(key=name, value=value)
-    for outlet in task.outlets:
+    for outlet in outlets:
         context["outlet_events"][outlet].extra = {
             "run_uri": summary["run_uri"],
             "best": summary["best"],
         }
     wrong = verdict(
-        summary["counts"], planned.sweep, planned=manifest.count, forgive_by_default=True
+        summary["counts"], planned.sweep, planned=planned.plan.count, forgive_by_default=True
     )
     if wrong:
-        raise AirflowFailException("\n".join([wrong, *told, *_reasons(ledger)]))
+        raise AirflowFailException("\n".join([wrong, *not_started, *_reasons(planned.ledger)]))
     return summary
+
+
+def clean_run(context: Any, plan_task_id: str, *, log: Any) -> None:
+    """Ends and removes the attempts that are left of a run."""
+    run = _planned_run(context, plan_task_id)
+    if run is not None:
+        left = asyncio.run(_clean(Ledger.open(run["uri"]), planned_target(run)))
+        log.info("%d attempts were left and are removed", left)
+
+
+def _planned_run(context: Any, plan_task_id: str) -> Mapping[str, str] | None:
+    run: Mapping[str, str] | None = context["ti"].xcom_pull(
+        task_ids=plan_task_id, key="run", map_indexes=-1
+    )
+    return run
+
+
+def _task_states(ti: Any, plan_task_id: str, names: Sequence[str]) -> dict[str, str | None]:
+    """The states of tasks of a group, by their names in it."""
+    group_id = plan_task_id.rpartition(".")[0]
+    prefix = f"{group_id}." if group_id else ""
+    asked = [f"{prefix}{name}" for name in names]
+    answer = ti.get_task_states(dag_id=ti.dag_id, task_ids=asked, run_ids=[ti.run_id])
+    states = answer.get(ti.run_id, {})
+    return {name.removeprefix(prefix): state for name, state in states.items()}
 
 
 def _reasons(ledger: Ledger) -> list[str]:
@@ -74,23 +100,6 @@ def _reasons(ledger: Ledger) -> list[str]:
         if record.state in (TrialState.FAILED, TrialState.CANCELLED)
     )
     return [f"{count} x {reason}" for reason, count in reasons.most_common(REASONS)]
-
-
-def clean_run(task: CleanupOperator, context: Context) -> None:
-    """Ends and removes the attempts that are left of a run."""
-    run = _planned_run(task, context)
-    if run is not None:
-        left = asyncio.run(_clean(Ledger.open(run["uri"]), run_target(run)))
-        task.log.info("%d attempts were left and are removed", left)
-
-
-def _planned_run(
-    task: CollectOperator | CleanupOperator, context: Context
-) -> dict[str, str] | None:
-    run: dict[str, str] | None = context["ti"].xcom_pull(
-        task_ids=task.plan_task_id, key="run", map_indexes=-1
-    )
-    return run
 
 
 async def _clean(ledger: Ledger, target: Target) -> int:

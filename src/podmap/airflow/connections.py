@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
+from podmap.aio import Backoff
+from podmap.airflow import trial_log
 from podmap.backends.connect import Target, connect
 from podmap.engine.hub import Hub
+from podmap.errors import UnreachableError
+
+T = TypeVar("T")
 
 
-def worker_target(backend: str, conn_id: str | None) -> Target:
-    """The target as a task reaches it.
+def worker_target(backend: str, conn_id: str | None, *, namespace: str | None) -> Target:
+    """The target as a task in a worker reaches it.
 
     Args:
         backend: "process" or "kubernetes".
-        conn_id: An Airflow connection of type `kubernetes`; None if there is none.
+        conn_id: An Airflow connection of type `kubernetes`; None or empty if there is none.
+        namespace: Of the pods; None or empty for the connection's.
     """
     from airflow.sdk import BaseHook
 
-    if not conn_id:
-        return Target(backend)
-    return Target(backend, airflow=BaseHook.get_connection(conn_id).extra_dejson)
+    extras = BaseHook.get_connection(conn_id).extra_dejson if conn_id else None
+    return Target(backend, namespace=namespace or None, airflow=extras)
 
 
-async def trigger_target(run: Mapping[str, str]) -> Target:
-    """The target as a trigger reaches it.
+def planned_target(run: Mapping[str, str]) -> Target:
+    """The target of a planned run, as a task in a worker reaches it.
 
     Args:
         run: What `plan` has left.
     """
-    from airflow.sdk import BaseHook
-
-    conn_id = run.get("connection")
-    extras = None
-    if conn_id:
-        extras = (await BaseHook.aget_connection(conn_id)).extra_dejson
-    return Target(run["backend"], namespace=run.get("namespace") or None, airflow=extras)
+    return worker_target(run["backend"], run.get("connection"), namespace=run.get("namespace"))
 
 
 async def trigger_hub(run: Mapping[str, str]) -> Hub:
@@ -43,19 +44,32 @@ async def trigger_hub(run: Mapping[str, str]) -> Hub:
     Args:
         run: What `plan` has left.
     """
+    from airflow.sdk import BaseHook
+
     key = " ".join(run.get(part, "") for part in ("backend", "connection", "namespace"))
     hub = Hub.find(key)
     if hub is not None:  # the connection is asked for once
         return hub
-    target = await trigger_target(run)
+    extras, conn_id = None, run.get("connection")
+    if conn_id:
+        extras = (await BaseHook.aget_connection(conn_id)).extra_dejson
+    target = Target(run["backend"], namespace=run.get("namespace") or None, airflow=extras)
     return Hub.current(key, lambda: connect(target))
 
 
-def run_target(run: Mapping[str, str]) -> Target:
-    """The target of a planned run, as a task reaches it.
+async def until_reached(
+    ask: Callable[[], Awaitable[T]], *, log: Any, backoff: Backoff | None = None
+) -> T:
+    """What `ask` returns, once what it asks can be asked.
 
     Args:
-        run: What `plan` has left.
+        ask: Called until it raises no `UnreachableError`.
+        log: Is told what could not be asked.
+        backoff: The pauses; None for 1 s to 1 min.
     """
-    target = worker_target(run["backend"], run.get("connection"))
-    return Target(target.backend, namespace=run.get("namespace") or None, airflow=target.airflow)
+    backoff = backoff or Backoff(1.0, 60.0)
+    while True:
+        try:
+            return await ask()
+        except UnreachableError as error:
+            await backoff.pause(tell=partial(trial_log.show_retry, log, error))

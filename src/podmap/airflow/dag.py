@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import DAG, TaskGroup, XComArg
 
 from podmap.airflow.operators import CleanupOperator, CollectOperator, PlanOperator
-from podmap.airflow.runtimes import Group, Runtime, make_trials
+from podmap.airflow.runtimes import RuntimeName, SweepGroup, dag_folder, find_runtime
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
@@ -24,7 +24,7 @@ def sweep(
     backend: str | None = None,
     conn_id: str | None = None,
     outlets: Sequence[Asset] = (),
-    runtime: Runtime = "pods",
+    runtime: RuntimeName = "pods",
     task_args: Mapping[str, Any] | None = None,
     python_callable: Callable[..., Any] | None = None,
 ) -> XComArg:
@@ -62,21 +62,32 @@ def sweep(
         UsageError: There is no such runtime, what it needs is not installed, or `task_args` holds
             what podmap decides.
     """
-    kept_spec = dict(spec) if isinstance(spec, Mapping) else fspath(spec)
-    with TaskGroup(group_id=group_id):
+    chosen = find_runtime(runtime)
+    with TaskGroup(group_id=group_id) as tasks:
+        group = chosen.parse(
+            SweepGroup(
+                runtime=runtime,
+                spec=dict(spec) if isinstance(spec, Mapping) else fspath(spec),
+                folder=dag_folder(tasks.dag),
+                experiments=experiments,
+                overrides=dict(overrides or {}),
+                backend=backend,
+                conn_id=conn_id,
+                task_args=dict(task_args or {}),
+                python_callable=python_callable,
+            )
+        )
         plan = PlanOperator(
             task_id="plan",
-            spec=kept_spec,
-            experiments=experiments,
-            overrides=dict(overrides or {}),
-            backend=backend,
-            conn_id=conn_id,
-            runtime=runtime,
+            spec=group.spec,
+            experiments=group.experiments,
+            overrides=group.overrides,
+            backend=group.backend,
+            conn_id=group.conn_id,
+            runtime=group.runtime,
+            parsed=group.parsed,
         )
-        trials = make_trials(
-            runtime,
-            Group(plan, kept_spec, dict(overrides or {}), dict(task_args or {}), python_callable),
-        )
+        trials = chosen.make_trials(group, plan)
         collect = CollectOperator(
             task_id="collect",
             plan_task_id=plan.task_id,
@@ -97,7 +108,7 @@ def sweep_dag(
     overrides: Mapping[str, Any] | None = None,
     backend: str | None = None,
     conn_id: str | None = None,
-    runtime: Runtime = "pods",
+    runtime: RuntimeName = "pods",
     task_args: Mapping[str, Any] | None = None,
     python_callable: Callable[..., Any] | None = None,
     **dag_options: Any,

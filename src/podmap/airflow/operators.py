@@ -1,10 +1,8 @@
-"""The tasks of a sweep: plan, trials, collect, cleanup. All work is done when they run."""
+"""The tasks of a sweep beside its trials: plan, collect and cleanup."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -12,28 +10,12 @@ from airflow.sdk import BaseOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-TRIGGER = "podmap.airflow.pods.trigger.TrialTrigger"
-
-
-@dataclass(frozen=True)
-class StartTrigger:
-    """What Airflow's `StartTriggerArgs` holds.
-
-    Airflow (3.3) reads the attributes alone, and importing its own class would cost every parse
-    of every DAG file about 10 ms. A test compares the two.
-    """
-
-    trigger_cls: str
-    next_method: str
-    trigger_kwargs: dict[str, Any] | None = None
-    next_kwargs: dict[str, Any] | None = None
-    timeout: timedelta | None = None
-
 
 class PlanOperator(BaseOperator):
     """Reads the spec, makes the trials, and writes the run's manifest.
 
-    Its XCom is what `trials` is mapped over; the XCom `run` says where the run is.
+    Its XCom is what `trials` is mapped over; the XCom `run` says where the run is. The arguments
+    are those of `sweep()`; `parsed` is what the runtime has read when the DAG file was parsed.
     """
 
     template_fields: Sequence[str] = ("experiments", "overrides")
@@ -48,6 +30,7 @@ class PlanOperator(BaseOperator):
         backend: str | None = None,
         conn_id: str | None = None,
         runtime: str = "pods",
+        parsed: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -57,56 +40,35 @@ class PlanOperator(BaseOperator):
         self.backend = backend
         self.conn_id = conn_id
         self.runtime = runtime
-        self.in_executor: Any = None
+        self.parsed = parsed
 
     def execute(self, context: Context) -> list[Any]:
         """Plans the run; called again after a clear, it keeps the run and plans it again."""
         from airflow.sdk.exceptions import AirflowFailException
 
         from podmap.airflow.plan import plan_run
+        from podmap.airflow.runtimes import SweepGroup, dag_folder
         from podmap.errors import PodmapError, UnreachableError
 
+        group = SweepGroup(
+            runtime=self.runtime,
+            spec=self.spec,
+            folder=dag_folder(self.dag),
+            experiments=self.experiments,
+            overrides=self.overrides or {},
+            backend=self.backend,
+            conn_id=self.conn_id,
+            parsed=self.parsed,
+        )
+        group_id = self.task_id.rpartition(".")[0]
         try:
-            run, mapped_over = plan_run(self, context)
+            run, mapped_over = plan_run(group, context["dag_run"], group_id, log=self.log)
         except UnreachableError:
             raise  # the next try may reach it
         except PodmapError as error:
             raise AirflowFailException(str(error)) from None
         context["ti"].xcom_push(key="run", value=run)
         return mapped_over
-
-
-class TrialsOperator(BaseOperator):
-    """One mapped instance a trial (or a chunk of trials); starts and ends in the triggerer."""
-
-    template_fields: Sequence[str] = ("run", "numbers")
-    ui_color = "#dcfce7"
-    start_from_trigger = True
-    start_trigger_args = StartTrigger(  # type: ignore[assignment]  # the same shape
-        trigger_cls=TRIGGER, next_method="finished"
-    )
-
-    def __init__(self, *, run: Any, numbers: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.run = run
-        self.numbers = numbers
-
-    def execute(self, context: Context) -> None:
-        """Hands over to the trigger, where the scheduler did not: in `dag.test()`."""
-        from podmap.airflow.pods.trigger import TrialTrigger
-
-        ti = context["ti"]
-        trigger = TrialTrigger(run=self.run, map_index=max(0, ti.map_index or 0), epoch=str(ti.id))
-        self.defer(trigger=trigger, method_name="finished")
-
-    def finished(self, context: Context, event: str) -> None:
-        """Ends as the trigger says, where the trigger could not end the task itself."""
-        from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-
-        if event == "failed":
-            raise AirflowFailException("a trial failed; its log and its record say why")
-        if event == "skipped":
-            raise AirflowSkipException("the run was stopped before this trial was run")
 
 
 class CollectOperator(BaseOperator):
@@ -122,7 +84,7 @@ class CollectOperator(BaseOperator):
         """Returns the summary; fails when more trials failed than were allowed."""
         from podmap.airflow.collect import collect_run
 
-        return collect_run(self, context)
+        return collect_run(context, self.plan_task_id, outlets=self.outlets, log=self.log)
 
 
 class CleanupOperator(BaseOperator):
@@ -138,4 +100,4 @@ class CleanupOperator(BaseOperator):
         """Removes attempts that nobody waits for any more."""
         from podmap.airflow.collect import clean_run
 
-        clean_run(self, context)
+        clean_run(context, self.plan_task_id, log=self.log)

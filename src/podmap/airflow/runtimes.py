@@ -1,131 +1,183 @@
-"""What stands between `plan` and `collect`: the mapped tasks of a sweep, by the runtime's name.
+"""The runtimes: what makes the trials of a sweep tasks of a DAG, chosen by its name in `sweep()`.
 
-A runtime is chosen when the DAG file is parsed, since it shapes the DAG. Only the chosen one is
-imported.
+A runtime is chosen when the DAG file is parsed, since it shapes the DAG. It lives in the folder of
+its name, as `RUNTIME` of the module `runtime` there; only the chosen one is imported.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
-
-from airflow.sdk import XComArg
-
-from podmap.airflow.operators import TrialsOperator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
+    from airflow.sdk import DAG, BaseOperator
     from airflow.sdk.definitions.mappedoperator import MappedOperator
 
-    from podmap.airflow.operators import PlanOperator
+    from podmap.backends.base import Backend
+    from podmap.engine.planned import PlannedRun
+    from podmap.ledger.manifest import Manifest
 
-Runtime = Literal["pods", "operator", "executor"]
+RuntimeName = Literal["pods", "operator", "executor"]
+
+TaskStates = Callable[[Sequence[str]], Mapping[str, "str | None"]]
+"""Asks Airflow for the states of tasks of the group, by their names in it; of a mapped task each
+instance has an entry, `name_index`."""
+
+ENDED_STATES = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+"""Of Airflow's task instances: none of these goes on by itself."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """A sweep's task group as far as it is made when its mapped tasks are to be added.
+class SweepGroup:
+    """A sweep as the DAG file gives it: what its task group is made of, and what `plan` plans.
 
     Attributes:
-        plan: The task that they are mapped over; a runtime may still change its arguments.
-        spec: The sweep, as `sweep()` was given it.
-        overrides: As `sweep()` was given them; templates are not rendered yet.
+        runtime: What makes the trials tasks.
+        spec: A YAML file, relative to `folder`, or the same as a dict.
+        folder: The DAG file's folder.
+        experiments: The trials' params; when the DAG file is parsed perhaps an XComArg.
+        overrides: Key path to value; when the DAG file is parsed perhaps with templates.
+        backend: What runs the attempts; None for the deployment's.
+        conn_id: An Airflow connection of type `kubernetes`; None if there is none.
         task_args: What the DAG file wants the mapped tasks to have besides.
         python_callable: What a trial is in place of the spec's command; None for that.
+        parsed: What the runtime has read when the DAG file was parsed; None where it needs nothing.
     """
 
-    plan: PlanOperator
+    runtime: str
     spec: str | Mapping[str, Any]
+    folder: Path
+    experiments: Any = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    backend: str | None = None
+    conn_id: str | None = None
     task_args: Mapping[str, Any] = field(default_factory=dict)
     python_callable: Callable[..., Any] | None = None
+    parsed: Any = None
 
 
-_Maker = Callable[[Group], "list[MappedOperator]"]
+class Runtime(Protocol):
+    """What makes the trials of a sweep tasks of a DAG, and each of them an attempt.
 
+    `parse` and `make_trials` are called when the DAG file is parsed, by whatever process does
+    that; `check_plan` in the task `plan`; `before_collect` in the task `collect`.
 
-def make_trials(runtime: str, group: Group) -> list[MappedOperator]:
-    """The mapped tasks that run the trials.
-
-    Raises:
-        UsageError: There is no such runtime, it is not installed, or `task_args` holds what it
-            must decide itself.
+    Attributes:
+        chunks: Whether one mapped instance may have several trials.
     """
-    maker = _maker(runtime)
-    if group.python_callable is not None and runtime != "executor":
-        from podmap.errors import UsageError
 
-        raise UsageError(
-            f"python_callable= needs runtime='executor', where Airflow runs the trials; with "
-            f"runtime={runtime!r} a trial is the spec's command"
-        )
-    return maker(group)
+    chunks: bool
+
+    def parse(self, group: SweepGroup) -> SweepGroup:
+        """The group with what this runtime decides of it, and with `parsed`.
+
+        Raises:
+            UsageError: Arguments are given that play no part here, or are podmap's to decide.
+            SpecError: The spec is wrong, where it is read this early.
+        """
+        ...
+
+    def make_trials(self, group: SweepGroup, plan: BaseOperator) -> list[MappedOperator]:
+        """The mapped tasks that run the trials.
+
+        Args:
+            group: As `parse` has returned it.
+            plan: The task that they are mapped over.
+        """
+        ...
+
+    async def check_plan(
+        self, group: SweepGroup, planned: PlannedRun, backend: Backend, *, log: Any
+    ) -> Manifest:
+        """The run's manifest with what this runtime adds to it.
+
+        Args:
+            group: The group, with all templates replaced.
+            planned: The run.
+            backend: What runs the attempts.
+            log: Of the task `plan`.
+
+        Raises:
+            UsageError: The trials cannot run as the DAG was made.
+            BackendError: What runs the attempts cannot be asked.
+        """
+        ...
+
+    def before_collect(
+        self, run: Mapping[str, str], planned: PlannedRun, *, states: TaskStates, log: Any
+    ) -> list[str]:
+        """Ends what trials have left whose tasks have ended without them.
+
+        Args:
+            run: What `plan` has left.
+            planned: The run.
+            states: Asks for the states of the group's tasks.
+            log: Of the task `collect`.
+
+        Returns:
+            Why trials were not started, as far as it is Airflow that knows it.
+
+        Raises:
+            UnreachableError: Store or backend could not be asked.
+        """
+        ...
 
 
-def check_task_args(runtime: str, given: Mapping[str, Any], owned: Mapping[str, str]) -> None:
-    """Refuses arguments of the mapped task that a runtime has to decide itself.
+def dag_folder(dag: DAG) -> Path:
+    """The folder of a DAG's file, which relative spec files are found from."""
+    return Path(dag.fileloc).resolve().parent
+
+
+def spec_folder(spec: str | Mapping[str, Any], folder: Path) -> Path:
+    """Where local trials run: beside the spec file, or beside the DAG file of a dict.
 
     Args:
-        runtime: Its name.
-        given: `task_args` of the DAG file.
-        owned: Argument name to what to do instead.
+        spec: As `sweep()` was given it.
+        folder: The DAG file's.
+    """
+    return (folder / spec).parent if isinstance(spec, str) else folder
+
+
+def find_runtime(name: str) -> Runtime:
+    """The runtime of a name.
 
     Raises:
-        UsageError: One of them is given; all are named.
+        UsageError: There is no such runtime, or what it needs is not installed.
     """
-    wrong = [f"{name!r}: {owned[name]}" for name in given if name in owned]
+    names = get_args(RuntimeName)
+    if name not in names:
+        from podmap.errors import UsageError
+
+        allowed = ", ".join(map(repr, names))
+        raise UsageError(f"runtime={name!r} of sweep() is not one of {allowed}")
+    found: Runtime = importlib.import_module(f"podmap.airflow.{name}.runtime").RUNTIME
+    return found
+
+
+def check_arguments(group: SweepGroup, owned: Mapping[str, str]) -> None:
+    """Refuses arguments of `sweep()` that play no part in a runtime, or that it decides itself.
+
+    Args:
+        group: The group, with the arguments of the DAG file.
+        owned: Argument of the mapped task to what to do instead.
+
+    Raises:
+        UsageError: One of them is given; of `task_args` all are named.
+    """
+    problem = ""
+    wrong = [f"{name!r}: {owned[name]}" for name in group.task_args if name in owned]
     if wrong:
-        from podmap.errors import UsageError
-
-        raise UsageError(
-            f"task_args of runtime={runtime!r} holds what podmap decides: " + "; ".join(wrong)
+        problem = f"task_args of runtime={group.runtime!r} holds what podmap decides: "
+        problem += "; ".join(wrong)
+    elif group.python_callable is not None and group.runtime != "executor":
+        problem = (
+            "python_callable= needs runtime='executor', where Airflow runs the trials; with "
+            f"runtime={group.runtime!r} a trial is the spec's command"
         )
-
-
-def _maker(runtime: str) -> _Maker:
-    makers: dict[str, _Maker] = {
-        "pods": _pods,
-        "operator": lambda group: _imported("operator.runtime")(group),
-        "executor": lambda group: _imported("executor.operator")(group),
-    }
-    if runtime not in makers:
+    if problem:
         from podmap.errors import UsageError
 
-        allowed = ", ".join(repr(name) for name in makers)
-        raise UsageError(f"runtime={runtime!r} of sweep() is not one of {allowed}")
-    return makers[runtime]
-
-
-def _imported(module: str) -> _Maker:
-    maker: _Maker = importlib.import_module(f"podmap.airflow.{module}").make_trials
-    return maker
-
-
-_NO_LIMIT = (
-    "Airflow's limits do not count tasks that run in the triggerer; set parallelism in the spec"
-)
-_POD_ARGS = {
-    "task_id": "set group_id of sweep()",
-    "retries": "set retries in the spec",
-    "retry_delay": "set retries in the spec",
-    "retry_policy": "set retries in the spec",
-    "execution_timeout": "set trial.timeout or trial.deadline in the spec",
-    "start_from_trigger": "the trials start and end in the triggerer",
-    "pool": _NO_LIMIT,
-    "pool_slots": _NO_LIMIT,
-    "max_active_tis_per_dag": _NO_LIMIT,
-    "max_active_tis_per_dagrun": _NO_LIMIT,
-}
-
-
-def _pods(group: Group) -> list[MappedOperator]:
-    check_task_args("pods", group.task_args, _POD_ARGS)
-    trials = TrialsOperator.partial(
-        task_id="trials",
-        run=XComArg(group.plan, "run"),
-        retries=0,
-        execution_timeout=None,
-        **group.task_args,
-    ).expand(numbers=group.plan.output)
-    return [trials]
+        raise UsageError(problem)

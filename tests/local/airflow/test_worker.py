@@ -19,11 +19,15 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from podmap.airflow.executor import backend as worker_backend
-from podmap.airflow.executor import lost
-from podmap.airflow.executor.backend import WorkerBackend
-from podmap.airflow.executor.lost import close_open
-from podmap.airflow.executor.pods import IN_POD
-from podmap.airflow.executor.worker import TrialRun, end_task, epoch_of
+from podmap.airflow.executor.backend import IN_POD, WorkerBackend
+from podmap.airflow.executor.worker import (
+    KILLED,
+    LOST,
+    WorkerTrial,
+    close_open_records,
+    epoch_of,
+)
+from podmap.airflow.trial_log import TrialLog, end_task
 from podmap.backends.connect import Target
 from podmap.engine.planned import prepare_run
 from podmap.ledger.ledger import Ledger
@@ -65,22 +69,23 @@ class Worker:
         self.ledger, self.manifest = planned.ledger, planned.manifest
         self.lines: list[str] = []
 
-    def run(self, *, max_tries: int = 5) -> TrialRun:
+    def run(self, *, max_tries: int = 5) -> WorkerTrial:
         """The next try."""
         log = logging.getLogger("worker")
         log.addFilter(lambda record: self.lines.append(record.getMessage()) or True)
         log.setLevel(logging.INFO)
-        dag = SimpleNamespace(fileloc=str(self.folder / "dag.py"))
-        dag.get_task = lambda _: SimpleNamespace(spec={})
-        task = SimpleNamespace(
-            run={"uri": self.ledger.run_uri}, number=0, dag=dag, plan_task_id="plan", log=log
+        return WorkerTrial(
+            self.ledger.run_uri,
+            0,
+            epoch_of(self.instance(max_tries)),
+            spec_folder=self.folder,
+            function=None,
+            log=log,
         )
-        context: Any = {"ti": self.instance(max_tries)}
-        return TrialRun(task, context, function=None)  # type: ignore[arg-type]  # stands for one
 
     def settle(self, *, max_tries: int = 5) -> Record:
         """The record after one whole try."""
-        return self.run(max_tries=max_tries).settle()
+        return self.run(max_tries=max_tries).settled_record()
 
     @staticmethod
     def instance(max_tries: int) -> Any:
@@ -154,7 +159,7 @@ def test_an_attempt_that_is_gone_with_its_worker_is_written_down(tmp_path: Path)
     assert TrialState.COMPLETE is record.state
     assert [Category.NODE_LOST, None] == categories(record)
     assert [1, 2] == [attempt.number for attempt in record.attempts]
-    assert any(lost.LOST.summary in line for line in worker.lines)
+    assert any(LOST.summary in line for line in worker.lines)
 
 
 def test_the_result_of_a_lost_attempt_is_found_beside_its_checkpoint(tmp_path: Path) -> None:
@@ -174,7 +179,7 @@ def test_lost_workers_spend_the_budget_for_infrastructure(tmp_path: Path) -> Non
     record = worker.settle()
     assert (TrialState.FAILED, [Category.NODE_LOST]) == (record.state, categories(record))
     with pytest.raises(AirflowFailException, match="node_lost: the worker ended"):
-        end_task(record, logging.getLogger())
+        end_task(TrialLog(logging.getLogger(), 0), record, epoch=record.epoch)
 
 
 async def forget_processes(worker: Worker) -> None:
@@ -193,13 +198,13 @@ def test_a_stopped_trial_is_ended_and_open_for_the_next_try(tmp_path: Path) -> N
         ["sh", "-c", f"while [ ! -e {tmp_path}/started ]; do sleep 0.05; done; kill {os.getpid()}"]
     )
     try:
-        record = run.settle()
+        record = run.settled_record()
     finally:
         signal.signal(signal.SIGTERM, before)
         sender.wait()
     assert (TrialState.WAITING, [Category.CANCELLED]) == (record.state, categories(record))
     with pytest.raises(AirflowException, match="ended with its task"):
-        end_task(record, logging.getLogger())
+        end_task(TrialLog(logging.getLogger(), 0), record, epoch=record.epoch)
     (tmp_path / "go").touch()
     assert [Category.CANCELLED, None] == categories(worker.settle())
 
@@ -218,7 +223,7 @@ def test_a_users_failure_is_retried_in_the_worker_and_then_final(tmp_path: Path)
     record = worker.settle()
     assert [Category.USER_EXIT, Category.USER_EXIT] == categories(record)
     with pytest.raises(AirflowFailException, match="exit code 3: no luck"):
-        end_task(record, logging.getLogger())
+        end_task(TrialLog(logging.getLogger(), 0), record, epoch=record.epoch)
 
 
 def test_a_trial_of_a_stopped_run_is_skipped(tmp_path: Path) -> None:
@@ -228,7 +233,7 @@ def test_a_trial_of_a_stopped_run_is_skipped(tmp_path: Path) -> None:
     record = worker.settle()
     assert TrialState.CANCELLED is record.state
     with pytest.raises(AirflowSkipException, match="failures"):
-        end_task(record, logging.getLogger())
+        end_task(TrialLog(logging.getLogger(), 0), record, epoch=record.epoch)
 
 
 def worker_record(worker: Worker, number: int) -> Record:
@@ -240,11 +245,11 @@ def test_what_is_left_open_is_closed_when_no_try_will_follow(tmp_path: Path) -> 
     running = replace(worker_record(worker, 0), state=TrialState.RUNNING)
     for record in (running, worker_record(worker, 1)):
         worker.ledger.write_record(record)
-    assert 2 == close_open(worker.ledger, worker.manifest)
+    assert 2 == close_open_records(worker.ledger, worker.manifest)
     first, second = Ledger.open(worker.ledger.run_uri).records()
     assert (TrialState.FAILED, [Category.NODE_LOST]) == (first.state, categories(first))
-    assert (TrialState.CANCELLED, lost.KILLED) == (second.state, second.reason)
-    assert 0 == close_open(worker.ledger, worker.manifest)
+    assert (TrialState.CANCELLED, KILLED) == (second.state, second.reason)
+    assert 0 == close_open_records(worker.ledger, worker.manifest)
 
 
 def test_a_trial_that_the_kernel_killed_for_memory_is_told_from_others(

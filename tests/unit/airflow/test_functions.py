@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from podmap.airflow.executor.functions import check_arguments, function_place, task
+from podmap.airflow.executor.functions import check_arguments, function_place, trial_function
 from podmap.errors import UsageError
 
 MODULE = """
@@ -102,7 +102,7 @@ def call(
 )
 def test_what_no_worker_can_find_is_refused(function: Any, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
-        task(function)
+        trial_function(function)
 
 
 def test_a_function_of_a_dag_file_is_found_by_its_file(module: Path) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from podmap.airflow.executor.functions import function_place
-from podmap.airflow.executor.pods import IN_POD
 from podmap.backends.base import Confirm, Launch, Observation
 from podmap.backends.process import ProcessBackend
 from podmap.records import Category, Diagnosis
 
+IN_POD = "AIRFLOW_IS_K8S_EXECUTOR_POD"
+"""Airflow sets this variable in the pods of the KubernetesExecutor."""
 POD_GRACE_S = 20.0
 """What a trial has to save its state when its pod is told to stop, which has 30 s."""
 WORKER_GRACE_S = 3.0

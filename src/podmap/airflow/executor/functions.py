@@ -17,6 +17,8 @@ PARAMS = "params"
 """A function whose one argument has this name gets all params as a dict."""
 SHARD = "shard"
 """An argument of this name gets the piece of data: a dict of uri, name and index."""
+PROGRAM = "podmap.airflow.executor.program"
+"""What runs a function as a trial; its name stands in the trials' keys."""
 LOADED_AS = "podmap_trial_function"
 """The name under which a trial's own process loads a function's file, for example a DAG file."""
 _NEXT = "write it with `def` at the top of a module that the worker can import, or of the DAG file"
@@ -47,7 +49,7 @@ class FunctionPlace:
         return f"{self.module or os.path.basename(self.file)}:{self.name}"
 
 
-def task(function: F) -> F:
+def trial_function(function: F) -> F:
     """Marks a function as what a trial runs, and checks that a worker will find it.
 
     It gets the trial's params by name, or all of them as one dict if its only argument is called
@@ -70,7 +72,7 @@ def function_place(function: Any) -> FunctionPlace:
     if hasattr(function, "function") and hasattr(function, "partial"):
         raise UsageError(
             f"{_shown(function.function)} is an Airflow task: take its @task away, or decorate it "
-            "with podmap.airflow.task, since the sweep makes the tasks"
+            "with podmap.airflow.trial_function, since the sweep makes the tasks"
         )
     if not inspect.isfunction(function):
         raise UsageError(f"{_shown(function)} is not a plain Python function: {_NEXT}")

@@ -1,49 +1,61 @@
-"""What `plan` does for `runtime="executor"`: checks, and which trials each task gets."""
+"""What `plan` does for `runtime="executor"`: it checks, and gives each task its trials."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from podmap.airflow.executor.backend import IN_POD
 from podmap.airflow.executor.functions import check_arguments
-from podmap.airflow.executor.pods import IN_POD, configured_executors, makes_pods
-from podmap.airflow.executor.shapes import ShapeKeys
+from podmap.airflow.executor.shapes import (
+    ParsedSweep,
+    ShapeKeys,
+    configured_executors,
+    makes_pods,
+)
 from podmap.airflow.executor.worker import check_function
 from podmap.engine.support import ignored_by_processes
 from podmap.errors import UsageError
 from podmap.search.plan import Plan
 from podmap.spec.model import SecretRef, Sweep
 
-if TYPE_CHECKING:
-    from podmap.airflow.executor.operator import ExecutorPlan
-
 _NAMES_SHOWN = 5
 
 
-def tasks_of(decided: ExecutorPlan, sweep: Sweep, plan: Plan, log: Any) -> dict[str, Any]:
-    """Task name to the numbers of its trials, by map index; every task of the DAG is in it.
+def check_executor(parsed: ParsedSweep, sweep: Sweep, plan: Plan, *, log: Any) -> None:
+    """Sees to it that the trials can run as the DAG was made.
 
     Args:
-        decided: What the DAG file decided when it was parsed.
+        parsed: What was read when the DAG file was parsed.
         sweep: The effective spec, with all overrides.
         plan: The trials.
         log: For what will be ignored.
 
     Raises:
-        UsageError: The trials cannot run as the DAG was made: all that can be known of it.
+        UsageError: They cannot, as far as it can be known now.
     """
-    _check_parallelism(decided, sweep)
-    _check_executor(decided, sweep, log)
-    if decided.function is not None:
-        _check_calls(decided.function, plan)
-        check_function(decided.function)
-    return _by_shape(decided, sweep, plan)
+    if sweep.parallelism < parsed.sweep.parallelism:
+        raise UsageError(
+            f"parallelism is {sweep.parallelism} now, but was {parsed.sweep.parallelism} when the "
+            "DAG file was parsed, and with runtime='executor' the tasks keep that limit: write it "
+            "in the spec, or as an override that is no template"
+        )
+    if not os.environ.get(IN_POD):  # in a pod nothing is known of the executor
+        _check_configuration(parsed, sweep, log)
+    if parsed.function is not None:
+        _check_calls(parsed.function, plan)
+        check_function(parsed.function)
 
 
-def _by_shape(decided: ExecutorPlan, sweep: Sweep, plan: Plan) -> dict[str, Any]:
-    tasks: dict[str, list[int]] = {shape.task_id: [] for shape in decided.shapes}
-    names = {shape.key: shape.task_id for shape in decided.shapes}
+def trials_by_task(parsed: ParsedSweep, sweep: Sweep, plan: Plan) -> dict[str, list[int]]:
+    """Task name to the numbers of its trials, by map index; every task of the DAG is in it.
+
+    Raises:
+        UsageError: A trial's pod is like none of the shapes.
+    """
+    tasks: dict[str, list[int]] = {shape.task_id: [] for shape in parsed.shapes}
+    names = {shape.key: shape.task_id for shape in parsed.shapes}
     shape_keys = ShapeKeys(sweep)
     strange: list[int] = []
     for trial in plan.trials():
@@ -53,19 +65,19 @@ def _by_shape(decided: ExecutorPlan, sweep: Sweep, plan: Plan) -> dict[str, Any]
         else:
             tasks[name].append(trial.number)
     if strange:
-        raise UsageError(_unknown_shape(decided, strange))
+        raise UsageError(_unknown_shape(parsed, strange))
     return tasks
 
 
-def _unknown_shape(decided: ExecutorPlan, numbers: Sequence[int]) -> str:
+def _unknown_shape(parsed: ParsedSweep, numbers: Sequence[int]) -> str:
     shown = ", ".join(map(str, numbers[:_NAMES_SHOWN]))
     more = " and others" if len(numbers) > _NAMES_SHOWN else ""
     text = (
         f"the pods of trials {shown}{more} would differ from all that were known when the DAG file "
         "was parsed; with runtime='executor' Airflow must know them then. "
     )
-    if decided.templates:
-        names = ", ".join(f"overrides[{name!r}]" for name in decided.templates)
+    if parsed.templates:
+        names = ", ".join(f"overrides[{name!r}]" for name in parsed.templates)
         return text + (
             f"These are templates, known only now: {names}. Write what changes a pod as plain "
             "values, or use runtime='pods'"
@@ -76,20 +88,9 @@ def _unknown_shape(decided: ExecutorPlan, numbers: Sequence[int]) -> str:
     )
 
 
-def _check_parallelism(decided: ExecutorPlan, sweep: Sweep) -> None:
-    if sweep.parallelism < decided.parallelism:
-        raise UsageError(
-            f"parallelism is {sweep.parallelism} now, but was {decided.parallelism} when the DAG "
-            "file was parsed, and with runtime='executor' the tasks keep that limit: write it in "
-            "the spec, or as an override that is no template"
-        )
-
-
-def _check_executor(decided: ExecutorPlan, sweep: Sweep, log: Any) -> None:
-    """Whether the executor can do what the spec asks for. In a pod nothing is known of that."""
-    if os.environ.get(IN_POD):
-        return
-    if makes_pods(decided.executor):
+def _check_configuration(parsed: ParsedSweep, sweep: Sweep, log: Any) -> None:
+    """Whether the executor of this deployment can do what the spec asks for."""
+    if makes_pods(parsed.executor):
         _check_namespace(sweep)
         return
     executors = ", ".join(configured_executors()) or "none"
@@ -107,7 +108,7 @@ def _check_executor(decided: ExecutorPlan, sweep: Sweep, log: Any) -> None:
         log.warning(
             "the trials run as plain processes of the workers of %s, so these are ignored: %s. "
             'For pods, task_args={"executor": "KubernetesExecutor"} asks for that executor',
-            decided.executor or executors,
+            parsed.executor or executors,
             ", ".join(ignored),
         )
 

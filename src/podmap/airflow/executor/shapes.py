@@ -1,4 +1,4 @@
-"""Resource shapes: one mapped task for all trials whose worker pods look the same.
+"""Shapes of worker pods: a mapped task for each, and what the KubernetesExecutor is told of it.
 
 Airflow cannot map `executor_config`, so trials that differ in their pods need tasks of their own,
 which have to be known when the DAG file is parsed.
@@ -9,10 +9,12 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from podmap.airflow.executor.functions import LOADED_AS
 from podmap.backends.kubernetes.pod.worker import worker_override
 from podmap.errors import UsageError
 from podmap.names import digest
@@ -23,6 +25,7 @@ from podmap.spec.template import PerTemplate, effective
 
 TASK = "trials"
 MOST_SHAPES = 32
+EXECUTOR = "KubernetesExecutor"
 _MOST_COMBINATIONS = 4096
 _NAME_LENGTH = 40
 _GPU = "nvidia.com/gpu"
@@ -30,7 +33,7 @@ _OTHER = "\0any other value"  # equal to nothing that a spec can say
 
 
 @dataclass(frozen=True)
-class Shape:
+class PodShape:
     """What the pods of some trials have in common.
 
     Attributes:
@@ -51,6 +54,25 @@ class Shape:
         return self.task_id.removeprefix(TASK)
 
 
+@dataclass(frozen=True)
+class ParsedSweep:
+    """What is read of a sweep when the DAG file is parsed, since its tasks depend on it.
+
+    Attributes:
+        shapes: The shapes of pods, each with a task of its own.
+        sweep: The spec as far as it was known; the tasks' limits add up to its parallelism.
+        function: The Python function that a trial is; None if it is the spec's command.
+        templates: Key paths of overrides that are known only when `plan` runs.
+        executor: The executor that the DAG file asks for; None for the default one.
+    """
+
+    shapes: tuple[PodShape, ...]
+    sweep: Sweep
+    function: Callable[..., Any] | None = None
+    templates: tuple[str, ...] = ()
+    executor: str | None = None
+
+
 class ShapeKeys(PerTemplate[str]):
     """The keys of the trials' shapes."""
 
@@ -66,7 +88,7 @@ def shape_key(template: TrialTemplate, sweep: Sweep) -> str:
 
 def find_shapes(
     sweep: Sweep, *, items: Sequence[Mapping[str, Any]] | None = None
-) -> tuple[Shape, ...]:
+) -> tuple[PodShape, ...]:
     """The shapes that the sweep's trials can have, the template's own first, else by name.
 
     Args:
@@ -77,7 +99,7 @@ def find_shapes(
         UsageError: There are too many shapes, or too many combinations of cases.
     """
     base = effective(sweep.trial, _trial({}))
-    found: dict[str, Shape] = {}
+    found: dict[str, PodShape] = {}
     shape_keys = ShapeKeys(sweep)
     for trial in _representatives(sweep, items):
         key = shape_keys.for_trial(trial)
@@ -85,7 +107,7 @@ def find_shapes(
             found[key] = replace(found[key], weight=found[key].weight + 1)
         else:
             template = effective(sweep.trial, trial)
-            found[key] = Shape(TASK + _suffix(base, template, key, sweep), key, template)
+            found[key] = PodShape(TASK + _suffix(base, template, key, sweep), key, template)
     if len(found) > MOST_SHAPES:
         raise UsageError(
             f"the trials have {len(found)} different shapes of pods; runtime='executor' makes a "
@@ -95,6 +117,62 @@ def find_shapes(
     if not _counted(sweep, items):
         found = {key: replace(shape, weight=1) for key, shape in found.items()}
     return tuple(sorted(_told_apart(found.values()), key=lambda shape: shape.task_id))
+
+
+def executor_config(
+    shape: PodShape, sweep: Sweep, *, asked: Mapping[str, Any], resources: bool = True
+) -> dict[str, Any] | None:
+    """The `executor_config` of a shape's tasks; None where no KubernetesExecutor will read it.
+
+    Only who parses the DAG for the scheduler needs it, so a worker does not pay for importing the
+    Kubernetes client, which takes most of a second.
+
+    Args:
+        shape: The shape.
+        sweep: The effective spec.
+        asked: `task_args` of the DAG file, which may name an executor.
+        resources: As for `worker_override`.
+    """
+    from airflow.sdk import get_parsing_context
+
+    for_a_task = get_parsing_context().task_id is not None or LOADED_AS in sys.modules
+    if for_a_task or not may_make_pods(asked.get("executor")):
+        return None
+    from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+
+    override = worker_override(
+        shape.template, sweep.kubernetes, sweep=sweep.name, resources=resources
+    )
+    return {"pod_override": PodGenerator.deserialize_model_dict(override)}
+
+
+def may_make_pods(executor: str | None) -> bool:
+    """Whether tasks may come to a KubernetesExecutor, as far as this process's settings tell.
+
+    Args:
+        executor: The name that the DAG file asks for; None for the default one.
+    """
+    return EXECUTOR in " ".join(configured_executors()) or EXECUTOR in (executor or "")
+
+
+def makes_pods(executor: str | None) -> bool:
+    """Whether tasks come to a KubernetesExecutor, as far as this process's settings tell.
+
+    Args:
+        executor: The name that the DAG file asks for; None for the default one.
+    """
+    names = configured_executors()
+    if executor is None:
+        return bool(names) and EXECUTOR in names[0]
+    return any(EXECUTOR in name for name in names if executor in name.split(":"))
+
+
+def configured_executors() -> list[str]:
+    """`[core] executor`, one by one: names, classes, or `alias:class`."""
+    from airflow.sdk.configuration import conf
+
+    text = str(conf.get("core", "executor", fallback="") or "")
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def shares(parallelism: int, weights: Sequence[int]) -> list[int]:
@@ -227,7 +305,7 @@ def _amounts(resources: Resources | None) -> dict[str, Any]:
     return amounts
 
 
-def _told_apart(shapes: Iterable[Shape]) -> Iterator[Shape]:
+def _told_apart(shapes: Iterable[PodShape]) -> Iterator[PodShape]:
     """The shapes, with a part of their hash in names that would be the same."""
     for _, group in itertools.groupby(
         sorted(shapes, key=lambda shape: shape.task_id), key=lambda shape: shape.task_id

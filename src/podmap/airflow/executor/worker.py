@@ -1,8 +1,9 @@
-"""What the tasks of `runtime="executor"` do in their worker."""
+"""One trial in a worker of Airflow's executor, and what is written of a worker that was lost."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,56 +11,86 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from podmap.airflow.executor.backend import WorkerBackend, function_env
-from podmap.airflow.executor.functions import function_place
-from podmap.airflow.executor.lost import note_lost
-from podmap.airflow.executor.operator import plan_of
-from podmap.airflow.executor.pods import IN_POD
+from podmap.airflow.executor.backend import IN_POD, WorkerBackend, function_env
+from podmap.airflow.executor.functions import PROGRAM, function_place
+from podmap.airflow.trial_log import TrialLog, end_task
 from podmap.backends.process.spawn import inherited_env
+from podmap.clock import iso, utc_now
 from podmap.engine.planned import PlannedRun
+from podmap.engine.result import Outcome
 from podmap.engine.session import RunSession, open_session
+from podmap.engine.settlement import close, reason_of, settle_attempt
 from podmap.engine.trial import settle
-from podmap.errors import PodmapError, UsageError
+from podmap.engine.trial_ledger import TrialBook
+from podmap.errors import AttemptExistsError, PodmapError, UsageError
 from podmap.ledger.ledger import Ledger
-from podmap.names import digest
-from podmap.records import Record, TrialState
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from podmap.airflow.executor.operator import TrialTask
+from podmap.ledger.manifest import Manifest
+from podmap.names import attempt_name, digest
+from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 
 IO_THREADS = 2
 PATIENCE_S = 600.0
 """For so long a worker asks a store that does not answer; then Airflow retries the task."""
 STOPPED = "ended with its task: killed in Airflow, or its worker was told to stop"
+KILLED = "its task was ended in Airflow"
+LOST = Diagnosis(
+    Category.NODE_LOST,
+    "the worker ended before its trial did, and left no word of why",
+    resolution="If it was a pod: `kubectl describe` it if it is still there, or read the "
+    "scheduler's log. It may have been evicted, preempted, out of memory (Airflow's own processes "
+    "count too), or its node was lost.",
+)
+_ASKED_ANEW = Diagnosis(Category.CANCELLED, "its trial was asked for anew")
 _TAIL_CHARS = 2000
 
 
-class TrialRun:
-    """One trial in the worker of its task.
-
-    Args:
-        task: The task, rendered.
-        context: Airflow's.
-        function: The Python function that the trial is; None for the spec's command.
-    """
+class WorkerTrial:
+    """One trial in the worker of its task, which ends as the trial does."""
 
     def __init__(
-        self, task: TrialTask, context: Context, *, function: Callable[..., Any] | None
+        self,
+        run_uri: str,
+        number: int,
+        epoch: str,
+        *,
+        spec_folder: Path,
+        function: Callable[..., Any] | None,
+        log: Any,
     ) -> None:
-        self._task = task
-        self._number = int(task.number)
-        self._epoch = epoch_of(context["ti"])
+        """Nothing is read yet.
+
+        Args:
+            run_uri: The run.
+            number: The trial.
+            epoch: Which asking the task is.
+            spec_folder: The folder of the spec, as this worker has found it.
+            function: The Python function that the trial is; None for the spec's command.
+            log: Of the task.
+        """
+        self._run_uri = run_uri
+        self._number = number
+        self._epoch = epoch
+        self._spec_folder = spec_folder
         self._function = function
+        self._task_log = log
+        self._log = TrialLog(log, number)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: RunSession | None = None
         self._stopped = False
 
-    def settle(self) -> Record:
-        """The trial's record; not terminal if the trial was stopped meanwhile.
+    def run(self) -> None:
+        """Runs the trial, and ends the task.
+
+        Raises:
+            UnreachableError: The store could not be asked for a long time.
+            AirflowException: The trial was not COMPLETE: one of the classes of `end_task`.
+        """
+        end_task(self._log, self.settled_record(), epoch=self._epoch)
+
+    def settled_record(self) -> Record:
+        """The trial's record after its end; not terminal if the trial was stopped meanwhile.
 
         Raises:
             UnreachableError: The store could not be asked for a long time.
@@ -74,38 +105,39 @@ class TrialRun:
 
     async def _settle(self) -> Record:
         self._loop = asyncio.get_running_loop()
-        planned = PlannedRun.open(self._task.run["uri"])
-        folder = work_folder(planned, self._task)
-        planned = _without_ladder(
-            replace(planned, manifest=replace(planned.manifest, folder=folder))
-        )
+        planned = PlannedRun.open(self._run_uri)
+        manifest = replace(planned.manifest, folder=self._work_folder(planned))
+        planned = _without_ladder(replace(planned, manifest=manifest))
         backend = WorkerBackend(function=self._function)
         with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as io:
             session = self._session = await open_session(planned, backend, io)
             try:
                 if self._stopped:
                     session.coordinator.interrupt(STOPPED)
-                await self._begin(session)
+                self._log.show_params(planned.plan.trial(self._number))
+                lost = await note_lost_attempt(session, self._number, self._epoch)
+                if lost is not None:
+                    self._task_log.warning("attempt %d is lost: %s", lost.number, LOST.summary)
                 return await settle(
                     session,
                     self._number,
                     self._epoch,
-                    on_line=lambda line: self._task.log.info("%s", line),
+                    on_line=self._log.show_line,
                     patience_s=PATIENCE_S,
                 )
             finally:
                 await session.close()
                 await backend.close()
 
-    async def _begin(self, session: RunSession) -> None:
-        trial = session.planned.plan.trial(self._number)
-        text = " ".join(f"{name}={value}" for name, value in trial.params.items())
-        self._task.log.info(
-            "trial %d: %s", self._number, f"{trial.shard.uri} {text}" if trial.shard else text
-        )
-        lost = await note_lost(session, self._number, self._epoch)
-        if lost is not None:
-            self._task.log.warning("%s", lost)
+    def _work_folder(self, planned: PlannedRun) -> str:
+        """Where the trial runs: as in a pod of its own, or as a local process.
+
+        In a pod whose image the spec chose, the image's working directory, where its code is; else
+        the folder of the spec.
+        """
+        template = planned.template(planned.plan.trial(self._number))
+        has_image = bool(template.image) or template.pod is not None
+        return os.getcwd() if os.environ.get(IN_POD) and has_image else str(self._spec_folder)
 
 
 def epoch_of(ti: Any) -> str:
@@ -117,56 +149,6 @@ def epoch_of(ti: Any) -> str:
     return digest(["executor", ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.max_tries])
 
 
-def end_task(record: Record, log: Any) -> None:
-    """Ends the task as its trial ended.
-
-    Raises:
-        AirflowFailException: The trial failed.
-        AirflowSkipException: The run was stopped before the trial ran.
-        AirflowException: The trial was ended with its task.
-    """
-    from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
-
-    if record.state in (TrialState.COMPLETE, TrialState.PRUNED):
-        log.info(
-            "trial %d: %s %s %s",
-            record.number,
-            record.state.value,
-            dict(record.metrics),
-            record.reason,
-        )
-    elif record.state is TrialState.FAILED:
-        diagnosis = record.attempts[-1].diagnosis if record.attempts else None
-        more = (diagnosis.detail, diagnosis.resolution) if diagnosis else ()
-        raise AirflowFailException(
-            "\n".join([f"trial {record.number}: FAILED: {record.reason}", *filter(None, more)])
-        )
-    elif record.state is TrialState.CANCELLED:
-        raise AirflowSkipException(f"trial {record.number}: {record.reason}")
-    else:
-        raise AirflowException(f"trial {record.number}: {record.reason or STOPPED}")
-
-
-def work_folder(planned: PlannedRun, task: TrialTask) -> str:
-    """Where the trial runs: as in a pod of its own, or as a local process.
-
-    In a pod whose image the spec chose, the image's working directory, where its code is; else the
-    folder of the spec, found from this worker's DAG file.
-    """
-    if os.environ.get(IN_POD) and _has_image(planned, int(task.number)):
-        return os.getcwd()
-    plan = plan_of(task)
-    folder = Path(task.dag.fileloc).resolve().parent
-    if isinstance(plan.spec, str):
-        folder = (folder / plan.spec).parent
-    return str(folder)
-
-
-def _has_image(planned: PlannedRun, number: int) -> bool:
-    template = planned.template(planned.plan.trial(number))
-    return bool(template.image) or template.pod is not None
-
-
 def _without_ladder(planned: PlannedRun) -> PlannedRun:
     """The run, without retries with more memory: a worker's pod stays as it was made."""
     retries = planned.sweep.retries
@@ -175,8 +157,76 @@ def _without_ladder(planned: PlannedRun) -> PlannedRun:
     return replace(planned, sweep=sweep)
 
 
+async def note_lost_attempt(session: RunSession, number: int, epoch: str) -> Attempt | None:
+    """Writes down the attempt that an earlier try has begun, if it is gone without an end.
+
+    Attempts that still run are left to be adopted, and those that ended to be settled.
+
+    Returns:
+        The attempt that counts as lost; None if there is none.
+    """
+    ledger, manifest = session.planned.ledger, session.planned.manifest
+    found = await session.backend.list(manifest.run_id, number=number)
+    record = await session.call(ledger.read_record, number)
+    if record is None or record.state is not TrialState.RUNNING:
+        return None
+    if any(seen.epoch == record.epoch for seen in found):
+        return None
+    if record.epoch != epoch:
+        attempt = _lost_attempt(ledger, manifest, record, _ASKED_ANEW)
+        with contextlib.suppress(AttemptExistsError):
+            await session.call(ledger.write_attempt, number, attempt)
+        return None
+    rules = TrialBook(session.planned, number, epoch, result_path=session.backend.result_path).rules
+    attempt = _lost_attempt(ledger, manifest, record, LOST)
+    settlement = settle_attempt(
+        record,
+        attempt,
+        Outcome(TrialState.FAILED, diagnosis=LOST),
+        tail=b"",
+        rules=rules,
+        interrupted=False,
+    )
+    await session.call(ledger.write_end, attempt, settlement.record)
+    return attempt
+
+
+def close_open_records(ledger: Ledger, manifest: Manifest) -> int:
+    """Ends the records of trials whose tasks have ended without them; returns how many.
+
+    Call it when no task of the run will be tried again: then a record that is still open was left
+    by a worker that is gone.
+    """
+    left = [record for record in ledger.records() if not record.state.terminal]
+    for record in left:
+        last = record.attempts[-1].diagnosis if record.attempts else None
+        if record.state is TrialState.RUNNING:
+            attempt = _lost_attempt(ledger, manifest, record, LOST)
+            record = replace(record, attempts=(*record.attempts, attempt))
+            ended = close(record, TrialState.FAILED, reason_of(LOST))
+            ledger.write_end(attempt, ended)
+        elif last is not None and last.category is not Category.CANCELLED:
+            ledger.write_record(close(record, TrialState.FAILED, reason_of(last)))
+        else:
+            ledger.write_record(close(record, TrialState.CANCELLED, KILLED))
+    return len(left)
+
+
+def _lost_attempt(
+    ledger: Ledger, manifest: Manifest, record: Record, diagnosis: Diagnosis
+) -> Attempt:
+    number = ledger.next_attempt_number(record.number, kept=record.attempts)
+    return Attempt(
+        number=number,
+        pod=attempt_name(manifest.sweep, manifest.run_id, record.number, number),
+        started=None if record.attempts else record.started,
+        finished=iso(utc_now()),
+        diagnosis=diagnosis,
+    )
+
+
 def check_worker(
-    run: dict[str, str], trials_task_id: str, function: Callable[..., Any] | None
+    run_uri: str, trials_task_id: str, function: Callable[..., Any] | None
 ) -> list[int]:
     """Sees to it that trials can run in such a worker; returns those of one task.
 
@@ -187,7 +237,7 @@ def check_worker(
     """
     if function is not None:
         check_function(function)
-    manifest = Ledger.open(run["uri"]).read_manifest()
+    manifest = Ledger.open(run_uri).read_manifest()
     numbers = (manifest.tasks or {}).get(trials_task_id)
     if numbers is None:
         raise PodmapError(
@@ -205,7 +255,7 @@ def check_function(function: Callable[..., Any]) -> None:
     """
     reference = function_place(function).reference
     done = subprocess.run(
-        [sys.executable, "-m", "podmap.airflow.executor.program", reference, "--check"],
+        [sys.executable, "-m", PROGRAM, reference, "--check"],
         env={**inherited_env(os.environ), **function_env()},
         stdin=subprocess.DEVNULL,
         capture_output=True,

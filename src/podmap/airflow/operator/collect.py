@@ -1,16 +1,7 @@
-"""What `collect` does first for `runtime="operator"`: it ends what its tasks have left behind.
-
-A deferred task that is marked failed before a triggerer has its trigger is told to nobody.
-"""
+"""What `collect` does first for `runtime="operator"`: it ends what its tasks have left behind."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from podmap.airflow.connections import run_target
-from podmap.airflow.operator.run import open_run
 from podmap.airflow.operator.trial import PodTrial
 from podmap.backends.base import Backend, Observation
 from podmap.backends.connect import Target, connect
@@ -19,28 +10,8 @@ from podmap.engine.messages import Messages
 from podmap.engine.planned import PlannedRun
 from podmap.records import Category, Diagnosis, Record
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from podmap.airflow.operators import CollectOperator
-
 KILLED = "its task was ended in Airflow"
 GRACE_S = 5.0
-_ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
-
-
-def end_what_is_left(task: CollectOperator, context: Context, run: Mapping[str, str]) -> None:
-    """Ends pods and records whose tasks have ended without them."""
-    ti, group = context["ti"], task.task_id.rpartition(".")[0]
-    mapped = f"{group}.trials" if group else "trials"
-    answer = ti.get_task_states(dag_id=ti.dag_id, task_ids=[mapped], run_ids=[ti.run_id])
-    if any(state not in _ENDED for state in answer.get(ti.run_id, {}).values()):
-        return  # one was cleared meanwhile
-    planned = open_run(run)
-    left = [record for record in planned.ledger.records() if not record.state.terminal]
-    if left:
-        task.log.warning("%d trials were left by their tasks and are cancelled", len(left))
-        asyncio.run(cancel_left(planned, left, run_target(run)))
 
 
 async def cancel_left(run: PlannedRun, left: list[Record], target: Target) -> None:

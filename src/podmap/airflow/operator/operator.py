@@ -16,8 +16,8 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
 )
 
-from podmap.airflow.executor.retry_policy import TrialRetryPolicy
 from podmap.airflow.operator.arguments import check_operator_args
+from podmap.airflow.operator.retry_policy import TrialRetryPolicy
 from podmap.errors import UsageError
 
 try:

@@ -16,21 +16,18 @@ from airflow.triggers.base import (
 )
 
 from podmap.airflow import triggerer
-from podmap.airflow.connections import trigger_hub
-from podmap.errors import PodmapError, UnreachableError
+from podmap.airflow.connections import trigger_hub, until_reached
+from podmap.airflow.trial_log import TrialLog, show_error
 from podmap.records import Record, TrialState
 
 if TYPE_CHECKING:
-    from podmap.engine.hub import Hub
     from podmap.engine.session import RunSession
 
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
 KILLED = "ended by a user, in Airflow"
 
 
 class TrialTrigger(BaseTrigger):
-    """Settles the trials of one mapped instance and ends the instance itself.
+    """Runs the trials of one mapped instance to their ends, and ends the instance itself.
 
     Args:
         run: Where the run is, as `plan` has left it; None to ask Airflow for it.
@@ -59,36 +56,43 @@ class TrialTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yields one event, which ends the mapped instance. Raises nothing but cancellation."""
         try:
-            event = await self._settle()
+            event = await self._run_trials()
         except Exception as error:  # the border to Airflow: whatever it is, the instance must end
-            text = str(error) if isinstance(error, PodmapError) else repr(error)
-            self.log.error("podmap: %s", text, exc_info=not isinstance(error, PodmapError))
+            show_error(self.log, error)
             event = TaskFailedEvent()
         yield event
 
-    async def _settle(self) -> BaseTaskEndEvent:
-        run = await self._run()
+    async def on_kill(self) -> None:
+        """Ends the trials when a user ended the instance, and only then."""
+        ti = self.task_instance
+        if ti is not None and await triggerer.ended_by_user(ti, self.log):
+            await self._kill_trials()
+
+    async def _run_trials(self) -> BaseTaskEndEvent:
+        run = await until_reached(self._planned_run, log=self.log)
         hub = await trigger_hub(run)
-        session = await self._enter(hub, run)
+        session = await until_reached(lambda: hub.enter(run["uri"], run["version"]), log=self.log)
         try:
             numbers = self._numbers(session)
-            records = await self._settle_all(session, numbers)
+            logs = {
+                number: TrialLog(self.log, number, in_chunk=len(numbers) > 1) for number in numbers
+            }
+            records = await self._records(session, logs)
         finally:
             hub.leave(run["uri"], run["version"])
-        return self._event(records)
+        for record in records:
+            logs[record.number].show_verdict(record, epoch=self._epoch)
+        return _end_event(records)
 
-    async def _settle_all(self, session: RunSession, numbers: range) -> list[Record]:
+    async def _records(self, session: RunSession, logs: dict[int, TrialLog]) -> list[Record]:
+        """The terminal records of all trials, which run at the same time."""
         from podmap.engine.trial import settle
 
-        for number in numbers:
-            self.log.info("trial %d: %s", number, _params(session, number))
-        if len(numbers) == 1:
-            return [await settle(session, numbers[0], self._epoch, on_line=self._line)]
+        for number, log in logs.items():
+            log.show_params(session.planned.plan.trial(number))
         tasks = [
-            asyncio.ensure_future(
-                settle(session, number, self._epoch, on_line=self._numbered_line(number))
-            )
-            for number in numbers
+            asyncio.ensure_future(settle(session, number, self._epoch, on_line=log.show_line))
+            for number, log in logs.items()
         ]
         try:
             return list(await asyncio.gather(*tasks))
@@ -96,75 +100,25 @@ class TrialTrigger(BaseTrigger):
             for task in tasks:
                 task.cancel()
 
-    def _line(self, line: str) -> None:
-        self.log.info("%s", line)
-
-    def _numbered_line(self, number: int) -> Any:
-        return lambda line: self.log.info("[%d] %s", number, line)
-
-    def _event(self, records: list[Record]) -> BaseTaskEndEvent:
-        for record in records:
-            what = f"trial {record.number}: {record.state.value}"
-            if record.state is TrialState.COMPLETE and record.epoch != self._epoch:
-                what += f", kept from {record.finished}: not run again"
-            if record.state is TrialState.FAILED:
-                self.log.error("%s: %s%s", what, record.reason, _resolution(record))
-            elif record.state is TrialState.CANCELLED:
-                self.log.warning("%s: %s", what, record.reason)
-            else:
-                self.log.info("%s: %s %s", what, dict(record.metrics), record.reason)
-        states = {record.state for record in records}
-        if TrialState.FAILED in states:
-            return TaskFailedEvent()
-        if states == {TrialState.CANCELLED}:
-            return TaskSkippedEvent()
-        return TaskSuccessEvent()
-
-    async def on_kill(self) -> None:
-        """Ends the trials when a user ended the instance, and only then."""
-        ti = self.task_instance
-        if ti is not None and await triggerer.ended_by_user(ti, self.log):
-            await self._kill()
-
-    async def _kill(self) -> None:
+    async def _kill_trials(self) -> None:
         from podmap.engine.trial import kill
 
-        run = await self._run()
+        run = await self._planned_run()
         hub = await trigger_hub(run)
         session = await hub.enter(run["uri"], run["version"])
         try:
-            await asyncio.gather(
-                *(
-                    kill(session, number, self._epoch, reason=KILLED)
-                    for number in self._numbers(session)
-                )
-            )
+            kills = [
+                kill(session, number, self._epoch, reason=KILLED)
+                for number in self._numbers(session)
+            ]
+            await asyncio.gather(*kills)
         finally:
             hub.leave(run["uri"], run["version"])
 
-    async def _run(self) -> dict[str, str]:
+    async def _planned_run(self) -> dict[str, str]:
         if self.given_run is None:
-            pause_s = FIRST_PAUSE_S
-            while True:
-                try:
-                    self.given_run = await triggerer.planned_run(self.task_instance)
-                    break
-                except UnreachableError as error:
-                    pause_s = await self._pause(error, pause_s)
+            self.given_run = await triggerer.planned_run(self.task_instance)
         return self.given_run
-
-    async def _enter(self, hub: Hub, run: dict[str, str]) -> RunSession:
-        pause_s = FIRST_PAUSE_S
-        while True:
-            try:
-                return await hub.enter(run["uri"], run["version"])
-            except UnreachableError as error:
-                pause_s = await self._pause(error, pause_s)
-
-    async def _pause(self, error: Exception, pause_s: float) -> float:
-        self.log.warning("podmap: %s; asking again in %.0f s", error, pause_s)
-        await asyncio.sleep(pause_s)
-        return min(2 * pause_s, LONGEST_PAUSE_S)
 
     @property
     def _epoch(self) -> str:
@@ -178,15 +132,9 @@ class TrialTrigger(BaseTrigger):
         return range(index * size, min((index + 1) * size, session.planned.plan.count))
 
 
-def _params(session: RunSession, number: int) -> str:
-    trial = session.planned.plan.trial(number)
-    text = " ".join(f"{name}={value}" for name, value in trial.params.items())
-    return f"{trial.shard.uri} {text}" if trial.shard else text
-
-
-def _resolution(record: Record) -> str:
-    """What the last diagnosis adds: the end of the output, and what to do."""
-    diagnosis = record.attempts[-1].diagnosis if record.attempts else None
-    if diagnosis is None:
-        return ""
-    return "".join(f"\n{text}" for text in (diagnosis.detail, diagnosis.resolution) if text)
+def _end_event(records: list[Record]) -> BaseTaskEndEvent:
+    """Ends the instance: failed if a trial failed, skipped if none was run."""
+    states = {record.state for record in records}
+    if TrialState.FAILED in states:
+        return TaskFailedEvent()
+    return TaskSkippedEvent() if states == {TrialState.CANCELLED} else TaskSuccessEvent()

@@ -15,10 +15,10 @@ _FIGHTING = (
     "retry_policy",
     "execution_timeout",
 )
-_TRIALS = "podmap.airflow.operators.TrialsOperator"
+_TRIALS = ("podmap.airflow.TrialsOperator", "podmap.airflow.pods.runtime.TrialsOperator")
 _TRIALS_FILE = (
     "from airflow.sdk import DAG\n"
-    "from podmap.airflow.operators import PlanOperator, TrialsOperator\n\n"
+    "from podmap.airflow import PlanOperator, TrialsOperator\n\n"
     'with DAG("train", schedule=None):\n'
     '    plan = PlanOperator(task_id="plan", spec="sweep.yaml")\n'
     '    TrialsOperator.partial(task_id="trials", run=plan.output["run"]{more}).expand(\n'
@@ -114,7 +114,7 @@ def check(source: DagSource) -> Iterator[LintFinding]:
 
 def _call(source: DagSource, call: ast.Call, method: ast.Attribute) -> Iterator[LintFinding]:
     kind = source.expressions.kind(call)
-    if kind is ExprKind.PARTIAL and source.expressions.full_name(method.value) == _TRIALS:
+    if kind is ExprKind.PARTIAL and source.expressions.full_name(method.value) in _TRIALS:
         for word in call.keywords:
             if word.arg in _FIGHTING and not _is_off(word.value):
                 message = f"{word.arg}= on podmap's trials fights podmap's own retries"

@@ -1,0 +1,122 @@
+"""`runtime="pods"`: the mapped task whose instances start and end in the triggerer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, XComArg
+
+from podmap.airflow.runtimes import Runtime, SweepGroup, TaskStates, check_arguments
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from airflow.sdk import Context
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+    from podmap.backends.base import Backend
+    from podmap.engine.planned import PlannedRun
+    from podmap.ledger.manifest import Manifest
+
+_NO_LIMIT = (
+    "Airflow's limits do not count tasks that run in the triggerer; set parallelism in the spec"
+)
+_OWNED = {
+    "task_id": "set group_id of sweep()",
+    "retries": "set retries in the spec",
+    "retry_delay": "set retries in the spec",
+    "retry_policy": "set retries in the spec",
+    "execution_timeout": "set trial.timeout or trial.deadline in the spec",
+    "start_from_trigger": "the trials start and end in the triggerer",
+    "pool": _NO_LIMIT,
+    "pool_slots": _NO_LIMIT,
+    "max_active_tis_per_dag": _NO_LIMIT,
+    "max_active_tis_per_dagrun": _NO_LIMIT,
+}
+
+
+@dataclass(frozen=True)
+class StartTrigger:
+    """What Airflow's `StartTriggerArgs` holds.
+
+    Airflow (3.3) reads the attributes alone, and importing its own class would cost every parse
+    of every DAG file about 10 ms. A test compares the two.
+    """
+
+    trigger_cls: str
+    next_method: str
+    trigger_kwargs: dict[str, Any] | None = None
+    next_kwargs: dict[str, Any] | None = None
+    timeout: timedelta | None = None
+
+
+class TrialsOperator(BaseOperator):
+    """One mapped instance a trial (or a chunk of trials); starts and ends in the triggerer."""
+
+    template_fields: Sequence[str] = ("run", "numbers")
+    ui_color = "#dcfce7"
+    start_from_trigger = True
+    start_trigger_args = StartTrigger(  # type: ignore[assignment]  # the same shape
+        trigger_cls="podmap.airflow.pods.trigger.TrialTrigger", next_method="finished"
+    )
+
+    def __init__(self, *, run: Any, numbers: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run = run
+        self.numbers = numbers
+
+    def execute(self, context: Context) -> None:
+        """Hands over to the trigger, where the scheduler did not: in `dag.test()`."""
+        from podmap.airflow.pods.trigger import TrialTrigger
+
+        ti = context["ti"]
+        trigger = TrialTrigger(run=self.run, map_index=max(0, ti.map_index or 0), epoch=str(ti.id))
+        self.defer(trigger=trigger, method_name="finished")
+
+    def finished(self, context: Context, event: str) -> None:
+        """Ends as the trigger says, where the trigger could not end the task itself."""
+        from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+        if event == "failed":
+            raise AirflowFailException("a trial failed; its log and its record say why")
+        if event == "skipped":
+            raise AirflowSkipException("the run was stopped before this trial was run")
+
+
+class PodsRuntime(Runtime):
+    """Has podmap's own trigger run the trials; nothing is read when the DAG file is parsed."""
+
+    chunks = True
+
+    def parse(self, group: SweepGroup) -> SweepGroup:
+        """The group as it is."""
+        check_arguments(group, _OWNED)
+        return group
+
+    def make_trials(self, group: SweepGroup, plan: BaseOperator) -> list[MappedOperator]:
+        """One mapped task: an instance a trial, or a chunk of trials."""
+        trials = TrialsOperator.partial(
+            task_id="trials",
+            run=XComArg(plan, "run"),
+            retries=0,
+            execution_timeout=None,
+            **group.task_args,
+        ).expand(numbers=plan.output)
+        return [trials]
+
+    async def check_plan(
+        self, group: SweepGroup, planned: PlannedRun, backend: Backend, *, log: Any
+    ) -> Manifest:
+        """The manifest as it is."""
+        return planned.manifest
+
+    def before_collect(
+        self, run: Mapping[str, str], planned: PlannedRun, *, states: TaskStates, log: Any
+    ) -> list[str]:
+        """Nothing: a trigger ends with its trials, or goes on in another triggerer."""
+        return []
+
+
+RUNTIME = PodsRuntime()

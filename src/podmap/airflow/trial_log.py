@@ -1,0 +1,103 @@
+"""What Airflow's log shows of a trial: its params, its output, what it waits for, its verdict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from podmap.errors import PodmapError
+from podmap.records import Record, Trial, TrialState
+
+
+class TrialLog:
+    """The part of a task instance's log that tells of one trial.
+
+    Output, and what the engine says between its lines (what a pod waits for, what could not be
+    asked), comes by `show_line`.
+    """
+
+    def __init__(self, log: Any, number: int, *, in_chunk: bool = False) -> None:
+        """Shows nothing yet.
+
+        Args:
+            log: The log of the task, or of the trigger.
+            number: The trial.
+            in_chunk: Whether the instance has other trials, too, so that each line needs a number.
+        """
+        self._log = log
+        self._number = number
+        self._in_chunk = in_chunk
+
+    def show_params(self, trial: Trial) -> None:
+        """Shows what the trial is: the beginning of its log."""
+        text = " ".join(f"{name}={value}" for name, value in trial.params.items())
+        shard = f"{trial.shard.uri} " if trial.shard else ""
+        self._log.info("trial %d: %s", self._number, f"{shard}{text}")
+
+    def show_line(self, line: str) -> None:
+        """Shows a line of output."""
+        if self._in_chunk:
+            self._log.info("[%d] %s", self._number, line)
+        else:
+            self._log.info("%s", line)
+
+    def show_wait(self, reason: str) -> None:
+        """Shows what its pod waits for."""
+        self._log.info("the pod does not run yet: %s", reason)
+
+    def show_verdict(self, record: Record, *, epoch: str) -> None:
+        """Shows how the trial has ended: the end of its log.
+
+        Args:
+            record: Its record.
+            epoch: The asking that the log is of.
+        """
+        show = {TrialState.FAILED: self._log.error, TrialState.CANCELLED: self._log.warning}
+        show.get(record.state, self._log.info)("%s", verdict(record, epoch=epoch))
+
+
+def verdict(record: Record, *, epoch: str) -> str:
+    """How a trial has ended: its metrics, or the reason with the output's end and what to do."""
+    head = f"trial {record.number}: {record.state.value}"
+    if record.state is TrialState.FAILED:
+        diagnosis = record.attempts[-1].diagnosis if record.attempts else None
+        more = (diagnosis.detail, diagnosis.resolution) if diagnosis else ()
+        return "\n".join([f"{head}: {record.reason}", *filter(None, more)])
+    if record.state is TrialState.CANCELLED:
+        return f"{head}: {record.reason}"
+    if not record.state.terminal:
+        return f"{head}, and nothing runs it: {record.reason}"
+    if record.state is TrialState.COMPLETE and record.epoch != epoch:
+        head += f", kept from {record.finished}: not run again"
+    return f"{head}: {dict(record.metrics)} {record.reason}".rstrip()
+
+
+def end_task(log: TrialLog, record: Record, *, epoch: str) -> None:
+    """Ends a task in a worker as its trial has ended; Airflow's log shows what is raised.
+
+    Args:
+        log: The trial's.
+        record: The trial's record.
+        epoch: The asking that the task is.
+
+    Raises:
+        AirflowFailException: The trial failed.
+        AirflowSkipException: The trial was cancelled.
+        AirflowException: The trial is open, and nobody runs it.
+    """
+    kinds = {TrialState.FAILED: AirflowFailException, TrialState.CANCELLED: AirflowSkipException}
+    if record.state in kinds or not record.state.terminal:
+        raise kinds.get(record.state, AirflowException)(verdict(record, epoch=epoch))
+    log.show_verdict(record, epoch=epoch)
+
+
+def show_error(log: Any, error: Exception) -> None:
+    """Shows why a trigger cannot go on; with the traceback, unless podmap itself says why."""
+    known = isinstance(error, PodmapError)
+    log.error("podmap: %s", str(error) if known else repr(error), exc_info=not known)
+
+
+def show_retry(log: Any, error: Exception, pause_s: float) -> None:
+    """Shows what could not be asked, and when it is asked again."""
+    log.warning("podmap: %s; asking again in %.0f s", error, pause_s)
