@@ -135,8 +135,8 @@ def test_a_spec_that_cannot_be_read_at_parse_says_why_it_is_read() -> None:
 
 
 def test_the_operator_can_be_mapped_by_hand() -> None:
+    from podmap.airflow import PlanOperator
     from podmap.airflow.operator.operator import TrialPodOperator
-    from podmap.airflow.operators import PlanOperator
 
     with DAG("by_hand", schedule=None) as dag:
         plan = PlanOperator(task_id="plan", spec=SPEC, backend="kubernetes", runtime="operator")

@@ -9,16 +9,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from podmap.airflow.dag import sweep, sweep_dag
+    from podmap.airflow.dag import (
+        CleanupOperator,
+        CollectOperator,
+        PlanOperator,
+        sweep,
+        sweep_dag,
+    )
     from podmap.airflow.executor.functions import trial_function
     from podmap.airflow.operator.operator import TrialPodOperator
-    from podmap.airflow.operators import CleanupOperator, CollectOperator, PlanOperator
     from podmap.airflow.pods.runtime import TrialsOperator
 
 _HOMES = {
-    "CleanupOperator": "operators",
-    "CollectOperator": "operators",
-    "PlanOperator": "operators",
+    "CleanupOperator": "dag",
+    "CollectOperator": "dag",
+    "PlanOperator": "dag",
     "TrialPodOperator": "operator.operator",
     "TrialsOperator": "pods.runtime",
     "sweep": "dag",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from podmap.airflow.executor.worker import WorkerTrial
-    from podmap.airflow.operators import PlanOperator
 
 
 class TrialWorkerOperator(BaseOperator):
@@ -88,6 +87,6 @@ class ReadyOperator(BaseOperator):
             raise AirflowFailException(str(error)) from None
 
 
-def _plan_of(task: TrialWorkerOperator | ReadyOperator) -> PlanOperator:
+def _plan_of(task: TrialWorkerOperator | ReadyOperator) -> Any:
     """The `plan` of a task's sweep, as this process has read it in the DAG file."""
-    return cast("PlanOperator", task.dag.get_task(task.plan_task_id))
+    return task.dag.get_task(task.plan_task_id)
