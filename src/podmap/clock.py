@@ -1,4 +1,4 @@
-"""The time in UTC, and its text; a test may put a clock of its own in its place."""
+"""The time in UTC and its text; a test may put a clock of its own in its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one owner of names: of ids, pods, labels, the files of a run, and URIs in a store."""
+"""The one owner of names: ids, pods, labels, the files of a run, and URIs in a store."""
 
 from __future__ import annotations
 

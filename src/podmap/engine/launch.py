@@ -10,7 +10,7 @@ from podmap.engine.planned import PlannedRun
 from podmap.names import attempt_name, new_epoch, run_uri
 from podmap.records import Trial
 from podmap.spec.model import Sweep, TrialTemplate
-from podmap.spec.template import effective, render
+from podmap.spec.template import own_template, render
 
 ResultPath = Callable[[str], str]
 """Attempt name to where the attempt must write its result, as it sees the path."""
@@ -75,7 +75,7 @@ class Launcher:
             SpecError: Placeholders have no value in this trial.
         """
         sweep = self.sweep
-        template = template or effective(sweep.trial, trial)
+        template = template or own_template(sweep.trial, trial)
         name = attempt_name(sweep.name, self.run_id, trial.number, attempt)
         rendered = render(
             template,

@@ -1,1 +1,1 @@
-"""The records of runs, on any fsspec URI."""
+"""The ledger: the records of runs, in a folder or in any store that fsspec knows."""

@@ -1,4 +1,4 @@
-"""What a run is: its spec, its plan and its owner, written once when it starts."""
+"""`manifest.json`: what a run is, with its spec, plan and owner, written when it is planned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which record may take another's place: the one rule, as a pure function."""
+"""Which record of a trial may take another's place: the one rule, as a pure function."""
 
 from __future__ import annotations
 

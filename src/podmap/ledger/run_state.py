@@ -1,4 +1,4 @@
-"""What is decided for a whole run while it goes on: `run.json`."""
+"""`run.json`: what is decided for a whole run while it goes on."""
 
 from __future__ import annotations
 

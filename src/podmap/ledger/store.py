@@ -1,4 +1,4 @@
-"""What a ledger needs of the place it is kept in, and `open_store`, which picks the place."""
+"""The protocol of a store, small files below one folder, and `open_store`, which picks one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns what a file system raises into a StoreError that says what to do next."""
+"""Says what to do next when a store fails, by what its file system raised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store on any file system that fsspec knows: memory, S3, GCS, Azure and others."""
+"""A store in S3 (with conditional PUTs), GCS, Azure, or whatever else fsspec knows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search must do: propose the params of a trial, and learn from how it ended."""
+"""The protocol of a search, and the base of the kinds whose trials are known before any runs."""
 
 from __future__ import annotations
 

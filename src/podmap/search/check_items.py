@@ -1,4 +1,4 @@
-"""Checks given items: whether their values are plain, and whether they fit the template."""
+"""Checks the items of a list: whether their values are plain, and whether they fit the template."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from podmap.spec.check_search import check_item
 from podmap.spec.check_trial import check_item_patch, texts
 from podmap.spec.findings import Finding, did_you_mean, path_text
 from podmap.spec.model import TrialPatch, TrialTemplate
-from podmap.spec.placeholder import Placeholder, find
+from podmap.spec.placeholder import Placeholder, find_placeholders
 from podmap.spec.template import PerTemplate
 
 PATCH = "trial"
@@ -205,7 +205,7 @@ def _needs_of(template: TrialTemplate) -> _Needs:
 def _all(template: TrialTemplate) -> Iterator[tuple[str, Placeholder]]:
     for place, text in texts(template):
         where = path_text(("trial", *place))
-        yield from ((where, placeholder) for placeholder in find(text))
+        yield from ((where, placeholder) for placeholder in find_placeholders(text))
 
 
 def _is_there(placeholder: Placeholder, params: Mapping[str, Any], unset: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""The grid: every combination of the params, each made from its number."""
+"""`kind: grid`: every combination of the params, each made from its number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trials that are given one by one: inline, from a file, or by an upstream task."""
+"""`kind: list`: trials that are given one by one, inline, in a file, or by an upstream task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random search without a random generator: a draw is a hash of seed, param and number.
+"""`kind: random`, without a random generator: a draw is a hash of seed, param and number.
 
 So any process can make any trial without making the ones before it, the bits are the same on
 every machine and Python version, and a param that is added leaves the others' draws alone.

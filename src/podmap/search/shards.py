@@ -1,4 +1,4 @@
-"""One trial a piece of data: the files or folders that URI patterns match."""
+"""`kind: shards`: one trial a piece of data, the files or folders that URI patterns match."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds what URIs in a spec point at, and says clearly why when it cannot."""
+"""Opens the URIs in a spec with fsspec, and says clearly why when it cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sweep must mean, beyond its types. Everything wrong is found at once."""
+"""Checks what a whole spec means, beyond its types; everything wrong is found at once."""
 
 from __future__ import annotations
 

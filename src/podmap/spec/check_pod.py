@@ -1,4 +1,4 @@
-"""What a pod's overlay may say, and what would break the contract between podmap and its pods."""
+"""Checks a pod overlay: what would break the contract between podmap and its pods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the `search` section must mean."""
+"""Checks the `search` section: params, grids, list items, patterns."""
 
 from __future__ import annotations
 

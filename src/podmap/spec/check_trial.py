@@ -1,4 +1,4 @@
-"""What the `trial` section, its cases and the patches of list items must mean."""
+"""Checks the `trial` section, its cases and patches: placeholders, env, volumes, resources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from podmap.spec.check_pod import check_pod
 from podmap.spec.check_search import check_when
 from podmap.spec.findings import Finding, Place, did_you_mean, show
 from podmap.spec.model import Resources, Sweep, TrialPatch, TrialTemplate
-from podmap.spec.placeholder import KNOWN, Placeholder, find
+from podmap.spec.placeholder import KNOWN, Placeholder, find_placeholders
 from podmap.spec.quantity import format_bytes
 from podmap.spec.search import SEARCH_KINDS, ListSearch
 from podmap.spec.template import PerTemplate
@@ -131,10 +131,10 @@ def check_item_patch(
 def _check_patch(place: Place, patch: TrialPatch, scope: _Scope) -> Iterator[Finding]:
     for where, text in texts(patch):
         own = where[0] if where[0] in ("checkpoint", "output") else None
-        for placeholder in find(text):
+        for placeholder in find_placeholders(text):
             yield from _check_placeholder((*place, *where), placeholder, scope, own is not None)
     for where, text in _literal_texts(patch):
-        for placeholder in find(text):
+        for placeholder in find_placeholders(text):
             message = f"{placeholder} is not replaced here: placeholders reach command, args, env,"
             yield Finding((*place, *where), f"{message} checkpoint and output")
     yield from _check_env(place, patch)
@@ -286,4 +286,4 @@ def _lacking(needed: PerTemplate[frozenset[str]], item: Mapping[str, Any]) -> fr
 
 
 def _used_params(found: Iterable[tuple[Place, str]]) -> set[str]:
-    return {p.name for _, text in found for p in find(text) if p.root == "params"}
+    return {p.name for _, text in found for p in find_placeholders(text) if p.root == "params"}

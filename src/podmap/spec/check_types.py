@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, in words: one finding a place, with the value and the rule."""
+"""Says in words what pydantic finds wrong: one finding a place, with the value and the rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings: what is wrong in a spec, by place, before it is known where that stands in a file."""
+"""Findings: what is wrong at a place of a spec, and how values and places are shown in messages."""
 
 from __future__ import annotations
 

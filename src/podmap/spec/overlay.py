@@ -1,4 +1,4 @@
-"""Merging of pod overlays, with the merge keys of Kubernetes' strategic merge."""
+"""Merges pod overlays, by the merge keys of Kubernetes' strategic merge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Overrides: values set over those of the file, by dotted path."""
+"""Overrides (`--set`, `overrides=`): values set over those of the file, by dotted path."""
 
 from __future__ import annotations
 

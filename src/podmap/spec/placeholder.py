@@ -42,7 +42,7 @@ class Placeholder:
         return f"{{{self.root}.{self.name}}}"
 
 
-def find(text: str) -> list[Placeholder]:
+def find_placeholders(text: str) -> list[Placeholder]:
     """The placeholders in a text, in order, without escaped ones."""
     found = []
     for match in _PATTERN.finditer(text):
@@ -52,7 +52,7 @@ def find(text: str) -> list[Placeholder]:
     return found
 
 
-def fill(text: str, values: Mapping[str, Mapping[str, Any]]) -> str:
+def fill_placeholders(text: str, values: Mapping[str, Mapping[str, Any]]) -> str:
     """The text with every placeholder replaced and every escape undone.
 
     Args:

@@ -23,7 +23,7 @@ from podmap.spec.model import (
     TrialTemplate,
 )
 from podmap.spec.overlay import merge
-from podmap.spec.placeholder import fill, to_text
+from podmap.spec.placeholder import fill_placeholders, to_text
 from podmap.spec.quantity import parse_bytes
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ def matches(case: Case, params: Mapping[str, Any]) -> bool:
     return True
 
 
-def effective(template: TrialTemplate, trial: Trial) -> TrialTemplate:
+def own_template(template: TrialTemplate, trial: Trial) -> TrialTemplate:
     """How this trial runs: the template, the cases that match in order, the item's patch.
 
     env, resources and volumes are merged by key, the pod overlay deeply; all else is replaced.
@@ -107,7 +107,7 @@ class PerTemplate(Generic[T]):
 
 
 class TrialTemplates(PerTemplate[TrialTemplate]):
-    """The trials' own templates, as `effective` gives them; equal ones are one object."""
+    """The trials' own templates, as `own_template` gives them; equal ones are one object."""
 
     def __init__(self, template: TrialTemplate) -> None:
         """Takes the sweep's template, as in the spec."""
@@ -213,7 +213,7 @@ def render(
     """What one attempt of a trial runs.
 
     Args:
-        template: The trial's own, from `effective`.
+        template: The trial's own, from `own_template`.
         trial: Gives params, number, key, seed and shard.
         sweep: The sweep's name.
         run_id: The run's id.
@@ -262,7 +262,7 @@ class _Filler:
 
     def fill(self, text: str, path: str) -> str:
         try:
-            return fill(text, self._values)
+            return fill_placeholders(text, self._values)
         except LookupError as error:
             names_known = ", ".join(self._values["params"]) or "none"
             message = f"{error.args[0]} in trial {self._number}; its params are: {names_known}"

@@ -13,7 +13,7 @@ from podmap.backends.kubernetes.pod.build import RESULT_PATH, pod
 from podmap.names import attempt_name
 from podmap.search.plan import make_plan
 from podmap.spec.load import load
-from podmap.spec.template import effective, render
+from podmap.spec.template import own_template, render
 
 PODS = Path(__file__).parent / "pods"
 SPECS = sorted(PODS.glob("*.yaml"))
@@ -26,7 +26,7 @@ def launch_of(spec: Path, number: int = 0) -> Launch:
     loaded = load(spec.name, base=spec.parent)
     sweep = loaded.sweep
     trial = make_plan(loaded).trial(number)
-    template = effective(sweep.trial, trial)
+    template = own_template(sweep.trial, trial)
     rendered = render(
         template,
         trial,

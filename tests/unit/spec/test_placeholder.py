@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmap.spec.placeholder import Placeholder, fill, find, to_text
+from podmap.spec.placeholder import Placeholder, fill_placeholders, find_placeholders, to_text
 
 VALUES = {"params": {"lr": 0.01, "a.b-c": 1}, "trial": {"number": 3}, "sweep": {"name": "digits"}}
 
@@ -32,23 +32,23 @@ VALUES = {"params": {"lr": 0.01, "a.b-c": 1}, "trial": {"number": 3}, "sweep": {
     ],
 )
 def test_only_known_roots_are_replaced(text: str, filled: str) -> None:
-    assert filled == fill(text, VALUES)
+    assert filled == fill_placeholders(text, VALUES)
 
 
 def test_a_value_that_looks_like_a_placeholder_stays_as_it_is() -> None:
     values = {"params": {"a": "{params.b}", "b": "{{params.a}}"}}
-    assert "{params.b} {{params.a}}" == fill("{params.a} {params.b}", values)
+    assert "{params.b} {{params.a}}" == fill_placeholders("{params.a} {params.b}", values)
 
 
 def test_a_placeholder_without_a_value_is_named() -> None:
     with pytest.raises(LookupError, match=r"\{params.x\} has no value"):
-        fill("{params.lr} {params.x}", VALUES)
+        fill_placeholders("{params.lr} {params.x}", VALUES)
     with pytest.raises(LookupError, match=r"\{shard.uri\} has no value"):
-        fill("{shard.uri}", VALUES)
+        fill_placeholders("{shard.uri}", VALUES)
 
 
 def test_find_gives_placeholders_in_order_and_leaves_escaped_ones_out() -> None:
-    found = find("x{params.lr}{{params.lr}}{run.id}")
+    found = find_placeholders("x{params.lr}{{params.lr}}{run.id}")
     assert [Placeholder("params", "lr"), Placeholder("run", "id")] == found
     assert ["{params.lr}", "{run.id}"] == [str(one) for one in found]
 
@@ -75,7 +75,7 @@ def test_values_are_written_as_training_code_reads_them(value: Any, text: str) -
 
 @given(st.text(max_size=40))
 def test_text_reaches_the_trial_unchanged(value: str) -> None:
-    assert f"<{value}>" == fill("<{params.x}>", {"params": {"x": value}})
+    assert f"<{value}>" == fill_placeholders("<{params.x}>", {"params": {"x": value}})
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.booleans())

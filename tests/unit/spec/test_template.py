@@ -9,7 +9,14 @@ import pytest
 from podmap.errors import SpecError
 from podmap.records import Shard, Trial
 from podmap.spec.model import TrialTemplate
-from podmap.spec.template import ContentKeys, Rendered, TrialTemplates, effective, matches, render
+from podmap.spec.template import (
+    ContentKeys,
+    Rendered,
+    TrialTemplates,
+    matches,
+    own_template,
+    render,
+)
 
 
 def template(**fields: Any) -> TrialTemplate:
@@ -57,7 +64,7 @@ def test_cases_that_match_are_applied_in_order(
     base = template(
         command=["python"], env={"A": "a"}, resources={"cpu": 4, "memory": "16Gi"}, cases=CASES
     )
-    own = effective(base, trial(params))
+    own = own_template(base, trial(params))
     assert own.resources is not None
     assert (env, 4.0, memory) == (own.env, own.resources.cpu, own.resources.memory)
     assert (command, []) == (own.command, own.cases)
@@ -76,7 +83,7 @@ def test_the_items_patch_comes_last_and_null_takes_away() -> None:
         "resources": {"gpu": None, "amd.com/gpu": 4},
         "pod": {"spec": {"nodeSelector": {"pool": "gpu"}}},
     }
-    own = effective(base, trial({"x": 1}, patch=patch))
+    own = own_template(base, trial({"x": 1}, patch=patch))
     assert own.resources is not None
     assert own.pod is not None
     assert ("b", None, None) == (own.image, own.timeout, own.resources.gpu)
@@ -86,7 +93,7 @@ def test_the_items_patch_comes_last_and_null_takes_away() -> None:
 
 def test_a_trial_without_differences_runs_the_template_itself() -> None:
     base = template(command=["python"])
-    assert base is effective(base, trial({"x": 1}))
+    assert base is own_template(base, trial({"x": 1}))
 
 
 def test_trials_with_the_same_cases_and_patch_share_a_template() -> None:
@@ -95,7 +102,7 @@ def test_trials_with_the_same_cases_and_patch_share_a_template() -> None:
     patch = {"image": "c"}
     trials = [trial({"x": 1, "y": y}, patch=p) for y in (1, 2) for p in (None, patch)]
     made = [templates.for_trial(one) for one in trials]
-    assert [effective(base, one) for one in trials] == made
+    assert [own_template(base, one) for one in trials] == made
     assert (made[0] is made[2], made[1] is made[3], made[0] is made[1]) == (True, True, False)
 
 

@@ -21,7 +21,7 @@ from podmap.names import digest
 from podmap.records import Trial
 from podmap.spec.model import Case, Resources, Sweep, TrialTemplate
 from podmap.spec.search import ListSearch, Range
-from podmap.spec.template import PerTemplate, effective
+from podmap.spec.template import PerTemplate, own_template
 
 TASK = "trials"
 MOST_SHAPES = 32
@@ -98,7 +98,7 @@ def find_shapes(
     Raises:
         UsageError: There are too many shapes, or too many combinations of cases.
     """
-    base = effective(sweep.trial, _trial({}))
+    base = own_template(sweep.trial, _trial({}))
     found: dict[str, PodShape] = {}
     shape_keys = ShapeKeys(sweep)
     for trial in _representatives(sweep, items):
@@ -106,7 +106,7 @@ def find_shapes(
         if key in found:
             found[key] = replace(found[key], weight=found[key].weight + 1)
         else:
-            template = effective(sweep.trial, trial)
+            template = own_template(sweep.trial, trial)
             found[key] = PodShape(TASK + _suffix(base, template, key, sweep), key, template)
     if len(found) > MOST_SHAPES:
         raise UsageError(
@@ -235,8 +235,8 @@ def _representatives(sweep: Sweep, items: Sequence[Mapping[str, Any]] | None) ->
 def _shapes(case: Case, sweep: Sweep) -> bool:
     """Whether a case can change the pod."""
     alone = sweep.trial.model_copy(update={"cases": [case.model_copy(update={"when": {}})]})
-    return shape_key(effective(alone, _trial({})), sweep) != shape_key(
-        effective(sweep.trial.model_copy(update={"cases": []}), _trial({})), sweep
+    return shape_key(own_template(alone, _trial({})), sweep) != shape_key(
+        own_template(sweep.trial.model_copy(update={"cases": []}), _trial({})), sweep
     )
 
 
