@@ -9,7 +9,7 @@ from typing import Any
 
 from podmap.airflow.connections import planned_target
 from podmap.airflow.runtimes import find_runtime
-from podmap.backends.connect import Target, connect
+from podmap.backends.connect import Target, connected
 from podmap.engine.planned import PlannedRun
 from podmap.engine.teardown import remove_attempts
 from podmap.engine.verdict import verdict
@@ -104,8 +104,5 @@ def _reasons(ledger: Ledger) -> list[str]:
 
 async def _clean(ledger: Ledger, target: Target) -> int:
     run_id = ledger.read_manifest().run_id
-    backend = connect(target)
-    try:
+    async with connected(target) as backend:
         return len(await remove_attempts(backend, run_id, reason="the run is over"))
-    finally:
-        await backend.close()

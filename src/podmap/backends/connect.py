@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,3 +67,17 @@ def connect(target: Target) -> Backend:
     else:
         load = connection.automatic()
     return KubernetesBackend.connect(load, target.namespace)
+
+
+@asynccontextmanager
+async def connected(target: Target) -> AsyncIterator[Backend]:
+    """The backend, which is closed at the end.
+
+    Raises:
+        UsageError: As `connect`.
+    """
+    backend = connect(target)
+    try:
+        yield backend
+    finally:
+        await backend.close()

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
-from podmap.backends.base import Observation, Phase
-from podmap.backends.connect import connect, target_of
+from podmap.backends.base import Backend, Observation, Phase
+from podmap.backends.connect import connected, target_of
 from podmap.engine import teardown
 from podmap.errors import BackendError
 from podmap.ledger.manifest import Manifest
 
+T = TypeVar("T")
+
 
 def list_attempts(manifest: Manifest, *, kubeconfig: str | None = None) -> Sequence[Observation]:
     """The run's attempts that are not removed yet; none if it cannot be told from here."""
-
-    async def ask() -> Sequence[Observation]:
-        backend = connect(target_of(manifest, kubeconfig=kubeconfig))
-        try:
-            return await backend.list(manifest.run_id)
-        finally:
-            await backend.close()
-
     try:
-        return asyncio.run(ask())
+        return _ask(manifest, kubeconfig, lambda backend: backend.list(manifest.run_id))
     except BackendError:  # of another host, which alone can tell
         return []
 
@@ -36,15 +31,7 @@ def read_output(
     Raises:
         BackendError: It cannot be read.
     """
-
-    async def ask() -> bytes:
-        backend = connect(target_of(manifest, kubeconfig=kubeconfig))
-        try:
-            return await backend.tail(name, max_bytes=max_bytes)
-        finally:
-            await backend.close()
-
-    return asyncio.run(ask())
+    return _ask(manifest, kubeconfig, lambda backend: backend.tail(name, max_bytes=max_bytes))
 
 
 def remove_attempts(manifest: Manifest, *, reason: str, kubeconfig: str | None = None) -> int:
@@ -57,13 +44,21 @@ def remove_attempts(manifest: Manifest, *, reason: str, kubeconfig: str | None =
         BackendError: Something of it runs on another host, or cannot be removed.
     """
 
-    async def remove() -> int:
-        backend = connect(target_of(manifest, kubeconfig=kubeconfig))
-        try:
-            found = await teardown.remove_attempts(backend, manifest.run_id, reason=reason)
-            await backend.remove_kept(manifest.run_id)
-            return sum(seen.phase in (Phase.PENDING, Phase.RUNNING) for seen in found)
-        finally:
-            await backend.close()
+    async def remove(backend: Backend) -> int:
+        found = await teardown.remove_attempts(backend, manifest.run_id, reason=reason)
+        await backend.remove_kept(manifest.run_id)
+        return sum(seen.phase in (Phase.PENDING, Phase.RUNNING) for seen in found)
 
-    return asyncio.run(remove())
+    return _ask(manifest, kubeconfig, remove)
+
+
+def _ask(
+    manifest: Manifest, kubeconfig: str | None, question: Callable[[Backend], Awaitable[T]]
+) -> T:
+    """What the run's backend answers, asked in an event loop of its own."""
+
+    async def ask() -> T:
+        async with connected(target_of(manifest, kubeconfig=kubeconfig)) as backend:
+            return await question(backend)
+
+    return asyncio.run(ask())

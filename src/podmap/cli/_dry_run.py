@@ -62,21 +62,18 @@ def dry_run(loaded: LoadedSpec, plan: Plan, target: Target) -> list[PodCheck]:
 
 
 async def _check_pods(loaded: LoadedSpec, plan: Plan, target: Target) -> list[PodCheck]:
-    from podmap.backends.connect import connect
+    from podmap.backends.connect import connected
     from podmap.engine.launch import Launcher
     from podmap.errors import UsageError
     from podmap.ledger.runs import default_store
 
     if target.backend != "kubernetes":
         raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
-    backend = connect(target)
-    try:
+    async with connected(target) as backend:
         sweep = loaded.sweep
         launcher = Launcher.before_run(sweep, backend.result_path, store=default_store(sweep.store))
         kinds = list(_kinds(loaded, plan))[:MOST_KINDS]
         return [await _check_pod(launcher, plan.trial(kind[0]), backend, *kind) for kind in kinds]
-    finally:
-        await backend.close()
 
 
 async def _check_pod(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from podmap import names
-from podmap.backends.connect import Target, connect
+from podmap.backends.connect import Target, connected
 from podmap.cli._lock import hold_run
 from podmap.cli._options import run_reference
 from podmap.cli._output import counted, duration, print_json, print_leaderboard
@@ -105,11 +105,8 @@ def _check_first_pod(planned: PlannedRun, target: Target) -> None:
     from podmap.engine.launch import check_first_launch
 
     async def check() -> None:
-        backend = connect(target)
-        try:
+        async with connected(target) as backend:
             await check_first_launch(planned, backend)
-        finally:
-            await backend.close()
 
     try:
         asyncio.run(check())
@@ -170,22 +167,19 @@ class RunCommand:
 
     async def _run_trials(self) -> str:
         """Runs all trials, until they have ended or a signal comes; why some were left out."""
-        backend = connect(self._options.target)
-        sweep_run = SweepRun(
-            self._planned,
-            backend,
-            epoch=str(self._manifest.owner["epoch"]),
-            alone=True,  # it runs while the run is held: see podmap.cli._lock
-        )
-        try:
+        async with connected(self._options.target) as backend:
+            sweep_run = SweepRun(
+                self._planned,
+                backend,
+                epoch=str(self._manifest.owner["epoch"]),
+                alone=True,  # it runs while the run is held: see podmap.cli._lock
+            )
             with self._signals(sweep_run):
                 await sweep_run.run(
                     on_record=self._show_record,
                     on_line=self._show_line if self._options.logs else None,
                     patience_s=self._options.patience_s,
                 )
-        finally:
-            await backend.close()
         return sweep_run.stopped_reason
 
     @contextlib.contextmanager

@@ -65,7 +65,7 @@ def command(
     rules = select_rules(_ids(select), _ids(ignore))
     findings: list[LintFinding] = []
     checked = 0
-    for of_file in _each(files, rules):
+    for of_file in _findings_by_file(files, rules):
         findings += of_file
         checked += 1
         if not as_json:
@@ -74,7 +74,7 @@ def command(
     if as_json:
         shown = [finding.to_json() for finding in findings]
         print_json({"files": checked, "counts": count_by_rule(findings), "findings": shown})
-    _say(findings, checked)
+    _say_counts(findings, checked)
     return _exit_code(findings, strict=strict)
 
 
@@ -82,7 +82,7 @@ def _ids(given: tuple[str, ...]) -> list[str]:
     return [part.strip() for text in given for part in text.split(",")]
 
 
-def _each(files: tuple[str, ...], rules: frozenset[str]) -> Iterator[list[LintFinding]]:
+def _findings_by_file(files: tuple[str, ...], rules: frozenset[str]) -> Iterator[list[LintFinding]]:
     """The findings of every file that is checked, each file once."""
     from podmap.lint.linter import iter_files, lint_bytes, lint_file
 
@@ -101,7 +101,7 @@ def _each(files: tuple[str, ...], rules: frozenset[str]) -> Iterator[list[LintFi
                 yield found
 
 
-def _say(findings: list[LintFinding], checked: int) -> None:
+def _say_counts(findings: list[LintFinding], checked: int) -> None:
     by = Counter(finding.rule.severity for finding in findings)
     parts = [counted(by[severity], severity) for severity in ("error", "warning")]
     click.echo(f"{counted(checked, 'file')} checked: {', '.join(parts)}", err=True)

@@ -58,7 +58,7 @@ def command(
     """Shows a log."""
     ledger, manifest = open_run(run, store)
     check_trial_number(trial, manifest)
-    data, log = _find(ledger, manifest, trial, attempt, kubeconfig)
+    data, log = _read_attempt(ledger, manifest, trial, attempt, kubeconfig)
     if as_json:
         print_json({**data, "log": log.decode("utf-8", "replace")})
         return
@@ -69,14 +69,14 @@ def command(
     sys.stdout.flush()
     sys.stdout.buffer.write(log)
     sys.stdout.buffer.flush()
-    explained = _explained(data, log)
+    explained = _explanation(data, log)
     if explained and log and not log.endswith(b"\n"):
         click.echo(err=True)
     for line in explained:
         click.echo(line, err=True)
 
 
-def _explained(data: dict[str, Any], log: bytes) -> list[str]:
+def _explanation(data: dict[str, Any], log: bytes) -> list[str]:
     """Why the attempt did not end well, what was seen, and what to do."""
     diagnosis = data["diagnosis"]
     if diagnosis is None:
@@ -91,7 +91,7 @@ def _explained(data: dict[str, Any], log: bytes) -> list[str]:
     return lines
 
 
-def _find(
+def _read_attempt(
     ledger: Ledger, manifest: Manifest, number: int, attempt: int | None, kubeconfig: str | None
 ) -> tuple[dict[str, Any], bytes]:
     """What there is to say of the attempt, and its output."""

@@ -111,7 +111,7 @@ def command(
         raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
     loaded = load(spec, overrides=overrides(sets), overrides_from="--set")
     sweep, plan = loaded.sweep, make_plan(loaded)
-    refused = _refused(sweep, backend)
+    refused = _unsupported(sweep, backend)
     checks = []
     if asks_cluster and not refused:
         namespace = namespace or sweep.kubernetes.namespace
@@ -128,14 +128,14 @@ def command(
     return _say_checks(checks) or (2 if asks_cluster and refused else 0)
 
 
-def _shown(plan: Plan) -> list[Trial]:
+def _shown_trials(plan: Plan) -> list[Trial]:
     numbers = list(range(plan.count))
     if plan.count > FIRST + LAST:
         numbers = [*range(FIRST), *range(plan.count - LAST, plan.count)]
     return [plan.trial(number) for number in numbers]
 
 
-def _refused(sweep: Sweep, backend: str) -> list[str]:
+def _unsupported(sweep: Sweep, backend: str) -> list[str]:
     """What keeps this version from running the sweep."""
     from podmap.engine.support import check_supported
     from podmap.errors import UsageError
@@ -177,7 +177,7 @@ def _json(sweep: Sweep, plan: Plan, guess: Estimate) -> dict[str, Any]:
                 "params": dict(trial.params),
                 **({"shard": trial.shard.to_json()} if trial.shard else {}),
             }
-            for trial in _shown(plan)
+            for trial in _shown_trials(plan)
         ],
         "estimated_by": guess.by,
         "makespan_s": guess.makespan_s,
@@ -187,7 +187,7 @@ def _json(sweep: Sweep, plan: Plan, guess: Estimate) -> dict[str, Any]:
 
 
 def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
-    trials = _shown(plan)
+    trials = _shown_trials(plan)
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     shards = ["shard"] if any(trial.shard for trial in trials) else []
     rows: list[list[Any]] = [

@@ -26,8 +26,8 @@ from podmap.spec.load import load
 from podmap.spec.model import Sweep, TrialTemplate
 from podmap.spec.template import PerTemplate
 from podmap.testing.sweep.fail import Failure
-from podmap.testing.sweep.rehearsal import RehearsalBackend, TakesSeconds
 from podmap.testing.sweep.run_result import Pod, RunResult
+from podmap.testing.sweep.simulation import SimulatedBackend, TakesSeconds
 from podmap.testing.sweep.training import CommandTraining, FunctionTraining, TrainFunction, Training
 from podmap.testing.virtual_time import run_in_virtual_time
 
@@ -164,9 +164,9 @@ class SweepTest:
         """
         self._check(failures)
         training = CommandTraining(limit_s=limit_s) if train is None else FunctionTraining(train)
-        rehearsal = self._rehearse(Path(folder).resolve(), training, failures, _taking(takes_s))
+        simulation = self._simulate(Path(folder).resolve(), training, failures, _taking(takes_s))
         with _as_assertion("the sweep cannot be run"):
-            return run_in_virtual_time(rehearsal)
+            return run_in_virtual_time(simulation)
 
     def _launch(self, number: int) -> Launch:
         launcher = Launcher.before_run(
@@ -191,7 +191,7 @@ class SweepTest:
                     f"{len(self.trials) - 1}"
                 )
 
-    async def _rehearse(
+    async def _simulate(
         self, folder: Path, training: Training, failures: Sequence[Failure], takes_s: TakesSeconds
     ) -> RunResult:
         store = folder / "store"
@@ -204,7 +204,7 @@ class SweepTest:
             target=Target("kubernetes" if self._for_pods else "process"),
             experiments=self._experiments,
         )
-        backend = RehearsalBackend(
+        backend = SimulatedBackend(
             training,
             failures=failures,
             takes_s=takes_s,
@@ -262,7 +262,7 @@ def _free_run_id(runs: Path) -> str:
     return f"{number:08x}"
 
 
-def _result(planned: PlannedRun, stopped_reason: str, backend: RehearsalBackend) -> RunResult:
+def _result(planned: PlannedRun, stopped_reason: str, backend: SimulatedBackend) -> RunResult:
     ledger, manifest = planned.ledger, planned.manifest
     records = sorted(ledger.records(), key=lambda record: record.number)
     summary = build_summary(ledger, manifest, Leaderboard.build(records, planned.sweep.objectives))
@@ -287,7 +287,7 @@ def _result(planned: PlannedRun, stopped_reason: str, backend: RehearsalBackend)
     )
 
 
-def _check_happened(failures: Sequence[Failure], backend: RehearsalBackend) -> None:
+def _check_happened(failures: Sequence[Failure], backend: SimulatedBackend) -> None:
     missing = [each.call for each in failures if each not in backend.happened]
     if missing:
         raise AssertionError(

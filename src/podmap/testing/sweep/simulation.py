@@ -29,7 +29,7 @@ _NEVER_STARTED = frozenset({FailureKind.NODE_REJECTED, FailureKind.IMAGE_PULL})
 
 
 @dataclass(slots=True)
-class RehearsedAttempt:
+class SimulatedAttempt:
     """One attempt.
 
     Attributes:
@@ -51,7 +51,7 @@ class RehearsedAttempt:
     started: Any = None
 
 
-class RehearsalBackend(Backend):
+class SimulatedBackend(Backend):
     """Runs attempts in the time of a virtual loop, on one machine and one after the other.
 
     The pods' states are those of a cluster, and read by the code that reads real pods.
@@ -92,7 +92,7 @@ class RehearsalBackend(Backend):
         self._hangs_for_s = hangs_for_s
         self._folder = folder
         self._namespace = namespace
-        self._attempts: dict[str, RehearsedAttempt] = {}
+        self._attempts: dict[str, SimulatedAttempt] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.pods: dict[tuple[int, int], dict[str, Any]] = {}
         self.logs: dict[tuple[int, int], str] = {}
@@ -139,7 +139,7 @@ class RehearsalBackend(Backend):
             self.happened.add(end)
             raise LaunchError(_refusal(end.text))
         self.pods[launch.number, launch.attempt] = pod
-        attempt = RehearsedAttempt(launch, pod, observe(pod_states.waiting(pod), now=utc_now()))
+        attempt = SimulatedAttempt(launch, pod, observe(pod_states.waiting(pod), now=utc_now()))
         self._attempts[launch.name] = attempt
         self._count_alive()
         slow = [each for each in failures if each.kind is FailureKind.SLOW_START]
@@ -195,7 +195,7 @@ class RehearsalBackend(Backend):
         ]
 
     async def _run_attempt(
-        self, attempt: RehearsedAttempt, end: Failure | None, pending_s: float
+        self, attempt: SimulatedAttempt, end: Failure | None, pending_s: float
     ) -> None:
         try:
             await asyncio.sleep(pending_s)
@@ -213,7 +213,7 @@ class RehearsalBackend(Backend):
             if not self.broken.done():
                 self.broken.set_exception(error)
 
-    async def _train(self, attempt: RehearsedAttempt, end: Failure | None) -> None:
+    async def _train(self, attempt: SimulatedAttempt, end: Failure | None) -> None:
         """The time from the container's start to its end."""
         launch = attempt.launch
         attempt.seen = observe(
@@ -238,7 +238,7 @@ class RehearsalBackend(Backend):
             await asyncio.sleep(takes_s)
             self._fail(attempt, end)
 
-    async def _hang(self, attempt: RehearsedAttempt, end: Failure) -> None:
+    async def _hang(self, attempt: SimulatedAttempt, end: Failure) -> None:
         self.happened.add(end)
         limit_s = attempt.launch.timeout_s
         if limit_s is not None:
@@ -249,13 +249,13 @@ class RehearsalBackend(Backend):
             "trial.deadline, and the run has no budget.wall that would cancel it"
         )
 
-    async def _time_out(self, attempt: RehearsedAttempt, limit_s: float) -> None:
+    async def _time_out(self, attempt: SimulatedAttempt, limit_s: float) -> None:
         await asyncio.sleep(limit_s)
         text = f"took longer than its timeout of {limit_s:g} s"
         cure = "Raise trial.timeout, or make the trial shorter."
         self._kill(attempt, Diagnosis(Category.USER_TIMEOUT, text, resolution=cure))
 
-    def _fail(self, attempt: RehearsedAttempt, end: Failure) -> None:
+    def _fail(self, attempt: SimulatedAttempt, end: Failure) -> None:
         self.happened.add(end)
         if end.kind is FailureKind.EXITS:
             attempt.log += end.output.encode()
@@ -271,7 +271,7 @@ class RehearsalBackend(Backend):
         gone = end.kind is FailureKind.NODE_LOST
         self._end_attempt(attempt, observe(pod, now=utc_now(), deleted=gone))
 
-    def _exit(self, attempt: RehearsedAttempt, trained: TrainingResult) -> None:
+    def _exit(self, attempt: SimulatedAttempt, trained: TrainingResult) -> None:
         pod = pod_states.exited(
             attempt.pod,
             started=attempt.started,
@@ -282,12 +282,12 @@ class RehearsalBackend(Backend):
         )
         self._end_attempt(attempt, observe(pod, now=utc_now()))
 
-    def _kill(self, attempt: RehearsedAttempt, why: Diagnosis) -> None:
+    def _kill(self, attempt: SimulatedAttempt, why: Diagnosis) -> None:
         now = utc_now()
         pod = pod_states.killed(attempt.pod, started=attempt.started, now=now, why=why)
         self._end_attempt(attempt, observe(pod, now=now))
 
-    def _end_attempt(self, attempt: RehearsedAttempt, seen: Observation) -> None:
+    def _end_attempt(self, attempt: SimulatedAttempt, seen: Observation) -> None:
         attempt.seen = seen
         self.logs[seen.number, seen.attempt] = attempt.log.decode("utf-8", "replace")
         attempt.over.set_result(seen)
