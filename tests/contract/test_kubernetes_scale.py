@@ -49,7 +49,7 @@ def test_thousands_of_trials_cost_two_requests_each_and_leave_nothing() -> None:
             assert (0, b'{"x": 1}') == (seen.exit_code, seen.result)
             watch = backend._space.watch
             assert watch is not None
-            lags.append(cluster._store.version - int(watch._version))
+            lags.append(cluster._objects.version - int(watch._version))
             kept.append(len(watch.pods))
             await backend.delete(seen.name)
 

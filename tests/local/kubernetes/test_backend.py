@@ -302,11 +302,11 @@ class TestSlots:
             cluster.fail("list", times=None)
             cluster.end_watches()
             await until(False)
-            await lease._lease.step()
+            await lease.step()
             assert (False, None) == (lease.held, cluster.lease(f"podmap-{RUN}"))
             cluster.heal()
             await until(True)
-            await lease._lease.step()
+            await lease.step()
             assert lease.held
 
         play(cluster, scenario)

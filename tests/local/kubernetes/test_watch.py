@@ -154,8 +154,8 @@ def test_bookmarks_spare_lists(cluster: FakeCluster) -> None:
     async def scenario(w: Watching) -> None:
         await w.watch.wait_synced(5)
         await w.until(lambda: w.watch.fresh)
-        w.cluster._do(w.cluster._store.forget_history)
-        newest = w.cluster._do(lambda: str(w.cluster._store.version))
+        w.cluster._call(w.cluster._objects.forget_history)
+        newest = w.cluster._call(lambda: str(w.cluster._objects.version))
         await w.until(lambda: w.watch._version == newest)
         w.cluster.end_watches()
         await w.create(0)
@@ -180,7 +180,7 @@ def test_a_list_that_expires_between_its_pages_is_begun_anew(
             async for page in real(path, **more):
                 yield page
                 monkeypatch.setattr(w.client, "pages", real)
-                w.cluster._do(w.cluster._store.forget_history)
+                w.cluster._call(w.cluster._objects.forget_history)
 
         monkeypatch.setattr(w.client, "pages", pages)
         await w.watch.relist()
