@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from podmap.errors import NotSupportedError, UsageError
+from podmap.search.kinds import KINDS, not_yet
 from podmap.spec.model import Sweep
-from podmap.spec.search import AdaptiveSearch, ListSearch
+from podmap.spec.search import ListSearch
 
 
 def check_supported(sweep: Sweep, backend: str) -> None:
@@ -24,10 +25,8 @@ def check_supported(sweep: Sweep, backend: str) -> None:
             "with --set trial.image=..."
         )
     problems = []
-    if isinstance(sweep.search, AdaptiveSearch):
-        problems.append(
-            f"search.kind: {sweep.search.kind} is not yet supported; use random, grid or list"
-        )
+    if sweep.search is not None and sweep.search.kind not in KINDS:
+        problems.append(not_yet(sweep.search.kind))
     if sweep.prune is not None:
         problems.append(f"prune.kind: {sweep.prune.kind} is not yet supported; leave prune out")
     if sweep.pack != 1:

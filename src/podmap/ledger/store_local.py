@@ -137,7 +137,7 @@ class LocalStore:
     def lock(self) -> Iterator[None]:
         """Keeps other holders out, threads and processes alike, while the body runs."""
         try:
-            fd = self._take_lock()
+            fd = self._acquire_lock()
         except OSError as error:
             raise self._error("lock", "", error) from error
         try:
@@ -147,7 +147,7 @@ class LocalStore:
             fcntl.flock(fd, fcntl.LOCK_UN)
             os.close(fd)
 
-    def _take_lock(self) -> int:
+    def _acquire_lock(self) -> int:
         path = self._prefix + _LOCK
         while True:
             fd = _open_in_folder(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)

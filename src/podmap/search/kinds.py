@@ -35,9 +35,13 @@ def make_search(sweep: Sweep, *, folder: str = "") -> Enumerated:
         raise SpecError([Problem("search", message)])
     kind = sweep.search.kind
     if kind not in KINDS:
-        message = f"search.kind: {kind} is not yet supported"
-        raise NotSupportedError(f"{message}; use random, grid or list")
+        raise NotSupportedError(not_yet(kind))
     return KINDS[kind].from_spec(sweep, folder=folder)
+
+
+def not_yet(kind: str) -> str:
+    """What is said of a kind that a spec may name and that is not in `KINDS`."""
+    return f"search.kind: {kind} is not yet supported; use random, grid or list"
 
 
 def restore_search(data: Mapping[str, Any], sweep: Sweep) -> Enumerated:
