@@ -13,7 +13,7 @@ from typing import Any
 
 from podmap.backends.base import Launch, Observation, Phase
 from podmap.backends.kubernetes.diagnosis.observe import observe
-from podmap.backends.kubernetes.pod.build import RESULT_PATH, pod
+from podmap.backends.kubernetes.pod.build import RESULT_PATH, build_pod
 from podmap.names import attempt_name
 from podmap.spec.model import PodOverlay, Resources, TrialTemplate
 
@@ -79,7 +79,7 @@ class Api:
 
     def create(self, launch: Launch) -> str:
         """Creates the attempt's pod; its name."""
-        made = pod(launch, gated=False, namespace=self.namespace)
+        made = build_pod(launch, gated=False, namespace=self.namespace)
         status, answer = self.ask(f"{self.pods()}?fieldValidation=Strict", made)
         assert 201 == status, answer
         self.versions[launch.name] = answer["metadata"]["resourceVersion"]
@@ -91,7 +91,7 @@ class Api:
 
     def refused(self, launch: Launch, namespace: str = "") -> tuple[int, dict[str, Any]]:
         """The answer to a dry run of an attempt's pod that must not be created."""
-        made = pod(launch, gated=False, namespace=namespace or self.namespace)
+        made = build_pod(launch, gated=False, namespace=namespace or self.namespace)
         path = f"{self.pods(namespace=namespace)}?dryRun=All&fieldValidation=Strict"
         status, answer = self.ask(path, made)
         assert status >= 400, answer

@@ -16,7 +16,7 @@ from podmap.backends.kubernetes import KubernetesBackend
 from podmap.backends.kubernetes.client.connection import from_kubeconfig
 from podmap.backends.kubernetes.client.errors import pods_path
 from podmap.backends.kubernetes.lease import Lease
-from podmap.errors import BackendError
+from podmap.errors import BackendError, ConflictError
 from podmap.names import attempt_name
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import PodOverlay, TrialTemplate
@@ -116,7 +116,7 @@ def test_a_trial_costs_four_requests(sweep: Sweep) -> None:
             launch = sweep.launch("echo hello", number)
             await backend.create(launch, gated=True)
             [pod] = await backend.pods(RUN, number=number)
-            assert await backend.ungate(pod.name, pod.resource_version, limit_s=10)
+            await backend.gates(RUN).open(pod, limit_s=10)
             assert 0 == (await backend.wait(launch.name)).exit_code
             assert b"hello\n" == await backend.tail(launch.name, max_bytes=100)
             await backend.delete(launch.name)
@@ -140,16 +140,17 @@ def test_a_gate_holds_a_pod_and_comes_off_only_as_it_was_seen(sweep: Sweep) -> N
         [pod] = await backend.pods(RUN)
         assert (True, True, False) == (pod.gated, pod.held_by_others, pod.placed)
         sweep.kubectl("label", "pod", pod.name, "changed=yes")
-        watch = backend._space.watch
+        watch = backend._namespace.watch
         assert watch is not None
-        await backend._space.until(
+        await backend._namespace.wait_until(
             pod.name, lambda now: now.resource_version != pod.resource_version
         )
         watch.pods._by_name[pod.name] = pod  # as if the watch were behind
-        assert not await backend.ungate(pod.name, pod.resource_version, limit_s=10)
-        await backend._space.fetch(pod.name)
+        with pytest.raises(ConflictError):
+            await backend.gates(RUN).open(pod, limit_s=10)
+        await backend._namespace.fetch_pod(pod.name)
         [pod] = await backend.pods(RUN)
-        assert await backend.ungate(pod.name, pod.resource_version, limit_s=10)
+        await backend.gates(RUN).open(pod, limit_s=10)
         [pod] = await backend.pods(RUN)
         assert ("example.com/other",) == pod.gates
         await backend.kill(pod.name, reason=REASON, grace_s=5)
@@ -273,7 +274,7 @@ def test_a_namespace_that_goes_in_mid_run_is_told(sweep: Sweep) -> None:
     async def scenario(backend: KubernetesBackend) -> None:
         launch = sweep.launch("sleep 1000")
         await backend.create(launch)
-        await backend._space.until(launch.name, lambda pod: pod.placed)
+        await backend._namespace.wait_until(launch.name, lambda pod: pod.placed)
         sweep.cluster.kubectl("delete", "namespace", sweep.namespace, "--wait=false")
         seen = await backend.wait(launch.name)
         assert seen.diagnosis is not None

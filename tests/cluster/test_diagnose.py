@@ -11,7 +11,7 @@ from podmap.backends.base import Phase
 from podmap.backends.kubernetes.diagnosis.observe import killed_annotation
 from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
 from podmap.backends.kubernetes.diagnosis.waiting import unschedulable, waiting_reason
-from podmap.backends.kubernetes.pod.build import pod
+from podmap.backends.kubernetes.pod.build import build_pod
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import Kubernetes, TrialTemplate
 
@@ -306,7 +306,7 @@ def test_admission_policy(cluster: Cluster, api: Api) -> None:
     kinds = {"ValidatingAdmissionPolicy": policy, "ValidatingAdmissionPolicyBinding": binding}
     try:
         cluster.create(*(rule(kind, api.namespace, spec, version) for kind, spec in kinds.items()))
-        made = pod(api.launch("true"), gated=False, namespace=api.namespace)
+        made = build_pod(api.launch("true"), gated=False, namespace=api.namespace)
         while True:  # until the API server has compiled the policy
             status, answer = api.ask(f"{api.pods()}?dryRun=All", made)
             if status != 201:

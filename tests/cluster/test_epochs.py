@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from podmap.backends.connect import Target, connect
-from podmap.backends.kubernetes.pod.build import pod
+from podmap.backends.kubernetes.pod.build import build_pod
 from podmap.engine.launch import Launcher
 from podmap.engine.planned import PlannedRun
 from podmap.ledger.ledger import Ledger
@@ -273,7 +273,7 @@ def named_pod(ledger: Ledger, namespace: str, *, epoch: str, gated: bool) -> dic
     planned = PlannedRun.open(ledger)
     launcher = Launcher.of(planned, backend.result_path)
     launch = launcher.make_launch(planned.plan.trial(0), epoch=epoch)
-    return pod(launch, gated=gated, namespace=namespace)
+    return build_pod(launch, gated=gated, namespace=namespace)
 
 
 def deleted_by_hand(scene: Scene, ledger: Ledger) -> str:

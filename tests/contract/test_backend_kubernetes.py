@@ -8,6 +8,7 @@ import pytest
 
 from podmap.backends.base import Backend, Launch
 from podmap.backends.kubernetes import KubernetesBackend
+from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.spec.model import PodOverlay, TrialTemplate
 from podmap.testing.contracts import BackendContract, Program
 from podmap.testing.fake_cluster import FakeCluster, Script
@@ -27,13 +28,15 @@ def script_of(pod: dict[str, Any]) -> Script:
 
 
 class TestKubernetesBackend(BackendContract):
+    pauses = USUAL
+
     @pytest.fixture(autouse=True)
     def _cluster(self) -> Iterator[None]:
         with FakeCluster(script=script_of) as self.cluster:
             yield
 
     def new_backend(self) -> KubernetesBackend:
-        return KubernetesBackend.connect(self.cluster.connection())
+        return KubernetesBackend.connect(self.cluster.connection(), pauses=self.pauses)
 
     def launch(self, backend: Backend, program: Program, **more: Any) -> Launch:
         launch = super().launch(backend, program, **more)
@@ -55,7 +58,8 @@ class TestKubernetesBackendThroughADisturbedWatch(TestKubernetesBackend):
 
 
 class TestKubernetesBackendWithoutTheRightToWatch(TestKubernetesBackend):
+    pauses = Pauses(poll_every_s=0.02)
+
     @pytest.fixture(autouse=True)
-    def _forbid(self, _cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("podmap.backends.kubernetes.watch.watch.POLL_S", 0.02)
+    def _forbid(self, _cluster: None) -> None:
         self.cluster.forbid("watch")

@@ -47,7 +47,7 @@ def test_thousands_of_trials_cost_two_requests_each_and_leave_nothing() -> None:
             seen = await backend.create(launch(number), limit=PARALLELISM)
             seen = await backend.wait(seen.name)
             assert (0, b'{"x": 1}') == (seen.exit_code, seen.result)
-            watch = backend._space.watch
+            watch = backend._namespace.watch
             assert watch is not None
             lags.append(cluster._objects.version - int(watch._version))
             kept.append(len(watch.pods))
@@ -64,9 +64,11 @@ def test_thousands_of_trials_cost_two_requests_each_and_leave_nothing() -> None:
             "create pods": FEWER,
             "delete pods": FEWER,
         } == backend.requests
-        watch = backend._space.watch
+        watch = backend._namespace.watch
         assert watch is not None
-        assert 0 == len(watch.pods._last) == len(watch.pods._due) == len(backend._space._waiting)
+        assert (
+            0 == len(watch.pods._last) == len(watch.pods._due) == len(backend._namespace._waiting)
+        )
         await backend.close()
 
     with FakeCluster(script=script_of) as cluster:
@@ -104,7 +106,7 @@ def test_a_whole_run_of_thousands_costs_four_requests_a_trial_and_loses_no_recor
         backend = KubernetesBackend.connect(cluster.connection())
 
         def on_record(record: Record) -> None:
-            watch = backend._space.watch
+            watch = backend._namespace.watch
             assert watch is not None
             kept.append(len(watch.pods))
             tasks.append(len(asyncio.all_tasks()))

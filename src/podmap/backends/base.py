@@ -265,6 +265,14 @@ class Backend(ABC):
 
     name: str
 
+    async def namespace(self) -> str:
+        """Where in its cluster the attempts are; empty where there are no namespaces.
+
+        Raises:
+            BackendError: It could not be asked.
+        """
+        return ""
+
     @abstractmethod
     def result_path(self, attempt_name: str) -> str:
         """Where the attempt must write its result, as it sees the path."""

@@ -107,7 +107,7 @@ def _show_pod(launch: Launch, loaded: LoadedSpec) -> None:
     from podmap.backends.kubernetes.pod import build
 
     namespace = loaded.sweep.kubernetes.namespace or "default"
-    print_json(build.pod(launch, gated=True, namespace=namespace))
+    print_json(build.build_pod(launch, gated=True, namespace=namespace))
 
 
 def _print(data: dict[str, Any]) -> None:

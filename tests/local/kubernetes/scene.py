@@ -19,7 +19,6 @@ import pytest
 
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.backends.kubernetes.lease import Lease
 from podmap.engine import coordinator
 from podmap.engine import trial as runner
 from podmap.engine.gatekeeper import Charge
@@ -81,7 +80,7 @@ class Scene:
 
     @asynccontextmanager
     async def process(self, planned: PlannedRun) -> AsyncIterator[RunSession]:
-        backend = KubernetesBackend.connect(self.cluster.connection())
+        backend = KubernetesBackend.connect(self.cluster.connection(), renew_every_s=0.1)
         with ThreadPoolExecutor(4) as io:
             session = await open_session(planned, backend, io)
             try:
@@ -136,7 +135,6 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     monkeypatch.setattr(runner, "FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr(coordinator, "LOOK_EVERY_S", 0.01)
     monkeypatch.setattr(coordinator, "SHARE", 1)
-    monkeypatch.setitem(Lease.__init__.__kwdefaults__, "renew_every_s", 0.1)
     scene = Scene(tmp_path)
     with scene.cluster:
         yield scene

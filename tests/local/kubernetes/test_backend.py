@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from podmap import names
-from podmap.backends.base import FullError, Launch, LaunchError, Phase
+from podmap.backends.base import FullError, GatedAttempt, Launch, LaunchError, Phase
 from podmap.backends.kubernetes import KubernetesBackend
+from podmap.backends.kubernetes.client.requests import Client
 from podmap.backends.kubernetes.create import QuotaError
 from podmap.backends.kubernetes.diagnosis.observe import KILLED_ANNOTATION
+from podmap.backends.kubernetes.pauses import Pauses
 from podmap.backends.kubernetes.pod.build import RESULT_PATH, SLOT_GATE
-from podmap.errors import BackendError, SpecError, UsageError
+from podmap.errors import BackendError, ConflictError, SpecError, UsageError
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import Kubernetes, PodOverlay, TrialTemplate
 from podmap.testing.fake_cluster import FakeCluster, Script
@@ -22,6 +24,7 @@ from podmap.testing.fake_cluster import FakeCluster, Script
 RUN = "0123abcd"
 REASON = Diagnosis(Category.CANCELLED, "the user stopped it")
 HOLD = Script(output="ready\n", last_output="done\n", holds=True)
+QUICK = Pauses(request_pauses_s=(0.01, 8.0), quota_pauses_s=(0.02, 0.05), log_pauses_s=(0.01, 10.0))
 STUBBORN = replace(HOLD, ignores_term=True)
 
 Scenario = Callable[[KubernetesBackend], Awaitable[None]]
@@ -42,11 +45,14 @@ def launch(number: int = 0, *, epoch: str = "e1", **more: Any) -> Launch:
     )
 
 
-def play(cluster: FakeCluster, scenario: Scenario, *, backends: int = 1) -> None:
+def play(
+    cluster: FakeCluster, scenario: Scenario, *, backends: int = 1, pauses: Pauses = QUICK
+) -> None:
     async def run() -> None:
-        made = [KubernetesBackend.connect(cluster.connection()) for _ in range(backends)]
-        for backend in made:
-            backend.client._limit_s = 5.0
+        clients = [
+            Client(cluster.connection(), limit_s=5.0, pauses=pauses) for _ in range(backends)
+        ]
+        made = [KubernetesBackend(client, pauses=pauses) for client in clients]
         try:
             await scenario(*made)
         finally:
@@ -56,13 +62,8 @@ def play(cluster: FakeCluster, scenario: Scenario, *, backends: int = 1) -> None
     asyncio.run(asyncio.wait_for(run(), 30))
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    base = "podmap.backends.kubernetes"
-    monkeypatch.setattr(f"{base}.client.requests.FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(f"{base}.output.FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(f"{base}.create._FIRST_PAUSE_S", 0.02)
-    monkeypatch.setattr(f"{base}.create._LONGEST_PAUSE_S", 0.05)
+async def open_gate(backend: KubernetesBackend, pod: GatedAttempt, *, limit_s: float = 5) -> None:
+    await backend.gates(RUN).open(pod, limit_s=limit_s)
 
 
 class TestCreating:
@@ -216,7 +217,6 @@ class TestQuota:
         cluster.set_quota(0)
 
         async def scenario(backend: KubernetesBackend) -> None:
-            backend._brake._patience_s = 0.1
             waiting = [backend.create(launch(number)) for number in range(5)]
             found = await asyncio.gather(*waiting, return_exceptions=True)
             assert [QuotaError] * 5 == [type(error) for error in found]
@@ -226,7 +226,7 @@ class TestQuota:
             await backend.create(launch())
             assert not backend.short_of_quota
 
-        play(cluster, scenario)
+        play(cluster, scenario, pauses=replace(QUICK, quota_patience_s=0.1))
 
 
 class TestSlots:
@@ -235,7 +235,7 @@ class TestSlots:
             await backend.create(launch(), gated=True)
             [pod] = await backend.pods(RUN)
             assert (True, False, 0) == (pod.gated, pod.held_by_others, cluster.most_alive(RUN))
-            assert await backend.ungate(pod.name, pod.resource_version, limit_s=5)
+            await open_gate(backend, pod)
             assert Phase.ENDED is (await backend.wait(pod.name)).phase
             assert 1 == backend.requests["patch pods"]
 
@@ -247,10 +247,10 @@ class TestSlots:
         async def scenario(backend: KubernetesBackend) -> None:
             await backend.create(launch(), gated=True)
             cluster.change_pod(launch().name, {"spec": {"schedulingGates": gates}})
-            await backend.relist()
+            await backend.gates(RUN).relist()
             [pod] = await backend.pods(RUN)
             assert (True, True) == (pod.gated, pod.held_by_others)
-            assert await backend.ungate(pod.name, pod.resource_version, limit_s=5)
+            await open_gate(backend, pod)
             [pod] = await backend.pods(RUN)
             assert ("queue.io/wait",) == pod.gates
 
@@ -260,15 +260,18 @@ class TestSlots:
         async def scenario(backend: KubernetesBackend) -> None:
             await backend.create(launch(), gated=True)
             [pod] = await backend.pods(RUN)
-            assert not await backend.ungate(pod.name, "1", limit_s=5)
+            with pytest.raises(ConflictError):
+                await open_gate(backend, replace(pod, resource_version="1"))
             assert 0 == backend.requests["patch pods"]
-            backend._space.watch._on_change = lambda pod: None  # type: ignore[union-attr]
+            backend._namespace.watch._on_change = lambda pod: None  # type: ignore[union-attr]
             cluster.end_watches()
             cluster.fail("watch", times=None, status=500)
             cluster.change_pod(pod.name, {"metadata": {"annotations": {"a": "b"}}})
-            assert not await backend.ungate(pod.name, pod.resource_version, limit_s=5)
+            with pytest.raises(ConflictError):
+                await open_gate(backend, pod)
             cluster.delete_pod(pod.name)
-            assert not await backend.ungate(pod.name, pod.resource_version, limit_s=5)
+            with pytest.raises(ConflictError):
+                await open_gate(backend, pod)
 
         play(cluster, scenario)
 
@@ -283,7 +286,7 @@ class TestSlots:
             [pod] = await backend.pods(RUN)
             cluster.fail("patch", times=None, **fault)
             with pytest.raises(BackendError):
-                await backend.ungate(pod.name, pod.resource_version, limit_s=0.3)
+                await open_gate(backend, pod, limit_s=0.3)
             assert 1 == cluster.requests["patch pods"]
 
         play(cluster, scenario)
@@ -302,11 +305,11 @@ class TestSlots:
             cluster.fail("list", times=None)
             cluster.end_watches()
             await until(False)
-            await lease.step()
+            await lease.acquire_or_renew()
             assert (False, None) == (lease.held, cluster.lease(f"podmap-{RUN}"))
             cluster.heal()
             await until(True)
-            await lease.step()
+            await lease.acquire_or_renew()
             assert lease.held
 
         play(cluster, scenario)
@@ -314,7 +317,7 @@ class TestSlots:
     def test_changes_are_told(self, cluster: FakeCluster) -> None:
         async def scenario(backend: KubernetesBackend) -> None:
             told: list[tuple[Phase, bool]] = []
-            end = backend.subscribe(lambda pod: told.append((pod.seen.phase, pod.there)))
+            end = backend._namespace.subscribe(lambda pod: told.append((pod.seen.phase, pod.there)))
             await backend.create(launch())
             await backend.wait(launch().name)
             await backend.delete(launch().name)
@@ -333,7 +336,7 @@ class TestSlots:
             cluster.fail("watch", times=None, delay_s=30)
             cluster.end_watches()
             await other.create(launch())
-            await mine.relist()
+            await mine.gates(RUN).relist()
             assert 1 == len(await mine.pods(RUN))
             assert not mine.fresh
 
@@ -437,11 +440,7 @@ class TestEnding:
 
         play(cluster, scenario)
 
-    def test_deleting_means_the_pod_that_was_seen(
-        self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("podmap.backends.kubernetes.end.LOOK_EVERY_S", 0.05)
-
+    def test_deleting_means_the_pod_that_was_seen(self, cluster: FakeCluster) -> None:
         async def scenario(backend: KubernetesBackend) -> None:
             await backend.create(launch())
             await backend.wait(launch().name)
@@ -453,7 +452,7 @@ class TestEnding:
             assert [] == cluster.pod_names()
             assert 2 == backend.requests["delete pods"]
 
-        play(cluster, scenario)
+        play(cluster, scenario, pauses=replace(QUICK, end_check_every_s=0.05))
 
     def test_a_timeout_counts_from_the_containers_start(self) -> None:
         async def scenario(backend: KubernetesBackend) -> None:
@@ -475,7 +474,7 @@ class TestEnding:
             waiter = asyncio.ensure_future(backend.wait(launch().name))
             await asyncio.sleep(0.01)
             [pod] = await backend.pods(RUN)
-            await backend.ungate(pod.name, pod.resource_version, limit_s=5)
+            await open_gate(backend, pod)
             await anext(backend.output(launch().name))
             cluster.release(launch().name)
             seen = await waiter
@@ -528,13 +527,8 @@ class TestEnding:
         with FakeCluster(script=HOLD) as cluster:
             play(cluster, scenario)
 
-    def test_those_who_wait_are_told_of_a_long_outage(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        module = "podmap.backends.kubernetes.watch.namespace"
-        monkeypatch.setattr(f"{module}.TICK_S", 0.01)
-        monkeypatch.setattr(f"{module}.PATIENCE_S", 0.05)
-        monkeypatch.setattr(f"{module}.SYNC_S", 0.05)
+    def test_those_who_wait_are_told_of_a_long_outage(self) -> None:
+        pauses = replace(QUICK, recheck_every_s=0.01, outage_patience_s=0.05, list_limit_s=0.05)
 
         async def scenario(backend: KubernetesBackend) -> None:
             await backend.create(launch())
@@ -547,15 +541,13 @@ class TestEnding:
                 await backend.list(RUN)
 
         with FakeCluster(script=HOLD) as cluster:
-            play(cluster, scenario)
+            play(cluster, scenario, pauses=pauses)
 
 
 class TestNotices:
     def test_what_a_pod_waits_for_is_told_once_and_again_when_it_changes(
-        self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+        self, cluster: FakeCluster
     ) -> None:
-        monkeypatch.setattr("podmap.backends.kubernetes.backend.NOTICE_EVERY_S", 0.01)
-
         def no_node_takes_it(why: str) -> dict[str, Any]:
             told = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
             return {"status": {"phase": "Pending", "conditions": [{**told, "message": why}]}}
@@ -565,7 +557,7 @@ class TestNotices:
             notices = backend.notices(name)
             first = asyncio.ensure_future(anext(notices))
             cluster.change_pod(name, no_node_takes_it("Insufficient memory."))
-            await backend._space.until(name, lambda pod: pod.raw is not None)
+            await backend._namespace.wait_until(name, lambda pod: pod.raw is not None)
             assert not first.done()  # it waits for its slot
             cluster.change_pod(name, {"spec": {"schedulingGates": None}})
             assert "no node takes it: Insufficient memory." in await first
@@ -575,7 +567,7 @@ class TestNotices:
             with pytest.raises(StopAsyncIteration):
                 await anext(notices)
 
-        play(cluster, scenario)
+        play(cluster, scenario, pauses=replace(QUICK, notice_every_s=0.01))
 
 
 class TestLogs:
@@ -687,6 +679,6 @@ async def _all(backend: KubernetesBackend, name: str) -> bytes:
 
 
 def _stranger() -> dict[str, Any]:
-    from podmap.backends.kubernetes.pod.build import pod
+    from podmap.backends.kubernetes.pod.build import build_pod
 
-    return pod(launch(epoch="other"), gated=True, namespace="default")
+    return build_pod(launch(epoch="other"), gated=True, namespace="default")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from podmap.backends.kubernetes.pauses import Pauses
 from podmap.testing.fake_cluster import FakeCluster, Script
 
 TRIALS = 6
@@ -32,9 +33,8 @@ PATIENCE_S = 60
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    base = "podmap.backends.kubernetes"
-    monkeypatch.setattr(f"{base}.client.requests.UNMET_S", 0.2)
-    monkeypatch.setattr(f"{base}.watch.watch.POLL_S", 0.05)
+    pauses = Pauses(unmet_s=0.2, poll_every_s=0.05)
+    monkeypatch.setattr("podmap.backends.kubernetes.backend.USUAL", pauses)
     for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
 

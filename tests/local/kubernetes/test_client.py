@@ -13,17 +13,19 @@ import pytest
 from podmap.backends.kubernetes.client.connection import Connection, Load, from_kubeconfig
 from podmap.backends.kubernetes.client.errors import ApiError, describe, leases_path, pods_path
 from podmap.backends.kubernetes.client.requests import AT_ONCE, Client
+from podmap.backends.kubernetes.pauses import Pauses
 from podmap.errors import BackendError, UsageError
 from podmap.testing.fake_cluster import FakeCluster
 
 PODS = pods_path("default")
 LEASES = leases_path("default")
+QUICK = Pauses(request_pauses_s=(0.01, 8.0))
 LEASE = {"metadata": {"name": "x"}, "spec": {}}
 
 
 def ask(load: Load, what: Callable[[Client], Awaitable[Any]], *, limit_s: float = 10.0) -> Any:
     async def run() -> Any:
-        client = Client(load, limit_s=limit_s)
+        client = Client(load, limit_s=limit_s, pauses=QUICK, page=2)
         try:
             return await what(client)
         finally:
@@ -36,11 +38,6 @@ def refusal(load: Load, what: Callable[[Client], Awaitable[Any]], **more: Any) -
     with pytest.raises(BackendError) as caught:
         ask(load, what, **more)
     return caught.value
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("podmap.backends.kubernetes.client.requests.FIRST_PAUSE_S", 0.01)
 
 
 @pytest.mark.parametrize(
@@ -128,9 +125,7 @@ def test_what_has_a_time_limit_of_its_own_does_not_wait_for_others(cluster: Fake
     assert "x" == ask(cluster.connection(), what)
 
 
-def test_a_list_comes_in_pages(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("podmap.backends.kubernetes.client.requests.PAGE", 2)
-
+def test_a_list_comes_in_pages(cluster: FakeCluster) -> None:
     async def what(client: Client) -> list[list[str]]:
         for name in "abcde":
             await client.create(LEASES, {"metadata": {"name": name, "labels": {"k": name}}})

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from podmap.backends.kubernetes.client.errors import ApiError
 from podmap.backends.kubernetes.client.requests import Client
 from podmap.backends.kubernetes.lease import Lease
+from podmap.backends.kubernetes.pauses import Pauses
 from podmap.errors import BackendError
 from podmap.testing.fake_cluster import FakeCluster
 
@@ -48,7 +49,8 @@ class Candidates:
 
 def play(cluster: FakeCluster, scenario: Callable[[Candidates], Awaitable[None]]) -> None:
     async def run() -> None:
-        client = Client(cluster.connection(), limit_s=5)
+        pauses = Pauses(request_pauses_s=(0.01, 8.0))
+        client = Client(cluster.connection(), limit_s=5, pauses=pauses)
         try:
             await scenario(Candidates(client))
         finally:
@@ -57,16 +59,11 @@ def play(cluster: FakeCluster, scenario: Callable[[Candidates], Awaitable[None]]
     asyncio.run(asyncio.wait_for(run(), 30))
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("podmap.backends.kubernetes.client.requests.FIRST_PAUSE_S", 0.01)
-
-
 def test_the_first_holds_it_and_the_other_waits(cluster: FakeCluster) -> None:
     async def scenario(c: Candidates) -> None:
         a, b = c.new("a", labels={"podmap.io/run": "0123abcd"}), c.new("b")
-        await a.step()
-        await b.step()
+        await a.acquire_or_renew()
+        await b.acquire_or_renew()
         assert (True, False) == (a.held, b.held)
         assert ("a", "a", 15) == (a.holder, b.holder, a.remaining_s)
         lease = cluster.lease(NAME)
@@ -84,20 +81,20 @@ def test_the_first_holds_it_and_the_other_waits(cluster: FakeCluster) -> None:
 def test_a_silent_holder_loses_it_after_its_duration(cluster: FakeCluster) -> None:
     async def scenario(c: Candidates) -> None:
         a, b = c.new("a"), c.new("b")
-        await a.step()
+        await a.acquire_or_renew()
         c.pass_s(100)
-        await b.step()
+        await b.acquire_or_renew()
         assert not b.held  # it may have been renewed just before b first saw it
         c.pass_s(14.9)
-        await b.step()
+        await b.acquire_or_renew()
         assert not b.held
         c.pass_s(0.2)
-        await b.step()
+        await b.acquire_or_renew()
         assert (True, False) == (b.held, a.held)
         lease = cluster.lease(NAME)
         assert lease is not None
         assert 1 == lease["spec"]["leaseTransitions"]
-        await a.step()
+        await a.acquire_or_renew()
         assert (False, "b") == (a.held, a.holder)
 
     play(cluster, scenario)
@@ -107,8 +104,8 @@ def test_a_holder_that_renews_keeps_it(cluster: FakeCluster) -> None:
     async def scenario(c: Candidates) -> None:
         a, b = c.new("a"), c.new("b")
         for _ in range(10):
-            await a.step()
-            await b.step()
+            await a.acquire_or_renew()
+            await b.acquire_or_renew()
             c.pass_s(10)
             assert (True, False) == (a.held, b.held)
         assert 11 == cluster.requests["update leases"] + 2 * cluster.requests["create leases"]
@@ -120,9 +117,9 @@ def test_of_many_that_try_at_once_one_wins(cluster: FakeCluster) -> None:
     async def scenario(c: Candidates) -> None:
         for _ in range(3):
             leases = [c.new(f"{n}") for n in range(10)]
-            await asyncio.gather(*(lease.step() for lease in leases))
+            await asyncio.gather(*(lease.acquire_or_renew() for lease in leases))
             c.pass_s(20)
-            await asyncio.gather(*(lease.step() for lease in leases))
+            await asyncio.gather(*(lease.acquire_or_renew() for lease in leases))
             assert 1 == sum(lease.held for lease in leases)
             c.pass_s(20)
 
@@ -134,12 +131,12 @@ def test_a_lost_answer_is_made_up_for(cluster: FakeCluster, verb: str) -> None:
     async def scenario(c: Candidates) -> None:
         a, b = c.new("a"), c.new("b")
         if verb == "update":
-            await a.step()
+            await a.acquire_or_renew()
             c.pass_s(5)
         cluster.fail(verb, "leases", times=2, acts=True)
-        await a.step()
-        await b.step()
-        await a.step()
+        await a.acquire_or_renew()
+        await b.acquire_or_renew()
+        await a.acquire_or_renew()
         assert (True, False, 15) == (a.held, b.held, a.remaining_s)
 
     play(cluster, scenario)
@@ -149,13 +146,13 @@ def test_one_that_is_not_fit_neither_takes_nor_renews(cluster: FakeCluster) -> N
     async def scenario(c: Candidates) -> None:
         fit = False
         a = c.new("a", healthy=lambda: fit)
-        await a.step()
+        await a.acquire_or_renew()
         assert (False, None) == (a.held, cluster.lease(NAME))
         fit = True
-        await a.step()
+        await a.acquire_or_renew()
         fit = False
         c.pass_s(10)
-        await a.step()
+        await a.acquire_or_renew()
         assert 5 == a.remaining_s
         c.pass_s(5)
         assert not a.held
@@ -174,7 +171,7 @@ def test_it_counts_from_before_the_question(cluster: FakeCluster) -> None:
             return answer
 
         c.client.create = slow  # type: ignore[method-assign]
-        await a.step()
+        await a.acquire_or_renew()
         assert 6 == a.remaining_s
 
     play(cluster, scenario)
@@ -186,11 +183,11 @@ def test_closing_lets_the_next_have_it_at_once(cluster: FakeCluster) -> None:
         a.start()
         while not a.held:
             await asyncio.sleep(0.001)
-        await b.step()
+        await b.acquire_or_renew()
         await a.close()
         assert [("a", True), ("a", False)] == c.told
         assert cluster.lease(NAME) is None
-        await b.step()
+        await b.acquire_or_renew()
         assert b.held
 
     play(cluster, scenario)
@@ -200,13 +197,13 @@ def test_closing_lets_the_next_have_it_at_once(cluster: FakeCluster) -> None:
 def test_one_that_was_robbed_leaves_the_lease_alone(cluster: FakeCluster, asked: bool) -> None:
     async def scenario(c: Candidates) -> None:
         a, b = c.new("a"), c.new("b")
-        await a.step()
-        await b.step()
+        await a.acquire_or_renew()
+        await b.acquire_or_renew()
         c.clocks[1].now += 16  # b's clock is fast: a does not know yet
-        await b.step()
+        await b.acquire_or_renew()
         assert (True, True) == (a.held, b.held)
         if asked:
-            await a.step()
+            await a.acquire_or_renew()
             assert (False, "b") == (a.held, a.holder)
         await a.close()
         lease = cluster.lease(NAME)
@@ -221,12 +218,12 @@ def test_a_missing_right_is_told(cluster: FakeCluster) -> None:
 
     async def scenario(c: Candidates) -> None:
         a = c.new("a")
-        await a.step()
+        await a.acquire_or_renew()
         assert not a.held
         assert a.refused is not None
         assert "create leases in namespace default" in str(a.refused)
         cluster.heal()
-        await a.step()
+        await a.acquire_or_renew()
         assert (True, None) == (a.held, a.refused)
 
     play(cluster, scenario)
@@ -334,7 +331,7 @@ def test_there_are_never_two_holders(
         ]
         for (n, mode, pause_s), ok in zip(schedule, healthy, strict=False):
             server.mode, fit[n] = mode, ok
-            await leases[n].step()
+            await leases[n].acquire_or_renew()
             assert 1 >= sum(lease.held for lease in leases)
             clock.now += pause_s
             assert 1 >= sum(lease.held for lease in leases)

@@ -14,6 +14,7 @@ from tests.unit.kubernetes.raw import RUN, raw_pod
 from podmap.backends.base import Phase
 from podmap.backends.kubernetes.client.errors import ApiError, pods_path
 from podmap.backends.kubernetes.client.requests import Client
+from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.backends.kubernetes.watch import watch as module
 from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.backends.kubernetes.watch.watch import PodWatch
@@ -27,11 +28,11 @@ Scenario = Callable[["Watching"], Awaitable[None]]
 class Watching:
     """A watch of a fake cluster, and what is done to the cluster meanwhile."""
 
-    def __init__(self, cluster: FakeCluster, client: Client) -> None:
+    def __init__(self, cluster: FakeCluster, client: Client, pauses: Pauses) -> None:
         self.cluster, self.client = cluster, client
         self.changes: list[KnownPod] = []
         self._changed = asyncio.Event()
-        self.watch = PodWatch(client, "default", self._on_change)
+        self.watch = PodWatch(client, "default", self._on_change, pauses=pauses)
 
     def _on_change(self, pod: KnownPod) -> None:
         self.changes.append(pod)
@@ -54,13 +55,15 @@ class Watching:
         return str(raw["metadata"]["name"])
 
     def phases(self) -> list[Phase]:
-        return [pod.seen.phase for pod in self.watch.pods.of(RUN)]
+        return [pod.seen.phase for pod in self.watch.pods.of_run(RUN)]
 
 
-def play(cluster: FakeCluster, scenario: Scenario) -> None:
+def play(
+    cluster: FakeCluster, scenario: Scenario, *, page: int = 500, pauses: Pauses = USUAL
+) -> None:
     async def run() -> None:
-        client = Client(cluster.connection(), limit_s=5)
-        watching = Watching(cluster, client)
+        client = Client(cluster.connection(), limit_s=5, page=page)
+        watching = Watching(cluster, client, pauses)
         try:
             await scenario(watching)
         finally:
@@ -91,18 +94,14 @@ def test_what_is_there_and_what_comes_is_known(cluster: FakeCluster) -> None:
     play(cluster, scenario)
 
 
-def test_a_list_in_pages_is_taken_in_whole(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("podmap.backends.kubernetes.client.requests.PAGE", 3)
-
+def test_a_list_in_pages_is_taken_in_whole(cluster: FakeCluster) -> None:
     async def scenario(w: Watching) -> None:
         for number in range(10):
             await w.create(number)
         await w.watch.wait_synced(5)
         assert (10, 4) == (len(w.watch.pods), w.client.requests["list pods"])
 
-    play(cluster, scenario)
+    play(cluster, scenario, page=3)
 
 
 def test_a_watch_that_ends_is_taken_up_where_it_was(cluster: FakeCluster) -> None:
@@ -168,8 +167,6 @@ def test_bookmarks_spare_lists(cluster: FakeCluster) -> None:
 def test_a_list_that_expires_between_its_pages_is_begun_anew(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("podmap.backends.kubernetes.client.requests.PAGE", 1)
-
     async def scenario(w: Watching) -> None:
         for number in range(3):
             await w.create(number)
@@ -186,13 +183,12 @@ def test_a_list_that_expires_between_its_pages_is_begun_anew(
         await w.watch.relist()
         assert 3 == len(w.watch.pods)
 
-    play(cluster, scenario)
+    play(cluster, scenario, page=1)
 
 
 def test_without_the_right_to_watch_pods_are_listed(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "POLL_S", 0.01)
     cluster.forbid("watch")
 
     async def scenario(w: Watching) -> None:
@@ -206,7 +202,7 @@ def test_without_the_right_to_watch_pods_are_listed(
         assert w.watch.fresh
 
     with caplog.at_level(logging.WARNING):
-        play(cluster, scenario)
+        play(cluster, scenario, pauses=Pauses(poll_every_s=0.01))
     [told] = caplog.messages
     for part in ("not allowed to watch pods", "deploy/rbac.yaml", "listed every"):
         assert part in told
@@ -435,11 +431,11 @@ def test_fresh_means_heard_of_lately_and_not_behind_its_own_changes() -> None:
         clock.now += module.FRESH_S + 1
         assert not watch.fresh
         clock.now -= module.FRESH_S
-        watch.answered(raw_pod("pending", version=7))
+        watch.note_answer(raw_pod("pending", version=7))
         assert (True, 0.0) == (watch.fresh, watch.behind_s)
         clock.now += module.BEHIND_S + 1
         assert not watch.fresh
-        watch._event(event("MODIFIED", raw_pod("pending", number=1, version=8)))
+        watch._apply_event(event("MODIFIED", raw_pod("pending", number=1, version=8)))
         assert (True, 0.0) == (watch.fresh, watch.behind_s)
         await watch.close()
         assert not watch.fresh

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from podmap.backends.base import Launch
-from podmap.backends.kubernetes.pod.build import RESULT_PATH, pod
+from podmap.backends.kubernetes.pod.build import RESULT_PATH, build_pod
 from podmap.names import attempt_name
 from podmap.search.plan import make_plan
 from podmap.spec.load import load
@@ -58,7 +58,7 @@ def launch_of(spec: Path, number: int = 0) -> Launch:
 def pod_of(spec: Path) -> dict[str, Any]:
     """The gated pod of a spec's last trial."""
     last = make_plan(load(spec.name, base=spec.parent)).count - 1
-    return pod(launch_of(spec, last), gated=True, namespace="sweeps")
+    return build_pod(launch_of(spec, last), gated=True, namespace="sweeps")
 
 
 def text_of(manifest: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from podmap.backends.kubernetes.logs import Cursor, LogReader
+from podmap.backends.kubernetes.logs import LogCursor, LogReader
 
 Line = tuple[int, bytes]
 """Tenths of a second since some minute, and text."""
@@ -38,7 +38,7 @@ def test_a_log_that_is_cut_anywhere_is_given_once_and_whole(
     # Lines of standard output and error may change places, but by no more than a moment.
     log = sorted(log, key=lambda line: line[0])
     whole = b"\n".join(text for _, text in log) + (b"\n" if log and ends else b"")
-    cursor, heard = Cursor(), b""
+    cursor, heard = LogCursor(), b""
     for cut, cleanly in [*cuts, (None, True)]:
         reader = LogReader(cursor)
         data = served(log, cursor.since, ends=ends, zone=zone)[:cut]
@@ -52,7 +52,7 @@ def test_a_log_that_is_cut_anywhere_is_given_once_and_whole(
 
 @given(log=lines, cut=st.integers(0, 12))
 def test_lines_that_come_late_are_not_lost(log: list[Line], cut: int) -> None:
-    cursor = Cursor()
+    cursor = LogCursor()
     whole = b"".join(text + b"\n" for _, text in log)
     first = LogReader(cursor)
     heard = first.feed(served(log[:cut], "", ends=True, zone="Z"))
@@ -65,7 +65,7 @@ def test_lines_that_come_late_are_not_lost(log: list[Line], cut: int) -> None:
 def test_a_very_long_line_is_given_in_parts_and_goes_on_after_a_cut() -> None:
     text = bytes(range(33, 127)) * 2000
     data = served([(1, b"before"), (2, text), (3, b"after")], "", ends=True, zone="Z")
-    cursor, heard = Cursor(), b""
+    cursor, heard = LogCursor(), b""
     for end in (100_000, 150_000, None):
         reader = LogReader(cursor)
         for at in range(0, len(data[:end]), 10_000):
@@ -74,7 +74,7 @@ def test_a_very_long_line_is_given_in_parts_and_goes_on_after_a_cut() -> None:
 
 
 def test_the_cursor_knows_the_second_as_the_api_writes_it() -> None:
-    cursor = Cursor()
+    cursor = LogCursor()
     reader = LogReader(cursor)
     reader.feed(b"2026-11-01T09:00:01.123456789+05:30 a\n")
     assert "2026-11-01T09:00:01+05:30" == cursor.since

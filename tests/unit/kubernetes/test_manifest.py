@@ -15,9 +15,9 @@ from podmap.backends.kubernetes.pod.build import (
     RESULT_PATH,
     SLOT_GATE,
     TIMEOUT_ANNOTATION,
+    build_pod,
     label_value,
     literal,
-    pod,
     result_limit_bytes,
 )
 from podmap.errors import SpecError
@@ -38,7 +38,7 @@ LAUNCH = Launch(
 
 
 def built(launch: Launch = LAUNCH, *, gated: bool = True) -> dict[str, Any]:
-    return pod(launch, gated=gated, namespace="ns")
+    return build_pod(launch, gated=gated, namespace="ns")
 
 
 def overlaid(spec: Mapping[str, Any]) -> dict[str, Any]:

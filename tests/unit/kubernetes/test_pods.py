@@ -72,7 +72,7 @@ def relist(pods: KnownPods, history: list[Event]) -> None:
 
 
 def state(pods: KnownPods) -> set[tuple[str, str, Phase, tuple[str, ...]]]:
-    return {(pod.name, pod.uid, pod.seen.phase, pod.gates) for pod in pods.of(RUN)}
+    return {(pod.name, pod.uid, pod.seen.phase, pod.gates) for pod in pods.of_run(RUN)}
 
 
 @given(history=histories(), data=st.data())
@@ -129,13 +129,13 @@ def test_what_was_removed_by_others_is_remembered_as_it_ended() -> None:
     pod = pods.get(raw_pod()["metadata"]["name"])
     assert pod is not None
     assert (Phase.ENDED, b'{"x": 1}', False) == (pod.seen.phase, pod.seen.result, pod.there)
-    assert [] == pods.of(RUN)
+    assert [] == pods.of_run(RUN)
 
 
 def test_an_end_stays_as_it_was_first_seen() -> None:
     pods = KnownPods()
     pods.apply(raw_pod("succeeded", version=1))
-    [before] = pods.of(RUN)
+    [before] = pods.of_run(RUN)
     deleted = {"deletionTimestamp": "2026-11-01T09:01:00Z", "deletionGracePeriodSeconds": 0}
     changed = pods.apply(raw_pod("failed", version=2, **deleted))
     assert changed is not None
@@ -171,7 +171,7 @@ def test_what_is_deleted_for_good_is_not_heard_of_again() -> None:
     pods = KnownPods()
     pods.apply(raw_pod("succeeded", version=2))
     name = raw_pod()["metadata"]["name"]
-    pods.forget(name, "uid-0")
+    pods.note_removal(name, "uid-0")
     pods.apply(raw_pod("succeeded", version=3))
     pods.apply(raw_pod("succeeded", version=4), removed=True)
     assert pods.get(name) is None
@@ -180,7 +180,7 @@ def test_what_is_deleted_for_good_is_not_heard_of_again() -> None:
 def test_forgetting_means_one_pod_and_not_its_successor() -> None:
     pods = KnownPods()
     pods.apply(raw_pod("running", version=2, uid="new"))
-    assert pods.forget(raw_pod()["metadata"]["name"], "old") is None
+    assert pods.note_removal(raw_pod()["metadata"]["name"], "old") is None
     assert 1 == len(pods)
 
 
@@ -188,9 +188,9 @@ def test_pods_of_a_trial_are_found_apart() -> None:
     pods = KnownPods()
     for number in (2, 0, 1):
         pods.apply(raw_pod("running", number=number, version=number + 1))
-    assert [0, 1, 2] == [pod.seen.number for pod in pods.of(RUN)]
-    assert [1] == [pod.seen.number for pod in pods.of(RUN, 1)]
-    assert [] == pods.of("89abcdef") + pods.of(RUN, 7)
+    assert [0, 1, 2] == [pod.seen.number for pod in pods.of_run(RUN)]
+    assert [1] == [pod.seen.number for pod in pods.of_run(RUN, 1)]
+    assert [] == pods.of_run("89abcdef") + pods.of_run(RUN, 7)
 
 
 def test_busy_are_those_that_hold_slots() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from podmap.backends.base import Launch
-from podmap.backends.kubernetes.pod.build import pod
+from podmap.backends.kubernetes.pod.build import build_pod
 from podmap.backends.kubernetes.pod.fields import memory_limit_bytes
 from podmap.spec.model import PodOverlay, Resources, TrialTemplate
 from podmap.spec.template import memory_of, with_memory
@@ -30,7 +30,7 @@ def overlaid(**resources: Any) -> dict[str, Any]:
 def sent(wanted: TrialTemplate) -> dict[str, Any]:
     """The pod that a template makes."""
     launch = Launch("s-0123abcd-0-a1", "s", "0123abcd", 0, 1, "e", (), template=wanted)
-    return pod(launch, gated=False, namespace="n")
+    return build_pod(launch, gated=False, namespace="n")
 
 
 @pytest.mark.parametrize(

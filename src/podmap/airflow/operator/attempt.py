@@ -86,7 +86,7 @@ class PodAttempt:
         """
         launch = self._new()
         try:
-            body = build.pod(launch, gated=False, namespace=namespace)
+            body = build.build_pod(launch, gated=False, namespace=namespace)
         except SpecError as error:
             self._refuse(launch, Diagnosis(Category.CREATE_ERROR, str(error)))
             raise PodOver from error

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from podmap.backends.base import Backend, Confirm, Launch, Observation, Phase, WithdrawnError
-from podmap.backends.kubernetes import keep
-from podmap.backends.kubernetes.client.errors import ApiError, pods_path
-from podmap.backends.kubernetes.create import Creator, QuotaBrake
+from podmap.backends.kubernetes.create import PodCreator
 from podmap.backends.kubernetes.diagnosis.waiting import waiting_reason
-from podmap.backends.kubernetes.end import Ender, Timeouts
+from podmap.backends.kubernetes.end import PodEnder, PodTimeouts
 from podmap.backends.kubernetes.gates import PodGates
-from podmap.backends.kubernetes.output import Output
-from podmap.backends.kubernetes.pod.build import RESULT_PATH, SLOT_GATE
+from podmap.backends.kubernetes.lease import RENEW_EVERY_S
+from podmap.backends.kubernetes.logs import PodLogs
+from podmap.backends.kubernetes.pauses import USUAL, Pauses
+from podmap.backends.kubernetes.pod.build import RESULT_PATH
 from podmap.backends.kubernetes.watch.namespace import Namespace
 from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.errors import UsageError
 from podmap.records import Diagnosis
 
 if TYPE_CHECKING:
-    from podmap.backends.kubernetes.client.connection import Load
+    from podmap.backends.kubernetes.client import Load
     from podmap.backends.kubernetes.client.requests import Client
-
-NOTICE_EVERY_S = 10.0
-"""A pod that waits for anything but its slot is told of after so long, and when that changes."""
 
 
 class KubernetesBackend(Backend):
@@ -42,7 +39,13 @@ class KubernetesBackend(Backend):
     name = "kubernetes"
 
     def __init__(
-        self, client: Client, namespace: str | None = None, *, timeout_grace_s: float | None = None
+        self,
+        client: Client,
+        namespace: str | None = None,
+        *,
+        timeout_grace_s: float | None = None,
+        renew_every_s: float = RENEW_EVERY_S,
+        pauses: Pauses = USUAL,
     ) -> None:
         """Asks nothing yet; `connect` is the usual way.
 
@@ -51,26 +54,37 @@ class KubernetesBackend(Backend):
             namespace: Where the pods are; None for the connection's.
             timeout_grace_s: From SIGTERM to SIGKILL when an attempt takes longer than its timeout;
                 None for the pod's own grace.
+            renew_every_s: How often a run's lease is renewed.
+            pauses: How often it asks again.
         """
-        self._client = client
-        self._space = Namespace(client, namespace)
-        self._brake = QuotaBrake()
-        self._creator = Creator(self._space, self._brake)
-        self._ender = Ender(self._space)
-        self._timeouts = Timeouts(self._space, self._ender, grace_s=timeout_grace_s)
-        self._output = Output(self._space)
-        self._space.subscribe(self._note_room)
+        self.client = client
+        self._pauses = pauses
+        self._renew_every_s = renew_every_s
+        self._namespace = Namespace(client, namespace, pauses)
+        self._creator = PodCreator(self._namespace, pauses)
+        self._ender = PodEnder(self._namespace, pauses)
+        self._timeouts = PodTimeouts(self._namespace, self._ender, grace_s=timeout_grace_s)
+        self._logs = PodLogs(self._namespace, pauses)
+        self._namespace.subscribe(self._note_room)
 
     @classmethod
     def connect(
-        cls, load: Load, namespace: str | None = None, *, timeout_grace_s: float | None = None
+        cls,
+        load: Load,
+        namespace: str | None = None,
+        *,
+        timeout_grace_s: float | None = None,
+        renew_every_s: float = RENEW_EVERY_S,
+        pauses: Pauses | None = None,
     ) -> KubernetesBackend:
         """A backend with a connection of its own; asks nothing yet.
 
         Args:
-            load: Reads the connection: one of the functions of `connection` makes it.
+            load: Reads the connection: one of the functions of `client.connection` makes it.
             namespace: As for the class.
             timeout_grace_s: As for the class.
+            renew_every_s: As for the class.
+            pauses: As for the class; None for the usual.
 
         Raises:
             UsageError: The extra `kubernetes` is not installed.
@@ -81,28 +95,29 @@ class KubernetesBackend(Backend):
             raise UsageError(
                 f"the kubernetes backend needs {error.name}: pip install 'podmap[kubernetes]'"
             ) from error
-        return cls(Client(load), namespace, timeout_grace_s=timeout_grace_s)
-
-    @property
-    def client(self) -> Client:
-        """The connection, for leases and the like."""
-        return self._client
+        pauses = pauses or USUAL
+        return cls(
+            Client(load, pauses=pauses),
+            namespace,
+            timeout_grace_s=timeout_grace_s,
+            renew_every_s=renew_every_s,
+            pauses=pauses,
+        )
 
     @property
     def requests(self) -> Counter[str]:
         """Verb and resource to the number of requests so far, for example "create pods"."""
-        return self._client.requests
+        return self.client.requests
 
     @property
     def fresh(self) -> bool:
         """Whether what `pods` gives is up to date within seconds: else no slot may be given."""
-        watch = self._space.watch
-        return watch is not None and watch.fresh
+        return self._namespace.fresh
 
     @property
     def short_of_quota(self) -> bool:
         """Whether a quota has refused the last pod, so that pods held ready would only harm."""
-        return self._brake.on
+        return self._creator.quota.is_short
 
     async def namespace(self) -> str:
         """The namespace of the pods.
@@ -110,8 +125,8 @@ class KubernetesBackend(Backend):
         Raises:
             BackendError: The server cannot be asked.
         """
-        await self._space.opened()
-        return self._space.name
+        await self._namespace.synced_watch()
+        return self._namespace.name
 
     def result_path(self, attempt_name: str) -> str:
         """Where the attempt must write its result: in every pod the same."""
@@ -139,30 +154,12 @@ class KubernetesBackend(Backend):
         Raises:
             BackendError: The server cannot be asked.
         """
-        watch = await self._space.opened()
-        return watch.pods.of(run_id, number)
-
-    def known_pods(self, run_id: str) -> Sequence[KnownPod]:
-        """As `pods`, as far as the watch has come by now; nothing is asked."""
-        watch = self._space.watch
-        return [] if watch is None else watch.pods.of(run_id, None)
+        watch = await self._namespace.synced_watch()
+        return watch.pods.of_run(run_id, number)
 
     def gates(self, run_id: str) -> PodGates:
         """The scheduling gates of a run's pods."""
-        return PodGates(self, run_id)
-
-    async def relist(self) -> None:
-        """Has `pods` know all that the server knows now, however far the watch is behind.
-
-        Raises:
-            BackendError: The server cannot be asked.
-        """
-        watch = await self._space.opened()
-        await watch.relist()
-
-    def subscribe(self, listener: Callable[[KnownPod], None]) -> Callable[[], None]:
-        """Has a function called for every change of a pod, of any run; what ends that again."""
-        return self._space.subscribe(listener)
+        return PodGates(self._namespace, run_id, renew_every_s=self._renew_every_s)
 
     async def create(
         self,
@@ -183,7 +180,7 @@ class KubernetesBackend(Backend):
                 process sees them; None for any number. Gated pods are not counted.
             confirm: Asked at once when the pod is there; if the answer is no, it is deleted
                 before a node can have started it.
-            gated: Whether it waits for `ungate`.
+            gated: Whether it waits at its gate (see `gates`).
 
         Raises:
             BackendError: It could not be created now; QuotaError if a quota had no room for long.
@@ -192,7 +189,7 @@ class KubernetesBackend(Backend):
             WithdrawnError: `confirm` said no.
             UsageError: It is meant for another namespace.
         """
-        pod = await self._creator.create(launch, limit=limit, gated=gated)
+        pod = await self._creator.create_attempt(launch, limit=limit, gated=gated)
         mine = pod.alive and pod.seen.epoch == launch.epoch
         if mine and confirm is not None and not await confirm():
             await self.delete(launch.name)
@@ -216,51 +213,16 @@ class KubernetesBackend(Backend):
         """
         return await self._creator.dry_run(launch, gated=gated)
 
-    async def ungate(self, name: str, resource_version: str, *, limit_s: float) -> bool:
-        """Gives a pod its slot, if it is still as it was seen.
-
-        Args:
-            name: The pod's name.
-            resource_version: As `pods` gave it.
-            limit_s: How long the request may take. It is not repeated.
-
-        Returns:
-            False if the pod has changed or is gone, so that it has to be looked at again.
-
-        Raises:
-            BackendError: It is not known whether the pod has its slot.
-        """
-        watch = await self._space.opened()
-        pod = watch.pods.get(name)
-        if pod is None or not pod.gated or pod.resource_version != resource_version:
-            return False
-        gate = f"/spec/schedulingGates/{pod.gates.index(SLOT_GATE)}"
-        change = [
-            {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version},
-            {"op": "test", "path": f"{gate}/name", "value": SLOT_GATE},
-            {"op": "remove", "path": gate},
-        ]
-        try:
-            raw = await self._client.patch(
-                pods_path(self._space.name, name), change, kind="json", retry=False, limit_s=limit_s
-            )
-        except ApiError as error:
-            if error.status in (404, 409, 422):
-                return False
-            raise
-        watch.answered(raw)
-        return True
-
     async def wait(self, name: str) -> Observation:
         """Returns the observation of the attempt once it has ended or is gone.
 
         Raises:
             BackendError: The server cannot be asked.
         """
-        pod = await self._space.find(name)
+        pod = await self._namespace.find_pod(name)
         if pod is not None:
-            self._timeouts.watch(pod)
-            pod = await self._space.until(name, _is_over)
+            self._timeouts.enforce(pod)
+            pod = await self._namespace.wait_until(name, _is_over)
         return Observation.gone(name) if pod is None else pod.seen
 
     async def notices(self, name: str) -> AsyncGenerator[str, None]:
@@ -268,15 +230,16 @@ class KubernetesBackend(Backend):
 
         It ends when the attempt runs. Waiting for a slot is not told: that is as it should be.
         """
-        told = ""
+        last = ""
         while True:
-            await asyncio.sleep(NOTICE_EVERY_S)
-            pod = self._space.watch.pods.get(name) if self._space.watch else None
+            await asyncio.sleep(self._pauses.notice_every_s)
+            watch = self._namespace.watch
+            pod = watch.pods.get(name) if watch else None
             if pod is None or pod.raw is None or pod.seen.phase is not Phase.PENDING:
                 return
             reason = "" if pod.gated else waiting_reason(pod.raw)
-            if reason and reason != told:
-                told = reason
+            if reason and reason != last:
+                last = reason
                 yield reason
 
     def output(self, name: str, *, offset: int = 0) -> AsyncGenerator[bytes, None]:
@@ -288,7 +251,7 @@ class KubernetesBackend(Backend):
         Raises:
             BackendError: The server cannot be asked.
         """
-        return self._output.follow(name, offset=offset)
+        return self._logs.follow(name, offset=offset)
 
     async def tail(self, name: str, *, max_bytes: int) -> bytes:
         """The last bytes of the attempt's output so far; empty if there is none.
@@ -298,7 +261,7 @@ class KubernetesBackend(Backend):
         Raises:
             BackendError: The server cannot be asked.
         """
-        return await self._output.tail(name, max_bytes=max_bytes)
+        return await self._logs.tail(name, max_bytes=max_bytes)
 
     async def kill(self, name: str, *, reason: Diagnosis, grace_s: float) -> None:
         """Ends a running attempt: SIGTERM, and after `grace_s` or the pod's own grace SIGKILL.
@@ -325,7 +288,7 @@ class KubernetesBackend(Backend):
             BackendError: The server cannot be asked, or the node does not end the pod.
         """
         await self._ender.delete(name)
-        self._output.forget(name)
+        self._logs.forget(name)
 
     async def keep(self, name: str) -> None:
         """Has an ended pod stay, which is not podmap's to manage any more.
@@ -333,8 +296,8 @@ class KubernetesBackend(Backend):
         Raises:
             BackendError: The server cannot be asked.
         """
-        await keep.keep(self._space, name)
-        self._output.forget(name)
+        await self._ender.keep(name)
+        self._logs.forget(name)
 
     async def remove_kept(self, run_id: str) -> int:
         """Deletes the pods of a run that were kept; returns how many.
@@ -342,18 +305,18 @@ class KubernetesBackend(Backend):
         Raises:
             BackendError: The server cannot be asked.
         """
-        return await keep.remove_kept(self._space, run_id)
+        return await self._ender.remove_kept(run_id)
 
     async def close(self) -> None:
         """Gives back what the backend itself holds; attempts go on."""
         await self._timeouts.close()
         await self._ender.close()
-        await self._space.close()
-        await self._client.close()
+        await self._namespace.close()
+        await self.client.close()
 
     def _note_room(self, pod: KnownPod) -> None:
         if not pod.alive:
-            self._brake.note_room()
+            self._creator.quota.note_room()
 
 
 def _is_over(pod: KnownPod) -> bool:

@@ -1,4 +1,4 @@
-"""Creating pods once, whatever gets lost, and waiting where a quota has no room."""
+"""Creates pods once, whatever gets lost, and waits where a quota has no room."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
-from podmap.aio import acquired_within, set_within
+from podmap.aio import Backoff, acquired_within, set_within
 from podmap.backends.base import FullError, Launch, LaunchError
-from podmap.backends.kubernetes.client.errors import ApiError, pods_path
+from podmap.backends.kubernetes.client import ApiError, pods_path
 from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
-from podmap.backends.kubernetes.pod import build
+from podmap.backends.kubernetes.pauses import Pauses
+from podmap.backends.kubernetes.pod.build import build_pod
 from podmap.backends.kubernetes.watch.namespace import Namespace
 from podmap.backends.kubernetes.watch.pods import KnownPod, known_pod
 from podmap.errors import BackendError, SpecError, UsageError
@@ -21,11 +22,9 @@ from podmap.records import Category, Diagnosis
 
 log = logging.getLogger(__name__)
 
-QUOTA_PATIENCE_S = 60.0
-"""After so long without room, whoever waits for it is told what it waits for."""
 DELETION_PATIENCE_S = 60.0
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 10.0
+"""How long a deleted pod may take to go before another one of its name can be created."""
+_TAKEN_PAUSES_S = (0.1, 1.0)
 
 
 class QuotaError(BackendError):
@@ -36,97 +35,88 @@ class QuotaError(BackendError):
         super().__init__(f"{diagnosis.summary}; waiting for room")
 
 
-class QuotaBrake:
+class QuotaQueue:
     """Once a quota refuses a pod, only one request at a time asks again, with pauses.
 
     Five hundred trials that wait for one quota cost one request a pause, in the order they came.
+
+    Attributes:
+        is_short: Whether a quota has refused the last pod.
     """
 
-    def __init__(self, *, patience_s: float = QUOTA_PATIENCE_S) -> None:
-        """Lets everything through so far.
-
-        Args:
-            patience_s: After how long a waiting call raises what it waits for.
-        """
-        self._patience_s = patience_s
+    def __init__(self, pauses: Pauses) -> None:
+        """Lets everything through so far."""
+        self.is_short = False
+        self._pauses = pauses
         self._turn = asyncio.Lock()
         self._queued = 0
-        self._on = False
         self._room = asyncio.Event()
-
-    @property
-    def on(self) -> bool:
-        """Whether a quota has refused the last pod."""
-        return self._on
 
     def note_room(self) -> None:
         """Has the next try made at once: a pod has ended or is gone."""
         self._room.set()
 
-    async def through(self, ask: Callable[[], Awaitable[KnownPod]]) -> KnownPod:
-        """What `ask` returns, once no quota refuses it.
+    async def send(self, request: Callable[[], Awaitable[KnownPod]]) -> KnownPod:
+        """What a request returns, once no quota refuses it.
 
         Raises:
             QuotaError: No quota had room for too long.
         """
         refused: QuotaError | None = None
-        if not self._on:
+        if not self.is_short:
             try:
-                return await ask()
+                return await request()
             except QuotaError as error:
-                refused, self._on = error, True
+                refused, self.is_short = error, True
                 log.warning("%s", error)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience_s
+        patience_s = self._pauses.quota_patience_s
+        deadline = asyncio.get_running_loop().time() + patience_s
         self._queued += 1
         try:
-            if not await acquired_within(self._turn, self._patience_s):
-                raise refused or self._waiting()
+            if not await acquired_within(self._turn, patience_s):
+                raise refused or QuotaError(_NO_ROOM)
         finally:
             self._queued -= 1
         try:
-            return await self._insist(ask, deadline)
+            return await self._send_again(request, deadline)
         finally:
             self._turn.release()
 
-    async def _insist(self, ask: Callable[[], Awaitable[KnownPod]], deadline: float) -> KnownPod:
+    async def _send_again(
+        self, request: Callable[[], Awaitable[KnownPod]], deadline: float
+    ) -> KnownPod:
         loop = asyncio.get_running_loop()
-        pause_s = _FIRST_PAUSE_S
+        backoff = Backoff(*self._pauses.quota_pauses_s, jitter=0.3)
         while True:
             self._room.clear()
             try:
-                pod = await ask()
+                pod = await request()
             except QuotaError:
-                self._on = True
+                self.is_short = True
+                pause_s = backoff.next_s()
                 if loop.time() + pause_s > deadline:
                     raise
-                await self._pause(pause_s)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                if await set_within(self._room, pause_s):
+                    # The quota's usage is counted anew a moment after the pod has ended.
+                    await asyncio.sleep(self._pauses.quota_pauses_s[0] * random.uniform(0.2, 0.5))
             else:
-                self._on = self._queued > 0
+                self.is_short = self._queued > 0
                 return pod
 
-    async def _pause(self, longest_s: float) -> None:
-        if not await set_within(self._room, longest_s * random.uniform(0.7, 1.0)):
-            return
-        # The quota's usage is counted anew a moment after the pod has ended.
-        await asyncio.sleep(min(_FIRST_PAUSE_S, longest_s) * random.uniform(0.2, 0.5))
 
-    def _waiting(self) -> QuotaError:
-        return QuotaError(
-            Diagnosis(Category.QUOTA, "pods wait for room in a ResourceQuota of the namespace")
-        )
+class PodCreator:
+    """Creates the pods of attempts in one namespace.
 
+    Attributes:
+        quota: Those that wait for room in a quota.
+    """
 
-class Creator:
-    """Creates pods in one namespace."""
-
-    def __init__(self, space: Namespace, brake: QuotaBrake) -> None:
-        self._space = space
-        self._brake = brake
+    def __init__(self, namespace: Namespace, pauses: Pauses) -> None:
+        self.quota = QuotaQueue(pauses)
+        self._namespace = namespace
         self._creating: dict[str, set[str]] = {}
 
-    async def create(self, launch: Launch, *, limit: int | None, gated: bool) -> KnownPod:
+    async def create_attempt(self, launch: Launch, *, limit: int | None, gated: bool) -> KnownPod:
         """The pod of an attempt: a new one, or the one of this name that is there.
 
         Raises:
@@ -134,15 +124,15 @@ class Creator:
             LaunchError: It can never be created as it is.
             FullError: As many are alive as `limit` allows.
         """
-        watch = await self._space.opened()
+        watch = await self._namespace.synced_watch()
         body = self._body(launch, gated=gated)
         known = watch.pods.get(launch.name)
         # What is known may be old, so that the server is asked all the same.
         is_there = known is not None and known.there
         if limit is not None and not gated and not is_there:
-            self._check_room(launch.run_id, limit)
-        with self._noted(launch, gated=gated):
-            return await self._brake.through(lambda: self._post(launch.name, body))
+            self._check_limit(launch.run_id, limit)
+        with self._counted(launch, gated=gated):
+            return await self.quota.send(lambda: self._post_pod(launch.name, body))
 
     async def dry_run(self, launch: Launch, *, gated: bool) -> Mapping[str, Any] | None:
         """The pod as the server would create it; None if one of its webhooks cannot tell.
@@ -152,11 +142,11 @@ class Creator:
             LaunchError: It would refuse the pod now.
             SpecError: There is no pod to ask for.
         """
-        await self._space.opened()
-        body = build.pod(launch, gated=gated, namespace=self._space.name)
+        await self._namespace.synced_watch()
+        body = build_pod(launch, gated=gated, namespace=self._namespace.name)
         try:
-            created: Mapping[str, Any] = await self._space.client.create(
-                pods_path(self._space.name), body, dry_run=True
+            created: Mapping[str, Any] = await self._namespace.client.create(
+                pods_path(self._namespace.name), body, dry_run=True
             )
         except ApiError as error:
             if error.reason == "AlreadyExists":
@@ -168,7 +158,7 @@ class Creator:
         return created
 
     @contextlib.contextmanager
-    def _noted(self, launch: Launch, *, gated: bool) -> Iterator[None]:
+    def _counted(self, launch: Launch, *, gated: bool) -> Iterator[None]:
         """Counts a pod among those of its run while it is being created, unless it is gated."""
         creating = self._creating.setdefault(launch.run_id, set())
         if not gated:
@@ -182,61 +172,64 @@ class Creator:
 
     def _body(self, launch: Launch, *, gated: bool) -> Mapping[str, Any]:
         wanted = launch.placement.namespace if launch.placement else None
-        if wanted is not None and wanted != self._space.name:
+        if wanted is not None and wanted != self._namespace.name:
             raise UsageError(
                 f"attempt {launch.name} is for namespace {wanted}, but this backend creates pods "
-                f"in {self._space.name}"
+                f"in {self._namespace.name}"
             )
         try:
-            return build.pod(launch, gated=gated, namespace=self._space.name)
+            return build_pod(launch, gated=gated, namespace=self._namespace.name)
         except SpecError as error:
             raise LaunchError(Diagnosis(Category.CREATE_ERROR, str(error))) from error
 
-    def _check_room(self, run_id: str, limit: int) -> None:
+    def _check_limit(self, run_id: str, limit: int) -> None:
         """Counts what runs, or may, with what this process is creating just now."""
-        watch = self._space.watch
+        watch = self._namespace.watch
         busy = watch.pods.busy(run_id) if watch else frozenset()
         creating = self._creating.get(run_id, set())
         if len(busy) + len(creating) >= limit and len(busy | creating) >= limit:
             raise FullError(sorted(busy | creating))
 
-    async def _post(self, name: str, body: Mapping[str, Any]) -> KnownPod:
+    async def _post_pod(self, name: str, body: Mapping[str, Any]) -> KnownPod:
+        """Sends the request, until the name is free of a pod that is being deleted."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + DELETION_PATIENCE_S
-        watch = await self._space.opened()
-        pause_s = 0.1
+        watch = await self._namespace.synced_watch()
+        backoff = Backoff(*_TAKEN_PAUSES_S)
         while True:
             try:
-                raw = await self._space.client.create(pods_path(self._space.name), body)
+                raw = await self._namespace.client.create(pods_path(self._namespace.name), body)
             except ApiError as error:
                 if error.status != 409:
                     raise _refusal(error) from error
                 # AlreadyExists; or Conflict, where a quota was being counted at that moment.
-                there = error.reason != "Conflict" and await self._existing(name)
+                there = error.reason != "Conflict" and await self._existing_pod(name)
                 if there:
                     return there
                 if loop.time() > deadline:
                     raise BackendError(
-                        f"a deleted pod {name} is still in namespace {self._space.name}"
+                        f"a deleted pod {name} is still in namespace {self._namespace.name}"
                     ) from error
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, 1.0)
+                await backoff.pause()
             else:
-                return watch.answered(raw) or known_pod(raw)
+                return watch.note_answer(raw) or known_pod(raw)
 
-    async def _existing(self, name: str) -> KnownPod | None:
+    async def _existing_pod(self, name: str) -> KnownPod | None:
         """The pod that has the name already; None if it is about to go."""
         try:
-            raw = await self._space.client.get(pods_path(self._space.name, name))
+            raw = await self._namespace.client.get(pods_path(self._namespace.name, name))
         except ApiError as error:
             if error.status == 404:
                 return None
             raise
         if raw["metadata"].get("deletionTimestamp") is not None:
             return None
-        watch = await self._space.opened()
-        watch.take(raw)
+        watch = await self._namespace.synced_watch()
+        watch.note_pod(raw)
         return known_pod(raw)
+
+
+_NO_ROOM = Diagnosis(Category.QUOTA, "pods wait for room in a ResourceQuota of the namespace")
 
 
 def _refusal(error: ApiError) -> Exception:

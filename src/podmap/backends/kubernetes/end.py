@@ -1,4 +1,4 @@
-"""Ending pods: for a reason that stays with them, after a timeout, or for good."""
+"""Ends pods: for a reason that stays with them, after a timeout, or for good; and keeps some."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from typing import Any
 
 from podmap.aio import spawn
 from podmap.backends.base import Phase
-from podmap.backends.kubernetes.client.errors import ApiError, pods_path
+from podmap.backends.kubernetes.client import ApiError, pods_path
 from podmap.backends.kubernetes.diagnosis.observe import killed_annotation
+from podmap.backends.kubernetes.pauses import Pauses
 from podmap.backends.kubernetes.watch.namespace import Namespace
 from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.clock import parse_iso, utc_now
 from podmap.errors import BackendError
+from podmap.names import MANAGED_BY, RUN_LABEL
 from podmap.records import Category, Diagnosis
 
 log = logging.getLogger(__name__)
@@ -25,15 +27,13 @@ AT_ONCE_S = 1
 """The shortest grace with which a node still confirms that the containers have ended."""
 NODE_PATIENCE_S = 60.0
 """How long a node may take to end a pod beyond the grace."""
-LOOK_EVERY_S = 5.0
-"""How often a pod that is to end is asked for: the watch may be behind."""
 _SLACK_S = 5.0
 _TRIES = 10
 _TRY_AGAIN_S = 5.0
 
 
-class Ender:
-    """Ends pods of one namespace.
+class PodEnder:
+    """Kills, deletes and keeps the pods of one namespace.
 
     A pod is killed by giving it a deadline of one second: the node sends SIGTERM, after the pod's
     own grace SIGKILL, and the pod stays as a failed one that carries the reason, its exit code
@@ -42,8 +42,9 @@ class Ender:
     watch it are told the reason then, too, but nothing of it stays.
     """
 
-    def __init__(self, space: Namespace) -> None:
-        self._space = space
+    def __init__(self, namespace: Namespace, pauses: Pauses) -> None:
+        self._namespace = namespace
+        self._check_every_s = pauses.end_check_every_s
         self._kills: dict[str, asyncio.Task[None]] = {}
 
     async def kill(self, name: str, reason: Diagnosis, grace_s: float | None) -> None:
@@ -59,7 +60,7 @@ class Ender:
         """
         task = self._kills.get(name)
         if task is None:
-            task = self._kills[name] = spawn(self._kill(name, reason, grace_s))
+            task = self._kills[name] = spawn(self._kill_pod(name, reason, grace_s))
             task.add_done_callback(lambda _: self._kills.pop(name, None))
         await asyncio.shield(task)
 
@@ -70,12 +71,54 @@ class Ender:
             BackendError: The server could not be asked, or the node does not end the pod.
         """
         for _ in range(_TRIES):
-            pod = await self._space.find(name)
-            if pod is None or await self._delete(pod):
+            pod = await self._namespace.find_pod(name)
+            if pod is None or await self._delete_pod(pod):
                 return
         raise BackendError(
-            f"pod {name} in namespace {self._space.name} is replaced again and again"
+            f"pod {name} in namespace {self._namespace.name} is replaced again and again"
         )
+
+    async def keep(self, name: str) -> None:
+        """Has an ended pod stay: nobody manages it any more, its labels still tell whose it was.
+
+        Args:
+            name: The pod; one that is gone already is none to keep.
+
+        Raises:
+            BackendError: The server could not be asked.
+        """
+        watch = await self._namespace.synced_watch()
+        path = pods_path(self._namespace.name, name)
+        change = {"metadata": {"labels": {MANAGED_BY: None}}}
+        try:
+            raw = await self._namespace.client.patch(path, change)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return
+        watch.note_removal(name, raw["metadata"]["uid"])
+
+    async def remove_kept(self, run_id: str) -> int:
+        """Deletes the pods of a run that were kept; returns how many.
+
+        Raises:
+            BackendError: The server could not be asked.
+        """
+        await self._namespace.synced_watch()
+        client, namespace = self._namespace.client, self._namespace.name
+        names = [
+            pod["metadata"]["name"]
+            async for page in client.pages(pods_path(namespace), selector=f"{RUN_LABEL}={run_id}")
+            for pod in page["items"]
+            if MANAGED_BY not in pod["metadata"]["labels"]
+        ]
+        for name in names:
+            try:
+                await client.delete(pods_path(namespace, name), grace_s=0)
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+        return len(names)
 
     async def close(self) -> None:
         """Stops waiting for what was killed."""
@@ -85,50 +128,54 @@ class Ender:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _kill(self, name: str, reason: Diagnosis, grace_s: float | None) -> None:
-        pod = await self._mark(name, reason, grace_s)
+    async def _kill_pod(self, name: str, reason: Diagnosis, grace_s: float | None) -> None:
+        pod = await self._mark_killed(name, reason, grace_s)
         if pod is None or not pod.alive:
             return
         given_s = pod.grace_s if grace_s is None else grace_s
         if _can_stay(pod, grace_s):
-            pod = await self._space.until(name, _is_over, limit_s=pod.grace_s + _SLACK_S)
+            pod = await self._namespace.wait_until(name, _is_over, limit_s=pod.grace_s + _SLACK_S)
             if pod is None or _is_over(pod):
                 return
             given_s = 0  # the node does not know of deadlines, or does not answer
         await self._ask_to_delete(pod, max(AT_ONCE_S, math.ceil(given_s)))
         await self._await_end(pod, given_s)
 
-    async def _mark(self, name: str, reason: Diagnosis, grace_s: float | None) -> KnownPod | None:
+    async def _mark_killed(
+        self, name: str, reason: Diagnosis, grace_s: float | None
+    ) -> KnownPod | None:
         """Has a pod carry the reason, and the node end it, unless it has ended; how it is then."""
         for _ in range(_TRIES):
-            pod = await self._space.find(name)
+            pod = await self._namespace.find_pod(name)
             if pod is None or not pod.alive or pod.killing:
                 return pod
             try:
-                return await self._change(pod, _ending(pod, reason, grace_s))
+                return await self._patch(pod, _ending(pod, reason, grace_s))
             except ApiError as error:
                 if error.status == 404:
-                    return await self._vanished(pod)
+                    return await self._await_removal(pod)
                 if error.status != 409:
                     raise
-            await self._space.fetch(name)
-        raise BackendError(f"pod {name} in namespace {self._space.name} changes all the time")
+            await self._namespace.fetch_pod(name)
+        raise BackendError(f"pod {name} in namespace {self._namespace.name} changes all the time")
 
-    async def _change(self, pod: KnownPod, change: Mapping[str, Any]) -> KnownPod | None:
-        watch = await self._space.opened()
-        raw = await self._space.client.patch(pods_path(self._space.name, pod.name), change)
-        return watch.answered(raw)
+    async def _patch(self, pod: KnownPod, change: Mapping[str, Any]) -> KnownPod | None:
+        watch = await self._namespace.synced_watch()
+        raw = await self._namespace.client.patch(pods_path(self._namespace.name, pod.name), change)
+        return watch.note_answer(raw)
 
-    async def _vanished(self, pod: KnownPod) -> KnownPod | None:
+    async def _await_removal(self, pod: KnownPod) -> KnownPod | None:
         """A pod that the server no longer has, once the watch has said so, too."""
         limit_s = NODE_PATIENCE_S
-        return await self._space.until(pod.name, lambda now: not now.there, limit_s=limit_s)
+        return await self._namespace.wait_until(
+            pod.name, lambda now: not now.there, limit_s=limit_s
+        )
 
-    async def _delete(self, pod: KnownPod) -> bool:
+    async def _delete_pod(self, pod: KnownPod) -> bool:
         """Whether the pod is gone, and not another one of its name is there."""
-        watch = await self._space.opened()
+        watch = await self._namespace.synced_watch()
         if not pod.there:
-            watch.forget(pod.name, pod.uid)
+            watch.note_removal(pod.name, pod.uid)
             return True
         # One that is lost, or whose sidecars still run, is being deleted: that is all one can do.
         asked = pod.deleting and pod.ended and not pod.stopped
@@ -136,58 +183,57 @@ class Ender:
             return False
         if pod.alive:
             await self._await_end(pod, AT_ONCE_S)
-        watch.forget(pod.name, pod.uid)
+        watch.note_removal(pod.name, pod.uid)
         return True
 
     async def _ask_to_delete(self, pod: KnownPod, grace_s: int | None) -> bool:
         """Whether it was this pod that the server was asked to delete."""
-        path = pods_path(self._space.name, pod.name)
+        path = pods_path(self._namespace.name, pod.name)
         try:
-            await self._space.client.delete(path, grace_s=grace_s, uid=pod.uid)
+            await self._namespace.client.delete(path, grace_s=grace_s, uid=pod.uid)
         except ApiError as error:
             if error.status == 404:
                 return True
             if error.status != 409:
                 raise
-            watch = await self._space.opened()
-            watch.forget(pod.name, pod.uid)
+            watch = await self._namespace.synced_watch()
+            watch.note_removal(pod.name, pod.uid)
             return False
         return True
 
     async def _await_end(self, pod: KnownPod, grace_s: float) -> None:
-        for _ in range(math.ceil((grace_s + NODE_PATIENCE_S) / LOOK_EVERY_S)):
-            now = await self._space.until(pod.name, _is_over, limit_s=LOOK_EVERY_S)
+        for _ in range(math.ceil((grace_s + NODE_PATIENCE_S) / self._check_every_s)):
+            now = await self._namespace.wait_until(pod.name, _is_over, limit_s=self._check_every_s)
             if now is not None and now.uid == pod.uid and not _is_over(now):
-                now = await self._space.fetch(pod.name)
+                now = await self._namespace.fetch_pod(pod.name)
             if now is None or now.uid != pod.uid or _is_over(now):
                 return
         raise BackendError(
-            f"pod {pod.name} in namespace {self._space.name} was to end {NODE_PATIENCE_S:g} s "
+            f"pod {pod.name} in namespace {self._namespace.name} was to end {NODE_PATIENCE_S:g} s "
             f"ago, but node {pod.seen.node or '?'} has not said that it did"
         )
 
 
-class Timeouts:
-    """Kills pods whose container has run for longer than it may; for those that are watched."""
+class PodTimeouts:
+    """Kills pods whose container has run for longer than it may."""
 
-    def __init__(self, space: Namespace, ender: Ender, *, grace_s: float | None) -> None:
+    def __init__(self, namespace: Namespace, ender: PodEnder, *, grace_s: float | None) -> None:
         """Watches nothing yet.
 
         Args:
-            space: Where the pods are.
+            namespace: Where the pods are.
             ender: Kills them.
             grace_s: From SIGTERM to SIGKILL; None for each pod's own.
         """
-        self._space = space
         self._ender = ender
         self._grace_s = grace_s
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._watched: dict[str, float | None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unsubscribe = space.subscribe(self._on_change)
+        self._unsubscribe = namespace.subscribe(self._on_change)
 
-    def watch(self, pod: KnownPod) -> None:
-        """Sees to a pod from now on."""
+    def enforce(self, pod: KnownPod) -> None:
+        """Kills a pod, from now on, as soon as its time is over."""
         if pod.timeout_s is not None and pod.alive and pod.name not in self._watched:
             self._watched[pod.name] = None
             self._on_change(pod)
@@ -214,9 +260,9 @@ class Timeouts:
         elif pod.seen.phase is Phase.PENDING:
             self._watched[pod.name] = asyncio.get_running_loop().time()
         elif pod.name not in self._timers:
-            self._begin(pod)
+            self._start_timer(pod)
 
-    def _begin(self, pod: KnownPod) -> None:
+    def _start_timer(self, pod: KnownPod) -> None:
         if pod.timeout_s is None or pod.seen.started is None:
             return
         loop = asyncio.get_running_loop()
@@ -226,14 +272,14 @@ class Timeouts:
         if pending_at is not None:
             ran = min(ran, timedelta(seconds=loop.time() - pending_at))
         left_s = max(0.0, pod.timeout_s - max(0.0, ran.total_seconds()))
-        self._timers[pod.name] = loop.call_later(left_s, self._fire, pod.name, pod.timeout_s)
+        self._timers[pod.name] = loop.call_later(left_s, self._start_kill, pod.name, pod.timeout_s)
 
-    def _fire(self, name: str, timeout_s: float) -> None:
-        task = spawn(self._time_out(name, timeout_s))
+    def _start_kill(self, name: str, timeout_s: float) -> None:
+        task = spawn(self._kill_overdue(name, timeout_s))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _time_out(self, name: str, timeout_s: float) -> None:
+    async def _kill_overdue(self, name: str, timeout_s: float) -> None:
         reason = timed_out(timeout_s)
         while name in self._watched:
             try:

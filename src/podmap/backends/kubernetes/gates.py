@@ -6,25 +6,33 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from podmap.backends.base import GatedAttempt, SlotGates
-from podmap.backends.kubernetes.lease import Lease
+from podmap.backends.kubernetes.client import ApiError, pods_path
+from podmap.backends.kubernetes.lease import RENEW_EVERY_S, Lease
+from podmap.backends.kubernetes.pod.build import SLOT_GATE
+from podmap.backends.kubernetes.watch.namespace import Namespace
 from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.errors import ConflictError
 from podmap.names import run_labels
-
-if TYPE_CHECKING:
-    from podmap.backends.kubernetes.backend import KubernetesBackend
 
 
 class PodGates(SlotGates):
     """The scheduling gates of one run's pods."""
 
-    def __init__(self, backend: KubernetesBackend, run_id: str) -> None:
-        """Asks nothing yet."""
-        self._backend = backend
+    def __init__(
+        self, namespace: Namespace, run_id: str, *, renew_every_s: float = RENEW_EVERY_S
+    ) -> None:
+        """Asks nothing yet.
+
+        Args:
+            namespace: Of the pods, and of the lease.
+            run_id: The run.
+            renew_every_s: How often the lease is renewed.
+        """
+        self._namespace = namespace
         self._run_id = run_id
+        self._renew_every_s = renew_every_s
 
     async def lease(self, on_change: Callable[[], None]) -> Lease:
         """A candidate for the run's lease, which is only held while the watch is fresh.
@@ -35,44 +43,74 @@ class PodGates(SlotGates):
         Raises:
             BackendError: The server cannot be asked.
         """
+        await self._namespace.synced_watch()
         return Lease(
-            self._backend.client,
-            await self._backend.namespace(),
+            self._namespace.client,
+            self._namespace.name,
             f"podmap-{self._run_id}",
             f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
-            healthy=lambda: self._backend.fresh,
+            renew_every_s=self._renew_every_s,
+            healthy=lambda: self._namespace.fresh,
             on_change=lambda held: on_change(),
             labels=run_labels(self._run_id),
         )
 
     def attempts(self) -> Sequence[KnownPod]:
-        """All pods of the run that are known."""
-        return self._backend.known_pods(self._run_id)
+        """All pods of the run, as far as the watch has come by now."""
+        watch = self._namespace.watch
+        return [] if watch is None else watch.pods.of_run(self._run_id)
 
     async def relist(self) -> None:
-        """Brings `attempts` up to date by a consistent list.
+        """Has `attempts` know all that the server knows now, however far the watch is behind.
 
         Raises:
-            BackendError: It could not be asked.
+            BackendError: The server cannot be asked.
         """
-        await self._backend.relist()
+        watch = await self._namespace.synced_watch()
+        await watch.relist()
 
     async def open(self, attempt: GatedAttempt, *, limit_s: float) -> None:
         """Removes the gate of a pod that is still as it was seen.
+
+        Args:
+            attempt: The pod, as `attempts` gave it.
+            limit_s: How long the request may take. It is not repeated.
 
         Raises:
             ConflictError: It has changed or is gone; nothing was done.
             BackendError: It is not known whether it was opened.
         """
+        watch = await self._namespace.synced_watch()
         version = attempt.resource_version
-        if not await self._backend.ungate(attempt.name, version, limit_s=limit_s):
-            raise ConflictError(f"{attempt.name} is not as it was seen")
+        pod = watch.pods.get(attempt.name)
+        if pod is None or not pod.gated or pod.resource_version != version:
+            raise _changed(attempt)
+        gate = f"/spec/schedulingGates/{pod.gates.index(SLOT_GATE)}"
+        change = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+            {"op": "test", "path": f"{gate}/name", "value": SLOT_GATE},
+            {"op": "remove", "path": gate},
+        ]
+        path = pods_path(self._namespace.name, attempt.name)
+        try:
+            raw = await self._namespace.client.patch(
+                path, change, kind="json", retry=False, limit_s=limit_s
+            )
+        except ApiError as error:
+            if error.status in (404, 409, 422):
+                raise _changed(attempt) from error
+            raise
+        watch.note_answer(raw)
 
     def subscribe(self, on_change: Callable[[], None]) -> Callable[[], None]:
         """Calls back at every change of a pod of the run; returns what ends that."""
 
-        def note(pod: KnownPod) -> None:
+        def note_change(pod: KnownPod) -> None:
             if pod.seen.run_id == self._run_id:
                 on_change()
 
-        return self._backend.subscribe(note)
+        return self._namespace.subscribe(note_change)
+
+
+def _changed(attempt: GatedAttempt) -> ConflictError:
+    return ConflictError(f"{attempt.name} is not as it was seen")

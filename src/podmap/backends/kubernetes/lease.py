@@ -1,4 +1,4 @@
-"""Leader election by a Lease of coordination.k8s.io, by the rules that Kubernetes' own parts keep.
+"""The lease of a run: leader election by a Lease of coordination.k8s.io, as Kubernetes does it.
 
 A candidate takes a lease that is free, or whose record has not changed for the lease's duration by
 the candidate's own clock; clocks are never compared. Every change carries the resourceVersion that
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from podmap.aio import spawn
 from podmap.backends.base import RunLease
-from podmap.backends.kubernetes.client.errors import ApiError, leases_path
+from podmap.backends.kubernetes.client import ApiError, leases_path
 from podmap.clock import utc_now
 from podmap.errors import BackendError
 
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DURATION_S = 15.0
+"""How long a holder that is silent keeps the lease."""
 RENEW_EVERY_S = 5.0
+"""How often the holder renews it, and all others try for it."""
 REFUSED_AGAIN_S = 60.0
 """How long after leases were forbidden they are asked for again."""
 
@@ -87,7 +89,7 @@ class Lease(RunLease):
         self._seen: Mapping[str, Any] | None = None
         self._seen_at = -math.inf
         self._until = -math.inf
-        self._told = False
+        self._reported = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -118,14 +120,14 @@ class Lease(RunLease):
     async def run(self) -> None:
         """Tries for the lease and renews it, for ever; `start` is the usual way."""
         while True:
-            await self.step()
-            self._tell()
-            await self._sleep()
+            await self.acquire_or_renew()
+            self._report_change()
+            await self._pause()
 
-    async def step(self) -> None:
+    async def acquire_or_renew(self) -> None:
         """One try to take or renew the lease; a server that cannot be asked changes nothing."""
         try:
-            await self._step()
+            await self._acquire_or_renew()
             self.refused = None
         except ApiError as error:
             if error.status == 403:
@@ -144,7 +146,7 @@ class Lease(RunLease):
             await asyncio.wait([self._task])
             self._task = None
         held, self._until = self.held, -math.inf
-        self._tell()
+        self._report_change()
         if held and self._seen is not None:
             try:
                 await self._remove(self._seen)
@@ -157,24 +159,24 @@ class Lease(RunLease):
         metadata = seen["metadata"]
         await self._client.delete(path, uid=metadata["uid"], version=metadata["resourceVersion"])
 
-    async def _step(self) -> None:
+    async def _acquire_or_renew(self) -> None:
         if self._seen is None or self.holder != self.identity:
-            await self._look()
+            await self._read_lease()
         if not self._healthy() or not self._may_take():
             return
         asked_at = self._clock()
         try:
-            self._take(await self._write(), asked_at)
+            self._note_held(await self._write(), asked_at)
         except ApiError as error:
             if error.status not in (404, 409):
                 raise
             # Somebody else was quicker, or an earlier answer to this candidate was lost.
-            await self._look()
+            await self._read_lease()
             if self.holder == self.identity:
                 asked_at = self._clock()
-                self._take(await self._write(), asked_at)
+                self._note_held(await self._write(), asked_at)
 
-    async def _look(self) -> None:
+    async def _read_lease(self) -> None:
         try:
             seen = await self._client.get(
                 leases_path(self._namespace, self._name), limit_s=self._renew_every_s
@@ -225,19 +227,19 @@ class Lease(RunLease):
             "spec": spec,
         }
 
-    def _take(self, written: Mapping[str, Any], asked_at: float) -> None:
+    def _note_held(self, written: Mapping[str, Any], asked_at: float) -> None:
         self._seen = written
         self._seen_at = self._clock()
         self.holder = self.identity
         self._until = asked_at + self._duration_s
 
-    def _tell(self) -> None:
+    def _report_change(self) -> None:
         held = self.held
-        if held is not self._told:
-            self._told = held
+        if held is not self._reported:
+            self._reported = held
             self._on_change(held)
 
-    async def _sleep(self) -> None:
+    async def _pause(self) -> None:
         pause_s = REFUSED_AGAIN_S if self.refused else self._renew_every_s
         await asyncio.sleep(pause_s * random.uniform(0.9, 1.0))
 

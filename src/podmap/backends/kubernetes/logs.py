@@ -1,28 +1,42 @@
-"""A container's log by byte offset, from an API that knows lines and seconds only."""
+"""Logs of pods by byte offset, through lost connections; the API knows lines and seconds only."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from podmap.backends.kubernetes.client.errors import ApiError, pods_path
+from podmap.aio import Backoff
+from podmap.backends.kubernetes.client import ApiError, pods_path
+from podmap.backends.kubernetes.pauses import Pauses
 from podmap.backends.kubernetes.pod.build import CONTAINER
+from podmap.backends.kubernetes.watch.namespace import Namespace
+from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.errors import BackendError
 
 if TYPE_CHECKING:
     from podmap.backends.kubernetes.client.requests import Client
 
+log = logging.getLogger(__name__)
+
 FOLLOW_SILENCE_S = 600.0
 """A trial may say nothing for hours; after so long the connection is made anew, to be sure."""
 TAIL_SILENCE_S = 20.0
+TRIES = 4
+END_SHOWS_S = 5.0
+"""How long after a log's end the watch may take to show that the container has ended."""
+_NO_LOGS = frozenset({404, 405, 501})
+"""The pod is gone, or its node keeps no logs, as virtual nodes may."""
+_TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _LINE_BYTES = 64
 _LONGEST_HELD = 64 * 1024
 _MAX_TAIL_LINES = 1 << 20
 
 
 @dataclass(slots=True)
-class Cursor:
+class LogCursor:
     """Where reading a log goes on, exactly, though the API can go back to whole seconds only.
 
     Attributes:
@@ -41,7 +55,7 @@ class Cursor:
 class LogReader:
     """Takes in a log's bytes with timestamps; gives its output from where a cursor is."""
 
-    def __init__(self, cursor: Cursor) -> None:
+    def __init__(self, cursor: LogCursor) -> None:
         """Begins a connection that was asked for everything since `cursor.since`."""
         self._cursor = cursor
         self._skip = cursor.lines
@@ -114,8 +128,8 @@ def _zone(moment: str) -> str:
     return rest[-6:] if len(rest) > 6 and rest[-6] in "+-" else "Z"
 
 
-async def follow(
-    client: Client, namespace: str, name: str, cursor: Cursor, *, live: bool
+async def follow_log(
+    client: Client, namespace: str, name: str, cursor: LogCursor, *, live: bool
 ) -> AsyncGenerator[bytes, None]:
     """The log from where the cursor is, which moves with it, to the connection's end.
 
@@ -148,7 +162,7 @@ async def follow(
         yield output
 
 
-async def tail(client: Client, namespace: str, name: str, *, max_bytes: int) -> bytes:
+async def read_tail(client: Client, namespace: str, name: str, *, max_bytes: int) -> bytes:
     """The last bytes of the log so far.
 
     Raises:
@@ -157,13 +171,13 @@ async def tail(client: Client, namespace: str, name: str, *, max_bytes: int) -> 
     """
     lines = max(16, max_bytes // _LINE_BYTES)
     while True:
-        kept, count = await _last(client, namespace, name, lines, max_bytes)
+        kept, count = await _read_last_lines(client, namespace, name, lines, max_bytes)
         if len(kept) >= max_bytes or count < lines or lines > _MAX_TAIL_LINES:
             return kept
         lines *= 16
 
 
-async def _last(
+async def _read_last_lines(
     client: Client, namespace: str, name: str, lines: int, max_bytes: int
 ) -> tuple[bytes, int]:
     """The end of the last lines, and how many lines there were."""
@@ -178,8 +192,116 @@ async def _last(
     return kept, count
 
 
-def is_transient(error: BackendError) -> bool:
-    """Whether a log that could not be read may be there a moment later."""
-    if not isinstance(error, ApiError):
+class PodLogs:
+    """Reads the logs of the pods of one namespace; a lost connection is made anew."""
+
+    def __init__(self, namespace: Namespace, pauses: Pauses) -> None:
+        self._namespace = namespace
+        self._pauses_s = pauses.log_pauses_s
+        self._cursors: dict[str, LogCursor] = {}
+
+    async def follow(self, name: str, *, offset: int) -> AsyncGenerator[bytes, None]:
+        """The output from a byte offset, as it comes, until the attempt has ended.
+
+        Raises:
+            BackendError: The server cannot be asked; ask again from where it was left.
+        """
+        cursor = self._cursors.get(name)
+        if cursor is None or cursor.offset != offset:
+            cursor = LogCursor()
+        self._cursors[name] = cursor
+        skip, failures = offset - cursor.offset, 0
+        backoff = self._backoff()
+        while (pod := await self._wait_for_log(name)) is not None:
+            try:
+                async with contextlib.aclosing(self._connect(pod, cursor)) as chunks:
+                    async for chunk in chunks:
+                        skipped, failures = min(skip, len(chunk)), 0
+                        skip -= skipped
+                        backoff.reset()
+                        if skipped < len(chunk):
+                            yield chunk[skipped:]
+            except BackendError as error:
+                failures += 1
+                if await self._is_at_end(name, error, failures):
+                    break
+            else:
+                if not pod.alive or await self._has_ended(name):
+                    break
+                failures += 1
+            await backoff.pause()
+        self.forget(name)
+
+    async def tail(self, name: str, *, max_bytes: int) -> bytes:
+        """The last bytes of the output so far; empty if there is none, or its node is lost.
+
+        Raises:
+            BackendError: The server cannot be asked.
+        """
+        pod = await self._namespace.find_pod(name)
+        if pod is None or not pod.there or pod.seen.started is None:
+            return b""
+        client, namespace = self._namespace.client, self._namespace.name
+        backoff = self._backoff()
+        for failures in range(1, TRIES + 1):
+            try:
+                return await read_tail(client, namespace, name, max_bytes=max_bytes)
+            except BackendError as error:
+                if await self._is_at_end(name, error, failures, live=False):
+                    break
+            await backoff.pause()
+        return b""
+
+    def forget(self, name: str) -> None:
+        """Forgets where an output was left."""
+        self._cursors.pop(name, None)
+
+    def _connect(self, pod: KnownPod, cursor: LogCursor) -> AsyncGenerator[bytes, None]:
+        client, namespace = self._namespace.client, self._namespace.name
+        return follow_log(client, namespace, pod.name, cursor, live=pod.alive)
+
+    def _backoff(self) -> Backoff:
+        return Backoff(*self._pauses_s, jitter=0.5)
+
+    async def _wait_for_log(self, name: str) -> KnownPod | None:
+        """The pod once there is a log; None if there will be none."""
+        pod = await self._namespace.find_pod(name)
+        if pod is not None:
+            pod = await self._namespace.wait_until(name, _has_log)
+        if pod is None or not pod.there or pod.seen.started is None:
+            return None
+        return pod
+
+    async def _has_ended(self, name: str) -> bool:
+        """Whether the end of a log was the end of its container, not of a connection alone."""
+        pod = await self._namespace.wait_until(name, lambda now: not now.alive, limit_s=END_SHOWS_S)
+        return pod is None or not pod.alive
+
+    async def _is_at_end(
+        self, name: str, error: BackendError, failures: int, *, live: bool = True
+    ) -> bool:
+        """Whether a log that cannot be read is at its end; else it is to be read again.
+
+        Raises:
+            BackendError: The error, if it says nothing of the log.
+        """
+        if not isinstance(error, ApiError):
+            if failures >= TRIES:
+                raise error
+            return False
+        if error.status in _NO_LOGS:
+            return True
+        # 400: the container waits to be started, or never was
+        if error.status not in _TRANSIENT and error.status != 400:
+            raise error
+        pod = await self._namespace.find_pod(name)
+        if pod is None or not pod.there:
+            return True
+        if failures < TRIES or (live and pod.alive):
+            return False
+        log.warning("the log of %s cannot be had: %s", name, error)
         return True
-    return error.status in (429, 500, 502, 503, 504)
+
+
+def _has_log(pod: KnownPod) -> bool:
+    return not pod.alive or pod.seen.started is not None

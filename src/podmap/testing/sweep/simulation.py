@@ -128,7 +128,7 @@ class SimulatedBackend(Backend):
         """
         if launch.name in self._attempts:
             return self._attempts[launch.name].seen
-        pod = build.pod(
+        pod = build.build_pod(
             in_a_pod(launch, result=self.result_path(launch.name)),
             gated=True,
             namespace=self._namespace,

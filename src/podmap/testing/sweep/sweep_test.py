@@ -98,7 +98,7 @@ class SweepTest:
             raise AssertionError("the trials have no image (trial.image), so there are no pods")
         with _as_assertion(f"there is no pod for trial {number}"):
             namespace = self.spec.kubernetes.namespace or "default"
-            return kubernetes.pod(self._launch(number), gated=True, namespace=namespace)
+            return kubernetes.build_pod(self._launch(number), gated=True, namespace=namespace)
 
     def pods(self) -> list[Pod]:
         """The exact pods of all trials, in order of their numbers.

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from types import SimpleNamespace
 from typing import Any, Literal
 
 import aiohttp
 
+from podmap.aio import Backoff
 from podmap.backends.kubernetes.client.connection import Connection, Load
 from podmap.backends.kubernetes.client.errors import (
     ApiError,
@@ -24,31 +22,19 @@ from podmap.backends.kubernetes.client.errors import (
     describe,
     resource_of,
 )
-from podmap.backends.kubernetes.client.transport import (
-    CONNECT_S,
-    PLUGIN_S,
-    Credentials,
-    Sessions,
-    unreachable,
-)
+from podmap.backends.kubernetes.client.transport import CONNECT_S, SessionSource, unreachable
+from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.errors import BackendError
 
 LIMIT_S = 30.0
 """How long a request may take, with all its retries."""
 ATTEMPT_S = 15.0
-UNMET_S = 3.0
-"""How long a server that has never answered is tried: it is more likely dead than busy."""
 AT_ONCE = 32
 """Short requests at once: more would only wait in the server's queue, each with a connection.
 Those with a time limit of their own do not wait for others: a lease must be renewed in time."""
-FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 8.0
 PAGE = 500
 _RETRIED = frozenset({429, 500, 502, 503, 504})
-_BEFORE_EXPIRY_S = 60.0
 _REFUSAL_BYTES = 256 * 1024
-# What KubeConfigLoader lets through when a plugin is missing or says something unexpected.
-_LOADER_ERRORS = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 PatchKind = Literal["merge", "json"]
 _PATCH_TYPES: Mapping[PatchKind, str] = {
@@ -84,23 +70,34 @@ class Client:
         requests: Verb and resource to how many requests were sent, for example "create pods".
     """
 
-    def __init__(self, load: Load, *, limit_s: float = LIMIT_S) -> None:
+    def __init__(
+        self,
+        load: Load,
+        *,
+        limit_s: float = LIMIT_S,
+        pauses: Pauses = USUAL,
+        page: int = PAGE,
+    ) -> None:
         """Connects on first use.
 
         Args:
             load: Reads the connection; again when the server no longer accepts its credentials.
             limit_s: How long a request may take, with all its retries.
+            pauses: How often it is sent again.
+            page: How many objects of a list come with one answer.
         """
+        self._pauses = pauses
+        self._page = page
         self.requests: Counter[str] = Counter()
-        self._sessions = Sessions(load, ask_plugin)
+        self._sessions = SessionSource(load)
         self._limit_s = limit_s
-        self._gate = asyncio.Semaphore(AT_ONCE)
-        self._met = False
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._has_answered = False
 
     @property
-    def met(self) -> bool:
+    def has_answered(self) -> bool:
         """Whether the server has ever answered, be it with an error."""
-        return self._met
+        return self._has_answered
 
     async def connection(self) -> Connection:
         """The connection in use.
@@ -113,7 +110,7 @@ class Client:
 
     async def get(self, path: str, *, limit_s: float | None = None) -> Any:
         """One object."""
-        return await self._ask(_Request("get", "GET", path), limit_s=limit_s)
+        return await self._send(_Request("get", "GET", path), limit_s=limit_s)
 
     async def pages(self, path: str, *, selector: str = "") -> AsyncIterator[Any]:
         """A consistent list of all objects that match, as it is now, page by page.
@@ -121,11 +118,11 @@ class Client:
         Raises:
             ApiError: With status 410 when the list has to be begun anew.
         """
-        params = {"limit": str(PAGE)}
+        params = {"limit": str(self._page)}
         if selector:
             params["labelSelector"] = selector
         while True:
-            page = await self._ask(_Request("list", "GET", path, dict(params)))
+            page = await self._send(_Request("list", "GET", path, dict(params)))
             yield page
             more = page.get("metadata", {}).get("continue")
             if not more:
@@ -152,7 +149,7 @@ class Client:
         if dry_run:
             params["dryRun"] = "All"
         request = _Request("create", "POST", path, params, _encoded(body))
-        return await self._ask(request, limit_s=limit_s)
+        return await self._send(request, limit_s=limit_s)
 
     async def update(
         self, path: str, body: Mapping[str, Any], *, limit_s: float | None = None
@@ -165,7 +162,7 @@ class Client:
             limit_s: As for the client, for this request.
         """
         request = _Request("update", "PUT", path, {}, _encoded(body))
-        return await self._ask(request, limit_s=limit_s, retry=False)
+        return await self._send(request, limit_s=limit_s, retry=False)
 
     async def patch(
         self,
@@ -186,7 +183,7 @@ class Client:
             limit_s: As for the client, for this request.
         """
         request = _Request("patch", "PATCH", path, {}, _encoded(change), _PATCH_TYPES[kind])
-        return await self._ask(request, limit_s=limit_s, retry=retry)
+        return await self._send(request, limit_s=limit_s, retry=retry)
 
     async def delete(
         self, path: str, *, grace_s: int | None = None, uid: str = "", version: str = ""
@@ -205,7 +202,7 @@ class Client:
         wanted = {"uid": uid, "resourceVersion": version}
         if any(wanted.values()):
             options["preconditions"] = {key: value for key, value in wanted.items() if value}
-        return await self._ask(_Request("delete", "DELETE", path, {}, _encoded(options)))
+        return await self._send(_Request("delete", "DELETE", path, {}, _encoded(options)))
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -224,11 +221,11 @@ class Client:
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_S, sock_read=silence_s, ceil_threshold=60
         )
-        async with self._talking():
-            response = await self._send(request, timeout)
+        async with self._naming_the_server():
+            response = await self._open(request, timeout)
         try:
             if response.status >= 300:
-                async with self._talking():
+                async with self._naming_the_server():
                     raise await self._refusal(request, response)
             yield self._chunks(response)
         finally:
@@ -242,22 +239,24 @@ class Client:
         await self._sessions.close()
 
     async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        async with self._talking():
+        async with self._naming_the_server():
             async for chunk in response.content.iter_any():
                 yield chunk
 
-    async def _ask(
+    async def _send(
         self, request: _Request, *, limit_s: float | None = None, retry: bool = True
     ) -> Any:
         began = time.monotonic()
         urgent = limit_s is not None
         deadline = began + (self._limit_s if limit_s is None else limit_s)
-        pause_s = FIRST_PAUSE_S
+        backoff = Backoff(*self._pauses.request_pauses_s, jitter=0.5)
         while True:
             left_s = deadline - time.monotonic()
             retry_s: float | None = None
             try:
-                return await self._try(request, min(ATTEMPT_S, max(left_s, 0.05)), urgent=urgent)
+                return await self._send_once(
+                    request, min(ATTEMPT_S, max(left_s, 0.05)), urgent=urgent
+                )
             except ApiError as error:
                 if error.status not in _RETRIED or not (retry or error.status == 429):
                     raise
@@ -269,18 +268,17 @@ class Client:
                 if not retry:
                     raise
                 failure = error
-                if not self._met:
-                    deadline = min(deadline, began + UNMET_S)
-            wait_s = pause_s * random.uniform(0.5, 1.0) if retry_s is None else retry_s
+                if not self._has_answered:
+                    deadline = min(deadline, began + self._pauses.unmet_s)
+            wait_s = backoff.next_s() if retry_s is None else retry_s
             if time.monotonic() + wait_s > deadline:
                 raise failure
             await asyncio.sleep(wait_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def _try(self, request: _Request, limit_s: float, *, urgent: bool) -> Any:
+    async def _send_once(self, request: _Request, limit_s: float, *, urgent: bool) -> Any:
         timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=min(CONNECT_S, limit_s))
-        async with contextlib.nullcontext() if urgent else self._gate, self._talking():
-            response = await self._send(request, timeout)
+        async with contextlib.nullcontext() if urgent else self._places, self._naming_the_server():
+            response = await self._open(request, timeout)
             async with response:
                 if response.status >= 300:
                     raise await self._refusal(request, response)
@@ -294,7 +292,7 @@ class Client:
                 f"{describe(request.verb, request.path)} is not JSON ({connection.origin})"
             ) from error
 
-    async def _send(
+    async def _open(
         self, request: _Request, timeout: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         """One answer; where credentials were refused, with those that were read anew."""
@@ -309,7 +307,7 @@ class Client:
                 content_type=request.content_type,
                 timeout=timeout,
             )
-            self._met = True
+            self._has_answered = True
             if response.status != 401 or last:
                 break
             response.close()
@@ -333,66 +331,13 @@ class Client:
         )
 
     @contextlib.asynccontextmanager
-    async def _talking(self) -> AsyncIterator[None]:
+    async def _naming_the_server(self) -> AsyncIterator[None]:
+        """Has a lost connection raise what says which server cannot be reached, and why."""
         try:
             yield
         except (aiohttp.ClientError, aiohttp.InvalidURL, OSError, asyncio.TimeoutError) as error:
             connection = await self.connection()
             raise unreachable(error, server=connection.server, origin=connection.origin) from error
-
-
-async def ask_plugin(connection: Connection) -> Credentials:
-    """The credentials that a kubeconfig's plugin gives now.
-
-    Args:
-        connection: One with a `plugin`.
-
-    Raises:
-        CredentialsError: The plugin could not give any.
-    """
-    if connection.plugin is None:
-        return Credentials(connection.authorization)
-    make_loader, config_error = await asyncio.to_thread(_import_loader)
-    try:
-        loader = make_loader(
-            config_dict=connection.plugin,
-            active_context=connection.plugin["current-context"],
-            config_base_path=connection.folder,
-        )
-        given = SimpleNamespace(api_key={}, cert_file=None, key_file=None)
-        await loader.load_and_set(given)
-        expiry = getattr(loader, "exec_plugin_expiry", None)
-        return Credentials(
-            authorization=given.api_key.get("BearerToken"),
-            certificate=_file_text(given.cert_file),
-            key=_file_text(given.key_file),
-            lasts_s=_lasts_s(expiry) if expiry else PLUGIN_S,
-        )
-    except (config_error, aiohttp.ClientError, OSError, *_LOADER_ERRORS) as error:
-        raise CredentialsError(
-            f"the credential plugin of {connection.origin} failed: {error}; "
-            "log in to the cluster again"
-        ) from error
-
-
-def _import_loader() -> tuple[Callable[..., Any], type[Exception]]:
-    # Imported in a thread and only for plugins: it takes more than a second.
-    from kubernetes_asyncio.config.config_exception import ConfigException
-    from kubernetes_asyncio.config.kube_config import KubeConfigLoader
-
-    return KubeConfigLoader, ConfigException
-
-
-def _file_text(path: str | None) -> str | None:
-    if path is None:
-        return None
-    with open(path, encoding="utf-8") as file:
-        return file.read()
-
-
-def _lasts_s(expiry: datetime) -> float:
-    left_s = (expiry - datetime.now(timezone.utc)).total_seconds()
-    return max(1.0, left_s - _BEFORE_EXPIRY_S)
 
 
 def _encoded(body: Any) -> bytes:

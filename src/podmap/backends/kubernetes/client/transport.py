@@ -1,4 +1,4 @@
-"""One HTTP session with an API server: TLS, and credentials that may change at any time."""
+"""HTTP sessions with an API server: TLS, proxies, and credentials that may change at any time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import ssl
 import tempfile
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -28,6 +31,9 @@ PLUGIN_S = 600.0
 """How long a plugin's credentials are used where it does not say how long they last."""
 RENEW_AGAIN_S = 5.0
 """Credentials that are refused are not read anew more often than this."""
+_BEFORE_EXPIRY_S = 60.0
+# What KubeConfigLoader lets through when a plugin is missing or says something unexpected.
+_LOADER_ERRORS = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _READ_BYTES = 256 * 1024
 
 
@@ -48,24 +54,73 @@ class Credentials:
     lasts_s: float = PLUGIN_S
 
 
-AskPlugin = Callable[[Connection], Awaitable[Credentials]]
+async def ask_plugin(connection: Connection) -> Credentials:
+    """The credentials that a kubeconfig's plugin gives now.
+
+    Args:
+        connection: One with a `plugin`.
+
+    Raises:
+        CredentialsError: The plugin could not give any.
+    """
+    if connection.plugin is None:
+        return Credentials(connection.authorization)
+    make_loader, config_error = await asyncio.to_thread(_import_loader)
+    try:
+        loader = make_loader(
+            config_dict=connection.plugin,
+            active_context=connection.plugin["current-context"],
+            config_base_path=connection.folder,
+        )
+        given = SimpleNamespace(api_key={}, cert_file=None, key_file=None)
+        await loader.load_and_set(given)
+        expiry = getattr(loader, "exec_plugin_expiry", None)
+        return Credentials(
+            authorization=given.api_key.get("BearerToken"),
+            certificate=_file_text(given.cert_file),
+            key=_file_text(given.key_file),
+            lasts_s=_lasts_s(expiry) if expiry else PLUGIN_S,
+        )
+    except (config_error, aiohttp.ClientError, OSError, *_LOADER_ERRORS) as error:
+        raise CredentialsError(
+            f"the credential plugin of {connection.origin} failed: {error}; "
+            "log in to the cluster again"
+        ) from error
 
 
-class Session:
+def _import_loader() -> tuple[Callable[..., Any], type[Exception]]:
+    # Imported in a thread and only for plugins: it takes more than a second.
+    from kubernetes_asyncio.config.config_exception import ConfigException
+    from kubernetes_asyncio.config.kube_config import KubeConfigLoader
+
+    return KubeConfigLoader, ConfigException
+
+
+def _file_text(path: str | None) -> str | None:
+    if path is None:
+        return None
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _lasts_s(expiry: datetime) -> float:
+    left_s = (expiry - datetime.now(timezone.utc)).total_seconds()
+    return max(1.0, left_s - _BEFORE_EXPIRY_S)
+
+
+class HttpSession:
     """An aiohttp session for one connection, with headers that are always up to date."""
 
-    def __init__(self, connection: Connection, ask_plugin: AskPlugin) -> None:
+    def __init__(self, connection: Connection) -> None:
         """Opens nothing yet.
 
         Args:
             connection: Where to, and as whom.
-            ask_plugin: Gets credentials from the kubeconfig's plugin.
 
         Raises:
             UsageError: The server's address is none.
         """
         self.connection = connection
-        self._ask_plugin = ask_plugin
         self._http: aiohttp.ClientSession | None = None
         self._authorization = connection.authorization
         self._good_until = 0.0
@@ -81,8 +136,8 @@ class Session:
         """
         certificate, key = self.connection.certificate, self.connection.key
         if self.connection.plugin is not None:
-            given = await self._ask_plugin(self.connection)
-            self._take(given)
+            given = await ask_plugin(self.connection)
+            self._use_credentials(given)
             if given.certificate is not None:
                 certificate, key = given.certificate, given.key
         context = await asyncio.to_thread(tls_context, self.connection, certificate, key)
@@ -152,7 +207,7 @@ class Session:
 
     async def _refresh(self) -> None:
         if self.connection.plugin is not None:
-            self._take(await self._ask_plugin(self.connection))
+            self._use_credentials(await ask_plugin(self.connection))
         elif self.connection.token_file is not None:
             try:
                 with open(self.connection.token_file, encoding="utf-8") as file:
@@ -162,29 +217,27 @@ class Session:
             self._authorization = f"Bearer {token}"
             self._good_until = time.monotonic() + TOKEN_FILE_S
 
-    def _take(self, given: Credentials) -> None:
+    def _use_credentials(self, given: Credentials) -> None:
         self._authorization = given.authorization
         self._good_until = time.monotonic() + given.lasts_s
 
 
-class Sessions:
+class SessionSource:
     """The session in use; another one once the connection is read anew and has changed."""
 
-    def __init__(self, load: Load, ask_plugin: AskPlugin) -> None:
+    def __init__(self, load: Load) -> None:
         """Opens nothing yet.
 
         Args:
             load: Reads the connection.
-            ask_plugin: Gets credentials from the kubeconfig's plugin.
         """
         self._load = load
-        self._ask_plugin = ask_plugin
-        self._session: Session | None = None
+        self._session: HttpSession | None = None
         self._changing = asyncio.Lock()
         self._closed = False
         self._renewed_at = -math.inf
 
-    async def current(self) -> Session:
+    async def current(self) -> HttpSession:
         """The session in use; opened if there is none.
 
         Raises:
@@ -198,7 +251,7 @@ class Sessions:
                     self._session = await self._opened(connection)
         return self._session
 
-    async def renewed(self, refused: Session) -> Session:
+    async def renewed(self, refused: HttpSession) -> HttpSession:
         """A session with credentials read anew, once for all whose credentials were refused.
 
         Raises:
@@ -227,10 +280,10 @@ class Sessions:
         if self._session is not None:
             await self._session.close()
 
-    async def _opened(self, connection: Connection) -> Session:
+    async def _opened(self, connection: Connection) -> HttpSession:
         if self._closed:
             raise BackendError("the connection to Kubernetes is closed")
-        session = Session(connection, self._ask_plugin)
+        session = HttpSession(connection)
         await session.open()
         return session
 

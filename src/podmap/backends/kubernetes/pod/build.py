@@ -43,7 +43,7 @@ _GPU = "nvidia.com/gpu"
 _POD_RESULT_BYTES = 12288
 
 
-def pod(launch: Launch, *, gated: bool, namespace: str) -> dict[str, Any]:
+def build_pod(launch: Launch, *, gated: bool, namespace: str) -> dict[str, Any]:
     """The pod of an attempt: the body of the request that creates it.
 
     The timeout of an attempt counts from its container's start, but `activeDeadlineSeconds` counts

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from podmap.backends.base import Launch
-from podmap.backends.kubernetes.pod.build import CONTAINER, pod
+from podmap.backends.kubernetes.pod.build import CONTAINER, build_pod
 from podmap.names import MANAGED_BY, SWEEP_LABEL, attempt_name, is_own_key
 from podmap.spec.model import Kubernetes, SecretRef, TrialTemplate
 
@@ -37,7 +37,7 @@ def worker_override(
         sweep: The sweep's name, for a label.
         resources: Whether the container asks for what the trial asks for.
     """
-    made = pod(_launch(template, placement, sweep), gated=False, namespace="")
+    made = build_pod(_launch(template, placement, sweep), gated=False, namespace="")
     spec = {key: value for key, value in made["spec"].items() if key != "restartPolicy"}
     own_context = template.pod is not None and "securityContext" in template.pod.spec
     main = next(each for each in spec["containers"] if each["name"] == CONTAINER)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from podmap.aio import spawn
-from podmap.backends.kubernetes.client.errors import ApiError, pods_path
+from podmap.backends.kubernetes.client import ApiError, pods_path
+from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.backends.kubernetes.watch.watch import PodWatch
 from podmap.errors import BackendError
@@ -15,24 +16,21 @@ from podmap.errors import BackendError
 if TYPE_CHECKING:
     from podmap.backends.kubernetes.client.requests import Client
 
-TICK_S = 1.0
-SYNC_S = 30.0
-PATIENCE_S = 60.0
-"""For so long those who wait are not told that the server cannot be asked."""
-
 Listener = Callable[[KnownPod], None]
 
 
 class Namespace:
     """The pods of one namespace, kept up to date by one watch; made once for all runs."""
 
-    def __init__(self, client: Client, name: str | None) -> None:
+    def __init__(self, client: Client, name: str | None, pauses: Pauses = USUAL) -> None:
         """Asks nothing yet.
 
         Args:
             client: The connection.
             name: The namespace; None for the connection's.
+            pauses: How often it is asked again.
         """
+        self._pauses = pauses
         self.client = client
         self._name = name
         self._watch: PodWatch | None = None
@@ -52,7 +50,12 @@ class Namespace:
         """The watch, once it was begun."""
         return self._watch
 
-    async def opened(self) -> PodWatch:
+    @property
+    def fresh(self) -> bool:
+        """Whether what is known is up to date within seconds: else no slot may be given."""
+        return self._watch is not None and self._watch.fresh
+
+    async def synced_watch(self) -> PodWatch:
         """The watch, once it has seen all pods and can be relied upon.
 
         Raises:
@@ -60,7 +63,7 @@ class Namespace:
             UsageError: The connection makes no sense.
         """
         watch = self._watch or await self._open()
-        await watch.wait_synced(SYNC_S)
+        await watch.wait_synced(self._pauses.list_limit_s)
         return watch
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -73,32 +76,32 @@ class Namespace:
 
         return end
 
-    async def find(self, name: str) -> KnownPod | None:
+    async def find_pod(self, name: str) -> KnownPod | None:
         """The pod of this name; None once it is certain that there is none.
 
         Raises:
             BackendError: The server cannot be asked.
         """
-        watch = await self.opened()
-        return watch.pods.get(name) or await self.fetch(name)
+        watch = await self.synced_watch()
+        return watch.pods.get(name) or await self.fetch_pod(name)
 
-    async def fetch(self, name: str) -> KnownPod | None:
+    async def fetch_pod(self, name: str) -> KnownPod | None:
         """The pod of this name, asked anew; None if there is none.
 
         Raises:
             BackendError: The server cannot be asked.
         """
-        watch = await self.opened()
+        watch = await self.synced_watch()
         try:
             raw = await self.client.get(pods_path(self.name, name))
         except ApiError as error:
             if error.status == 404:
                 return None
             raise
-        watch.take(raw)
+        watch.note_pod(raw)
         return watch.pods.get(name)
 
-    async def until(
+    async def wait_until(
         self, name: str, test: Callable[[KnownPod], bool], *, limit_s: float | None = None
     ) -> KnownPod | None:
         """The pod of this name once it passes a test, or as it is when the time is over.
@@ -114,7 +117,7 @@ class Namespace:
         Raises:
             BackendError: The server could not be asked for a long time.
         """
-        watch = await self.opened()
+        watch = await self.synced_watch()
         loop = asyncio.get_running_loop()
         deadline = None if limit_s is None else loop.time() + limit_s
         while True:
@@ -124,7 +127,7 @@ class Namespace:
             left_s = None if deadline is None else deadline - loop.time()
             if left_s is not None and left_s <= 0:
                 return pod
-            await self._changed(name, left_s)
+            await self._wait_for_change(name, left_s)
 
     async def close(self) -> None:
         """Stops watching; whoever waits is told that it cannot be asked any more."""
@@ -140,12 +143,14 @@ class Namespace:
             if self._watch is None:
                 if self._name is None:
                     self._name = (await self.client.connection()).namespace
-                self._watch = PodWatch(self.client, self._name, self._on_change)
+                self._watch = PodWatch(
+                    self.client, self._name, self._on_change, pauses=self._pauses
+                )
                 self._watch.start()
-                self._ticking = spawn(self._tick())
+                self._ticking = spawn(self._recheck_forever())
             return self._watch
 
-    async def _changed(self, name: str, limit_s: float | None) -> None:
+    async def _wait_for_change(self, name: str, limit_s: float | None) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiters = self._waiting.setdefault(name, set())
         waiters.add(waiter)
@@ -168,10 +173,10 @@ class Namespace:
         for listener in tuple(self._listeners.values()):
             listener(pod)
 
-    async def _tick(self) -> None:
+    async def _recheck_forever(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(self._pauses.recheck_every_s)
             watch = self._watch
             if watch is None:
                 continue
@@ -187,7 +192,7 @@ class Namespace:
             self._trouble_since = None
         elif self._trouble_since is None:
             self._trouble_since = now
-        elif now - self._trouble_since >= PATIENCE_S:
+        elif now - self._trouble_since >= self._pauses.outage_patience_s:
             self._trouble_since = now
             self._tell_waiters(trouble)
 

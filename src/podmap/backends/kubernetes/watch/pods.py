@@ -183,7 +183,7 @@ class KnownPods:
         """The pod of this name, also if it was removed not long ago; None if not known."""
         return self._by_name.get(name) or self._last.get(name)
 
-    def of(self, run_id: str, number: int | None = None) -> list[KnownPod]:
+    def of_run(self, run_id: str, number: int | None = None) -> list[KnownPod]:
         """The pods of a run that are there, ordered by trial and attempt.
 
         Args:
@@ -220,10 +220,10 @@ class KnownPods:
         except (ValueError, LookupError):
             return None  # it has our label, but we did not make it
         if known is None or not is_known:
-            return self._meet(pod, known, removed=removed)
+            return self._add_new(pod, known, removed=removed)
         if known.ended:
             pod = replace(pod, seen=known.seen, raw=None)
-        return self._remove(pod) if removed else self._put(pod)
+        return self._remove(pod) if removed else self._store(pod)
 
     def drop_missing(self, present: set[str], version: str) -> list[KnownPod]:
         """Ends a list that was taken in by `apply`; the pods that are not in it any more.
@@ -255,11 +255,11 @@ class KnownPods:
             del self._due[name]
             if known.raw is not None:
                 pod = known_pod(known.raw, now=now)
-                if self._put(pod).seen != known.seen:
+                if self._store(pod).seen != known.seen:
                     changed.append(pod)
         return changed
 
-    def forget(self, name: str, uid: str) -> KnownPod | None:
+    def note_removal(self, name: str, uid: str) -> KnownPod | None:
         """Takes note that a pod was removed for good; what changed, if it was known.
 
         Args:
@@ -274,7 +274,7 @@ class KnownPods:
         self._last.pop(name, None)
         return gone
 
-    def _meet(self, pod: KnownPod, known: KnownPod | None, *, removed: bool) -> KnownPod | None:
+    def _add_new(self, pod: KnownPod, known: KnownPod | None, *, removed: bool) -> KnownPod | None:
         """Takes in a pod that was not seen before, and is newer than the one that has its name."""
         if known is not None:
             self._remove(known)
@@ -284,9 +284,9 @@ class KnownPods:
             return None  # had it still been there, the list would have shown it
         if removed:
             return self._remove(pod)
-        return self._put(pod)
+        return self._store(pod)
 
-    def _put(self, pod: KnownPod) -> KnownPod:
+    def _store(self, pod: KnownPod) -> KnownPod:
         if pod.name not in self._by_name:
             trials = self._by_trial.setdefault(pod.seen.run_id, {})
             trials.setdefault(pod.seen.number, set()).add(pod.name)
@@ -295,14 +295,14 @@ class KnownPods:
         if pod.alive and not pod.gated:
             self._busy.setdefault(pod.seen.run_id, set()).add(pod.name)
         else:
-            self._idle(pod)
+            self._note_idle(pod)
         if pod.recheck_at is not None and not pod.ended:
             self._due[pod.name] = pod.recheck_at
         else:
             self._due.pop(pod.name, None)
         return pod
 
-    def _idle(self, pod: KnownPod) -> None:
+    def _note_idle(self, pod: KnownPod) -> None:
         names = self._busy.get(pod.seen.run_id)
         if names is not None:
             names.discard(pod.name)
@@ -311,7 +311,7 @@ class KnownPods:
 
     def _remove(self, pod: KnownPod) -> KnownPod:
         self._due.pop(pod.name, None)
-        self._idle(pod)
+        self._note_idle(pod)
         if self._by_name.pop(pod.name, None) is not None:
             trials = self._by_trial[pod.seen.run_id]
             names = trials[pod.seen.number]
@@ -321,12 +321,12 @@ class KnownPods:
             if not trials:
                 del self._by_trial[pod.seen.run_id]
         gone = _removed(pod)
-        _keep(self._removed_uids, pod.uid, None, most=_REMOVED_UIDS)
-        _keep(self._last, pod.name, gone, most=REMEMBERED)
+        _remember(self._removed_uids, pod.uid, None, most=_REMOVED_UIDS)
+        _remember(self._last, pod.name, gone, most=REMEMBERED)
         return gone
 
 
-def _keep(where: OrderedDict[str, Any], key: str, value: Any, *, most: int) -> None:
+def _remember(where: OrderedDict[str, Any], key: str, value: Any, *, most: int) -> None:
     where[key] = value
     where.move_to_end(key)
     if len(where) > most:

@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from podmap.aio import spawn
-from podmap.backends.kubernetes.client.errors import SELECTOR, ApiError, pods_path
+from podmap.aio import Backoff, spawn
+from podmap.backends.kubernetes.client import SELECTOR, ApiError, pods_path
+from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.backends.kubernetes.watch.pods import KnownPod, KnownPods
 from podmap.errors import BackendError
 
@@ -30,13 +31,10 @@ RECONCILE_S = 600.0
 FRESH_S = 75.0
 BEHIND_S = 5.0
 """How long the watch may take to show a change that this process has made."""
-POLL_S = 5.0
 WATCH_AGAIN_S = 300.0
 """How long after a watch was forbidden it is tried again."""
 _LIST_TRIES = 3
 _LASTED_S = 5.0
-_FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 30.0
 _LONGEST_CLEAN_PAUSE_S = 2.0
 
 
@@ -58,6 +56,7 @@ class PodWatch:
         namespace: str,
         on_change: Callable[[KnownPod], None],
         *,
+        pauses: Pauses = USUAL,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -67,6 +66,7 @@ class PodWatch:
             client: The connection.
             namespace: Whose pods.
             on_change: Called for each change, in the order in which they were seen.
+            pauses: How often it is asked again.
             clock: Seconds from any start.
             sleep: Returns after some seconds.
         """
@@ -76,6 +76,7 @@ class PodWatch:
         self._path = pods_path(namespace)
         self._namespace = namespace
         self._on_change = on_change
+        self._pauses = pauses
         self._clock = clock
         self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
@@ -114,7 +115,7 @@ class PodWatch:
         if self.trouble is not None or self.behind_s > BEHIND_S:
             return False
         if self.polls:
-            return self.age_s <= 2 * POLL_S
+            return self.age_s <= 2 * self._pauses.poll_every_s
         return self._following and self.age_s <= FRESH_S
 
     @property
@@ -142,7 +143,7 @@ class PodWatch:
                 raise self.failure
             if isinstance(self.trouble, ApiError) and self.trouble.status in (401, 403):
                 raise self.trouble
-            if self.trouble is not None and not self._client.met:
+            if self.trouble is not None and not self._client.has_answered:
                 raise self.trouble
             left_s = deadline - self._clock()
             if left_s <= 0:
@@ -167,23 +168,23 @@ class PodWatch:
             f"the pods of namespace {self._namespace} change faster than they can be listed"
         )
 
-    def answered(self, raw: Mapping[str, Any]) -> KnownPod | None:
+    def note_answer(self, raw: Mapping[str, Any]) -> KnownPod | None:
         """Takes in a pod that a change of this process was answered with; how it is now."""
         version = raw["metadata"].get("resourceVersion", "")
         if version.isdecimal() and self._follows_versions_below(int(version)):
             self._written.append((int(version), self._clock()))
-        self.take(raw)
+        self.note_pod(raw)
         return self.pods.get(raw["metadata"]["name"])
 
-    def take(self, raw: Mapping[str, Any], *, removed: bool = False) -> None:
+    def note_pod(self, raw: Mapping[str, Any], *, removed: bool = False) -> None:
         """Takes in a pod that the server sent."""
         changed = self.pods.apply(raw, removed=removed)
         if changed is not None:
             self._on_change(changed)
 
-    def forget(self, name: str, uid: str) -> None:
+    def note_removal(self, name: str, uid: str) -> None:
         """Takes note that this process removed a pod for good."""
-        changed = self.pods.forget(name, uid)
+        changed = self.pods.note_removal(name, uid)
         if changed is not None:
             self._on_change(changed)
 
@@ -208,26 +209,27 @@ class PodWatch:
             waiter.cancel()
 
     async def _run(self) -> None:
-        failures = 0
+        backoff = Backoff(*self._pauses.watch_pauses_s, jitter=0.5)
         while True:
             begun = self._clock()
             longest_s = _LONGEST_CLEAN_PAUSE_S
             try:
-                await self._once()
-                self._settle(None)
+                await self._list_and_watch()
+                self._set_trouble(None)
             except _ExpiredError:
                 self._version = ""
             except BackendError as error:
-                self._settle(error)
-                longest_s = _LONGEST_PAUSE_S
-            failures = 0 if self._clock() - begun >= _LASTED_S else failures + 1
+                self._set_trouble(error)
+                longest_s = math.inf
+            lasted = self._clock() - begun >= _LASTED_S
+            if lasted:
+                backoff.reset()
             if self.polls and self.trouble is None:
-                await self._sleep(POLL_S)
-            elif failures:
-                pause_s = min(_FIRST_PAUSE_S * 2 ** min(failures - 1, 20), longest_s)
-                await self._sleep(pause_s * random.uniform(0.5, 1.0))
+                await self._sleep(self._pauses.poll_every_s)
+            elif not lasted:
+                await self._sleep(min(backoff.next_s(), longest_s))
 
-    async def _once(self) -> None:
+    async def _list_and_watch(self) -> None:
         """One list if one is due, and one watch to its end if watching is allowed."""
         due = self._clock() - self._listed_at >= RECONCILE_S
         if not self._version or due or self.polls:
@@ -235,7 +237,7 @@ class PodWatch:
         if self.polls:
             return
         try:
-            await self._follow()
+            await self._watch_to_the_end()
         except ApiError as error:
             if error.status == 410:
                 raise _ExpiredError from error
@@ -246,7 +248,7 @@ class PodWatch:
                 "%s; until it is allowed, pods are listed every %g s, which costs the API server "
                 "more and shows ends later",
                 error,
-                POLL_S,
+                self._pauses.poll_every_s,
             )
 
     async def _list(self) -> None:
@@ -259,7 +261,7 @@ class PodWatch:
                     version = page["metadata"]["resourceVersion"]
                     for raw in page.get("items") or ():
                         present.add(raw["metadata"].get("uid", ""))
-                        self.take(raw)
+                        self.note_pod(raw)
             except ApiError as error:
                 if error.status == 410:
                     raise _ExpiredError from error
@@ -269,9 +271,9 @@ class PodWatch:
             self._advance(version)
             self._heard_at = max(self._heard_at, begun)
             self._listed_at = begun
-            self._settle(None)
+            self._set_trouble(None)
 
-    async def _follow(self) -> None:
+    async def _watch_to_the_end(self) -> None:
         params = {
             "watch": "1",
             "resourceVersion": self._version,
@@ -284,13 +286,13 @@ class PodWatch:
                 "watch", self._path, params, silence_s=SILENCE_S
             ) as chunks:
                 self._following = True
-                self._settle(None)
+                self._set_trouble(None)
                 async for line in _lines(chunks):
-                    self._event(line)
+                    self._apply_event(line)
         finally:
             self._following = False
 
-    def _event(self, line: bytes) -> None:
+    def _apply_event(self, line: bytes) -> None:
         try:
             event = json.loads(line)
             kind, raw = event["type"], event["object"]
@@ -302,7 +304,7 @@ class PodWatch:
             raise BackendError(f"the watch of {self._path} failed: {raw.get('message')}")
         self._heard_at = self._clock()
         if kind != "BOOKMARK":
-            self.take(raw, removed=kind == "DELETED")
+            self.note_pod(raw, removed=kind == "DELETED")
         self._advance(raw["metadata"]["resourceVersion"])
 
     def _advance(self, version: str) -> None:
@@ -313,7 +315,7 @@ class PodWatch:
         while self._written and version.isdecimal() and self._written[0][0] <= int(version):
             self._written.popleft()
 
-    def _settle(self, trouble: BackendError | None) -> None:
+    def _set_trouble(self, trouble: BackendError | None) -> None:
         if trouble is not None and self.trouble is None:
             log.warning("%s; trying again", trouble)
         elif trouble is None and self.trouble is not None:
