@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import threading
@@ -15,6 +16,7 @@ import pytest
 
 from podmap.backends.kubernetes.pauses import Pauses
 from podmap.testing.fake_cluster import FakeCluster, Script
+from podmap.testing.fake_cluster.objects import RefusedError
 
 TRIALS = 6
 SPEC = f"""\
@@ -165,7 +167,8 @@ def release_all(cluster: FakeCluster, process: subprocess.Popen[str]) -> None:
     while process.poll() is None:
         assert time.monotonic() < deadline
         for name in cluster.pod_names():
-            cluster.release(name)
+            with contextlib.suppress(RefusedError):  # it has ended and is gone by now
+                cluster.release(name)
         time.sleep(0.05)
 
 
