@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, XComArg
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import MappedOperator
 
     from podmap.backends.base import Backend
-    from podmap.backends.kubernetes.backend import KubernetesBackend
     from podmap.engine.planned import PlannedRun
     from podmap.ledger.manifest import Manifest
 
@@ -84,7 +83,7 @@ class OperatorRuntime(Runtime):
         self, group: SweepGroup, planned: PlannedRun, backend: Backend, *, log: Any
     ) -> Manifest:
         """The manifest with the namespace of the pods: the provider's default is another one."""
-        namespace = await cast("KubernetesBackend", backend).namespace()
+        namespace = await backend.namespace()
         return replace(planned.manifest, namespace=namespace)
 
     def before_collect(
