@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from podmap.backends.base import Backend
@@ -26,6 +26,7 @@ class Target:
         kubeconfig: A file; None for KUBECONFIG, ~/.kube/config, or the account of the own pod.
         context: A context of the kubeconfig; None for the current one.
         airflow: The extras of Airflow's connection of type `kubernetes`; None if there is none.
+        options: More arguments of `KubernetesBackend`.
     """
 
     backend: str = "process"
@@ -33,6 +34,7 @@ class Target:
     kubeconfig: str | None = None
     context: str | None = None
     airflow: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def target_of(manifest: Manifest, *, kubeconfig: str | None = None) -> Target:
@@ -66,7 +68,7 @@ def connect(target: Target) -> Backend:
         load = connection.from_kubeconfig(target.kubeconfig, target.context)
     else:
         load = connection.automatic()
-    return KubernetesBackend.connect(load, target.namespace)
+    return KubernetesBackend.connect(load, target.namespace, **target.options)
 
 
 @asynccontextmanager

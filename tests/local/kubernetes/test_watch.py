@@ -28,11 +28,13 @@ Scenario = Callable[["Watching"], Awaitable[None]]
 class Watching:
     """A watch of a fake cluster, and what is done to the cluster meanwhile."""
 
-    def __init__(self, cluster: FakeCluster, client: Client, pauses: Pauses) -> None:
+    def __init__(
+        self, cluster: FakeCluster, client: Client, pauses: Pauses, run_id: str | None
+    ) -> None:
         self.cluster, self.client = cluster, client
         self.changes: list[KnownPod] = []
         self._changed = asyncio.Event()
-        self.watch = PodWatch(client, "default", self._on_change, pauses=pauses)
+        self.watch = PodWatch(client, "default", self._on_change, run_id=run_id, pauses=pauses)
 
     def _on_change(self, pod: KnownPod) -> None:
         self.changes.append(pod)
@@ -59,11 +61,16 @@ class Watching:
 
 
 def play(
-    cluster: FakeCluster, scenario: Scenario, *, page: int = 500, pauses: Pauses = USUAL
+    cluster: FakeCluster,
+    scenario: Scenario,
+    *,
+    page: int = 500,
+    pauses: Pauses = USUAL,
+    run_id: str | None = None,
 ) -> None:
     async def run() -> None:
         client = Client(cluster.connection(), limit_s=5, page=page)
-        watching = Watching(cluster, client, pauses)
+        watching = Watching(cluster, client, pauses, run_id)
         try:
             await scenario(watching)
         finally:
@@ -92,6 +99,17 @@ def test_what_is_there_and_what_comes_is_known(cluster: FakeCluster) -> None:
         assert (1, 1) == (w.client.requests["list pods"], w.client.requests["watch pods"])
 
     play(cluster, scenario)
+
+
+@pytest.mark.parametrize(("run_id", "known"), [(RUN, 2), ("ffffffff", 0)], ids=["its", "other"])
+def test_a_watch_can_be_of_one_run_alone(cluster: FakeCluster, run_id: str, known: int) -> None:
+    async def scenario(w: Watching) -> None:
+        await w.create(0)
+        await w.watch.wait_synced(5)
+        await w.create(1)
+        await w.until(lambda: len(w.watch.pods) == known)
+
+    play(cluster, scenario, run_id=run_id)
 
 
 def test_a_list_in_pages_is_taken_in_whole(cluster: FakeCluster) -> None:

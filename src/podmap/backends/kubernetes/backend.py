@@ -43,6 +43,7 @@ class KubernetesBackend(Backend):
         client: Client,
         namespace: str | None = None,
         *,
+        run_id: str | None = None,
         timeout_grace_s: float | None = None,
         renew_every_s: float = RENEW_EVERY_S,
         pauses: Pauses = USUAL,
@@ -52,6 +53,8 @@ class KubernetesBackend(Backend):
         Args:
             client: The connection; closed with the backend.
             namespace: Where the pods are; None for the connection's.
+            run_id: The only run whose pods are watched, for a process that has no other; None for
+                those of all runs.
             timeout_grace_s: From SIGTERM to SIGKILL when an attempt takes longer than its timeout;
                 None for the pod's own grace.
             renew_every_s: How often a run's lease is renewed.
@@ -60,7 +63,7 @@ class KubernetesBackend(Backend):
         self.client = client
         self._pauses = pauses
         self._renew_every_s = renew_every_s
-        self._namespace = Namespace(client, namespace, pauses)
+        self._namespace = Namespace(client, namespace, pauses, run_id=run_id)
         self._creator = PodCreator(self._namespace, pauses)
         self._ender = PodEnder(self._namespace, pauses)
         self._timeouts = PodTimeouts(self._namespace, self._ender, grace_s=timeout_grace_s)
@@ -73,18 +76,16 @@ class KubernetesBackend(Backend):
         load: Load,
         namespace: str | None = None,
         *,
-        timeout_grace_s: float | None = None,
-        renew_every_s: float = RENEW_EVERY_S,
-        pauses: Pauses | None = None,
+        pauses: Pauses = USUAL,
+        **options: Any,
     ) -> KubernetesBackend:
         """A backend with a connection of its own; asks nothing yet.
 
         Args:
             load: Reads the connection: one of the functions of `client.connection` makes it.
             namespace: As for the class.
-            timeout_grace_s: As for the class.
-            renew_every_s: As for the class.
-            pauses: As for the class; None for the usual.
+            pauses: As for the class.
+            options: As for the class.
 
         Raises:
             UsageError: The extra `kubernetes` is not installed.
@@ -95,14 +96,7 @@ class KubernetesBackend(Backend):
             raise UsageError(
                 f"the kubernetes backend needs {error.name}: pip install 'podmap[kubernetes]'"
             ) from error
-        pauses = pauses or USUAL
-        return cls(
-            Client(load, pauses=pauses),
-            namespace,
-            timeout_grace_s=timeout_grace_s,
-            renew_every_s=renew_every_s,
-            pauses=pauses,
-        )
+        return cls(Client(load, pauses=pauses), namespace, pauses=pauses, **options)
 
     @property
     def requests(self) -> Counter[str]:
@@ -168,6 +162,7 @@ class KubernetesBackend(Backend):
         limit: int | None = None,
         confirm: Confirm | None = None,
         gated: bool = False,
+        body: Mapping[str, Any] | None = None,
     ) -> Observation:
         """Creates the attempt's pod, once; one of this name that is there is returned as it is.
 
@@ -181,6 +176,8 @@ class KubernetesBackend(Backend):
             confirm: Asked at once when the pod is there; if the answer is no, it is deleted
                 before a node can have started it.
             gated: Whether it waits at its gate (see `gates`).
+            body: The pod to ask for, with the attempt's name and labels; None to make it from the
+                attempt.
 
         Raises:
             BackendError: It could not be created now; QuotaError if a quota had no room for long.
@@ -189,7 +186,7 @@ class KubernetesBackend(Backend):
             WithdrawnError: `confirm` said no.
             UsageError: It is meant for another namespace.
         """
-        pod = await self._creator.create_attempt(launch, limit=limit, gated=gated)
+        pod = await self._creator.create_attempt(launch, limit=limit, gated=gated, body=body)
         mine = pod.alive and pod.seen.epoch == launch.epoch
         if mine and confirm is not None and not await confirm():
             await self.delete(launch.name)

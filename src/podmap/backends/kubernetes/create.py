@@ -116,7 +116,14 @@ class PodCreator:
         self._namespace = namespace
         self._creating: dict[str, set[str]] = {}
 
-    async def create_attempt(self, launch: Launch, *, limit: int | None, gated: bool) -> KnownPod:
+    async def create_attempt(
+        self,
+        launch: Launch,
+        *,
+        limit: int | None,
+        gated: bool,
+        body: Mapping[str, Any] | None = None,
+    ) -> KnownPod:
         """The pod of an attempt: a new one, or the one of this name that is there.
 
         Raises:
@@ -125,7 +132,7 @@ class PodCreator:
             FullError: As many are alive as `limit` allows.
         """
         watch = await self._namespace.synced_watch()
-        body = self._body(launch, gated=gated)
+        body = body or self._body(launch, gated=gated)
         known = watch.pods.get(launch.name)
         # What is known may be old, so that the server is asked all the same.
         is_there = known is not None and known.there

@@ -22,17 +22,26 @@ Listener = Callable[[KnownPod], None]
 class Namespace:
     """The pods of one namespace, kept up to date by one watch; made once for all runs."""
 
-    def __init__(self, client: Client, name: str | None, pauses: Pauses = USUAL) -> None:
+    def __init__(
+        self,
+        client: Client,
+        name: str | None,
+        pauses: Pauses = USUAL,
+        *,
+        run_id: str | None = None,
+    ) -> None:
         """Asks nothing yet.
 
         Args:
             client: The connection.
             name: The namespace; None for the connection's.
             pauses: How often it is asked again.
+            run_id: The only run whose pods are watched; None for those of all runs.
         """
         self._pauses = pauses
         self.client = client
         self._name = name
+        self._run_id = run_id
         self._watch: PodWatch | None = None
         self._opening = asyncio.Lock()
         self._ticking: asyncio.Task[None] | None = None
@@ -144,7 +153,11 @@ class Namespace:
                 if self._name is None:
                     self._name = (await self.client.connection()).namespace
                 self._watch = PodWatch(
-                    self.client, self._name, self._on_change, pauses=self._pauses
+                    self.client,
+                    self._name,
+                    self._on_change,
+                    run_id=self._run_id,
+                    pauses=self._pauses,
                 )
                 self._watch.start()
                 self._ticking = spawn(self._recheck_forever())

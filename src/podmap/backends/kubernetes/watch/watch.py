@@ -17,6 +17,7 @@ from podmap.backends.kubernetes.client import SELECTOR, ApiError, pods_path
 from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.backends.kubernetes.watch.pods import KnownPod, KnownPods
 from podmap.errors import BackendError
+from podmap.names import RUN_LABEL
 
 if TYPE_CHECKING:
     from podmap.backends.kubernetes.client.requests import Client
@@ -56,6 +57,7 @@ class PodWatch:
         namespace: str,
         on_change: Callable[[KnownPod], None],
         *,
+        run_id: str | None = None,
         pauses: Pauses = USUAL,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -66,6 +68,7 @@ class PodWatch:
             client: The connection.
             namespace: Whose pods.
             on_change: Called for each change, in the order in which they were seen.
+            run_id: The only run whose pods are watched; None for those of all runs.
             pauses: How often it is asked again.
             clock: Seconds from any start.
             sleep: Returns after some seconds.
@@ -74,6 +77,7 @@ class PodWatch:
         self.trouble: BackendError | None = None
         self._client = client
         self._path = pods_path(namespace)
+        self._selector = SELECTOR if run_id is None else f"{SELECTOR},{RUN_LABEL}={run_id}"
         self._namespace = namespace
         self._on_change = on_change
         self._pauses = pauses
@@ -257,7 +261,7 @@ class PodWatch:
             present: set[str] = set()
             version = ""
             try:
-                async for page in self._client.pages(self._path, selector=SELECTOR):
+                async for page in self._client.pages(self._path, selector=self._selector):
                     version = page["metadata"]["resourceVersion"]
                     for raw in page.get("items") or ():
                         present.add(raw["metadata"].get("uid", ""))
@@ -279,7 +283,7 @@ class PodWatch:
             "resourceVersion": self._version,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(random.randint(*WATCH_S)),
-            "labelSelector": SELECTOR,
+            "labelSelector": self._selector,
         }
         try:
             async with self._client.stream(
