@@ -152,7 +152,7 @@ class SweepTest:
                 as it is). It sees `PODMAP_*` in its environment; what it prints is its log; an
                 exception is exit code 1. If it returns None, the result is what it has written to
                 `PODMAP_RESULT`. None runs the trial's own command as a local process.
-            failures: What goes wrong: see `podmap.testing.sweep.fail`. Of several that concern one
+            failures: What goes wrong: see `podmap.testing.fail`. Of several that concern one
                 attempt the first counts; slow starts come on top.
             takes_s: How long each attempt takes in the run's own time, or a function of the
                 params that tells it; it meets `trial.timeout`, `trial.deadline` and `budget.wall`.
