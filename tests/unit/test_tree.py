@@ -21,9 +21,7 @@ LINES_OF_A_FUNCTION = 40
 CLASSES_TO_RENAME: set[str] = set()
 FILES_TO_RENAME: set[str] = set()
 FILES_TO_TELL_APART: set[str] = set()
-FILES_TO_SHORTEN = {
-    "backends/process/backend",
-}
+FILES_TO_SHORTEN: set[str] = set()
 FUNCTIONS_TO_SHORTEN = {
     "engine/session.py: open_session",
 }

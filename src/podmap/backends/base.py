@@ -1,7 +1,4 @@
-"""The protocol of a backend: it creates, watches, logs and ends attempts, whatever they are.
-
-Its last methods are abilities that not every backend has; their defaults are a backend without.
-"""
+"""The protocol of a backend: it creates, watches, logs and ends attempts, whatever they are."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from podmap.errors import PodmapError, UsageError
 from podmap.names import parse_attempt_name
-from podmap.records import Diagnosis
+from podmap.records import Category, Diagnosis
 
 if TYPE_CHECKING:  # at run time nothing here needs pydantic
     from podmap.spec.model import Kubernetes, TrialTemplate
@@ -151,6 +148,15 @@ class Observation:
         except ValueError as error:
             raise UsageError(str(error)) from error
         return cls(name, run_id, number, attempt, "", Phase.GONE)
+
+
+def timed_out(timeout_s: float) -> Diagnosis:
+    """Why an attempt is ended that has run for longer than it may."""
+    return Diagnosis(
+        Category.USER_TIMEOUT,
+        f"took longer than its timeout of {timeout_s:g} s",
+        resolution="Raise trial.timeout, or make the trial shorter.",
+    )
 
 
 Confirm = Callable[[], Awaitable[bool]]

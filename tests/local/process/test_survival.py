@@ -15,10 +15,10 @@ from tests.local.process.conftest import RUN_ID, Host, alive, pids, until, wait_
 
 from podmap.backends.base import Launch, Observation, Phase
 from podmap.backends.process import system
-from podmap.backends.process.folder import PATIENCE_S, Asked, Folder, Runner
+from podmap.backends.process.folder import PATIENCE_S, AskedLaunch, AttemptFolder, Wrapper
 from podmap.backends.process.observe import observe
-from podmap.backends.process.spawn import check, spawn
-from podmap.backends.process.watch import Watch
+from podmap.backends.process.spawn import check_command, spawn_wrapper
+from podmap.backends.process.watch import ProcessWatch
 from podmap.errors import BackendError
 from podmap.records import Category, Diagnosis
 
@@ -33,21 +33,21 @@ REASON = Diagnosis(Category.CANCELLED, "stopped by the user")
 PARENT = """
     import asyncio, json, os, signal, sys
     from podmap.backends.base import Launch
-    from podmap.backends.process import ProcessBackend, folder, reserve
+    from podmap.backends.process import ProcessBackend, folder, spawn
 
     def die(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
 
     moment, state_dir, launches = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-    spawn = reserve.spawn
+    spawn_wrapper = spawn.spawn_wrapper
     if moment == "before the folder":
         folder.os.mkdir = die
     elif moment == "in the empty folder":
         folder._write_new = die
     elif moment == "before the spawn":
-        reserve.spawn = die
+        spawn.spawn_wrapper = die
     elif moment == "right after the spawn":
-        reserve.spawn = lambda *args, **kwargs: (spawn(*args, **kwargs), die())
+        spawn.spawn_wrapper = lambda *args, **kwargs: (spawn_wrapper(*args, **kwargs), die())
 
     async def main():
         made = ProcessBackend(state_dir)
@@ -247,9 +247,9 @@ def test_what_a_trial_leaves_ends_with_it_unless_it_left_the_group(host: Host) -
 
 def test_an_ended_child_is_reaped(host: Host) -> None:
     host.run(host.shell("true"))
-    runner = Folder(str(host.folder())).runner()
-    assert runner is not None
-    assert not Path(f"/proc/{runner.pid}").exists()
+    wrapper = AttemptFolder(str(host.folder())).read_wrapper()
+    assert wrapper is not None
+    assert not Path(f"/proc/{wrapper.pid}").exists()
 
 
 def test_a_wrapper_that_was_killed_is_a_lost_attempt_and_leaves_nothing(host: Host) -> None:
@@ -272,7 +272,7 @@ def test_a_pid_that_belongs_to_somebody_else_now_is_left_alone(host: Host) -> No
     stranger = subprocess.Popen(["sleep", "600"], start_new_session=True)
     try:
         launch = host.shell("true")
-        fake_runner(host, f"{stranger.pid}\n{system.boot_id()}\n", Asked.now(launch))
+        fake_runner(host, f"{stranger.pid}\n{system.boot_id()}\n", AskedLaunch.now(launch))
 
         async def scenario() -> None:
             for backend in (host.backend(), host.backend()):
@@ -289,15 +289,15 @@ def test_a_pid_that_belongs_to_somebody_else_now_is_left_alone(host: Host) -> No
         stranger.wait()
 
 
-def fake_runner(host: Host, process: str | None, asked: Asked) -> None:
+def fake_runner(host: Host, process: str | None, asked: AskedLaunch) -> None:
     """The folder of an attempt that never ran, as if it had."""
-    os.close(Folder(str(host.folder())).make(asked))
+    os.close(AttemptFolder(str(host.folder())).create(asked))
     if process is not None:
         (host.folder() / "process").write_text(process)
 
 
 def test_a_restart_of_the_host_is_told(host: Host) -> None:
-    asked = replace(Asked.now(host.shell("true")), boot_id="another")
+    asked = replace(AskedLaunch.now(host.shell("true")), boot_id="another")
     fake_runner(host, f"{os.getpid()}\nanother\n", asked)
 
     async def scenario() -> None:
@@ -310,7 +310,7 @@ def test_a_restart_of_the_host_is_told(host: Host) -> None:
 
 
 def test_an_attempt_of_another_host_cannot_be_asked_until_it_has_ended(host: Host) -> None:
-    asked = replace(Asked.now(host.shell("true")), host="gpu-7")
+    asked = replace(AskedLaunch.now(host.shell("true")), host="gpu-7")
     fake_runner(host, f"{os.getpid()}\n{system.boot_id()}\n", asked)
 
     async def scenario() -> None:
@@ -328,7 +328,7 @@ def test_an_attempt_of_another_host_cannot_be_asked_until_it_has_ended(host: Hos
 
 def test_an_attempt_whose_living_maker_is_about_to_start_it_is_pending(host: Host) -> None:
     launch = host.shell("true")
-    fake_runner(host, None, Asked.now(launch))
+    fake_runner(host, None, AskedLaunch.now(launch))
 
     async def scenario() -> None:
         backend = host.backend()
@@ -345,7 +345,7 @@ def test_an_attempt_that_was_not_started_in_time_never_runs(
     host: Host, process: str | None
 ) -> None:
     launch = host.shell("exit 6")
-    asked = Asked.now(launch)
+    asked = AskedLaunch.now(launch)
     late = replace(asked, started_up_s=asked.started_up_s - 2 * PATIENCE_S)
     fake_runner(host, process, late)
 
@@ -364,14 +364,16 @@ def test_an_attempt_that_was_not_started_in_time_never_runs(
 @pytest.mark.parametrize("given_up", [False, True], ids=["two wrappers", "given up before"])
 def test_of_all_wrappers_of_an_attempt_at_most_one_runs_it(host: Host, given_up: bool) -> None:
     launch = host.shell(ONCE)
-    folder = Folder(str(host.folder()))
+    folder = AttemptFolder(str(host.folder()))
     (host.work / "go").touch()
-    output = folder.make(Asked.now(launch))
+    output = folder.create(AskedLaunch.now(launch))
     if given_up:
-        folder.give_up()
-    command = check(launch, os.environ)
+        folder.forbid_start()
+    command = check_command(launch, os.environ)
     with open(os.devnull, "r+b") as null:
-        started = [spawn(folder.path, command, output=output, null=null.fileno()) for _ in range(8)]
+        started = [
+            spawn_wrapper(folder.path, command, output=output, null=null.fileno()) for _ in range(8)
+        ]
     os.close(output)
     for pid in started:
         os.waitpid(pid, 0)
@@ -381,8 +383,8 @@ def test_of_all_wrappers_of_an_attempt_at_most_one_runs_it(host: Host, given_up:
 
 def test_a_watch_of_a_pid_that_was_given_away_ends_at_once(host: Host) -> None:
     async def scenario() -> bool:
-        folder = Folder(str(host.folder()))
-        watch = Watch(Asked.now(host.shell("true")), folder, os.getppid(), child=False)
+        folder = AttemptFolder(str(host.folder()))
+        watch = ProcessWatch(AskedLaunch.now(host.shell("true")), folder, os.getppid(), child=False)
         return watch.ended.done()
 
     assert host.play(scenario)
@@ -408,13 +410,13 @@ def _written(host: Host) -> int:
 
 
 def test_an_end_between_two_looks_is_seen(host: Host) -> None:
-    class Ending(Folder):
-        def runs(self, runner: Runner) -> bool:
-            with open(self.file("process"), "a") as file:
+    class EndedMeanwhile(AttemptFolder):
+        def is_running(self, wrapper: Wrapper) -> bool:
+            with open(self.path_of("process"), "a") as file:
                 file.write("5\n")
             return False
 
-    fake_runner(host, f"1\n{system.boot_id()}\n", Asked.now(host.shell("true")))
-    seen = observe(host.name(), Ending(str(host.folder())), result_limit_bytes=1)
+    fake_runner(host, f"1\n{system.boot_id()}\n", AskedLaunch.now(host.shell("true")))
+    seen = observe(host.name(), EndedMeanwhile(str(host.folder())), result_limit_bytes=1)
     assert seen is not None
     assert (5, None) == (seen.exit_code, seen.diagnosis)

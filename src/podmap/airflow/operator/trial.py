@@ -13,8 +13,7 @@ from dataclasses import replace
 
 from podmap.airflow.exceptions import TrialFailed, failure_class
 from podmap.airflow.operator.run import note_end
-from podmap.backends.base import Launch, Observation, Phase
-from podmap.backends.kubernetes.end import timed_out
+from podmap.backends.base import Launch, Observation, Phase, timed_out
 from podmap.backends.kubernetes.pod.build import RESULT_PATH, TIMEOUT_ANNOTATION
 from podmap.backends.kubernetes.pod.fields import PodJson
 from podmap.clock import iso, parse_iso, utc_now

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from podmap.aio import spawn
-from podmap.backends.base import Phase
+from podmap.backends.base import Phase, timed_out
 from podmap.backends.kubernetes.client import ApiError, pods_path
 from podmap.backends.kubernetes.diagnosis.observe import killed_annotation
 from podmap.backends.kubernetes.pauses import Pauses
@@ -19,7 +19,7 @@ from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.clock import parse_iso, utc_now
 from podmap.errors import BackendError
 from podmap.names import MANAGED_BY, RUN_LABEL
-from podmap.records import Category, Diagnosis
+from podmap.records import Diagnosis
 
 log = logging.getLogger(__name__)
 
@@ -287,15 +287,6 @@ class PodTimeouts:
             except BackendError as error:
                 log.warning("%s has run out of time but cannot be ended yet: %s", name, error)
                 await asyncio.sleep(_TRY_AGAIN_S)
-
-
-def timed_out(timeout_s: float) -> Diagnosis:
-    """Why an attempt is ended that has run for longer than it may."""
-    return Diagnosis(
-        Category.USER_TIMEOUT,
-        f"took longer than its timeout of {timeout_s:g} s",
-        resolution="Raise trial.timeout, or make the trial shorter.",
-    )
 
 
 def _is_over(pod: KnownPod) -> bool:

@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
+from podmap.aio import Backoff
 from podmap.backends.base import (
     Backend,
     Confirm,
@@ -15,33 +16,22 @@ from podmap.backends.base import (
     Observation,
     Phase,
     WithdrawnError,
+    timed_out,
 )
-from podmap.backends.process.end import end, end_stragglers, force
-from podmap.backends.process.folder import OUTPUT, RESULT, Folder, attempt_names
+from podmap.backends.process.folder import RESULT, AttemptFolder, attempt_names, default_state_dir
 from podmap.backends.process.lock import StateLock
 from podmap.backends.process.observe import observe, running
-from podmap.backends.process.reserve import Reserved
-from podmap.backends.process.spawn import inherited_env
-from podmap.backends.process.watch import Watch
+from podmap.backends.process.spawn import Reservation, inherited_env
+from podmap.backends.process.watch import ProcessWatch, end_stragglers
 from podmap.errors import BackendError, UsageError
 from podmap.names import parse_attempt_name
 from podmap.records import Category, Diagnosis
 
 PENDING_POLL_S = 0.05
-FIRST_OUTPUT_POLL_S = 0.02
-OUTPUT_POLL_S = 0.3
+OUTPUT_POLLS_S = (0.02, 0.3)
 CHUNK_BYTES = 64 * 1024
 _LIST_IN_THREAD = 50
 _DELETED = Diagnosis(Category.CANCELLED, "deleted while it ran")
-
-
-def default_state_dir() -> str:
-    """Where attempts keep their state: `$PODMAP_STATE_DIR`, else below `$XDG_STATE_HOME`."""
-    given = os.environ.get("PODMAP_STATE_DIR")
-    if given:
-        return given
-    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return os.path.join(home, "podmap", "processes")
 
 
 class ProcessBackend(Backend):
@@ -76,7 +66,7 @@ class ProcessBackend(Backend):
         self._inherited = inherited_env(os.environ)
         self._lock = StateLock(self._state_dir)
         self._turn = asyncio.Lock()
-        self._watches: dict[str, Watch] = {}
+        self._watches: dict[str, ProcessWatch] = {}
         self._null: int | None = None
 
     def result_path(self, attempt_name: str) -> str:
@@ -85,7 +75,7 @@ class ProcessBackend(Backend):
         Raises:
             UsageError: That is not the name of an attempt.
         """
-        return self._folder(attempt_name).file(RESULT)
+        return self._folder(attempt_name).path_of(RESULT)
 
     async def list(self, run_id: str, *, number: int | None = None) -> Sequence[Observation]:
         """All attempts of a run that are not deleted yet, ended or not, of any epoch.
@@ -97,11 +87,11 @@ class ProcessBackend(Backend):
         Raises:
             BackendError: The state folder cannot be read, or one runs on another host.
         """
-        with self._asking("read"):
+        with self._access("read"):
             names = attempt_names(f"{self._state_dir}/{run_id}", number)
             # What this process watches needs no look at the disk: runs list often.
             found: dict[str, Observation | None] = {
-                name: self._known(name, self._watches[name])
+                name: self._observe_watched(name, self._watches[name])
                 for name in names
                 if name in self._watches
             }
@@ -112,7 +102,7 @@ class ProcessBackend(Backend):
                 seen = [self._observe(name) for name in unknown]
         for name, observation in zip(unknown, seen, strict=True):
             pending = observation is not None and observation.phase is Phase.PENDING
-            found[name] = await self._look(name) if pending else observation
+            found[name] = await self._observe_now(name) if pending else observation
         return [observation for name in names if (observation := found[name]) is not None]
 
     async def create(
@@ -142,21 +132,21 @@ class ProcessBackend(Backend):
         if not folder.path.endswith(f"/{launch.run_id}/{launch.name}"):
             raise UsageError(f"attempt {launch.name!r} is not of run {launch.run_id!r}")
         async with self._lock.held():
-            with self._asking("write"):
-                observation = self._there(launch.name)
+            with self._access("write"):
+                observation = self._existing(launch.name)
                 if observation is not None:
                     return observation
-                self._check_room(launch.run_id, limit)
-                reserved = Reserved(folder, launch, self._inherited)
+                self._check_limit(launch.run_id, limit)
+                reservation = Reservation(folder, launch, self._inherited)
         try:
             if confirm is not None and not await confirm():
                 raise WithdrawnError(f"{launch.name} is not started after all")
             # One at a time, with a turn of the loop between two: each spawn blocks it.
             async with self._turn:
                 await asyncio.sleep(0)
-                return self._start(launch, reserved)
+                return self._start(launch, reservation)
         finally:
-            reserved.let_go()
+            reservation.close()
 
     async def wait(self, name: str) -> Observation:
         """Returns the observation of the attempt once it has ended or is gone.
@@ -164,10 +154,10 @@ class ProcessBackend(Backend):
         Raises:
             BackendError: The state folder cannot be read, or it runs on another host.
         """
-        watch = await self._watching(name)
+        watch = await self._watch_of(name)
         if watch is not None:
             await asyncio.shield(watch.ended)
-        with self._asking("read"):
+        with self._access("read"):
             observation = self._observe(name, watch)
         if observation is None:
             return Observation.gone(name)
@@ -183,16 +173,16 @@ class ProcessBackend(Backend):
         Raises:
             BackendError: The output cannot be read.
         """
-        watch = await self._watching(name)
-        with self._asking("read"):
-            descriptor = self._open_output(name)
+        watch = await self._watch_of(name)
+        with self._access("read"):
+            descriptor = self._folder(name).open_output()
         if descriptor is None:
             return
-        pause_s = FIRST_OUTPUT_POLL_S
+        backoff = Backoff(*OUTPUT_POLLS_S)
         try:
             while True:
                 over = watch is None or watch.ended.done()
-                with self._asking("read"):
+                with self._access("read"):
                     chunk = os.pread(descriptor, CHUNK_BYTES, offset)
                 if chunk:
                     offset += len(chunk)
@@ -201,8 +191,7 @@ class ProcessBackend(Backend):
                 elif watch is None or over:
                     return
                 else:
-                    await asyncio.wait({watch.ended}, timeout=pause_s)
-                    pause_s = min(2 * pause_s, OUTPUT_POLL_S)
+                    await asyncio.wait({watch.ended}, timeout=backoff.next_s())
         finally:
             os.close(descriptor)
 
@@ -212,8 +201,8 @@ class ProcessBackend(Backend):
         Raises:
             BackendError: The output cannot be read.
         """
-        with self._asking("read"):
-            descriptor = self._open_output(name)
+        with self._access("read"):
+            descriptor = self._folder(name).open_output()
             if descriptor is None:
                 return b""
             try:
@@ -231,9 +220,9 @@ class ProcessBackend(Backend):
         Raises:
             BackendError: It runs on another host, or the state folder cannot be read.
         """
-        watch = await self._watching(name)
+        watch = await self._watch_of(name)
         if watch is not None and not watch.ended.done():
-            await end(watch, reason, grace_s)
+            await watch.end(reason, grace_s)
 
     async def delete(self, name: str) -> None:
         """Removes all that is left of an attempt; ends it at once if it still runs.
@@ -241,16 +230,16 @@ class ProcessBackend(Backend):
         Raises:
             BackendError: It runs on another host, or its folder cannot be removed.
         """
-        watch = await self._watching(name)
+        watch = await self._watch_of(name)
         if watch is not None and not watch.ended.done():
-            await end(watch, _DELETED, 0.0)
+            await watch.end(_DELETED, 0.0)
         folder = self._folder(name)
         if watch is None or not watch.clean:
-            runner = folder.runner()
-            if runner is not None and runner.ending is None:
+            wrapper = folder.read_wrapper()
+            if wrapper is not None and wrapper.ending is None:
                 await end_stragglers(folder)
         async with self._lock.held():
-            with self._asking("write"):
+            with self._access("write"):
                 folder.remove()
                 self._watches.pop(name, None)
                 if not self._watches:
@@ -267,15 +256,15 @@ class ProcessBackend(Backend):
             os.close(self._null)
             self._null = None
 
-    def _folder(self, name: str) -> Folder:
+    def _folder(self, name: str) -> AttemptFolder:
         try:
             run_id, _, _ = parse_attempt_name(name)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        return Folder(f"{self._state_dir}/{run_id}/{name}")
+        return AttemptFolder(f"{self._state_dir}/{run_id}/{name}")
 
     @contextlib.contextmanager
-    def _asking(self, verb: str) -> Iterator[None]:
+    def _access(self, verb: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -284,7 +273,7 @@ class ProcessBackend(Backend):
                 "set PODMAP_STATE_DIR to another folder of this host"
             ) from error
 
-    def _observe(self, name: str, ended: Watch | None = None) -> Observation | None:
+    def _observe(self, name: str, ended: ProcessWatch | None = None) -> Observation | None:
         limit_bytes = self._result_limit_bytes
         if ended is None:
             return observe(name, self._folder(name), result_limit_bytes=limit_bytes)
@@ -297,112 +286,99 @@ class ProcessBackend(Backend):
             reason=ended.reason,
         )
 
-    def _known(self, name: str, watch: Watch) -> Observation | None:
+    def _observe_watched(self, name: str, watch: ProcessWatch) -> Observation | None:
         return self._observe(name, watch) if watch.ended.done() else running(name, watch.asked)
 
-    def _open_output(self, name: str) -> int | None:
-        try:
-            return os.open(
-                self._folder(name).file(OUTPUT), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-            )
-        except FileNotFoundError:
-            return None
-
-    def _check_room(self, run_id: str, limit: int | None) -> None:
+    def _check_limit(self, run_id: str, limit: int | None) -> None:
         """Sees to it that another attempt may be alive. Needs the lock."""
         names = [] if limit is None else attempt_names(f"{self._state_dir}/{run_id}")
         if limit is None or len(names) < limit:
             return
-        alive = [name for name in names if self._lives(name)]
+        alive = [name for name in names if self._is_alive(name)]
         if len(alive) >= limit:
             raise FullError(alive)
 
-    def _lives(self, name: str) -> bool:
+    def _is_alive(self, name: str) -> bool:
         watch = self._watches.get(name)
         if watch is not None:
             return not watch.ended.done()
-        seen = self._there(name)
+        seen = self._existing(name)
         return seen is not None and seen.phase in (Phase.PENDING, Phase.RUNNING)
 
-    def _start(self, launch: Launch, reserved: Reserved) -> Observation:
+    def _start(self, launch: Launch, reservation: Reservation) -> Observation:
         if self._null is None:
             self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        pid = reserved.start(null=self._null)
-        watch = Watch(reserved.asked, reserved.folder, pid, child=True)
-        self._watch(launch.name, watch, adopted=False)
-        return running(launch.name, reserved.asked)
+        pid = reservation.start(null=self._null)
+        watch = ProcessWatch(reservation.asked, reservation.folder, pid, child=True)
+        self._start_watch(launch.name, watch, adopted=False)
+        return running(launch.name, reservation.asked)
 
-    def _there(self, name: str) -> Observation | None:
+    def _existing(self, name: str) -> Observation | None:
         """The attempt that has this name; what was never started is removed. Needs the lock."""
         folder = self._folder(name)
-        asked = folder.asked()
+        asked = folder.read_launch()
         if asked is None:
             if folder.exists():
-                self._clear_broken(name, folder)
+                self._remove_broken(name, folder)
             return None
         watch = self._watches.get(name)
-        observation = self._known(name, watch) if watch else self._observe(name)
+        observation = self._observe_watched(name, watch) if watch else self._observe(name)
         if observation is not None and observation.phase is not Phase.PENDING:
             return observation
-        if observation is not None and asked.maker_lives and not asked.overdue:
+        if observation is not None and asked.maker_is_alive and not asked.overdue:
             return observation
-        if folder.give_up():
+        if folder.forbid_start():
             folder.remove()
             return None
         return self._observe(name) or Observation.gone(name)
 
-    def _clear_broken(self, name: str, folder: Folder) -> None:
-        runner = folder.runner()
-        if runner is not None and folder.runs(runner):
+    def _remove_broken(self, name: str, folder: AttemptFolder) -> None:
+        wrapper = folder.read_wrapper()
+        if wrapper is not None and folder.is_running(wrapper):
             raise BackendError(
-                f"{name} runs as process {runner.pid}, but what was asked of it cannot be read "
+                f"{name} runs as process {wrapper.pid}, but what was asked of it cannot be read "
                 f"in {folder.path}: end the process, then remove the folder"
             )
         folder.remove()
 
-    async def _look(self, name: str) -> Observation | None:
+    async def _observe_now(self, name: str) -> Observation | None:
         """What is to be seen of an attempt now; what was never started is not there."""
-        with self._asking("read"):
+        with self._access("read"):
             observation = self._observe(name)
         if observation is None or observation.phase is not Phase.PENDING:
             return observation
         async with self._lock.held():
-            with self._asking("write"):
-                return self._there(name)
+            with self._access("write"):
+                return self._existing(name)
 
-    async def _watching(self, name: str) -> Watch | None:
+    async def _watch_of(self, name: str) -> ProcessWatch | None:
         """The watch of an attempt that has not ended; None if it has, or is not there."""
         folder = self._folder(name)
         while True:
             watch = self._watches.get(name)
             if watch is not None:
                 return watch
-            runner = folder.runner()
-            if runner is not None and runner.ending is not None:
+            wrapper = folder.read_wrapper()
+            if wrapper is not None and wrapper.ending is not None:
                 return None
-            observation = await self._look(name)
+            observation = await self._observe_now(name)
             if observation is None or observation.phase in (Phase.ENDED, Phase.GONE):
                 return None
-            asked, runner = folder.asked(), folder.runner()
-            if name not in self._watches and asked is not None and runner and runner.pid:
-                watch = Watch(asked, folder, runner.pid, child=False)
-                self._watch(name, watch, adopted=True)
+            asked, wrapper = folder.read_launch(), folder.read_wrapper()
+            if name not in self._watches and asked is not None and wrapper and wrapper.pid:
+                watch = ProcessWatch(asked, folder, wrapper.pid, child=False)
+                self._start_watch(name, watch, adopted=True)
                 return watch
             await asyncio.sleep(PENDING_POLL_S)
 
-    def _watch(self, name: str, watch: Watch, *, adopted: bool) -> None:
+    def _start_watch(self, name: str, watch: ProcessWatch, *, adopted: bool) -> None:
         self._watches[name] = watch  # until it is deleted: its folder may not tell that it ended
-        killing = watch.folder.killing() if adopted else None
-        if killing is not None:
-            watch.at(killing.force_up_s, lambda: force(watch))
+        order = watch.folder.read_kill_order() if adopted else None
+        if order is not None:
+            watch.call_at(order.force_up_s, watch.force)
         if watch.asked.timeout_s is not None:
             deadline_up_s = watch.asked.started_up_s + watch.asked.timeout_s
-            watch.at(deadline_up_s, lambda: self._time_out(watch))
+            watch.call_at(deadline_up_s, lambda: self._end_overdue(watch))
 
-    async def _time_out(self, watch: Watch) -> None:
-        reason = Diagnosis(
-            Category.USER_TIMEOUT,
-            f"took longer than its timeout of {watch.asked.timeout_s:g} s",
-            resolution="Raise trial.timeout, or make the trial shorter.",
-        )
-        await end(watch, reason, self._timeout_grace_s)
+    async def _end_overdue(self, watch: ProcessWatch) -> None:
+        await watch.end(timed_out(watch.asked.timeout_s or 0.0), self._timeout_grace_s)

@@ -38,7 +38,7 @@ _NOBODY = b"0\n\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedLaunch:
     """What was asked, as `launch.json` keeps it.
 
     Attributes:
@@ -70,9 +70,9 @@ class Asked:
     started_up_s: float
 
     @classmethod
-    def now(cls, launch: Launch) -> Asked:
+    def now(cls, launch: Launch) -> AskedLaunch:
         """What `launch` asks, by this process at this moment."""
-        maker_pid, maker_born = system.myself()
+        maker_pid, maker_born = system.own_identity()
         return cls(
             run_id=launch.run_id,
             number=launch.number,
@@ -93,7 +93,7 @@ class Asked:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
-    def maker_lives(self) -> bool:
+    def maker_is_alive(self) -> bool:
         """Whether the process that asked is still there."""
         same_boot = self.boot_id == system.boot_id()
         return same_boot and system.born(self.maker_pid) == self.maker_born
@@ -107,7 +107,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class CommandEnd:
     """How the command ended.
 
     Attributes:
@@ -122,7 +122,7 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class Runner:
+class Wrapper:
     """The process that runs the attempt, as it says itself.
 
     Attributes:
@@ -134,11 +134,11 @@ class Runner:
 
     pid: int | None
     boot_id: str = ""
-    ending: Ending | None = None
+    ending: CommandEnd | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Killing:
+class KillOrder:
     """Why, when and how somebody asked for the attempt's end.
 
     Attributes:
@@ -150,7 +150,7 @@ class Killing:
     force_up_s: float
 
 
-class Folder:
+class AttemptFolder:
     """Reads and writes the folder of one attempt; all calls are short and block."""
 
     __slots__ = ("path",)
@@ -158,11 +158,11 @@ class Folder:
     def __init__(self, path: str) -> None:
         self.path = path
 
-    def file(self, name: str) -> str:
+    def path_of(self, name: str) -> str:
         """The path of one of its files."""
         return f"{self.path}/{name}"
 
-    def make(self, asked: Asked) -> int:
+    def create(self, asked: AskedLaunch) -> int:
         """Makes the folder, and returns a descriptor of its output, for the caller to close.
 
         Raises:
@@ -173,32 +173,43 @@ class Folder:
         except FileNotFoundError:
             os.makedirs(self.path, 0o700)
         try:
-            _write_new(self.file(LAUNCH), json.dumps(asked.to_json()).encode())
+            _write_new(self.path_of(LAUNCH), json.dumps(asked.to_json()).encode())
             # It is there before the trial is, as in a pod.
-            os.close(os.open(self.file(RESULT), _WRITE_NEW, 0o666))
-            return os.open(self.file(OUTPUT), _WRITE_NEW | os.O_APPEND, 0o600)
+            os.close(os.open(self.path_of(RESULT), _WRITE_NEW, 0o666))
+            return os.open(self.path_of(OUTPUT), _WRITE_NEW | os.O_APPEND, 0o600)
         except OSError:
             self.remove()
             raise
+
+    def open_output(self) -> int | None:
+        """A descriptor to read the output, for the caller to close; None if there is none.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        try:
+            return os.open(self.path_of(OUTPUT), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
 
     def exists(self) -> bool:
         """Whether the folder is there."""
         return os.path.isdir(self.path)
 
-    def asked(self) -> Asked | None:
+    def read_launch(self) -> AskedLaunch | None:
         """What was asked; None if the folder is not there or not whole."""
-        data = _read_json(self.file(LAUNCH))
+        data = _read_json(self.path_of(LAUNCH))
         if data is None:
             return None
         try:
-            return Asked(**{**data, "argv": tuple(data["argv"])})
+            return AskedLaunch(**{**data, "argv": tuple(data["argv"])})
         except (KeyError, TypeError):
             return None
 
-    def runner(self) -> Runner | None:
+    def read_wrapper(self) -> Wrapper | None:
         """Who runs it, and how that ended; None as long as nobody said so."""
         try:
-            descriptor = os.open(self.file(PROCESS), _READ_PLAIN)
+            descriptor = os.open(self.path_of(PROCESS), _READ_PLAIN)
         except OSError:
             return None
         try:
@@ -207,42 +218,42 @@ class Folder:
         finally:
             os.close(descriptor)
         if len(lines) < 3 or not lines[0].isdigit():
-            return Runner(None)
+            return Wrapper(None)
         words = lines[2].split()
         ending = None
         if len(lines) > 3 and words[0].isdigit():
-            ending = Ending(int(words[0]), len(words) == 1, _iso_of(moment))
-        return Runner(int(lines[0]), lines[1], ending)
+            ending = CommandEnd(int(words[0]), len(words) == 1, _iso_of(moment))
+        return Wrapper(int(lines[0]), lines[1], ending)
 
-    def runs(self, runner: Runner) -> bool:
+    def is_running(self, wrapper: Wrapper) -> bool:
         """Whether that very process is still there."""
         return (
-            bool(runner.pid)
-            and runner.boot_id == system.boot_id()
-            and system.runs(runner.pid or 0, self.path)
+            bool(wrapper.pid)
+            and wrapper.boot_id == system.boot_id()
+            and system.is_running(wrapper.pid or 0, self.path)
         )
 
-    def give_up(self) -> bool:
+    def forbid_start(self) -> bool:
         """Sees to it that the attempt is never started; False if somebody runs or ran it."""
         try:
-            _write_new(self.file(PROCESS), _NOBODY)
+            _write_new(self.path_of(PROCESS), _NOBODY)
         except FileExistsError:
-            runner = self.runner()
-            return runner is not None and runner.pid == 0
+            wrapper = self.read_wrapper()
+            return wrapper is not None and wrapper.pid == 0
         return True
 
-    def last_sign(self) -> str:
+    def last_written(self) -> str:
         """When something was last written here, as UTC ISO 8601."""
         moments = [0.0]
         for name in (LAUNCH, PROCESS, OUTPUT, RESULT):
             with contextlib.suppress(OSError):
-                moments.append(os.lstat(self.file(name)).st_mtime)
+                moments.append(os.lstat(self.path_of(name)).st_mtime)
         return _iso_of(max(moments))
 
-    def result(self, limit_bytes: int) -> tuple[bytes | None, bool]:
+    def read_result(self, limit_bytes: int) -> tuple[bytes | None, bool]:
         """What the trial left, at most `limit_bytes` of it, and whether there was more."""
         try:
-            descriptor = os.open(self.file(RESULT), _READ_PLAIN)
+            descriptor = os.open(self.path_of(RESULT), _READ_PLAIN)
         except OSError:
             return None, False
         try:
@@ -254,14 +265,14 @@ class Folder:
             os.close(descriptor)
         return data or None, about.st_size > limit_bytes
 
-    def remember_killing(self, killing: Killing) -> bool:
+    def write_kill_order(self, order: KillOrder) -> bool:
         """Keeps why the attempt is to end, for whoever looks next; False if a reason was there."""
-        data = {"reason": killing.reason.to_json(), "force_up_s": killing.force_up_s}
-        draft = self.file(f".{KILLED}.{os.getpid()}")
+        data = {"reason": order.reason.to_json(), "force_up_s": order.force_up_s}
+        draft = self.path_of(f".{KILLED}.{os.getpid()}")
         try:
             with open(draft, "wb") as file:
                 file.write(json.dumps(data).encode())
-            os.link(draft, self.file(KILLED))
+            os.link(draft, self.path_of(KILLED))
         except FileExistsError:
             return False
         finally:
@@ -269,17 +280,17 @@ class Folder:
                 os.unlink(draft)
         return True
 
-    def killing(self) -> Killing | None:
+    def read_kill_order(self) -> KillOrder | None:
         """Why somebody asked for the attempt's end; None if nobody did."""
-        data = _read_json(self.file(KILLED))
+        data = _read_json(self.path_of(KILLED))
         if data is None:
             return None
-        return Killing(Diagnosis.from_json(data["reason"]), data["force_up_s"])
+        return KillOrder(Diagnosis.from_json(data["reason"]), data["force_up_s"])
 
-    def forget_killing(self) -> None:
-        """Takes back `remember_killing`."""
+    def remove_kill_order(self) -> None:
+        """Takes back `write_kill_order`."""
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.file(KILLED))
+            os.unlink(self.path_of(KILLED))
 
     def remove(self) -> None:
         """Removes the folder with all that is in it.
@@ -290,13 +301,22 @@ class Folder:
         for name in _FILES:
             # A folder in a file's place is left to rmtree below.
             with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):
-                os.unlink(self.file(name))
+                os.unlink(self.path_of(name))
         try:
             os.rmdir(self.path)
         except FileNotFoundError:
             return
         except OSError:
             shutil.rmtree(self.path)
+
+
+def default_state_dir() -> str:
+    """Where attempts keep their state: `$PODMAP_STATE_DIR`, else below `$XDG_STATE_HOME`."""
+    given = os.environ.get("PODMAP_STATE_DIR")
+    if given:
+        return given
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(home, "podmap", "processes")
 
 
 def attempt_names(run_folder: str, number: int | None = None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podmap.backends.base import Cut, Observation, Phase
 from podmap.backends.process import system
-from podmap.backends.process.folder import Asked, Folder, Runner
+from podmap.backends.process.folder import AskedLaunch, AttemptFolder, Wrapper
 from podmap.errors import BackendError
 from podmap.records import Category, Diagnosis
 
@@ -12,7 +12,7 @@ KILLED_CODE = 137
 """What a shell and a container give for an end by SIGKILL."""
 
 
-def running(name: str, asked: Asked, phase: Phase = Phase.RUNNING) -> Observation:
+def running(name: str, asked: AskedLaunch, phase: Phase = Phase.RUNNING) -> Observation:
     """The observation of an attempt that has not ended."""
     return Observation(
         name=name,
@@ -28,10 +28,10 @@ def running(name: str, asked: Asked, phase: Phase = Phase.RUNNING) -> Observatio
 
 def observe(
     name: str,
-    folder: Folder,
+    folder: AttemptFolder,
     *,
     result_limit_bytes: int,
-    asked: Asked | None = None,
+    asked: AskedLaunch | None = None,
     over: bool = False,
     reason: Diagnosis | None = None,
 ) -> Observation | None:
@@ -48,47 +48,47 @@ def observe(
     Raises:
         BackendError: It was started on another host, which alone can tell.
     """
-    asked = asked or folder.asked()
-    runner = folder.runner()
-    if asked is None or (runner is None and not folder.exists()):
+    asked = asked or folder.read_launch()
+    wrapper = folder.read_wrapper()
+    if asked is None or (wrapper is None and not folder.exists()):
         return None
-    if runner is not None and runner.pid == 0:
+    if wrapper is not None and wrapper.pid == 0:
         return None
-    if not over and (runner is None or runner.ending is None):
-        phase = _phase(name, folder, asked, runner)
+    if not over and (wrapper is None or wrapper.ending is None):
+        phase = _phase(name, folder, asked, wrapper)
         if phase is not Phase.ENDED:
             return running(name, asked, phase)
-        runner = folder.runner()  # the end may have come between the two looks
-    return _ended(name, asked, folder, runner, result_limit_bytes, reason)
+        wrapper = folder.read_wrapper()  # the end may have come between the two looks
+    return _ended(name, asked, folder, wrapper, result_limit_bytes, reason)
 
 
-def _phase(name: str, folder: Folder, asked: Asked, runner: Runner | None) -> Phase:
+def _phase(name: str, folder: AttemptFolder, asked: AskedLaunch, wrapper: Wrapper | None) -> Phase:
     if asked.host != system.host():
         raise BackendError(
             f"{name} runs on host {asked.host!r}, and its processes cannot be seen from "
             f"{system.host()!r}: ask there, or set PODMAP_STATE_DIR to a folder of this host"
         )
-    if runner is None:
+    if wrapper is None:
         return Phase.PENDING
-    if runner.pid is None:
+    if wrapper.pid is None:
         return Phase.ENDED if asked.overdue else Phase.PENDING
-    return Phase.RUNNING if folder.runs(runner) else Phase.ENDED
+    return Phase.RUNNING if folder.is_running(wrapper) else Phase.ENDED
 
 
 def _ended(
     name: str,
-    asked: Asked,
-    folder: Folder,
-    runner: Runner | None,
+    asked: AskedLaunch,
+    folder: AttemptFolder,
+    wrapper: Wrapper | None,
     limit_bytes: int,
     reason: Diagnosis | None,
 ) -> Observation:
-    killing = folder.killing()
-    if killing is not None:
-        reason = killing.reason
-    ending = runner.ending if runner else None
-    result, cut = folder.result(limit_bytes)
-    finished = ending.finished if ending else folder.last_sign()
+    order = folder.read_kill_order()
+    if order is not None:
+        reason = order.reason
+    ending = wrapper.ending if wrapper else None
+    result, cut = folder.read_result(limit_bytes)
+    finished = ending.finished if ending else folder.last_written()
     return Observation(
         name=name,
         run_id=asked.run_id,
@@ -102,20 +102,22 @@ def _ended(
         exit_code=ending.code if ending else KILLED_CODE if reason else None,
         result=result,
         result_cut=Cut.END if cut else None,
-        diagnosis=reason or _own_diagnosis(asked, folder, runner),
+        diagnosis=reason or _own_diagnosis(asked, folder, wrapper),
     )
 
 
-def _own_diagnosis(asked: Asked, folder: Folder, runner: Runner | None) -> Diagnosis | None:
-    if runner is not None and runner.ending is not None:
-        return None if runner.ending.executed else _not_executed(asked, runner.ending.code)
-    if ((runner and runner.boot_id) or asked.boot_id) != system.boot_id():
+def _own_diagnosis(
+    asked: AskedLaunch, folder: AttemptFolder, wrapper: Wrapper | None
+) -> Diagnosis | None:
+    if wrapper is not None and wrapper.ending is not None:
+        return None if wrapper.ending.executed else _not_executed(asked, wrapper.ending.code)
+    if ((wrapper and wrapper.boot_id) or asked.boot_id) != system.boot_id():
         return Diagnosis(
             Category.NODE_LOST,
             f"host {asked.host} was restarted while the process ran",
             resolution="Run it again; write checkpoints if it takes long.",
         )
-    who = f"process {runner.pid}" if runner and runner.pid else "the process"
+    who = f"process {wrapper.pid}" if wrapper and wrapper.pid else "the process"
     return Diagnosis(
         Category.NODE_LOST,
         "the process vanished without an exit code",
@@ -126,7 +128,7 @@ def _own_diagnosis(asked: Asked, folder: Folder, runner: Runner | None) -> Diagn
     )
 
 
-def _not_executed(asked: Asked, code: int) -> Diagnosis:
+def _not_executed(asked: AskedLaunch, code: int) -> Diagnosis:
     return Diagnosis(
         Category.CREATE_ERROR,
         f"the command could not be executed (exit code {code})",

@@ -1,7 +1,8 @@
-"""Starts a command below a small wrapper that outlives whoever starts it."""
+"""Starts the command of an attempt below a small wrapper that outlives whoever starts it."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 
 from podmap.backends.base import Launch, LaunchError
 from podmap.backends.process import system
+from podmap.backends.process.folder import AskedLaunch, AttemptFolder
+from podmap.errors import BackendError
 from podmap.records import Category, Diagnosis
 
 # $1 is the attempt's folder, $2 the host's boot id, the rest the command; nothing is ever put into
@@ -47,7 +50,7 @@ _CONTRACT = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CheckedCommand:
     """A command that has been checked.
 
     Attributes:
@@ -74,7 +77,7 @@ def inherited_env(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def check(launch: Launch, inherited: Mapping[str, str]) -> Command:
+def check_command(launch: Launch, inherited: Mapping[str, str]) -> CheckedCommand:
     """The command of `launch`, with the environment it will see.
 
     Raises:
@@ -102,7 +105,7 @@ def check(launch: Launch, inherited: Mapping[str, str]) -> Command:
         )
     # A shell does not hand on variables whose names it could not use itself.
     through = ("env", "--", *(f"{name}={value}" for name, value in odd.items())) if odd else ()
-    return Command((*through, *launch.argv), env, launch.cwd)
+    return CheckedCommand((*through, *launch.argv), env, launch.cwd)
 
 
 def _odd(env: Mapping[str, str]) -> list[str]:
@@ -161,7 +164,7 @@ def _which(program: str, path: str) -> str | None:
     return shutil.which(program, path=path)
 
 
-def spawn(folder: str, command: Command, *, output: int, null: int) -> int:
+def spawn_wrapper(folder: str, command: CheckedCommand, *, output: int, null: int) -> int:
     """Starts a checked command in a session of its own, and returns the wrapper's pid.
 
     Args:
@@ -203,6 +206,54 @@ def spawn(folder: str, command: Command, *, output: int, null: int) -> int:
     # Its end is seen by a watch; without this, Popen would warn that it was left running.
     process.returncode = 0
     return process.pid
+
+
+class Reservation:
+    """An attempt whose name is taken and that is not started yet: a folder that others can see.
+
+    Attributes:
+        folder: The folder.
+        asked: What was asked.
+    """
+
+    def __init__(self, folder: AttemptFolder, launch: Launch, inherited: Mapping[str, str]) -> None:
+        """Makes the folder, which must not be there.
+
+        Raises:
+            LaunchError: The attempt can never be started as it is.
+            OSError: The folder could not be made.
+        """
+        self._command = check_command(launch, inherited)
+        self._started = False
+        self.folder = folder
+        self.asked = AskedLaunch.now(launch)
+        self._output = folder.create(self.asked)
+
+    def start(self, *, null: int) -> int:
+        """Starts the command, and returns the pid of its wrapper.
+
+        Args:
+            null: Descriptor of /dev/null.
+
+        Raises:
+            LaunchError: It can never be started as it is.
+            BackendError: It could not be started now.
+        """
+        try:
+            pid = spawn_wrapper(self.folder.path, self._command, output=self._output, null=null)
+        except OSError as error:
+            raise BackendError(
+                f"cannot start a process on {self.asked.host} now: {error}"
+            ) from error
+        self._started = True
+        return pid
+
+    def close(self) -> None:
+        """Closes what is open; removes the folder if nothing was started."""
+        os.close(self._output)
+        if not self._started:
+            with contextlib.suppress(OSError):
+                self.folder.remove()
 
 
 def _refusal(summary: str, *, detail: str = "", resolution: str) -> LaunchError:

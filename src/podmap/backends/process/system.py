@@ -61,7 +61,7 @@ def born(pid: int) -> str | None:
     return None if fields[0] in _DEAD_STATES else fields[19]
 
 
-def runs(pid: int, mark: str) -> bool:
+def is_running(pid: int, mark: str) -> bool:
     """Whether a process lives and has `mark` as one of its arguments.
 
     Args:
@@ -103,7 +103,7 @@ def _own_birth(pid: int) -> str:
     return born(pid) or ""
 
 
-def myself() -> tuple[int, str]:
+def own_identity() -> tuple[int, str]:
     """This process, as the pair that `born` explains."""
     pid = os.getpid()
     return pid, _own_birth(pid)
@@ -147,10 +147,10 @@ def end_session(pid: int, mark: str) -> None:
 
     Args:
         pid: The leader; it may have ended.
-        mark: The leader's, as in `runs`.
+        mark: The leader's, as in `is_running`.
     """
     for _ in range(_END_ROUNDS):
-        if born(pid) is not None and not runs(pid, mark):
+        if born(pid) is not None and not is_running(pid, mark):
             return
         members = list(_members(pid))
         if not members:

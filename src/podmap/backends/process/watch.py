@@ -1,20 +1,22 @@
-"""Tells when a process has ended, whether it is a child of this one or not."""
+"""Watches the process of an attempt, a child of this one or not: tells its end, and ends it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from podmap.backends.process import system
-from podmap.backends.process.folder import Asked, Folder
+from podmap.backends.process.folder import AskedLaunch, AttemptFolder, KillOrder
 from podmap.records import Diagnosis
 
 POLL_S = 0.25
 
 
-class Watch:
+class ProcessWatch:
     """Waits for the end of one attempt's wrapper, on the running loop.
 
     Uses a pidfd, which also works for processes that another parent started, and looks from time
@@ -29,7 +31,7 @@ class Watch:
         clean: Whether its wrapper was seen to have done all it does at the end.
     """
 
-    def __init__(self, asked: Asked, folder: Folder, pid: int, *, child: bool) -> None:
+    def __init__(self, asked: AskedLaunch, folder: AttemptFolder, pid: int, *, child: bool) -> None:
         self.asked = asked
         self.folder = folder
         self.pid = pid
@@ -45,25 +47,25 @@ class Watch:
         try:
             self._pidfd = system.open_pidfd(pid)
         except ProcessLookupError:
-            self._finish()
+            self._note_end()
             return
         # Only now does the pid stand still: it may have been given to another process before.
-        if not child and not system.runs(pid, folder.path):
-            self._finish()
+        if not child and not system.is_running(pid, folder.path):
+            self._note_end()
         elif self._pidfd is not None:
-            self._loop.add_reader(self._pidfd, self._finish)
+            self._loop.add_reader(self._pidfd, self._note_end)
         else:
-            self._look()
+            self._poll_end()
 
     @property
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether the process is there at this moment, and may be sent a signal."""
         if self.ended.done():
             return False
         # A child that was not reaped keeps its pid, so nobody else can be hit.
-        return self._child or system.runs(self.pid, self.folder.path)
+        return self._child or system.is_running(self.pid, self.folder.path)
 
-    def at(self, moment_up_s: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def call_at(self, moment_up_s: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Does `work` at a moment on `system.uptime_s`, unless the process has ended by then."""
 
         def begin() -> None:
@@ -75,32 +77,64 @@ class Watch:
             delay_s = max(0.0, moment_up_s - system.uptime_s())
             self._timers.append(self._loop.call_later(delay_s, begin))
 
+    async def end(self, reason: Diagnosis, grace_s: float) -> None:
+        """Ends the attempt and keeps why; returns once it has ended. May be called more than once.
+
+        Args:
+            reason: What its observation will carry, unless it ends by itself before this.
+            grace_s: Seconds from SIGTERM to SIGKILL; at 0 there is no SIGTERM.
+        """
+        force_up_s = system.uptime_s() + grace_s
+        self.reason = self.reason or reason
+        mine = False
+        # A full disk must not keep the process alive; then only this process knows why.
+        with contextlib.suppress(OSError):
+            mine = self.folder.write_kill_order(KillOrder(reason, force_up_s))
+        wrapper = self.folder.read_wrapper()
+        if wrapper is not None and wrapper.ending is not None:  # it was faster
+            self.reason = None
+            if mine:
+                self.folder.remove_kill_order()
+        elif grace_s > 0:
+            self.call_at(force_up_s, self.force)
+            if self.is_alive:
+                system.signal_group(self.pid, signal.SIGTERM)
+        else:
+            await self.force()
+        await asyncio.shield(self.ended)
+        await end_stragglers(self.folder)
+
+    async def force(self) -> None:
+        """Kills all processes of the attempt, if it has not ended."""
+        if self.is_alive:
+            await asyncio.to_thread(system.end_session, self.pid, self.folder.path)
+
     def close(self) -> None:
         """Stops watching; the process goes on."""
-        self._let_go()
+        self._release()
         for task in self._tasks:
             task.cancel()
         self.ended.cancel()
 
-    def _look(self) -> None:
+    def _poll_end(self) -> None:
         if self._child:
             # Its arguments cannot be read for a moment after it was started.
             over = system.reap(self.pid, None) or system.born(self.pid) is None
         else:
-            over = not system.runs(self.pid, self.folder.path)
+            over = not system.is_running(self.pid, self.folder.path)
         if over:
-            self._finish()
+            self._note_end()
         else:
-            self._poll = self._loop.call_later(POLL_S, self._look)
+            self._poll = self._loop.call_later(POLL_S, self._poll_end)
 
-    def _finish(self) -> None:
+    def _note_end(self) -> None:
         if self._pidfd is not None or self._child:
             system.reap(self.pid, self._pidfd)
-        self._let_go()
+        self._release()
         if not self.ended.done():
             self.ended.set_result(None)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
@@ -110,3 +144,10 @@ class Watch:
             self._loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = None
+
+
+async def end_stragglers(folder: AttemptFolder) -> None:
+    """Kills what an attempt that has ended left in its session."""
+    wrapper = folder.read_wrapper()
+    if wrapper is not None and wrapper.pid and wrapper.boot_id == system.boot_id():
+        await asyncio.to_thread(system.end_session, wrapper.pid, folder.path)

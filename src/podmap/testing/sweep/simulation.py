@@ -9,7 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from podmap.backends.base import Backend, Confirm, Launch, LaunchError, Observation, Phase
+from podmap.backends.base import (
+    Backend,
+    Confirm,
+    Launch,
+    LaunchError,
+    Observation,
+    Phase,
+    timed_out,
+)
 from podmap.backends.kubernetes.diagnosis.observe import observe
 from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
 from podmap.backends.kubernetes.pod import build
@@ -251,9 +259,7 @@ class SimulatedBackend(Backend):
 
     async def _time_out(self, attempt: SimulatedAttempt, limit_s: float) -> None:
         await asyncio.sleep(limit_s)
-        text = f"took longer than its timeout of {limit_s:g} s"
-        cure = "Raise trial.timeout, or make the trial shorter."
-        self._kill(attempt, Diagnosis(Category.USER_TIMEOUT, text, resolution=cure))
+        self._kill(attempt, timed_out(limit_s))
 
     def _fail(self, attempt: SimulatedAttempt, end: Failure) -> None:
         self.happened.add(end)

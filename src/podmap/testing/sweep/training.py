@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from podmap.backends.base import Launch
-from podmap.backends.process.spawn import check, inherited_env
+from podmap.backends.process.spawn import check_command, inherited_env
 from podmap.engine.messages import Messages
 from podmap.testing.sweep.fail import Failure, FailureKind
 
@@ -108,7 +108,7 @@ class CommandTraining:
             LaunchError: The command cannot be started.
             AssertionError: It took too long for a test.
         """
-        command = check(launch, inherited_env(os.environ))
+        command = check_command(launch, inherited_env(os.environ))
         Path(launch.env["PODMAP_RESULT"]).touch()
         process = subprocess.Popen(
             command.argv,
