@@ -13,7 +13,7 @@ from podmap.spec.quantity import format_bytes
 _MIB = 2**20
 
 
-class Next(enum.Enum):
+class NextStep(enum.Enum):
     """What to do after a failed attempt."""
 
     RETRY = "retry"
@@ -66,7 +66,9 @@ def payer_of(attempt: Attempt, exit_codes: Mapping[int, str]) -> Payer:
     return _PAYS.get(attempt.diagnosis.category, Payer.NONE)
 
 
-def decide(attempts: Sequence[Attempt], *, retries: Retries, exit_codes: Mapping[int, str]) -> Next:
+def next_step(
+    attempts: Sequence[Attempt], *, retries: Retries, exit_codes: Mapping[int, str]
+) -> NextStep:
     """What to do after the last of these attempts, which failed.
 
     Args:
@@ -77,7 +79,7 @@ def decide(attempts: Sequence[Attempt], *, retries: Retries, exit_codes: Mapping
     payers = [payer_of(attempt, exit_codes) for attempt in attempts if attempt.diagnosis]
     payer = payers[-1]
     if payer is Payer.SWEEP:
-        return Next.STOP
+        return NextStep.STOP
     times = {
         Payer.USER: retries.user,
         Payer.INFRA: retries.infra,
@@ -85,10 +87,10 @@ def decide(attempts: Sequence[Attempt], *, retries: Retries, exit_codes: Mapping
         Payer.NONE: 0,
     }[payer]
     if payers.count(payer) > times:
-        return Next.FAIL
+        return NextStep.FAIL
     if payer is Payer.OOM and _at_the_top(attempts, retries.oom):
-        return Next.FAIL
-    return Next.RETRY
+        return NextStep.FAIL
+    return NextStep.RETRY
 
 
 def more_memory(memory_bytes: int, oom: OomRetries) -> int | None:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from podmap.records import Attempt, Category, Diagnosis
 from podmap.retries import (
-    Next,
+    NextStep,
     Payer,
-    decide,
     memory_of_next,
     more_memory,
+    next_step,
     payer_of,
     why_no_more_memory,
 )
@@ -31,9 +31,9 @@ def attempt(category: Category, code: int | None = 1, number: int = 1) -> Attemp
 
 def after(
     categories: Sequence[Category], *, user: int = 0, infra: int = 0, oom: int = 0, code: int = 1
-) -> Next:
+) -> NextStep:
     retries = Retries(user=user, infra=infra, oom=OomRetries(times=oom))
-    return decide([attempt(c, code) for c in categories], retries=retries, exit_codes=EXIT_CODES)
+    return next_step([attempt(c, code) for c in categories], retries=retries, exit_codes=EXIT_CODES)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_each_kind_of_failure_has_its_payer(category: Category, payer: Payer) ->
 
 @pytest.mark.parametrize("category", list(Category))
 def test_no_kind_of_failure_is_without_an_answer(category: Category) -> None:
-    assert isinstance(after([category]), Next)
+    assert isinstance(after([category]), NextStep)
 
 
 @pytest.mark.parametrize(
@@ -87,34 +87,34 @@ def test_exit_codes_mean_nothing_for_other_failures() -> None:
 @pytest.mark.parametrize(
     ("failures", "budgets", "following"),
     [
-        ([U], {}, Next.FAIL),
-        ([U], {"user": 1}, Next.RETRY),
-        ([U, U], {"user": 1}, Next.FAIL),
-        ([U, N, U], {"user": 2, "infra": 1}, Next.RETRY),
-        ([N, N, U], {"user": 1, "infra": 2}, Next.RETRY),
-        ([U, U, N], {"user": 2, "infra": 1}, Next.RETRY),
-        ([N, U, N], {"user": 1, "infra": 1}, Next.FAIL),
-        ([O_], {"user": 5, "infra": 5}, Next.FAIL),
-        ([O_, U, O_], {"user": 1, "oom": 2}, Next.RETRY),
-        ([Category.CANCELLED], {"user": 5, "infra": 5}, Next.FAIL),
-        ([U, Category.IMAGE_PULL], {"user": 5, "infra": 5}, Next.STOP),
-        ([Category.CREATE_ERROR], {"user": 5, "infra": 5}, Next.STOP),
+        ([U], {}, NextStep.FAIL),
+        ([U], {"user": 1}, NextStep.RETRY),
+        ([U, U], {"user": 1}, NextStep.FAIL),
+        ([U, N, U], {"user": 2, "infra": 1}, NextStep.RETRY),
+        ([N, N, U], {"user": 1, "infra": 2}, NextStep.RETRY),
+        ([U, U, N], {"user": 2, "infra": 1}, NextStep.RETRY),
+        ([N, U, N], {"user": 1, "infra": 1}, NextStep.FAIL),
+        ([O_], {"user": 5, "infra": 5}, NextStep.FAIL),
+        ([O_, U, O_], {"user": 1, "oom": 2}, NextStep.RETRY),
+        ([Category.CANCELLED], {"user": 5, "infra": 5}, NextStep.FAIL),
+        ([U, Category.IMAGE_PULL], {"user": 5, "infra": 5}, NextStep.STOP),
+        ([Category.CREATE_ERROR], {"user": 5, "infra": 5}, NextStep.STOP),
     ],
     ids=lambda value: "-".join(c.value for c in value) if isinstance(value, list) else None,
 )
 def test_each_payer_has_a_budget_of_its_own(
-    failures: list[Category], budgets: dict[str, int], following: Next
+    failures: list[Category], budgets: dict[str, int], following: NextStep
 ) -> None:
     assert following is after(failures, **budgets)
 
 
 def test_a_code_that_means_fail_ends_the_trial_whatever_is_left() -> None:
-    assert Next.FAIL is after([U], user=9, infra=9, code=2)
+    assert NextStep.FAIL is after([U], user=9, infra=9, code=2)
 
 
 def test_a_code_that_means_infra_spends_that_budget() -> None:
-    assert Next.RETRY is after([U], infra=1, code=75)
-    assert Next.FAIL is after([U, U], infra=1, user=9, code=75)
+    assert NextStep.RETRY is after([U], infra=1, code=75)
+    assert NextStep.FAIL is after([U, U], infra=1, user=9, code=75)
 
 
 @given(
@@ -129,9 +129,9 @@ def test_nobody_pays_more_than_the_budget(
     following = after(failures, user=user, infra=infra, oom=oom)
     payers = [payer_of(attempt(category), EXIT_CODES) for category in failures]
     budgets = {Payer.USER: user, Payer.INFRA: infra, Payer.OOM: oom}
-    if following is Next.RETRY:
+    if following is NextStep.RETRY:
         assert payers.count(payers[-1]) <= budgets[payers[-1]]
-    assert (following is Next.STOP) == (payers[-1] is Payer.SWEEP)
+    assert (following is NextStep.STOP) == (payers[-1] is Payer.SWEEP)
 
 
 def killed(memory: int | None) -> Attempt:
@@ -190,18 +190,18 @@ def test_the_memory_of_the_next_attempt(got: int | None, expected: int | None) -
 @pytest.mark.parametrize(
     ("memory", "oom", "following"),
     [
-        (2 * GI, ladder(), Next.RETRY),
-        (8 * GI, ladder(), Next.RETRY),
-        (10 * GI, ladder(), Next.FAIL),
-        (None, ladder(), Next.RETRY),
-        (2 * GI, ladder(times=0), Next.FAIL),
+        (2 * GI, ladder(), NextStep.RETRY),
+        (8 * GI, ladder(), NextStep.RETRY),
+        (10 * GI, ladder(), NextStep.FAIL),
+        (None, ladder(), NextStep.RETRY),
+        (2 * GI, ladder(times=0), NextStep.FAIL),
     ],
     ids=["a step", "the last step", "the top", "no limit", "no ladder"],
 )
 def test_a_trial_that_cannot_get_more_memory_fails(
-    memory: int | None, oom: OomRetries, following: Next
+    memory: int | None, oom: OomRetries, following: NextStep
 ) -> None:
-    assert following is decide([killed(memory)], retries=Retries(oom=oom), exit_codes={})
+    assert following is next_step([killed(memory)], retries=Retries(oom=oom), exit_codes={})
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_each_attempt_after_a_kill_has_more_memory_up_to_the_limit(
         assert memory >= base
         assert limit is None or memory <= max(limit, base)
         attempts.append(killed(memory))
-        if decide(attempts, retries=Retries(oom=oom), exit_codes={}) is not Next.RETRY:
+        if next_step(attempts, retries=Retries(oom=oom), exit_codes={}) is not NextStep.RETRY:
             break
     assert len(attempts) <= times + 1
     assert why_no_more_memory(attempts, oom)

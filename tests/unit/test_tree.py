@@ -22,9 +22,7 @@ CLASSES_TO_RENAME: set[str] = set()
 FILES_TO_RENAME: set[str] = set()
 FILES_TO_TELL_APART: set[str] = set()
 FILES_TO_SHORTEN: set[str] = set()
-FUNCTIONS_TO_SHORTEN = {
-    "engine/session.py: open_session",
-}
+FUNCTIONS_TO_SHORTEN: set[str] = set()
 FIRST_LINES_TO_TELL_APART: set[str] = set()
 
 # Names that end like participles and are none, or are the word of the field.
@@ -33,6 +31,7 @@ NOUNS = {
     "backends/kubernetes/diagnosis/refused": "a state of a pod, before there is one",
     "backends/kubernetes/diagnosis/waiting": "a state of a pod, and Kubernetes' own word",
     "engine/planned": "a planned run: `plan` is the search's",
+    "engine/timing": "a noun",
     "lint/finding": "a noun",
     "lint/rules/task_mapping": "a noun: Dynamic Task Mapping",
     "loading": "`load` would be put in the place of the function `podmap.load`",

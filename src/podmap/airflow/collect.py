@@ -11,8 +11,8 @@ from podmap.airflow.connections import planned_target
 from podmap.airflow.runtimes import find_runtime
 from podmap.backends.connect import Target, connected
 from podmap.engine.planned import PlannedRun
+from podmap.engine.tally import verdict
 from podmap.engine.teardown import remove_attempts
-from podmap.engine.verdict import verdict
 from podmap.ledger.ledger import Ledger
 from podmap.records import TrialState
 from podmap.report.publish import publish

@@ -19,10 +19,9 @@ from podmap.cli._options import run_reference
 from podmap.cli._output import counted, duration, print_json, print_leaderboard
 from podmap.cli._progress import Progress, progress_display
 from podmap.clock import parse_iso, utc_now
-from podmap.engine.planned import PlannedRun, prepare_run
+from podmap.engine.planned import PlannedRun, ignored_by_processes, prepare_run
 from podmap.engine.run import SweepRun
-from podmap.engine.support import ignored_by_processes
-from podmap.engine.verdict import verdict, why_none_can_run
+from podmap.engine.tally import verdict, why_none_can_run
 from podmap.errors import PodmapError, UnreachableError
 from podmap.ledger.runs import default_store
 from podmap.records import Record, TrialState

@@ -137,7 +137,7 @@ def _shown_trials(plan: Plan) -> list[Trial]:
 
 def _unsupported(sweep: Sweep, backend: str) -> list[str]:
     """What keeps this version from running the sweep."""
-    from podmap.engine.support import check_supported
+    from podmap.engine.planned import check_supported
     from podmap.errors import UsageError
 
     try:

@@ -70,7 +70,7 @@ def command(
 def _launch(loaded: LoadedSpec, trial: Trial, spec: str, backend: str, store: str | None) -> Launch:
     from podmap.backends.connect import Target, connect
     from podmap.engine.launch import NO_EPOCH, Launcher
-    from podmap.engine.support import check_supported
+    from podmap.engine.planned import check_supported
     from podmap.ledger.runs import default_store
 
     sweep = loaded.sweep

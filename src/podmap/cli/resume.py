@@ -61,8 +61,7 @@ def command(
     from podmap.cli._lock import hold_run
     from podmap.cli._output import counted
     from podmap.cli._run_command import RunCommand, RunOptions
-    from podmap.engine.planned import PlannedRun
-    from podmap.engine.support import check_supported
+    from podmap.engine.planned import PlannedRun, check_supported
 
     console = Console(quiet=quiet)
     ledger, manifest = open_run(run, store)

@@ -1,29 +1,124 @@
-"""What one attempt says, from its start to its end."""
+"""One attempt as it is heard: its lines, its messages to podmap, and its end."""
 
 from __future__ import annotations
 
 import asyncio
+import codecs
+import json
 import logging
-from collections.abc import AsyncIterator, Callable
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 from podmap.backends.base import Backend, Observation
-from podmap.engine.messages import LineSplitter, Messages, read_messages
-from podmap.engine.settlement import RECORD_TAIL_BYTES
 
 log = logging.getLogger(__name__)
 
 LineHandler = Callable[[str], None]
 
 TAIL_BYTES = 64 * 1024
+RECORD_TAIL_BYTES = 4096
 STREAM_LIMIT_BYTES = 16 * 1024 * 1024
 """Of one attempt's output, no more than this is streamed; the tail is always kept."""
+PREFIX = "podmap:"
+MAX_LINE_CHARS = 64 * 1024
+"""A longer line is handed on in pieces of this size, so that memory stays bounded."""
+
+
+class LineSplitter:
+    r"""Turns chunks of bytes into lines; `\r` ends a line as `\n` does.
+
+    The lines are the same however the bytes are cut into chunks.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+
+    def feed(self, data: bytes) -> Iterator[str]:
+        """The lines that ended with this chunk, without their ends; empty ones are left out."""
+        text = self._rest + self._decoder.decode(data)
+        *lines, rest = text.replace("\r", "\n").split("\n")
+        # The last piece waits for more even if it is full: its end may be all that is missing.
+        while len(rest) > MAX_LINE_CHARS:
+            lines.append(rest[:MAX_LINE_CHARS])
+            rest = rest[MAX_LINE_CHARS:]
+        self._rest = rest
+        return _pieces(lines)
+
+    def finish(self) -> Iterator[str]:
+        """The last line, if the output did not end with a line's end."""
+        rest, self._rest = self._rest + self._decoder.decode(b"", True), ""
+        return _pieces([rest])
+
+
+def _pieces(lines: list[str]) -> Iterator[str]:
+    for line in lines:
+        if len(line) <= MAX_LINE_CHARS:
+            if line:
+                yield line
+        else:
+            for start in range(0, len(line), MAX_LINE_CHARS):
+                yield line[start : start + MAX_LINE_CHARS]
+
+
+@dataclass(slots=True)
+class Messages:
+    """What has been heard so far from one attempt.
+
+    Attributes:
+        final: The last `{"final": {...}}`; None if there was none.
+        pruned: Whether it said `{"pruned": true}`.
+        last_report: The report with the highest step; empty if there was none.
+    """
+
+    final: Mapping[str, Any] | None = None
+    pruned: bool = False
+    last_report: Mapping[str, Any] = field(default_factory=dict)
+
+    def read_line(self, line: str) -> bool:
+        """Reads one line; returns whether it was a message of podmap's.
+
+        What stands before the prefix is left out: a progress bar on stderr that has not ended
+        its line shares it with the message that comes after.
+        """
+        start = line.find(PREFIX)
+        if start < 0:
+            return False
+        try:
+            message = json.loads(line[start + len(PREFIX) :])
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(message, dict) and self._add_message(message)
+
+    def _add_message(self, message: dict[str, Any]) -> bool:
+        step = message.get("step")
+        if isinstance(message.get("final"), dict):
+            self.final = message["final"]
+        elif message.get("pruned") is True:
+            self.pruned = True
+        elif isinstance(step, int) and not isinstance(step, bool):
+            if step >= self.last_report.get("step", -math.inf):
+                self.last_report = message
+        else:
+            return False
+        return True
+
+
+def read_messages(output: bytes) -> Messages:
+    """What the messages in a piece of output say."""
+    messages = Messages()
+    if PREFIX.encode() in output:
+        splitter = LineSplitter()
+        for line in (*splitter.feed(output), *splitter.finish()):
+            messages.read_line(line)
+    return messages
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedAttempt:
     """What is left of an attempt that ended or is gone.
 
     Attributes:
@@ -37,46 +132,38 @@ class Ended:
     tail: bytes
 
 
-class Ends(Protocol):
-    """Knows when attempts end: the run's coordinator, where it has one."""
-
-    async def ended(self, name: str) -> Observation:
-        """The attempt, once it has ended or is gone."""
-        ...
-
-
 class Listener:
     """Follows one attempt. After an error `listen` may be called again: no line comes twice."""
 
     def __init__(
         self,
         backend: Backend,
-        ends: Ends,
         name: str,
         *,
+        wait_end: Callable[[str], Awaitable[Observation]],
         on_line: LineHandler | None,
         streams: bool,
     ) -> None:
-        """Hears nothing yet.
+        """Nothing is read yet.
 
         Args:
             backend: Where the attempt lives.
-            ends: Knows when it has ended.
             name: The attempt's name.
+            wait_end: Returns the attempt of a name, once it has ended or is gone.
             on_line: Gets its lines; None if nobody wants them.
             streams: Whether `on_line` gets them as they come, or the last ones at the end.
         """
         self.name = name
         self._backend = backend
-        self._ends = ends
+        self._wait_end = wait_end
         self._on_line = on_line
         self._streams = streams and on_line is not None
         self._messages = Messages()
         self._splitter = LineSplitter()
         self._offset = 0
-        self._heard = bytearray()  # the end of it
+        self._tail = bytearray()
 
-    async def listen(self) -> Ended:
+    async def listen(self) -> EndedAttempt:
         """What the attempt leaves, once it has ended or is gone.
 
         Raises:
@@ -84,18 +171,18 @@ class Listener:
         """
         async with self._telling_waits():
             if self._streams:
-                await self._hear(self._on_line)
-            seen = await self._ends.ended(self.name)
-        if self._streams:  # all of it was heard, so its end need not be asked for
-            tail = bytes(self._heard)
+                await self._read_output(self._on_line)
+            seen = await self._wait_end(self.name)
+        if self._streams:  # all of it was read, so its end need not be asked for
+            tail = bytes(self._tail)
         else:
             tail = await self._backend.tail(self.name, max_bytes=TAIL_BYTES)
             self._messages = read_messages(tail)
             if len(tail) == TAIL_BYTES and self._lacks_result(seen):
                 self._messages = Messages()
-                await self._hear(None)
+                await self._read_output(None)
             self._show_end(tail)
-        return Ended(seen, self._messages, tail)
+        return EndedAttempt(seen, self._messages, tail)
 
     @asynccontextmanager
     async def _telling_waits(self) -> AsyncIterator[None]:
@@ -116,31 +203,31 @@ class Listener:
 
     def _lacks_result(self, seen: Observation) -> bool:
         """Whether the result, if there is one, stands further up in the output."""
-        heard = self._messages.final is not None or self._messages.pruned
-        return not heard and (not seen.result or seen.result_cut is not None)
+        told = self._messages.final is not None or self._messages.pruned
+        return not told and (not seen.result or seen.result_cut is not None)
 
     def _show_end(self, tail: bytes) -> None:
         if self._on_line is not None:
             for line in tail[-RECORD_TAIL_BYTES:].decode("utf-8", "replace").splitlines():
                 self._on_line(line)
 
-    async def _hear(self, on_line: LineHandler | None) -> None:
-        """Takes in the whole output from where it was left, in bounded memory."""
+    async def _read_output(self, on_line: LineHandler | None) -> None:
+        """Reads the whole output from where it was left, in bounded memory."""
         async with aclosing(self._backend.output(self.name, offset=self._offset)) as output:
             async for chunk in output:
                 shown = self._offset < STREAM_LIMIT_BYTES
                 self._offset += len(chunk)
-                self._heard += chunk
-                del self._heard[:-TAIL_BYTES]
+                self._tail += chunk
+                del self._tail[:-TAIL_BYTES]
                 for line in self._splitter.feed(chunk):
-                    self._take(line, on_line if shown else None)
+                    self._read_line(line, on_line if shown else None)
                 if on_line and shown and self._offset >= STREAM_LIMIT_BYTES:
                     on_line("podmap: more output is not shown here; its end is in the record")
         shown = self._offset <= STREAM_LIMIT_BYTES
         for line in self._splitter.finish():
-            self._take(line, on_line if shown else None)
+            self._read_line(line, on_line if shown else None)
 
-    def _take(self, line: str, on_line: LineHandler | None) -> None:
-        self._messages.hear(line)
+    def _read_line(self, line: str, on_line: LineHandler | None) -> None:
+        self._messages.read_line(line)
         if on_line is not None:
             on_line(line)

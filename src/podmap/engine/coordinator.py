@@ -1,8 +1,8 @@
-"""What holds for a whole run, in all its processes: decided by one, published, obeyed by all.
+"""What is decided for a whole run: by one process, published in `run.json`, applied by all.
 
-One process holds the run's lease. It decides from how all trials end, and publishes that in the
-ledger's `run.json`; all others read it every few seconds. What only one process can know, that a
-trial's pod can never start, it puts there itself, and the one in charge makes it its own.
+The process that holds the run's lease is its coordinator. It decides from how all trials end; all
+others read that every few seconds. What only one process can know, that a trial's pod can never
+start, it puts there itself, and the coordinator makes it its own.
 """
 
 from __future__ import annotations
@@ -13,34 +13,30 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from podmap.aio import set_within, spawn
+from podmap.backends.base import Backend
 from podmap.clock import iso, utc_now
-from podmap.engine.gatekeeper import Charge, Gate
-from podmap.engine.others import Survey
-from podmap.engine.slots import Coordinator
-from podmap.engine.tally import Stop
+from podmap.engine.gatekeeper import Role, RunGates
+from podmap.engine.io import StoreCalls
+from podmap.engine.others import OtherTrials
+from podmap.engine.planned import PlannedRun
+from podmap.engine.slots import Slots
+from podmap.engine.tally import Stop, Tally, with_stop
+from podmap.engine.timing import TIMING, Timing
 from podmap.errors import RecordError, StoreError
-from podmap.ledger.ledger import Ledger
 from podmap.ledger.run_state import Decisions, RunState
 from podmap.names import epoch_time
 from podmap.records import Record
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 
-LOOK_EVERY_S = 3.0
-SHARE = 20
-"""The ledger is asked for at most one part in so many of the time."""
-
-
-class RunWide:
-    """One process's part in what is decided for a run.
+class Coordinator:
+    """One process's part in what is decided for a run, with the slots and gates it decides on.
 
     What an earlier activity has left in `run.json` is no order: whoever gets the lease without
     having followed another holder clears it. A holder that follows another one goes on with what
@@ -48,45 +44,47 @@ class RunWide:
     knows of it. A user's stop and the run's time hold on.
 
     Attributes:
-        on_obeyed: Called when what was read has been obeyed.
+        slots: This process's slots.
+        gates: The gates of the run's attempts; None where the backend has none, and each process
+            decides for itself.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
-        coordinator: Coordinator,
-        gate: Gate | None,
-        io: Executor,
+        planned: PlannedRun,
+        backend: Backend,
+        store: StoreCalls,
         *,
-        planned: str,
-        parallelism: int,
-        survey: Survey,
+        tally: Tally,
+        other_trials: OtherTrials,
+        on_limit: Callable[[int], None] = lambda count: None,
+        timing: Timing = TIMING,
     ) -> None:
         """Nothing is read yet.
 
         Args:
-            ledger: The run's records.
-            coordinator: This process's slots.
-            gate: Tells who is in charge; None where each process decides for itself.
-            io: Threads in which the store is read and written.
-            planned: The planning that decisions are about, as in the manifest.
-            parallelism: The spec's.
-            survey: Finds how the trials of others end.
+            planned: The run.
+            backend: Where its attempts live.
+            store: Makes the calls to the ledger.
+            tally: What is known of the run's trials.
+            other_trials: Reads how the trials of other processes end.
+            on_limit: Called when what was read is applied, with the number of trials that are
+                worth being worked on at the same time.
+            timing: How long to wait.
         """
-        self.on_obeyed: Callable[[], None] = lambda: None
-        self._ledger = ledger
-        self._coordinator = coordinator
-        self._gate = gate
-        self._io = io
-        self._planned = planned
-        self._parallelism = parallelism
-        self._survey = survey
+        self._ledger = planned.ledger
+        self._planned = planned.manifest.planned
+        self._parallelism = planned.sweep.parallelism
+        self._store = store
+        self._other_trials = other_trials
+        self._on_limit = on_limit
+        self._timing = timing
         self._own: Counter[int] = Counter()
         self._followed = False
         self._leads = False
-        self._there = Decisions(planned)
+        self._published = Decisions(self._planned)
         self._since = ""
-        self._expected = ""  # the stop that the one in charge has left in run.json
+        self._expected = ""  # the stop that the coordinator has left in run.json
         self._order: Stop | None = None
         self._others = False
         self._withdrawn: set[str] = set()
@@ -94,24 +92,59 @@ class RunWide:
         self._stopping = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._trouble = ""
+        self.gates = self._make_gates(planned, backend)
+        self.slots = self._make_slots(backend, tally)
 
-    def start(self, state: RunState) -> None:
+    def _make_gates(self, planned: PlannedRun, backend: Backend) -> RunGates | None:
+        gates = backend.gates(planned.manifest.run_id)
+        if gates is None:
+            return None
+        return RunGates(
+            backend,
+            gates,
+            parallelism=self._parallelism,
+            queued=planned.sweep.kubernetes.queue is not None,
+            on_role=self._changed.set,
+            on_open=self._note_opened,
+            timing=self._timing,
+        )
+
+    def _make_slots(self, backend: Backend, tally: Tally) -> Slots:
+        return Slots(
+            backend,
+            parallelism=self._parallelism,
+            tally=tally,
+            spare=self.gates.spare if self.gates else lambda: 0,
+            gated_names=self.gates.gated_names if self.gates else tuple,
+            on_change=self._publish_soon,
+            timing=self._timing,
+        )
+
+    async def start(self, state: RunState, *, alive: Iterable[str]) -> None:
         """Begins to read and to publish.
 
         Args:
             state: The run's state, just read.
+            alive: Names of the run's attempts that are alive.
+
+        Raises:
+            BackendError: The backend could not be asked.
         """
-        self._take_in(state)
-        self._obey(state, self._charge)
-        self._coordinator.on_change = self._note
-        if self._gate is not None:
-            self._gate.on_charge = self._changed.set
-            self._gate.on_open = self._note_opened
-        self._task = spawn(self._keep())
+        if self.gates is not None:
+            await self.gates.start()
+        self.slots.adopt(alive)
+        self._note_published(state)
+        self._apply(state, self._role)
+        self._task = spawn(self._run())
+
+    @property
+    def limit(self) -> int:
+        """How many trials are worth being worked on at the same time."""
+        return self.slots.parallelism + (self.gates.spare() if self.gates else 0)
 
     @contextlib.contextmanager
-    def at_work(self, number: int) -> Iterator[None]:
-        """While the body runs this process sees itself how a trial goes."""
+    def running_trial(self, number: int) -> Iterator[None]:
+        """While the body runs, this process itself sees how the trial goes."""
         self._own[number] += 1
         try:
             yield
@@ -120,10 +153,10 @@ class RunWide:
             if not self._own[number]:
                 del self._own[number]
 
-    def settled(self, record: Record) -> None:
-        """Takes note of how one of this process's trials stands."""
-        self._survey.pass_over(record)
-        self._coordinator.settled(record)
+    def count_record(self, record: Record) -> None:
+        """Counts how one of this process's trials stands."""
+        self._other_trials.mark_seen(record)
+        self.slots.count_record(record)
 
     async def stop(self, reason: str) -> str:
         """Stops the run in all its processes; the reason for which it is stopped now.
@@ -135,17 +168,15 @@ class RunWide:
             StoreError: The store could not be asked; call again.
         """
         async with self._stopping:
-            standing = self._coordinator.stopped_reason
+            standing = self.slots.stopped_reason
             if not standing:
-                shared = self._gate is not None
-                put = self._put_stop
-                stop = await self._call(put, reason) if shared else Stop(reason, at=_now())
+                stop = await self._store.call(self._write_stop, reason)
                 standing = stop.reason
-                self._coordinator.stop(standing, cancel=stop.cancel, at=stop.at)
+                self.slots.stop(standing, cancel=stop.cancel, at=stop.at)
                 self._expected = standing
         return standing
 
-    async def asked_for(self, epoch: str) -> None:
+    async def lift_stop_for(self, epoch: str) -> None:
         """Lifts the run's stop if a trial was asked for after it, as far as the epoch tells.
 
         Args:
@@ -159,73 +190,73 @@ class RunWide:
         if self._is_lifted_by(asked):
             async with self._stopping:
                 if self._is_lifted_by(asked):
-                    await self._lift(asked)
+                    await self._lift_stop(asked)
 
     def _is_lifted_by(self, asked: str) -> bool:
-        there = self._there
-        stops = self._coordinator.stops + ([_stop_of(there)] if there.stop else [])
+        published = self._published
+        stops = self.slots.stops + ([Stop.published(published)] if published.stop else [])
         return bool(stops) and not any(stop.holds(asked) for stop in stops)
 
-    async def _lift(self, asked: str) -> None:
+    async def _lift_stop(self, asked: str) -> None:
         def change(state: RunState) -> Mapping[str, Any]:
-            there = self._current(state)
-            if self._is_outdated(state) or (there.stop and _stop_of(there).holds(asked)):
+            current = self._current(state)
+            if self._is_outdated(state) or (current.stop and Stop.published(current).holds(asked)):
                 return {}
-            lifted = replace(there, stop="", cancel=False, at="", since=max(there.since, asked))
-            return {"decided": lifted}
+            since = max(current.since, asked)
+            return {"decided": replace(current, stop="", cancel=False, at="", since=since)}
 
-        if self._gate is None:
-            self._coordinator.lift(asked)
+        if self.gates is None:
+            self.slots.lift_stops(asked)
             return
-        state = await self._call(self._ledger.change_state, change)
-        self._take_in(state)
-        self._obey(state, self._charge)
+        state = await self._store.call(self._ledger.change_state, change)
+        self._note_published(state)
+        self._apply(state, self._role)
 
     async def close(self) -> None:
-        """Publishes what is not yet, and reads no more."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        await asyncio.wait([self._task])
-        if self._has_news:
-            try:
-                await self._publish()
-            except (StoreError, RecordError) as error:
-                log.warning("not published for the run's other processes: %s", error)
+        """Publishes what is not yet, reads no more, and lets another process decide."""
+        self.slots.close()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            if self._has_unpublished:
+                try:
+                    await self._publish()
+                except (StoreError, RecordError) as error:
+                    log.warning("not published for the run's other processes: %s", error)
+        if self.gates is not None:
+            await self.gates.close()
 
-    async def _call(self, function: Callable[..., T], *args: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._io, function, *args)
-
-    async def _keep(self) -> None:
+    async def _run(self) -> None:
         while True:
             began = time.monotonic()
             self._changed.clear()
             try:
-                await self._step(self._charge)
+                await self._update(self._role)
                 self._trouble = ""
             except (StoreError, RecordError) as error:
                 if str(error) != self._trouble:
                     log.warning("what is decided for the run is not known: %s", error)
                 self._trouble = str(error)
-            took_s = time.monotonic() - began
-            await set_within(self._changed, max(LOOK_EVERY_S, SHARE * took_s))
+            least_s = self._timing.read_share * (time.monotonic() - began)
+            await set_within(self._changed, max(self._timing.read_state_s, least_s))
 
-    async def _step(self, charge: Charge) -> None:
-        state = await self._call(self._ledger.read_state)
-        self._take_in(state)
-        if charge is Charge.OURS:
-            await self._look_at_others()
-            self._take_charge(self._there)
+    async def _update(self, role: Role) -> None:
+        """Reads what is published, applies it, and publishes what was decided here."""
+        state = await self._store.call(self._ledger.read_state)
+        self._note_published(state)
+        if role is Role.COORDINATOR:
+            await self._count_other_trials()
+            self._adopt_decisions(self._published)
         else:
             self._leads = False
-        self._followed = self._followed or charge is Charge.THEIRS
-        self._obey(state, charge)
-        if self._has_news:
+        self._followed = self._followed or role is Role.FOLLOWER
+        self._apply(state, role)
+        if self._has_unpublished:
             await self._publish()
 
     @property
-    def _charge(self) -> Charge:
-        return self._gate.charge if self._gate is not None else Charge.UNKNOWN
+    def _role(self) -> Role:
+        return self.gates.role if self.gates is not None else Role.UNKNOWN
 
     def _current(self, state: RunState) -> Decisions:
         """What was decided about this planning."""
@@ -241,129 +272,120 @@ class RunWide:
         """Whether the run was planned anew since: what is decided here is not about that."""
         return state.decided.planned > self._planned
 
-    def _take_in(self, state: RunState) -> None:
-        self._there = self._current(state)
-        if self._there.since > self._since:
-            self._since = self._there.since
+    def _note_published(self, state: RunState) -> None:
+        self._published = self._current(state)
+        if self._published.since > self._since:
+            self._since = self._published.since
             self._order, self._expected = None, ""
-            self._coordinator.lift(self._since)
+            self.slots.lift_stops(self._since)
 
-    def _take_charge(self, there: Decisions) -> None:
+    def _adopt_decisions(self, published: Decisions) -> None:
         """Makes this process's own what another one has put into `run.json`."""
         if self._leads or self._followed:
-            if there.stop not in ("", self._expected) and self._decision() is None:
-                self._coordinator.stop(there.stop, cancel=there.cancel, at=there.at)
+            if published.stop not in ("", self._expected) and self._decision() is None:
+                self.slots.stop(published.stop, cancel=published.cancel, at=published.at)
         else:
-            self._expected = there.stop
+            self._expected = published.stop
         self._leads = True
 
-    def _obey(self, state: RunState, charge: Charge) -> None:
-        there = self._current(state)
-        self._coordinator.tally.learn(there.memory)
-        if charge is not Charge.UNKNOWN:
-            theirs = charge is Charge.THEIRS and there.stop
-            self._order = _stop_of(there) if theirs else None
-        self._coordinator.obey(
+    def _apply(self, state: RunState, role: Role) -> None:
+        """Has slots and gates keep to what was decided, here, elsewhere or by a user."""
+        current = self._current(state)
+        self.slots.tally.learn_memory(current.memory)
+        if role is not Role.UNKNOWN:
+            follows = role is Role.FOLLOWER and current.stop
+            self._order = Stop.published(current) if follows else None
+        self.slots.apply_orders(
             Stop(state.stopped, lasts=True) if state.stopped else self._order,
             parallelism=self._parallelism if state.parallelism is None else state.parallelism,
             paused=state.paused,
         )
-        self._regulate()
-        self._coordinator.end_unstarted()
+        self._limit_gates()
+        self.slots.end_gated()
         self._withdraw_outgrown()
-        self.on_obeyed()
+        self._on_limit(self.limit)
 
-    def _regulate(self) -> None:
-        if self._gate is not None:
-            self._gate.allow(self._coordinator.parallelism, halted=self._coordinator.halted)
+    def _limit_gates(self) -> None:
+        if self.gates is not None:
+            self.gates.set_limit(self.slots.parallelism, halted=self.slots.halted)
 
     def _withdraw_outgrown(self) -> None:
-        """Has those made anew, of this process's that stand ready, that have too little memory."""
-        tally = self._coordinator.tally
-        if self._gate is None or not tally.memory or self._coordinator.stopped_reason:
+        """Has those of this process's gated attempts made anew that have too little memory."""
+        tally = self.slots.tally
+        if self.gates is None or not tally.memory or self.slots.stopped_reason:
             return
-        for held in self._gate.waiting():
-            mine = held.number in self._own and held.name not in self._withdrawn
-            small = mine and (held.memory_bytes or math.inf) < tally.memory_needed(held.number)
-            if small and self._coordinator.withdraw(held.name):
-                self._withdrawn.add(held.name)  # once: an admission may lower what is asked for
+        for gated in self.gates.gated_attempts():
+            own = gated.number in self._own and gated.name not in self._withdrawn
+            small = own and (gated.memory_bytes or math.inf) < tally.memory_needed(gated.number)
+            if small and self.slots.withdraw(gated.name):
+                self._withdrawn.add(gated.name)  # once: an admission may lower what is asked for
 
-    async def _look_at_others(self) -> None:
-        tally, gate = self._coordinator.tally, self._gate
-        if gate is None or not tally.asks_others:
+    async def _count_other_trials(self) -> None:
+        tally = self.slots.tally
+        if self.gates is None or not tally.needs_other_trials:
             return
         if self._others or self._followed:
             own = set(self._own)
             again = tally.failed - own if tally.stop is not None else ()
-            for record in await self._call(lambda: self._survey.look(own=own, again=again)):
-                self._coordinator.settled(record)
+            read = self._other_trials.read_new
+            for record in await self._store.call(lambda: read(own=own, again=again)):
+                self.slots.count_record(record)
 
     def _note_opened(self, number: int) -> None:
         self._others = self._others or number not in self._own
 
-    def _note(self) -> None:
-        """Something has changed here."""
-        self._regulate()
+    def _publish_soon(self) -> None:
+        """Follows a change of the slots or the tally at once, and has it published soon."""
+        self._limit_gates()
         self._withdraw_outgrown()
-        if self._has_news:
+        if self._has_unpublished:
             self._changed.set()
 
     def _decision(self) -> Stop | None:
-        return self._coordinator.own_stop or self._coordinator.tally.stop
+        return self.slots.own_stop or self.slots.tally.stop
 
     @property
-    def _has_news(self) -> bool:
-        return self._gate is not None and self._wanted(self._there) != self._there
+    def _has_unpublished(self) -> bool:
+        return self.gates is not None and self._wanted(self._published) != self._published
 
-    def _wanted(self, there: Decisions) -> Decisions:
+    def _wanted(self, published: Decisions) -> Decisions:
         """What `run.json` should have, as far as it is this process's to say."""
         if not self._leads:
-            stop = self._coordinator.own_stop
-            return there if stop is None or there.stop else _with(there, stop)
+            stop = self.slots.own_stop
+            return published if stop is None or published.stop else with_stop(published, stop)
         stop = self._decision()
-        if stop is None and there.stop not in ("", self._expected):
-            stop = _stop_of(there)  # came just now: to be taken in next time
-        memory = {**there.memory, **self._coordinator.tally.memory}
-        return replace(_with(there, stop), memory=memory)
+        if stop is None and published.stop not in ("", self._expected):
+            stop = Stop.published(published)  # came just now: it is adopted at the next update
+        memory = {**published.memory, **self.slots.tally.memory}
+        return replace(with_stop(published, stop), memory=memory)
 
     async def _publish(self) -> None:
         decision = self._decision()
 
         def change(state: RunState) -> Mapping[str, Any]:
-            there = self._current(state)
-            if self._is_outdated(state) or there.since > self._since:
+            current = self._current(state)
+            if self._is_outdated(state) or current.since > self._since:
                 return {}
-            wanted = self._wanted(there)
-            return {} if wanted == there else {"decided": wanted}
+            wanted = self._wanted(current)
+            return {} if wanted == current else {"decided": wanted}
 
-        self._there = self._current(await self._call(self._ledger.change_state, change))
+        state = await self._store.call(self._ledger.change_state, change)
+        self._published = self._current(state)
         if self._leads:
             self._expected = decision.reason if decision else ""
 
-    def _put_stop(self, reason: str) -> Stop:
+    def _write_stop(self, reason: str) -> Stop:
         """The stop of the run: for this reason, if there is no other."""
-        stop = Stop(reason, at=_now())
-        trusted = self._leads or self._followed or self._charge is Charge.THEIRS
+        stop = Stop(reason, at=iso(utc_now()))
+        if self.gates is None:
+            return stop
+        trusted = self._leads or self._followed or self._role is Role.FOLLOWER
 
         def change(state: RunState) -> Mapping[str, Any]:
-            there = self._current(state)
-            if self._is_outdated(state) or (there.stop and trusted):
+            current = self._current(state)
+            if self._is_outdated(state) or (current.stop and trusted):
                 return {}
-            return {"decided": _with(there, stop)}
+            return {"decided": with_stop(current, stop)}
 
-        there = self._current(self._ledger.change_state(change))
-        return _stop_of(there) if there.stop else stop
-
-
-def _stop_of(there: Decisions) -> Stop:
-    return Stop(there.stop, there.cancel, there.at)
-
-
-def _with(there: Decisions, stop: Stop | None) -> Decisions:
-    if stop is None:
-        return replace(there, stop="", cancel=False, at="")
-    return replace(there, stop=stop.reason, cancel=stop.cancel, at=stop.at)
-
-
-def _now() -> str:
-    return iso(utc_now())
+        current = self._current(self._ledger.change_state(change))
+        return Stop.published(current) if current.stop else stop

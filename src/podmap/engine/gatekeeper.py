@@ -1,4 +1,4 @@
-"""The hard limit of a run whose attempts wait at a gate: who may be let go, and when.
+"""The hard limit of a run whose attempts wait at gates: which gates are opened, by whom, and when.
 
 Any number of processes create attempts of a run, each held back by a gate. Of these processes one
 holds the run's lease and is its coordinator; it alone opens gates.
@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import enum
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
-from podmap.aio import set_within, spawn
+from podmap.aio import Backoff, set_within, spawn
 from podmap.backends.base import (
     Backend,
     Confirm,
@@ -22,6 +22,7 @@ from podmap.backends.base import (
     RunLease,
     SlotGates,
 )
+from podmap.engine.timing import TIMING, Timing
 from podmap.errors import BackendError, ConflictError
 
 log = logging.getLogger(__name__)
@@ -30,11 +31,8 @@ OPEN_LIMIT_S = 5.0
 """How long one opening of a gate may take; less when less is left of the lease."""
 OPEN_AT_ONCE = 16
 """So many openings are sent at once: more would wait in the server's queue, on their time."""
-LOOK_EVERY_S = 2.0
 MARGIN_S = 1.0
 """An opening must be over so long before the lease may pass to another."""
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 5.0
 
 
 class Gatekeeper:
@@ -60,17 +58,20 @@ class Gatekeeper:
         *,
         parallelism: int,
         on_open: Callable[[int], None] = lambda number: None,
+        timing: Timing = TIMING,
     ) -> None:
-        """Makes a gatekeeper that does nothing yet.
+        """Opens nothing yet.
 
         Args:
             gates: The run's attempts.
             parallelism: Attempts open and unfinished at once.
             on_open: Called with the trial's number before a gate is opened.
+            timing: How long to wait.
         """
         self._gates = gates
         self._on_open = on_open
         self._parallelism = parallelism
+        self._timing = timing
         self._sent: set[str] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(OPEN_AT_ONCE)
@@ -78,29 +79,29 @@ class Gatekeeper:
         self._term = 0
         self._changed = asyncio.Event()
 
-    def allow(self, parallelism: int) -> None:
+    def set_limit(self, parallelism: int) -> None:
         """Changes how many attempts may be open; those that are too many go on."""
         if parallelism != self._parallelism:
             self._parallelism = parallelism
-            self.note()
+            self.check_soon()
 
-    def note(self) -> None:
+    def check_soon(self) -> None:
         """Has the gates looked at again: an attempt has changed, or the lease was got or lost."""
         self._changed.set()
 
-    async def keep(self, lease: RunLease) -> None:
-        """Keeps the gates while the lease is held, until it is cancelled.
+    async def run(self, lease: RunLease) -> None:
+        """Opens gates while the lease is held, until it is cancelled.
 
         Args:
-            lease: The run's lease, whose changes are told by `note`.
+            lease: The run's lease; call `check_soon` when it was got or lost.
         """
         self._lease = lease
-        end = self._gates.subscribe(self.note)
+        end = self._gates.subscribe(self.check_soon)
         try:
             while True:
-                if self._in_charge and await self._take_over():
-                    while self._in_charge:
-                        self._fill()
+                if self._may_open and await self._begin_term():
+                    while self._may_open:
+                        self._open_free()
                         await self._next_change()
                 else:
                     await self._next_change()
@@ -108,35 +109,40 @@ class Gatekeeper:
             end()
 
     @property
-    def _in_charge(self) -> bool:
+    def _may_open(self) -> bool:
         return self._lease.held or self._lease.forbidden
 
-    async def _take_over(self) -> bool:
-        """Whether the attempts are known as they are since the lease was got."""
-        self._sent.clear()  # those requests are over: the list shows what they did
-        self._term += 1  # and what of them was not sent yet must not be
-        pause_s = FIRST_PAUSE_S
-        while self._in_charge:
+    async def _begin_term(self) -> bool:
+        """Lists the attempts as they are since the lease was got; whether it is still held then."""
+        # The requests of the term before are over, so the list shows what they did. Openings that
+        # still wait for their turn belong to that term, and are not sent any more.
+        self._sent.clear()
+        self._term += 1
+        backoff = self._backoff()
+        while self._may_open:
             try:
                 await self._gates.relist()
-                return self._in_charge
+                return self._may_open
             except BackendError as error:
                 log.warning("the run's attempts could not be listed: %s", error)
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                await backoff.pause()
         return False
 
-    async def settled(self) -> None:
+    async def finish_openings(self) -> None:
         """Begins no more openings, and returns once all that were begun are over."""
         self._closing = True
         while self._opening:
             await asyncio.wait(self._opening)
 
     async def _next_change(self) -> None:
-        await set_within(self._changed, LOOK_EVERY_S)  # a look now and then misses nothing
+        await set_within(self._changed, self._timing.check_gates_s)
         self._changed.clear()
 
-    def _fill(self) -> None:
+    def _backoff(self) -> Backoff:
+        return Backoff(self._timing.first_gate_pause_s, self._timing.longest_gate_pause_s)
+
+    def _open_free(self) -> None:
+        """Begins to open as many gates as there are free slots, lowest numbers first."""
         alive = {attempt.name: attempt for attempt in self._gates.attempts() if attempt.alive}
         # What is shown as open, or is not alive any more, needs no memory of having been sent.
         self._sent = {name for name in self._sent if name in alive and alive[name].gated}
@@ -153,8 +159,8 @@ class Gatekeeper:
             opening.add_done_callback(self._opening.discard)
 
     async def _open(self, attempt: GatedAttempt, term: int) -> None:
-        """Opens one gate, again and again until it is known how it ended or the lease is lost."""
-        pause_s = FIRST_PAUSE_S
+        """Opens one gate: tries until it is known how a try ended, or the lease is lost."""
+        backoff = self._backoff()
         while True:
             try:
                 await self._send(attempt, term)
@@ -163,6 +169,7 @@ class Gatekeeper:
                 current = self._current(attempt.name)
                 if current is None or not current.gated:
                     break
+                pause_s = backoff.next_s()
                 if current.resource_version == attempt.resource_version:
                     await asyncio.sleep(pause_s)  # the watch does not show the change yet
                 attempt = current
@@ -171,9 +178,8 @@ class Gatekeeper:
                 if self._closing:
                     await asyncio.sleep(OPEN_LIMIT_S)  # so long the server may still carry it out
                     return
-                await asyncio.sleep(pause_s)
+                await backoff.pause()
                 attempt = self._current(attempt.name) or attempt
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         self._sent.discard(attempt.name)
         self._changed.set()
 
@@ -191,7 +197,7 @@ class Gatekeeper:
             limit_s = OPEN_LIMIT_S
             if not self._lease.forbidden:
                 limit_s = min(limit_s, self._lease.remaining_s - MARGIN_S)
-            if not self._in_charge or limit_s <= 0:
+            if not self._may_open or limit_s <= 0:
                 raise ConflictError("too little is left of the lease")
             await asyncio.wait_for(self._gates.open(attempt, limit_s=limit_s), limit_s)
 
@@ -200,11 +206,11 @@ class Gatekeeper:
         return next((attempt for attempt in found if attempt.alive), None)
 
 
-class Charge(enum.Enum):
-    """Who decides for a run."""
+class Role(enum.Enum):
+    """What a process is in a run that several may work on."""
 
-    OURS = "ours"
-    THEIRS = "theirs"
+    COORDINATOR = "coordinator"
+    FOLLOWER = "follower"
     UNKNOWN = "unknown"
 
 
@@ -213,16 +219,19 @@ READY_SHARE = 2
 MOST_READY = 64
 
 
-class Gate:
-    """One run's gatekeeper and lease in this process, from start to close.
-
-    Attributes:
-        on_charge: Called whenever the lease was got or lost.
-        on_open: Called with the trial's number before a gate is opened, whoever made the attempt.
-    """
+class RunGates:
+    """The gates of one run as this process has them, with its gatekeeper and the run's lease."""
 
     def __init__(
-        self, backend: Backend, gates: SlotGates, *, parallelism: int, queued: bool = False
+        self,
+        backend: Backend,
+        gates: SlotGates,
+        *,
+        parallelism: int,
+        queued: bool = False,
+        on_role: Callable[[], None] = lambda: None,
+        on_open: Callable[[int], None] = lambda number: None,
+        timing: Timing = TIMING,
     ) -> None:
         """Nothing runs yet.
 
@@ -232,51 +241,54 @@ class Gate:
             parallelism: Attempts open and unfinished at once.
             queued: Whether a queue admits the attempts, of whose quota those at the gate would
                 hold a part.
+            on_role: Called whenever the lease was got or lost.
+            on_open: Called with the trial's number before a gate is opened, whoever made the
+                attempt.
+            timing: How long to wait.
         """
         self._backend = backend
         self._queued = queued
         self._parallelism = parallelism
         self._gates = gates
         self._gatekeeper = Gatekeeper(
-            self._gates, parallelism=parallelism, on_open=lambda number: self.on_open(number)
+            gates, parallelism=parallelism, on_open=on_open, timing=timing
         )
+        self._on_role = on_role
         self._lease: RunLease | None = None
-        self.on_charge: Callable[[], None] = lambda: None
-        self.on_open: Callable[[int], None] = lambda number: None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begins to try for the lease and to keep the gates.
+        """Begins to try for the lease, and to open gates while it is held.
 
         Raises:
             BackendError: The backend could not be asked.
         """
-        self._lease = await self._gates.lease(self._note_charge)
-        self._task = spawn(self._gatekeeper.keep(self._lease))
+        self._lease = await self._gates.lease(self._lease_changed)
+        self._task = spawn(self._gatekeeper.run(self._lease))
         self._lease.start()
 
-    def _note_charge(self) -> None:
-        self._gatekeeper.note()
-        self.on_charge()
+    def _lease_changed(self) -> None:
+        self._gatekeeper.check_soon()
+        self._on_role()
 
     @property
-    def charge(self) -> Charge:
-        """Who decides for the run now."""
+    def role(self) -> Role:
+        """What this process is in the run now."""
         if self._lease is None:
-            return Charge.UNKNOWN
+            return Role.UNKNOWN
         if self._lease.held or self._lease.forbidden:
-            return Charge.OURS
-        return Charge.THEIRS if self._lease.taken else Charge.UNKNOWN
+            return Role.COORDINATOR
+        return Role.FOLLOWER if self._lease.taken else Role.UNKNOWN
 
-    def waiting(self) -> Iterable[GatedAttempt]:
-        """The attempts that wait at the gate."""
+    def gated_attempts(self) -> Sequence[GatedAttempt]:
+        """The attempts that wait at their gates."""
         return [each for each in self._gates.attempts() if each.alive and each.gated]
 
-    def unstarted(self) -> Iterable[str]:
-        """The names of the attempts that wait at the gate."""
-        return [each.name for each in self.waiting()]
+    def gated_names(self) -> Sequence[str]:
+        """The names of the attempts that wait at their gates."""
+        return [each.name for each in self.gated_attempts()]
 
-    def allow(self, parallelism: int, *, halted: bool) -> None:
+    def set_limit(self, parallelism: int, *, halted: bool) -> None:
         """Changes how many attempts may be open.
 
         Args:
@@ -284,16 +296,16 @@ class Gate:
             halted: Whether none are opened any more, for now or for good.
         """
         self._parallelism = parallelism
-        self._gatekeeper.allow(0 if halted else parallelism)
+        self._gatekeeper.set_limit(0 if halted else parallelism)
 
-    def ready(self) -> int:
-        """How many attempts more than the slots may stand ready at the gate."""
+    def spare(self) -> int:
+        """How many attempts more than there are slots may stand ready at their gates."""
         if self._queued or self._backend.short_of_quota:
             return 0
         return min(MOST_READY, max(1, self._parallelism // READY_SHARE))
 
     async def create(self, launch: Launch, *, confirm: Confirm) -> Observation:
-        """Creates an attempt that waits at the gate.
+        """Creates an attempt that waits at its gate.
 
         Raises:
             BackendError: It could not be created now.
@@ -308,6 +320,6 @@ class Gate:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        await self._gatekeeper.settled()
+        await self._gatekeeper.finish_openings()
         if self._lease is not None:
             await self._lease.close()

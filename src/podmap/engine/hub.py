@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 from podmap.aio import spawn
 from podmap.backends.base import Backend
+from podmap.engine.io import StoreCalls
 from podmap.engine.planned import PlannedRun
 from podmap.engine.session import RunSession, open_session
+from podmap.engine.timing import TIMING, Timing
 
 T = TypeVar("T")
 
@@ -34,14 +36,17 @@ class Hub:
     many trials ask for it at the same time, and is closed when the last of them has let go of it.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, timing: Timing = TIMING) -> None:
         """Makes a hub for the running loop; `current` is the usual way.
 
         Args:
             backend: What runs the attempts; closed with the loop.
+            timing: How long to wait for what.
         """
         self._backend = backend
-        self._io = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io")
+        self._timing = timing
+        self._threads = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io")
+        self._store = StoreCalls(self._threads)
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._life: AsyncGenerator[None, None] | None = None
 
@@ -51,18 +56,21 @@ class Hub:
         return _hubs.get(asyncio.get_running_loop(), {}).get(key)
 
     @classmethod
-    def current(cls, key: str, make_backend: Callable[[], Backend]) -> Hub:
+    def current(
+        cls, key: str, make_backend: Callable[[], Backend], *, timing: Timing = TIMING
+    ) -> Hub:
         """The running loop's hub for a connection; made on first use.
 
         Args:
             key: What tells backends apart: kind, connection, namespace.
             make_backend: Called once a loop and key.
+            timing: How long to wait for what.
         """
         for loop in [loop for loop in _hubs if loop.is_closed()]:
             del _hubs[loop]
         hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
         if key not in hubs:
-            hubs[key] = cls(make_backend())
+            hubs[key] = cls(make_backend(), timing=timing)
         return hubs[key]
 
     @property
@@ -73,7 +81,7 @@ class Hub:
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Runs a call that reads or writes a store, off the event loop."""
         await self._begin()
-        return await asyncio.get_running_loop().run_in_executor(self._io, function, *args)
+        return await self._store.call(function, *args)
 
     async def enter(self, run_uri: str, version: str) -> RunSession:
         """The session of a run; call `leave` with the same arguments when done with it.
@@ -95,15 +103,15 @@ class Hub:
         try:
             return await asyncio.shield(entry.opening)
         except BaseException:
-            self._let_go(key, entry)
+            self._release(key, entry)
             raise
 
     def leave(self, run_uri: str, version: str) -> None:
         """Lets go of a run's session."""
         key = (run_uri, version)
-        self._let_go(key, self._entries[key])
+        self._release(key, self._entries[key])
 
-    def _let_go(self, key: tuple[str, str], entry: _Entry) -> None:
+    def _release(self, key: tuple[str, str], entry: _Entry) -> None:
         entry.users -= 1
         if entry.users == 0:
             if self._entries.get(key) is entry:
@@ -118,16 +126,15 @@ class Hub:
             await anext(self._life)
 
     async def _open(self, run_uri: str) -> RunSession:
-        loop = asyncio.get_running_loop()
-        planned = await loop.run_in_executor(self._io, PlannedRun.open, run_uri)
-        return await open_session(planned, self._backend, self._io)
+        planned = await self._store.call(PlannedRun.open, run_uri)
+        return await open_session(planned, self._backend, self._store, timing=self._timing)
 
     async def _live(self) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
             _hubs.pop(asyncio.get_running_loop(), None)
-            self._io.shutdown(wait=False)
+            self._threads.shutdown(wait=False)
             await self._backend.close()
 
 

@@ -1,4 +1,4 @@
-"""How the trials of other processes have ended, read from the ledger."""
+"""The trials that other processes run: how they have ended, read from the ledger."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _TRIES = 5
 """An attempt is in the ledger before its record tells of it; some are never told of."""
 
 
-class Survey:
+class OtherTrials:
     """Finds the records that tell something new, at one reading for each attempt.
 
-    `look` blocks and is called off the event loop, one call at a time.
+    `read_new` blocks and is called off the event loop, one call at a time.
     """
 
     def __init__(self, ledger: Ledger, known: dict[int, int]) -> None:
@@ -33,13 +33,13 @@ class Survey:
         self._known = known
         self._tried: Counter[tuple[int, int]] = Counter()
 
-    def pass_over(self, record: Record) -> None:
-        """Takes note of a record that this process has seen already."""
+    def mark_seen(self, record: Record) -> None:
+        """Leaves out a record that this process has seen already."""
         if record.attempts:
             self._known[record.number] = record.attempts[-1].number
 
-    def look(self, *, own: Collection[int], again: Iterable[int] = ()) -> list[Record]:
-        """The records of trials of which attempts have ended since the last look.
+    def read_new(self, *, own: Collection[int], again: Iterable[int] = ()) -> list[Record]:
+        """The records of trials of which attempts have ended since the last call.
 
         Args:
             own: The numbers of this process's trials, which need not be read.
@@ -56,10 +56,10 @@ class Survey:
             if record is not None:
                 records.append(record)
             if number in due:
-                self._note(number, last[number], record)
+                self._mark_told(number, last[number], record)
         return records
 
-    def _note(self, number: int, attempt: int, record: Record | None) -> None:
+    def _mark_told(self, number: int, attempt: int, record: Record | None) -> None:
         told = record is not None and (
             record.state.terminal or any(each.number >= attempt for each in record.attempts)
         )

@@ -9,16 +9,17 @@ from typing import Any
 from podmap._version import __version__
 from podmap.backends.connect import Target
 from podmap.clock import iso, utc_now
-from podmap.engine.support import check_supported
-from podmap.errors import UsageError
+from podmap.errors import NotSupportedError, UsageError
 from podmap.ledger.keys import KeyIndex
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.names import run_uri, split_run_uri
 from podmap.records import Trial
+from podmap.search.kinds import KINDS, not_yet
 from podmap.search.plan import Plan, make_plan
 from podmap.spec.load import LoadedSpec, load
 from podmap.spec.model import Sweep, TrialTemplate
+from podmap.spec.search import ListSearch
 from podmap.spec.template import TrialTemplates
 
 STREAM_AT_MOST = 200
@@ -158,3 +159,57 @@ def prepare_run(
         podmap_version=__version__,
     )
     return PlannedRun._made(ledger, ledger.replace_manifest(manifest), loaded.sweep, plan)
+
+
+def check_supported(sweep: Sweep, backend: str) -> None:
+    """Refuses what would otherwise be ignored in silence.
+
+    Args:
+        sweep: A valid spec.
+        backend: "process" or "kubernetes".
+
+    Raises:
+        NotSupportedError: All that cannot be run, with the key paths.
+        UsageError: The spec lacks what the backend needs.
+    """
+    if backend == "kubernetes" and not _has_image(sweep):
+        raise UsageError(
+            "trial.image: a pod needs an image; write it in the spec, in trial.pod, or give it "
+            "with --set trial.image=..."
+        )
+    problems = []
+    if sweep.search is not None and sweep.search.kind not in KINDS:
+        problems.append(not_yet(sweep.search.kind))
+    if sweep.prune is not None:
+        problems.append(f"prune.kind: {sweep.prune.kind} is not yet supported; leave prune out")
+    if sweep.pack != 1:
+        problems.append(f"pack: {sweep.pack} is not yet supported; leave it out or write 1")
+    if sweep.budget is not None and sweep.budget.gpu_hours is not None:
+        problems.append("budget.gpu_hours is not yet supported; budget.wall is")
+    if problems:
+        raise NotSupportedError("\n".join(problems))
+
+
+def _has_image(sweep: Sweep) -> bool:
+    """Whether every trial may have an image: of the template, or else of cases or items."""
+    if sweep.trial.image or sweep.trial.pod is not None:
+        return True
+    items = sweep.search is None or isinstance(sweep.search, ListSearch)
+    return items or any(case.image for case in sweep.trial.cases)
+
+
+def ignored_by_processes(sweep: Sweep) -> list[str]:
+    """The key paths of a spec that mean nothing to local processes, for a note to the user."""
+    templates = [("trial", sweep.trial)] + [
+        (f"trial.cases[{index}]", case) for index, case in enumerate(sweep.trial.cases)
+    ]
+    ignored = [
+        f"{path}.{name}"
+        for path, template in templates
+        for name in ("image", "resources", "shm", "volumes", "pod")
+        if getattr(template, name) is not None
+    ]
+    ignored += [f"kubernetes.{name}" for name in sorted(sweep.kubernetes.model_fields_set)]
+    if sweep.retries.oom.times:
+        ignored.append("retries.oom")
+    return ignored

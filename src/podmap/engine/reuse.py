@@ -13,9 +13,9 @@ from urllib.request import url2pathname
 
 from podmap.backends.base import Observation, Phase
 from podmap.clock import parse_iso
-from podmap.engine.messages import Messages
+from podmap.engine.attempt import Messages
 from podmap.engine.result import Outcome, judge, objective_of
-from podmap.engine.settlement import close
+from podmap.engine.settlement import end_record
 from podmap.errors import RecordError
 from podmap.ledger.keys import KeyIndex
 from podmap.records import Record, TrialState
@@ -26,7 +26,7 @@ RESULT_LIMIT_BYTES = 1024 * 1024
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
 
-def rescored(record: Record, objectives: Sequence[str]) -> Record | None:
+def rescored_record(record: Record, objectives: Sequence[str]) -> Record | None:
     """A COMPLETE record with the value of these objectives; None if its metrics lack one.
 
     The key of a trial says nothing of the objective, so the record may be of another one.
@@ -37,7 +37,7 @@ def rescored(record: Record, objectives: Sequence[str]) -> Record | None:
     return None if value is None and objectives else replace(record, objective=value)
 
 
-def recalled(keys: KeyIndex, fresh: Record, objectives: Sequence[str]) -> Record | None:
+def reused_record(keys: KeyIndex, fresh: Record, objectives: Sequence[str]) -> Record | None:
     """The record of a trial that another run has finished; None if there is none to use.
 
     Args:
@@ -53,7 +53,7 @@ def recalled(keys: KeyIndex, fresh: Record, objectives: Sequence[str]) -> Record
     except RecordError as error:
         log.warning("trial %d is run, since what was kept of it is broken: %s", fresh.number, error)
         return None
-    usable = rescored(found.record, objectives) if found else None
+    usable = rescored_record(found.record, objectives) if found else None
     if found is None or usable is None:
         return None
     return replace(
@@ -70,13 +70,13 @@ def recalled(keys: KeyIndex, fresh: Record, objectives: Sequence[str]) -> Record
     )
 
 
-def completed(record: Record, outcome: Outcome, *, reason: str) -> Record:
+def completed_record(record: Record, outcome: Outcome, *, reason: str) -> Record:
     """The record of a trial whose result was found; its end is that of its last attempt.
 
     An attempt that vanished while nobody watched is not among the record's: then it ends now.
     """
     finished = record.attempts[-1].finished if record.attempts else None
-    ended = close(record, outcome.state, reason, finished)
+    ended = end_record(record, outcome.state, reason, finished)
     return replace(
         ended, metrics=outcome.metrics, objective=outcome.objective, outputs=outcome.outputs
     )
@@ -98,7 +98,7 @@ def result_uri(checkpoint: str, key: str, *, folder: str) -> str:
     return os.path.join(os.path.dirname(os.path.abspath(os.path.join(folder, path))), name)
 
 
-def left_result(uri: str, *, objectives: Sequence[str], since: str) -> Outcome | None:
+def read_left_result(uri: str, *, objectives: Sequence[str], since: str) -> Outcome | None:
     """What an attempt left whose end nobody saw; None if there is nothing to use.
 
     Args:

@@ -12,10 +12,11 @@ from typing import Any
 from podmap.backends.base import Backend
 from podmap.engine.attempt import LineHandler
 from podmap.engine.hub import IO_THREADS
-from podmap.engine.io import Shortcut
+from podmap.engine.io import StoreCalls
 from podmap.engine.planned import PlannedRun
 from podmap.engine.session import RunSession, open_session
-from podmap.engine.trial import settle
+from podmap.engine.timing import TIMING, Timing
+from podmap.engine.trial import run_trial
 from podmap.errors import PodmapError, UnreachableError
 from podmap.records import Record
 
@@ -35,6 +36,7 @@ class SweepRun:
         *,
         epoch: str,
         alone: bool = False,
+        timing: Timing = TIMING,
     ) -> None:
         """Makes a run that is not started.
 
@@ -43,11 +45,13 @@ class SweepRun:
             backend: What runs the attempts; is not closed.
             epoch: Which asking this is; the same after a resume.
             alone: Whether the caller keeps all other processes from working on this run.
+            timing: How long to wait for what.
         """
         self._planned = planned
         self._backend = backend
         self._epoch = epoch
         self._alone = alone
+        self._timing = timing
         self._session: RunSession | None = None
         self._interrupted = False
 
@@ -75,68 +79,69 @@ class SweepRun:
                 What runs goes on, to be adopted by the next run of the same epoch.
             RecordError: What the ledger holds of a trial cannot be understood.
         """
-        with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as io:
-            local = "://" not in self._planned.ledger.run_uri
+        workers = _Workers()
+        with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as threads:
             session = await open_session(
                 self._planned,
                 self._backend,
-                io,
-                shortcut=Shortcut() if local else None,
+                StoreCalls(threads, at_once="://" not in self._planned.ledger.run_uri),
                 alone=self._alone,
+                on_limit=lambda count: workers.enlarge(min(count, self._planned.plan.count)),
+                timing=self._timing,
             )
             self._session = session
-            work = _Work(session, self._epoch, on_record, on_line, patience_s)
-            staff = _Staff(lambda: self._work(work))
-
-            def hire() -> None:
-                staff.enlarge(min(session.at_once, session.planned.plan.count))
-
-            session.runwide.on_obeyed = hire
-            hire()
+            trials = _Trials(session, self._epoch, on_record, on_line, patience_s)
+            workers.begin(lambda: self._run_trials(trials))
             try:
-                await staff.finished()
+                await workers.finished()
             finally:
-                await staff.dismiss()
+                await workers.end()
                 await session.close()
-        if work.error is not None:
-            raise work.error
+        if trials.error is not None:
+            raise trials.error
 
-    async def _work(self, work: _Work) -> None:
-        for number in work.numbers:
+    async def _run_trials(self, trials: _Trials) -> None:
+        for number in trials.numbers:
             if self._interrupted:
                 return  # what was not started stays open for a resume
             try:
-                await work.settle(number)
+                await trials.run(number)
             except UnreachableError:
                 raise
             except Exception as error:  # one trial's error is not the others'
                 bug = not isinstance(error, PodmapError)
                 log.error("trial %d: %s", number, error, exc_info=bug)
-                work.error = work.error or error
+                trials.error = trials.error or error
 
     @property
     def stopped_reason(self) -> str:
         """Why no more trials are started; empty while they are."""
-        return self._session.coordinator.stopped_reason if self._session else ""
+        return self._session.slots.stopped_reason if self._session else ""
 
     def interrupt(self, reason: str) -> None:
         """Starts no more trials and ends those that run; `run` then returns soon."""
         self._interrupted = True
         if self._session is not None:
-            self._session.coordinator.interrupt(reason)
+            self._session.slots.interrupt(reason)
 
 
-class _Staff:
-    """The workers of a run, which may become more while they work."""
+class _Workers:
+    """Tasks that do the same work side by side, and may become more while they do."""
 
-    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._work = work
-        self._workers: list[asyncio.Task[None]] = []
-        self._over = False
+    def __init__(self) -> None:
+        self._work: Callable[[], Coroutine[Any, Any, None]] | None = None
+        self._count = 0
+        self._tasks: list[asyncio.Task[None]] = []
 
     def enlarge(self, count: int) -> None:
-        while len(self._workers) < count and not self._over:
-            self._workers.append(asyncio.ensure_future(self._work()))
+        """Has at least so many work, as soon as there is work."""
+        self._count = max(self._count, count)
+        while self._work is not None and len(self._tasks) < self._count:
+            self._tasks.append(asyncio.ensure_future(self._work()))
+
+    def begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._work = work
+        self.enlarge(0)
 
     async def finished(self) -> None:
         """Returns once all have ended.
@@ -144,20 +149,20 @@ class _Staff:
         Raises:
             Exception: What the first worker has raised, as soon as it has.
         """
-        while pending := [worker for worker in self._workers if not worker.done()]:
+        while pending := [task for task in self._tasks if not task.done()]:
             ended, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for worker in ended:
-                worker.result()
+            for task in ended:
+                task.result()
 
-    async def dismiss(self) -> None:
-        self._over = True
-        for worker in self._workers:
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+    async def end(self) -> None:
+        self._work = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-class _Work:
-    """The trials of a run that nobody has taken yet, and what to do with each."""
+class _Trials:
+    """The trials of a run that no worker has begun yet, and how each is run."""
 
     def __init__(
         self,
@@ -175,9 +180,9 @@ class _Work:
         self._on_line = on_line
         self._patience_s = patience_s
 
-    async def settle(self, number: int) -> None:
+    async def run(self, number: int) -> None:
         handler = None if self._on_line is None else _numbered(self._on_line, number)
-        record = await settle(
+        record = await run_trial(
             self._session, number, self._epoch, on_line=handler, patience_s=self._patience_s
         )
         if self._on_record is not None:

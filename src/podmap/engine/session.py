@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from podmap.backends.base import Backend, Confirm, Launch, Observation, Phase
 from podmap.clock import parse_iso, utc_now
-from podmap.engine.coordinator import RunWide
-from podmap.engine.gatekeeper import Gate
-from podmap.engine.io import Shortcut
-from podmap.engine.others import Survey
-from podmap.engine.slots import Coordinator
+from podmap.engine.coordinator import Coordinator
+from podmap.engine.io import StoreCalls
+from podmap.engine.others import OtherTrials
+from podmap.engine.slots import Slots
 from podmap.engine.tally import Tally
+from podmap.engine.timing import TIMING, Timing
 from podmap.records import Attempt, Category, TrialState
 from podmap.spec.template import memory_of
 
@@ -33,11 +31,9 @@ class RunSession:
     Attributes:
         planned: What the run is.
         backend: What runs the attempts.
-        coordinator: The run's slots and budgets.
-        runwide: What is decided for the run in all its processes.
-        io: The bounded pool in which the store is read and written.
-        shortcut: How calls to the store go without that pool; None if they never do.
-        gate: Lets attempts run that wait at a gate; None where the backend has no gates.
+        coordinator: What is decided for the run, in all its processes.
+        store: Makes the calls that read and write the store.
+        timing: How long to wait for what.
         alone: Whether no other process can be at work on the run.
         left: Numbers of the trials of which there were attempts when the session was opened.
     """
@@ -45,19 +41,21 @@ class RunSession:
     planned: PlannedRun
     backend: Backend
     coordinator: Coordinator
-    runwide: RunWide
-    io: Executor
-    shortcut: Shortcut | None = None
-    gate: Gate | None = None
+    store: StoreCalls
+    timing: Timing = TIMING
     alone: bool = False
     left: frozenset[int] = frozenset()
 
     @property
-    def at_once(self) -> int:
-        """How many trials are worth being worked on at the same time."""
-        return self.coordinator.parallelism + (self.gate.ready() if self.gate else 0)
+    def slots(self) -> Slots:
+        """The run's slots in this process."""
+        return self.coordinator.slots
 
-    async def create(self, launch: Launch, *, confirm: Confirm) -> Observation:
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Runs a call that reads or writes the store, off the event loop if it may be long."""
+        return await self.store.call(function, *args)
+
+    async def create_attempt(self, launch: Launch, *, confirm: Confirm) -> Observation:
         """Creates an attempt within the run's limit, however many processes run its trials.
 
         Raises:
@@ -66,14 +64,13 @@ class RunSession:
             FullError: As many are alive as there may be.
             WithdrawnError: `confirm` said no.
         """
-        if self.alone:  # then the coordinator counts all, and nobody settles anything meanwhile
+        if self.alone:  # then the slots count all, and nobody settles anything meanwhile
             return await self.backend.create(launch)
-        if self.gate is not None:
-            return await self.gate.create(launch, confirm=confirm)
-        limit = self.coordinator.parallelism
-        return await self.backend.create(launch, limit=limit, confirm=confirm)
+        if self.coordinator.gates is not None:
+            return await self.coordinator.gates.create(launch, confirm=confirm)
+        return await self.backend.create(launch, limit=self.slots.parallelism, confirm=confirm)
 
-    async def discard(self, attempt: Attempt) -> None:
+    async def remove_attempt(self, attempt: Attempt) -> None:
         """Removes what is left of an attempt whose end is in the ledger, unless it is to be kept.
 
         Raises:
@@ -92,73 +89,56 @@ class RunSession:
 
     async def close(self) -> None:
         """Stops watching and lets another process decide for the run; attempts go on."""
-        self.coordinator.close()
-        await self.runwide.close()
-        if self.gate is not None:
-            await self.gate.close()
-
-    async def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Runs a call that reads or writes the store, off the event loop if it may be long."""
-        if self.shortcut is not None and self.shortcut.take():
-            return await self.shortcut.call(function, *args)
-        return await asyncio.get_running_loop().run_in_executor(self.io, function, *args)
+        await self.coordinator.close()
 
 
 async def open_session(
     planned: PlannedRun,
     backend: Backend,
-    io: Executor,
+    store: StoreCalls,
     *,
-    shortcut: Shortcut | None = None,
     alone: bool = False,
+    on_limit: Callable[[int], None] = lambda count: None,
+    timing: Timing = TIMING,
 ) -> RunSession:
     """The session of a run, with its living attempts counted.
 
     Args:
         planned: What the run is.
         backend: What runs the attempts.
-        io: Threads in which the store is read and written.
-        shortcut: How calls to the store go without them; None if they never do.
+        store: Makes the calls that read and write the store.
         alone: Whether no other process can be at work on the run, which saves much looking; not
             for backends with gates.
+        on_limit: Called with the number of trials that are worth being worked on at the same
+            time, at first and whenever it may have changed.
+        timing: How long to wait for what.
 
     Raises:
         StoreError: The ledger cannot be read.
         RecordError: A record cannot be understood.
         BackendError: The backend cannot be asked what is alive.
     """
-    sweep, manifest = planned.sweep, planned.manifest
-    known = await asyncio.get_running_loop().run_in_executor(io, _read, planned)
-    found = await backend.list(manifest.run_id)
-    gate = await _open_gate(backend, planned)
+    known = await store.call(_read, planned)
+    found = await backend.list(planned.manifest.run_id)
     coordinator = Coordinator(
+        planned,
         backend,
-        parallelism=sweep.parallelism,
+        store,
         tally=_tally(planned, known.failed),
-        spare=gate.ready if gate else lambda: 0,
-        unstarted=gate.unstarted if gate else tuple,
+        other_trials=OtherTrials(planned.ledger, known.attempts),
+        on_limit=on_limit,
+        timing=timing,
     )
-    runwide = RunWide(
-        planned.ledger,
-        coordinator,
-        gate,
-        io,
-        planned=manifest.planned,
-        parallelism=sweep.parallelism,
-        survey=Survey(planned.ledger, known.attempts),
-    )
-    coordinator.adopt(seen.name for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING))
-    _limit_time(coordinator, planned)
-    runwide.start(known.state)
+    alive = [seen.name for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING)]
+    await coordinator.start(known.state, alive=alive)
+    _limit_time(coordinator.slots, planned)
     return RunSession(
         planned=planned,
         backend=backend,
         coordinator=coordinator,
-        runwide=runwide,
-        io=io,
-        shortcut=shortcut,
-        gate=gate,
-        alone=alone and gate is None,
+        store=store,
+        timing=timing,
+        alone=alone and coordinator.gates is None,
         left=frozenset(seen.number for seen in found),
     )
 
@@ -177,20 +157,21 @@ def _read(planned: PlannedRun) -> _Read:
     state = ledger.read_state()
     return _Read(
         attempts=dict(ledger.last_attempts()),  # before the records, so that none is missed
-        failed=_failed(planned, state) if planned.sweep.failures else {},
+        failed=dict(_failures(planned, state)) if planned.sweep.failures else {},
         state=state,
     )
 
 
-async def _open_gate(backend: Backend, planned: PlannedRun) -> Gate | None:
-    gates = backend.gates(planned.manifest.run_id)
-    if gates is None:
-        return None
-    sweep = planned.sweep
-    queued = sweep.kubernetes.queue is not None
-    gate = Gate(backend, gates, parallelism=sweep.parallelism, queued=queued)
-    await gate.start()
-    return gate
+def _failures(planned: PlannedRun, state: RunState) -> Iterator[tuple[int, str]]:
+    """The trials whose failures count, and when they failed.
+
+    Those from before the run was planned, or from before a time that was forgiven, do not.
+    """
+    at, decided = planned.manifest.planned, state.decided
+    since = max(at, decided.since if decided.planned == at else "")
+    for record in planned.ledger.records():
+        if record.state is TrialState.FAILED and (record.finished or "") >= since:
+            yield record.number, record.finished or ""
 
 
 def _tally(planned: PlannedRun, failed: dict[int, str]) -> Tally:
@@ -204,26 +185,12 @@ def _tally(planned: PlannedRun, failed: dict[int, str]) -> Tally:
     )
 
 
-def _limit_time(coordinator: Coordinator, planned: PlannedRun) -> None:
+def _limit_time(slots: Slots, planned: PlannedRun) -> None:
     budget, manifest = planned.sweep.budget, planned.manifest
     if budget is not None and budget.wall is not None:
         since = parse_iso(manifest.planned or manifest.created)
-        coordinator.stop_after(
+        slots.stop_after(
             budget.wall - (utc_now() - since).total_seconds(),
             "the run's time is over (budget.wall)",
             cancel=budget.on_exceed == "cancel",
         )
-
-
-def _failed(planned: PlannedRun, state: RunState) -> dict[int, str]:
-    """The trials whose failures count, and when they failed.
-
-    Those from before the run was planned, or from before a time that was forgiven, do not.
-    """
-    at, decided = planned.manifest.planned, state.decided
-    since = max(at, decided.since if decided.planned == at else "")
-    return {
-        record.number: record.finished or ""
-        for record in planned.ledger.records()
-        if record.state is TrialState.FAILED and (record.finished or "") >= since
-    }

@@ -1,4 +1,4 @@
-"""What an ended attempt makes of its trial's record. Pure functions."""
+"""A trial's record after one more attempt, and whether another one follows. Pure functions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from podmap.backends.base import Observation
 from podmap.clock import iso, parse_iso, utc_now
+from podmap.engine.attempt import RECORD_TAIL_BYTES
 from podmap.engine.result import Outcome
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
-from podmap.retries import Next, decide, why_no_more_memory
+from podmap.retries import NextStep, next_step, why_no_more_memory
 from podmap.spec.model import Retries
 
-RECORD_TAIL_BYTES = 4096
 OUTGROWN = "made anew, since trials like it need more memory"
 """Why an attempt is ended that waits at a gate when that becomes known."""
 _ROUNDING_S = 0.01  # times are kept in milliseconds
@@ -52,7 +52,7 @@ class Settlement:
     stops_run: bool = False
 
 
-def attempt_of(seen: Observation, diagnosis: Diagnosis | None, *, log_uri: str) -> Attempt:
+def ended_attempt(seen: Observation, diagnosis: Diagnosis | None, *, log_uri: str) -> Attempt:
     """What is kept of an attempt that ended or is gone."""
     return Attempt(
         number=seen.attempt,
@@ -98,36 +98,42 @@ def settle_attempt(
         done = replace(
             record, metrics=outcome.metrics, objective=outcome.objective, outputs=outcome.outputs
         )
-        return Settlement(close(done, outcome.state, outcome.warning, attempt.finished), attempt)
+        return Settlement(
+            end_record(done, outcome.state, outcome.warning, attempt.finished), attempt
+        )
     if attempt.diagnosis.category is Category.CANCELLED:
         reason = attempt.diagnosis.summary
         again = reason == OUTGROWN and not interrupted
         if interrupted or again:
             waiting = replace(record, state=TrialState.WAITING, reason=reason)
             return Settlement(waiting, attempt, again=again)
-        return Settlement(close(record, TrialState.CANCELLED, reason, attempt.finished), attempt)
+        return Settlement(
+            end_record(record, TrialState.CANCELLED, reason, attempt.finished), attempt
+        )
     return _after_failure(record, attempt, attempt.diagnosis, rules)
 
 
 def _after_failure(
     record: Record, attempt: Attempt, diagnosis: Diagnosis, rules: Rules
 ) -> Settlement:
-    following = decide(record.attempts, retries=rules.retries, exit_codes=rules.exit_codes)
+    following = next_step(record.attempts, retries=rules.retries, exit_codes=rules.exit_codes)
     reason = reason_of(diagnosis)
-    if following is Next.FAIL and diagnosis.category is Category.OOM:
+    if following is NextStep.FAIL and diagnosis.category is Category.OOM:
         reason += f"; {why_no_more_memory(record.attempts, rules.retries.oom)}"
     left_s = time_left_s(record, rules.deadline_s)
-    if left_s is not None and left_s <= _ROUNDING_S and following is not Next.STOP:
-        following = Next.FAIL
+    if left_s is not None and left_s <= _ROUNDING_S and following is not NextStep.STOP:
+        following = NextStep.FAIL
         reason += f"; the deadline of {rules.deadline_s:g} s for all attempts is over"
-    if following is Next.RETRY:
+    if following is NextStep.RETRY:
         waiting = replace(record, state=TrialState.WAITING, reason=reason)
         return Settlement(waiting, attempt, again=True)
-    failed = close(record, TrialState.FAILED, reason, attempt.finished)
-    return Settlement(failed, attempt, stops_run=following is Next.STOP)
+    failed = end_record(record, TrialState.FAILED, reason, attempt.finished)
+    return Settlement(failed, attempt, stops_run=following is NextStep.STOP)
 
 
-def close(record: Record, state: TrialState, reason: str, finished: str | None = None) -> Record:
+def end_record(
+    record: Record, state: TrialState, reason: str, finished: str | None = None
+) -> Record:
     """The record of a trial that ends.
 
     Args:

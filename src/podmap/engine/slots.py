@@ -1,4 +1,4 @@
-"""Who of a run may start in this process, and when nobody may any more."""
+"""The slots of a run in one process: which trial may start next, and when none may any more."""
 
 from __future__ import annotations
 
@@ -14,14 +14,11 @@ from podmap.backends.base import Backend, Observation
 from podmap.clock import iso, utc_now
 from podmap.engine.settlement import OUTGROWN
 from podmap.engine.tally import Stop, Tally
+from podmap.engine.timing import TIMING, Timing
 from podmap.errors import BackendError, PodmapError
 from podmap.records import Category, Diagnosis, Record
 
 log = logging.getLogger(__name__)
-
-ASK_AGAIN_S = 2.0
-KILL_GRACE_S = 30.0
-"""As much as pods have of their own: to cut that short, they would have to be deleted at once."""
 
 
 class RunStoppedError(PodmapError):
@@ -31,29 +28,32 @@ class RunStoppedError(PodmapError):
 class Slot:
     """The right to run one attempt: bind it to the attempt, or give it back."""
 
-    def __init__(self, coordinator: Coordinator) -> None:
-        self._coordinator = coordinator
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
         self._open = True
 
     def bind(self, name: str) -> None:
         """The attempt was created, or may have been: the slot is its own until it has ended."""
         if self._open:
             self._open = False
-            self._coordinator._bind(name)
+            self._slots._bind(name)
 
     def give_back(self) -> None:
         """No attempt was created; does nothing once bound."""
         if self._open:
             self._open = False
-            self._coordinator._unbind()
+            self._slots._unbind()
 
 
-class Coordinator:
+class Slots:
     """The slots and budgets of one run, within one process and event loop.
 
     A slot belongs to a living attempt, not to who asked for it: it is given back when the backend
     says that the attempt has ended, also when the trial's own task is gone by then. Waiting trials
     get slots in the order of their numbers.
+
+    Attributes:
+        tally: The failures of the run's trials, and the memory that they need.
     """
 
     def __init__(
@@ -63,24 +63,30 @@ class Coordinator:
         parallelism: int,
         tally: Tally | None = None,
         spare: Callable[[], int] = lambda: 0,
-        unstarted: Callable[[], Iterable[str]] = tuple,
+        gated_names: Callable[[], Iterable[str]] = tuple,
+        on_change: Callable[[], None] = lambda: None,
+        timing: Timing = TIMING,
     ) -> None:
-        """Makes a coordinator with all slots free.
+        """All slots are free.
 
         Args:
             backend: Where the attempts live.
             parallelism: Attempts alive at once.
             tally: What is known of the run's trials; None to begin a new one.
             spare: How many attempts more may be created now, to stand ready at a gate.
-            unstarted: The names of the attempts that wait at a gate: a stop ends them, too.
+            gated_names: The names of the attempts that wait at a gate: a stop ends them, too.
+            on_change: Called when the run was stopped here, or when it is known how a trial
+                stands.
+            timing: How long to wait.
         """
         self.tally = tally or Tally()
-        self.on_change: Callable[[], None] = lambda: None
+        self._on_change = on_change
+        self._timing = timing
         self._backend = backend
         self._parallelism = parallelism
         self._paused = False
         self._spare = spare
-        self._unstarted = unstarted
+        self._gated_names = gated_names
         self._alive: dict[str, asyncio.Future[Observation]] = {}
         self._unbound = 0  # slots of trials whose attempt is not created yet
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -130,7 +136,7 @@ class Coordinator:
         each = (self._own, self.tally.stop, self._ordered, self._interrupt)
         return [stop for stop in each if stop is not None]
 
-    def take(self) -> Slot | None:
+    def acquire_now(self) -> Slot | None:
         """A slot at once; None if that would mean waiting, or if the run is stopped."""
         if self.stopped_reason or self._waiting or not self._has_room():
             return None
@@ -143,7 +149,7 @@ class Coordinator:
         Raises:
             RunStoppedError: The run starts no more attempts.
         """
-        self.check()
+        self.check_open()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (order, next(self._ticket), turn))
         self._hand_out()
@@ -155,7 +161,7 @@ class Coordinator:
             raise
         return Slot(self)
 
-    def check(self) -> None:
+    def check_open(self) -> None:
         """Makes sure that attempts may be started.
 
         Raises:
@@ -198,7 +204,7 @@ class Coordinator:
                 if ending:
                     self._begin_end(name, ending[0])
 
-    async def ended(self, name: str) -> Observation:
+    async def wait_end(self, name: str) -> Observation:
         """The observation of an attempt once it has ended or is gone.
 
         Raises:
@@ -231,23 +237,23 @@ class Coordinator:
                 log.warning("cannot ask about %s, its slot stays taken: %s", name, error)
                 _refuse(self._alive[name], error)
                 self._alive[name] = asyncio.get_running_loop().create_future()
-                await asyncio.sleep(ASK_AGAIN_S)
+                await asyncio.sleep(self._timing.ask_again_s)
 
-    def settled(self, record: Record) -> None:
-        """Takes note of how a trial stands: here or, as the ledger has it, elsewhere."""
+    def count_record(self, record: Record) -> None:
+        """Counts how a trial stands, be it run here or, as the ledger has it, elsewhere."""
         before = self.tally.stop
-        self.tally.take(record)
+        self.tally.count_record(record)
         stop = self.tally.stop
         if stop is not None and before is None:
-            self._carry_out(stop)
-        self.on_change()
+            self._apply_stop(stop)
+        self._on_change()
 
-    def reopened(self, number: int) -> None:
-        """Takes note of a trial that is run again: that it failed before does not count."""
-        self.tally.reopen(number)
+    def reopen_trial(self, number: int) -> None:
+        """Counts a trial that is run again as one that has not failed."""
+        self.tally.reopen_trial(number)
 
-    def obey(self, order: Stop | None, *, parallelism: int, paused: bool) -> None:
-        """Carries out what was decided elsewhere; later calls replace earlier ones.
+    def apply_orders(self, order: Stop | None, *, parallelism: int, paused: bool) -> None:
+        """Applies what was decided elsewhere; later calls replace earlier ones.
 
         Args:
             order: That the run is stopped; None while it is not.
@@ -257,7 +263,7 @@ class Coordinator:
         self._parallelism, self._paused = parallelism, paused
         before, self._ordered = self._ordered, order
         if order is not None and order != before:
-            self._carry_out(order)
+            self._apply_stop(order)
         self._hand_out()
 
     def stop_after(self, seconds: float, reason: str, *, cancel: bool) -> None:
@@ -276,28 +282,28 @@ class Coordinator:
         """
         self._stop(Stop(reason, cancel, iso(utc_now()) if at is None else at))
 
-    def lift(self, asked: str) -> None:
-        """Forgets the stops, and the failures, from before a time: a trial was asked for then."""
+    def lift_stops(self, asked: str) -> None:
+        """Forgets the stops and failures from before a time, at which a trial was asked for."""
         if self._own is not None and not self._own.holds(asked):
             self._own = None
         if self._ordered is not None and not self._ordered.holds(asked):
             self._ordered = None
-        self.tally.forgive(asked)
+        self.tally.forgive_failures(asked)
 
     def _stop(self, stop: Stop) -> None:
         own = self._own or replace(stop, at=stop.at or iso(utc_now()))
         self._own = replace(own, cancel=own.cancel or stop.cancel, lasts=own.lasts or stop.lasts)
-        self._carry_out(stop)
-        self.on_change()
+        self._apply_stop(stop)
+        self._on_change()
 
     def interrupt(self, reason: str) -> None:
         """Ends what runs and starts no more, but leaves all that has not ended to be resumed."""
         self._interruption.set()
         self._interrupt = Stop(reason, cancel=True, lasts=True)
-        self._carry_out(self._interrupt)
-        self.on_change()
+        self._apply_stop(self._interrupt)
+        self._on_change()
 
-    async def pause(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         """Returns after a time, or once the run is interrupted."""
         await set_within(self._interruption, seconds)
 
@@ -307,27 +313,27 @@ class Coordinator:
             if not turn.done():
                 turn.set_exception(RunStoppedError(reason))
 
-    def _carry_out(self, stop: Stop) -> None:
+    def _apply_stop(self, stop: Stop) -> None:
         self._refuse_waiting(stop.reason)
         if not stop.cancel:
-            self.end_unstarted()
+            self.end_gated()
             return
         for name in self._alive:
             self._begin_end(name, stop.reason)
 
-    def end_unstarted(self) -> None:
-        """Where the run is stopped, ends the attempts that wait at a gate: none will be let go."""
+    def end_gated(self) -> None:
+        """Ends the attempts that wait at a gate, if the run is stopped: none will be opened."""
         reason = self.stopped_reason
         if reason:
-            for name in self._unstarted():
+            for name in self._gated_names():
                 if name in self._alive:
                     self._begin_end(name, reason)
 
     def withdraw(self, name: str) -> bool:
-        """Ends an attempt that waits at a gate, to be made anew with more memory.
+        """Ends an attempt that waits at a gate, so that it is made anew with more memory.
 
         Returns:
-            Whether it is; False while its creation is not over.
+            Whether it is ended; False while its creation is not over.
         """
         if name not in self._alive:
             return False
@@ -344,11 +350,11 @@ class Coordinator:
         why = Diagnosis(Category.CANCELLED, reason)
         while name in self._alive:
             try:
-                await self._backend.kill(name, reason=why, grace_s=KILL_GRACE_S)
+                await self._backend.kill(name, reason=why, grace_s=self._timing.kill_grace_s)
                 return
             except BackendError as error:
                 log.error("%s could not be ended, trying again: %s", name, error)
-                await asyncio.sleep(ASK_AGAIN_S)
+                await asyncio.sleep(self._timing.ask_again_s)
 
     def close(self) -> None:
         """Forgets the timers and stops watching; attempts go on."""

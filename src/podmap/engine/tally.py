@@ -1,14 +1,15 @@
-"""What the ends of single trials mean for the whole run. Nothing here asks or waits."""
+"""The tally of a run: how many trials failed, what memory they need, whether the run failed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from podmap.ledger.run_state import Decisions
 from podmap.records import Category, Record, TrialState
-from podmap.retries import more_memory
-from podmap.spec.model import OomRetries
+from podmap.retries import Payer, more_memory, payer_of
+from podmap.spec.model import OomRetries, Sweep
 
 ENOUGH_TO_LEARN = 2
 """Of trials of one size that ran out of memory: a single one may leak, or be an odd one."""
@@ -30,15 +31,27 @@ class Stop:
     at: str = ""
     lasts: bool = False
 
+    @classmethod
+    def published(cls, decisions: Decisions) -> Stop:
+        """The stop that `run.json` tells of."""
+        return cls(decisions.stop, decisions.cancel, decisions.at)
+
     def holds(self, asked: str) -> bool:
         """Whether it holds for a trial that was asked for at a time, UTC ISO 8601."""
         return self.lasts or self.at >= asked
 
 
+def with_stop(decisions: Decisions, stop: Stop | None) -> Decisions:
+    """What is to be published, with this stop in it, or none."""
+    if stop is None:
+        return replace(decisions, stop="", cancel=False, at="")
+    return replace(decisions, stop=stop.reason, cancel=stop.cancel, at=stop.at)
+
+
 class Tally:
     """The failures of a run, and the memory that its trials need.
 
-    Records may be taken in more than once and in any order: what counts is how a trial stands.
+    Records may be counted more than once and in any order: what counts is how a trial stands.
 
     Attributes:
         memory: Memory that trials were given to what trials like them are known to need, both in
@@ -73,7 +86,7 @@ class Tally:
         self.memory: Mapping[int, int] = {}
 
     @property
-    def asks_others(self) -> bool:
+    def needs_other_trials(self) -> bool:
         """Whether it matters how the trials of other processes end."""
         return self._allowed is not None or self._oom is not None
 
@@ -99,34 +112,34 @@ class Tally:
         base = self._memory_of(number) if self.memory else None
         return 0 if base is None else self.memory_for(base)
 
-    def take(self, record: Record) -> None:
-        """Takes in how a trial stands."""
+    def count_record(self, record: Record) -> None:
+        """Counts how a trial stands."""
         finished = record.finished or ""
         if record.state is TrialState.FAILED and finished >= self._since:
             self._failed[record.number] = finished
         else:
             self._failed.pop(record.number, None)
         if self._oom is not None:
-            self._take_memory(record, self._oom)
+            self._learn_from(record, self._oom)
 
-    def reopen(self, number: int) -> None:
-        """Takes note of a trial that is run again: that it failed before does not count."""
+    def reopen_trial(self, number: int) -> None:
+        """Counts a trial that is run again as one that has not failed."""
         self._failed.pop(number, None)
 
-    def forgive(self, before: str) -> None:
+    def forgive_failures(self, before: str) -> None:
         """Counts no trial any more that failed before a time, UTC ISO 8601."""
         self._since = max(self._since, before)
         self._failed = {
             number: finished for number, finished in self._failed.items() if finished >= before
         }
 
-    def learn(self, memory: Mapping[int, int]) -> None:
-        """Takes in what others have learnt, as `memory` has it."""
+    def learn_memory(self, memory: Mapping[int, int]) -> None:
+        """Adds what others have learnt, in the form of `memory`."""
         known = {base: max(self.memory.get(base, 0), learnt) for base, learnt in memory.items()}
         if self._oom is not None:
             self.memory = {**self.memory, **known}  # another thread may be reading the old one
 
-    def _take_memory(self, record: Record, oom: OomRetries) -> None:
+    def _learn_from(self, record: Record, oom: OomRetries) -> None:
         short = [
             attempt.memory_bytes
             for attempt in record.attempts
@@ -142,7 +155,41 @@ class Tally:
             trials.add(record.number)
             more = more_memory(size, oom)
             if more is not None and len(trials) >= ENOUGH_TO_LEARN:
-                self.learn({base: more})
+                self.learn_memory({base: more})
         rescued = record.attempts[-1].memory_bytes
         if rescued is not None and record.state in (TrialState.COMPLETE, TrialState.PRUNED):
-            self.learn({base: rescued})
+            self.learn_memory({base: rescued})
+
+
+def verdict(
+    counts: Mapping[str, int], sweep: Sweep, *, planned: int, forgive_by_default: bool
+) -> str:
+    """Why the run counts as failed; empty if it does not.
+
+    Args:
+        counts: State to number of trials.
+        sweep: The spec; its `failures.allow` is the allowance.
+        planned: How many trials were planned.
+        forgive_by_default: Without `failures:` in the spec, whether some failed trials are
+            forgiven as long as another one has a result. Airflow shows each failed trial as a
+            failed task already, so there `collect` goes on; a command's exit code is all it has.
+    """
+    failed = counts.get(TrialState.FAILED.value, 0)
+    ended_well = counts.get(TrialState.COMPLETE.value, 0) + counts.get(TrialState.PRUNED.value, 0)
+    if ended_well == 0 and planned > 0:
+        return f"no trial has a result: {failed} of {planned} failed"
+    if sweep.failures is not None:
+        allowed = sweep.failures.allow.limit(planned)
+        if failed > allowed:
+            return f"{failed} of {planned} trials failed; failures.allow is {allowed}"
+    elif failed and not forgive_by_default:
+        return f"{failed} of {planned} trials failed; failures.allow in the spec can forgive some"
+    return ""
+
+
+def why_none_can_run(record: Record) -> str:
+    """Why no trial of the run can run at all, as a failed trial shows; empty if it does not."""
+    last = record.attempts[-1] if record.attempts else None
+    if last and last.diagnosis and payer_of(last, {}) is Payer.SWEEP:
+        return f"trial {record.number} cannot run: {last.diagnosis.summary}"
+    return ""

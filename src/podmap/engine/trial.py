@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from podmap.aio import Backoff
 from podmap.backends.base import (
     FullError,
     Launch,
@@ -20,19 +21,16 @@ from podmap.clock import iso, utc_now
 from podmap.engine.attempt import LineHandler, Listener
 from podmap.engine.result import Outcome, judge
 from podmap.engine.session import RunSession
-from podmap.engine.settlement import Settlement, attempt_of, settle_attempt
-from podmap.engine.slots import KILL_GRACE_S, RunStoppedError, Slot
-from podmap.engine.trial_ledger import Sight, TrialBook
+from podmap.engine.settlement import Settlement, ended_attempt, settle_attempt
+from podmap.engine.slots import RunStoppedError, Slot
+from podmap.engine.trial_ledger import Standing, TrialLedger
 from podmap.errors import SupersededError, UnreachableError
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 60.0
 
-
-async def settle(
+async def run_trial(
     session: RunSession,
     number: int,
     epoch: str,
@@ -61,36 +59,40 @@ async def settle(
         RecordError: What the ledger holds of the trial cannot be understood.
     """
     runner = TrialRunner(session, number, epoch, on_line=on_line)
-    pause_s, waited_s = FIRST_PAUSE_S, 0.0
+    slots, timing = session.slots, session.timing
+    backoff = Backoff(timing.first_pause_s, timing.longest_pause_s)
+    waited_s = 0.0
     while True:
         asked = time.monotonic()
         try:
-            with session.runwide.at_work(number):
+            with session.coordinator.running_trial(number):
                 return await runner.run()
         except UnreachableError as error:
-            if time.monotonic() - asked > LONGEST_PAUSE_S:  # it could be asked for a while
-                pause_s, waited_s = FIRST_PAUSE_S, 0.0
-            if waited_s >= patience_s or session.coordinator.interrupted:
+            if time.monotonic() - asked > timing.longest_pause_s:  # it could be asked for a while
+                backoff.reset()
+                waited_s = 0.0
+            if waited_s >= patience_s or slots.interrupted:
                 raise
+            pause_s = backoff.next_s()
             log.warning("trial %d: %s; asking again in %.1f s", number, error, pause_s)
             if on_line:
                 on_line(f"podmap: {error}; asking again in {pause_s:.1f} s")
-            await session.coordinator.pause(pause_s)
+            await slots.sleep(pause_s)
             waited_s += pause_s
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
-async def kill(session: RunSession, number: int, epoch: str, *, reason: str) -> None:
+async def kill_trial(session: RunSession, number: int, epoch: str, *, reason: str) -> None:
     """Ends the running attempts of one trial in one epoch, and records it as CANCELLED.
 
     Raises:
         UnreachableError: The store or the backend could not be asked; call again.
     """
     diagnosis = Diagnosis(Category.CANCELLED, reason)
+    grace_s = session.timing.kill_grace_s
     for seen in await session.backend.list(session.planned.manifest.run_id, number=number):
         if seen.epoch == epoch:
-            await session.backend.kill(seen.name, reason=diagnosis, grace_s=KILL_GRACE_S)
-    await TrialRunner(session, number, epoch).conclude(reason)
+            await session.backend.kill(seen.name, reason=diagnosis, grace_s=grace_s)
+    await TrialRunner(session, number, epoch).end_trial(reason)
 
 
 class TrialRunner:
@@ -103,18 +105,17 @@ class TrialRunner:
         self._number = number
         self._on_line = on_line
         self._epoch = epoch
-        learnt = session.coordinator.tally.memory_for
-        self._book = TrialBook(
+        self._trial_ledger = TrialLedger(
             session.planned,
             number,
             epoch,
             result_path=session.backend.result_path,
             alone=session.alone,
-            learnt_bytes=learnt,
+            learnt_bytes=session.slots.tally.memory_for,
         )
         self._slot: Slot | None = None
         self._listener: Listener | None = None
-        self._looked = False
+        self._listed = False
 
     async def run(self) -> Record:
         """The terminal record.
@@ -124,7 +125,7 @@ class TrialRunner:
         """
         try:
             while True:
-                record = await self._advance()
+                record = await self._take_step()
                 if record is not None:
                     return record
         except RunStoppedError as stopped:
@@ -132,9 +133,9 @@ class TrialRunner:
         except SupersededError as superseded:
             return self._superseded(superseded)
         finally:
-            self._give_back()
+            self._release_slot()
 
-    async def conclude(self, reason: str) -> Record:
+    async def end_trial(self, reason: str) -> Record:
         """The terminal record without another attempt: of what ran, or CANCELLED.
 
         Raises:
@@ -142,118 +143,119 @@ class TrialRunner:
         """
         try:
             while True:
-                sight = await self._look()
-                if sight.kept is None and sight.mine is None:
+                standing = await self._read_standing()
+                record = standing.settled
+                if record is None and standing.attempt is None:
                     return await self._cancel(reason)
-                record = sight.kept or (await self._finish(sight.mine) if sight.mine else None)
+                if record is None and standing.attempt is not None:
+                    record = await self._await_end(standing.attempt)
                 if record is not None:
                     return record
         except SupersededError as superseded:
             return self._superseded(superseded)
 
-    async def _advance(self) -> Record | None:
+    async def _take_step(self) -> Record | None:
         """One step towards the record; None if there is more to do."""
-        coordinator = self._session.coordinator
+        session = self._session
         if self._slot is None:
-            self._slot = coordinator.take()
-        sight = await self._look()
-        if sight.kept is not None:
-            self._session.runwide.settled(sight.kept)
-            return sight.kept
-        await self._session.runwide.asked_for(self._epoch)
-        coordinator.reopened(self._number)
-        if sight.mine is not None:
-            self._give_back()
-            return await self._finish(sight.mine)
-        if sight.launch is not None:
-            return await self._start(sight.launch)
+            self._slot = session.slots.acquire_now()
+        standing = await self._read_standing()
+        if standing.settled is not None:
+            session.coordinator.count_record(standing.settled)
+            return standing.settled
+        await session.coordinator.lift_stop_for(self._epoch)
+        session.slots.reopen_trial(self._number)
+        if standing.attempt is not None:
+            self._release_slot()
+            return await self._await_end(standing.attempt)
+        if standing.launch is not None:
+            return await self._start_attempt(standing.launch)
         if self._slot is None:
-            await self._queue()
+            await self._wait_for_slot()
         return None
 
-    async def _look(self) -> Sight:
+    async def _read_standing(self) -> Standing:
         """Where the trial stands, with the leftovers removed.
 
         Attempts are listed before the record is read: another process may settle the trial and
         delete its attempt at any time, in this order, so that one of the two is always seen.
         """
         session = self._session
-        found = await self._found()
-        start = self._slot is not None
-        sight = await session.call(lambda: self._book.look(found, start=start))
-        for name in sight.leftovers:
+        found = await self._list_attempts()
+        start, read = self._slot is not None, self._trial_ledger.read_standing
+        standing = await session.call(lambda: read(found, start=start))
+        for name in standing.leftovers:
             await session.backend.delete(name)
-        return sight
+        return standing
 
-    async def _found(self) -> Sequence[Observation]:
-        session, first = self._session, not self._looked
-        self._looked = True
+    async def _list_attempts(self) -> Sequence[Observation]:
+        session, first = self._session, not self._listed
+        self._listed = True
         if first and session.alone and self._number not in session.left:
             return ()
         return await session.backend.list(session.planned.manifest.run_id, number=self._number)
 
-    async def _queue(self) -> None:
-        """Waits for a slot. Afterwards things may have changed, so they are looked at again."""
+    async def _wait_for_slot(self) -> None:
+        """Waits for a slot. Afterwards things may have changed, so they are read again."""
         session = self._session
-        session.coordinator.check()
-        if not self._book.shows_waiting:
-            await session.call(self._book.claim)
-        self._slot = await session.coordinator.acquire(order=self._number)
+        session.slots.check_open()
+        if not self._trial_ledger.shows_waiting:
+            await session.call(self._trial_ledger.write_waiting)
+        self._slot = await session.slots.acquire(order=self._number)
 
-    def _bind(self, name: str) -> None:
+    def _bind_slot(self, name: str) -> None:
         if self._slot is not None:
             self._slot.bind(name)
             self._slot = None
 
-    def _give_back(self) -> None:
+    def _release_slot(self) -> None:
         if self._slot is not None:
             self._slot.give_back()
             self._slot = None
 
-    async def _start(self, launch: Launch) -> Record | None:
-        coordinator = self._session.coordinator
+    async def _start_attempt(self, launch: Launch) -> Record | None:
         try:
-            seen = await self._create(launch)
+            seen = await self._create_attempt(launch)
         except LaunchError as error:
-            return await self._refused(launch, error.diagnosis)
+            return await self._settle_refused(launch, error.diagnosis)
         except FullError as full:
-            self._give_back()
-            coordinator.adopt(full.alive)
+            self._release_slot()
+            self._session.slots.adopt(full.alive)
             return None
         except WithdrawnError:
             return None  # another process has run it in this very moment
         if seen.epoch != self._epoch:
             return None  # made by another asking meanwhile
-        return await self._finish(seen)
+        return await self._await_end(seen)
 
-    async def _create(self, launch: Launch) -> Observation:
+    async def _create_attempt(self, launch: Launch) -> Observation:
         session = self._session
-        session.coordinator.check()
+        session.slots.check_open()
 
         async def confirm() -> bool:
-            return await session.call(self._book.confirm, launch.attempt)
+            return await session.call(self._trial_ledger.is_still_due, launch.attempt)
 
         try:
-            seen = await session.create(launch, confirm=confirm)
+            seen = await session.create_attempt(launch, confirm=confirm)
         except (LaunchError, FullError, WithdrawnError):
             raise
         except BaseException:
-            self._bind(launch.name)  # it may have been created all the same
+            self._bind_slot(launch.name)  # it may have been created all the same
             raise
-        self._bind(seen.name)
+        self._bind_slot(seen.name)
         return seen
 
-    async def _refused(self, launch: Launch, diagnosis: Diagnosis) -> Record | None:
+    async def _settle_refused(self, launch: Launch, diagnosis: Diagnosis) -> Record | None:
         """Settles an attempt that can never be created."""
         attempt = Attempt(launch.attempt, launch.name, finished=iso(utc_now()), diagnosis=diagnosis)
         outcome = Outcome(TrialState.FAILED, diagnosis=diagnosis)
-        return await self._settle(attempt, outcome)
+        return await self._settle_attempt(attempt, outcome)
 
-    async def _finish(self, seen: Observation) -> Record | None:
-        """Waits for the attempt's end and keeps what it left; None if there is more to do."""
+    async def _await_end(self, seen: Observation) -> Record | None:
+        """Waits for the attempt's end and writes what it left; None if there is more to do."""
         session = self._session
         if seen.phase is not Phase.ENDED:
-            session.coordinator.adopt([seen.name])
+            session.slots.adopt([seen.name])
         ended = await self._listening_to(seen.name).listen()
         outcome = judge(
             ended.seen,
@@ -262,56 +264,57 @@ class TrialRunner:
             tail=ended.tail.decode("utf-8", "replace"),
         )
         log_uri = session.planned.ledger.log_uri(self._number, seen.attempt) if ended.tail else ""
-        attempt = attempt_of(ended.seen, outcome.diagnosis, log_uri=log_uri)
+        attempt = ended_attempt(ended.seen, outcome.diagnosis, log_uri=log_uri)
         gone = ended.seen.phase is Phase.GONE
-        return await self._settle(attempt, outcome, tail=ended.tail, gone=gone)
+        return await self._settle_attempt(attempt, outcome, tail=ended.tail, gone=gone)
 
     def _listening_to(self, name: str) -> Listener:
         if self._listener is None or self._listener.name != name:
             session = self._session
             self._listener = Listener(
                 session.backend,
-                session.coordinator,
                 name,
+                wait_end=session.slots.wait_end,
                 on_line=self._on_line,
                 streams=session.planned.streams,
             )
         return self._listener
 
-    async def _settle(
+    async def _settle_attempt(
         self, attempt: Attempt, outcome: Outcome, *, tail: bytes = b"", gone: bool = False
     ) -> Record | None:
-        """Keeps what an attempt left, then removes it; None if there is more to do."""
+        """Writes what an attempt left, then removes it; None if there is more to do."""
         session = self._session
         settlement = settle_attempt(
-            self._book.record,
+            self._trial_ledger.record,
             attempt,
             outcome,
             tail=tail,
-            rules=self._book.rules,
-            interrupted=session.coordinator.interrupted,
+            rules=self._trial_ledger.rules,
+            interrupted=session.slots.interrupted,
         )
-        if settlement.stops_run and not session.coordinator.interrupted:
+        if settlement.stops_run and not session.slots.interrupted:
             settlement = await self._stop_run(settlement)
-        if not await session.call(lambda: self._book.keep(settlement, tail, gone=gone)):
+        write = self._trial_ledger.write_settlement
+        if not await session.call(lambda: write(settlement, tail, gone=gone)):
             return None
-        await session.discard(attempt)
-        session.runwide.settled(settlement.record)
+        await session.remove_attempt(attempt)
+        session.coordinator.count_record(settlement.record)
         return None if settlement.again else settlement.record
 
     async def _stop_run(self, settlement: Settlement) -> Settlement:
-        """Stops the run; what it is stopped for need not be told once more by each trial."""
+        """Stops the run: if another trial was first, this one counts as cancelled by that."""
         diagnosis = settlement.attempt.diagnosis
         reason = f"trial {self._number} cannot run: {diagnosis.summary if diagnosis else ''}"
-        standing = await self._session.runwide.stop(reason)
+        standing = await self._session.coordinator.stop(reason)
         if standing == reason:
             return settlement
         record = replace(settlement.record, state=TrialState.CANCELLED, reason=standing)
         return replace(settlement, record=record)
 
     async def _cancel(self, reason: str) -> Record:
-        resumable = self._session.coordinator.interrupted
-        return await self._session.call(lambda: self._book.cancel(reason, resumable=resumable))
+        resumable, write = self._session.slots.interrupted, self._trial_ledger.write_cancelled
+        return await self._session.call(lambda: write(reason, resumable=resumable))
 
     def _superseded(self, error: SupersededError) -> Record:
-        return replace(self._book.record, state=TrialState.CANCELLED, reason=str(error))
+        return replace(self._trial_ledger.record, state=TrialState.CANCELLED, reason=str(error))

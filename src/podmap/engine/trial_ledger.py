@@ -1,4 +1,4 @@
-"""What the ledger knows of one trial, and what this process writes there of it."""
+"""One trial's part of the ledger: where the trial stands, and what is written of it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,14 @@ from podmap.backends.base import Launch, Observation
 from podmap.clock import iso, utc_now
 from podmap.engine.launch import Launcher, ResultPath
 from podmap.engine.planned import PlannedRun
-from podmap.engine.reuse import completed, left_result, recalled, rescored, result_uri
-from podmap.engine.settlement import Rules, Settlement, attempt_of, close, time_left_s
+from podmap.engine.reuse import (
+    completed_record,
+    read_left_result,
+    rescored_record,
+    result_uri,
+    reused_record,
+)
+from podmap.engine.settlement import Rules, Settlement, end_record, ended_attempt, time_left_s
 from podmap.errors import AttemptExistsError, StoreError, SupersededError
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 from podmap.retries import memory_of_next
@@ -24,23 +30,23 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Standing:
     """Where a trial stands.
 
     Attributes:
-        kept: The record that settles it; None if it is not settled.
-        mine: The attempt to wait for; None if there is none.
+        settled: The record that settles it; None if it is not settled.
+        attempt: The attempt to wait for; None if there is none.
         launch: What to create now; None if not now.
         leftovers: Attempts that are to be removed, before anything is created.
     """
 
-    kept: Record | None = None
-    mine: Observation | None = None
+    settled: Record | None = None
+    attempt: Observation | None = None
     launch: Launch | None = None
     leftovers: Sequence[str] = ()
 
 
-class TrialBook:
+class TrialLedger:
     """One trial's side of the ledger, for one epoch.
 
     All its methods block and are called off the event loop, one at a time. Each raises
@@ -104,7 +110,7 @@ class TrialBook:
             shard=self._trial.shard,
         )
 
-    def look(self, found: Sequence[Observation], *, start: bool) -> Sight:
+    def read_standing(self, found: Sequence[Observation], *, start: bool) -> Standing:
         """Where the trial stands.
 
         Args:
@@ -116,45 +122,45 @@ class TrialBook:
             SupersededError: The trial was asked for anew, by another epoch.
         """
         record = self._planned.ledger.read_record(self._number)
-        kept = self._kept(record)
-        if kept is not None:
-            return Sight(kept=kept, leftovers=[seen.name for seen in found])
+        settled = self._settled_by(record)
+        if settled is not None:
+            return Standing(settled=settled, leftovers=[seen.name for seen in found])
         ours = record is not None and record.epoch == self._epoch
         if record is not None:
             self.shows_waiting = ours or record.state is TrialState.COMPLETE
             if ours:
-                self._take_over(record)
+                self._continue_record(record)
         done = {attempt.number for attempt in self.record.attempts}
         own = [seen for seen in found if seen.epoch == self._epoch and seen.attempt not in done]
         mine = max(own, key=lambda seen: seen.attempt, default=None)
         leftovers = [seen.name for seen in found if seen is not mine]
         if mine is None and start:
-            return self._prepare(found, leftovers, kept=record.attempts if record else ())
+            return self._prepare_attempt(found, leftovers, kept=record.attempts if record else ())
         if found and not ours:
-            self.claim()  # before leftovers are removed: they may be newer than this asking
-            self._note(seen for seen in found if seen is not mine)
-        return Sight(mine=mine, leftovers=leftovers)
+            self.write_waiting()  # before leftovers are removed: they may be newer than this asking
+            self._write_leftovers(seen for seen in found if seen is not mine)
+        return Standing(attempt=mine, leftovers=leftovers)
 
-    def _take_over(self, record: Record) -> None:
+    def _continue_record(self, record: Record) -> None:
         """Goes on from a record of this epoch."""
         # An attempt whose end nobody saw is told of by this time alone.
         self._ran_since = record.started
         started = record.started if record.attempts else None
         self.record = replace(record, state=TrialState.WAITING, reason="", started=started)
 
-    def confirm(self, attempt: int) -> bool:
+    def is_still_due(self, attempt: int) -> bool:
         """Whether an attempt is still to be started, now that nobody else can start it."""
-        return not self._knows(attempt)
+        return not self._is_settled(attempt)
 
-    def claim(self) -> bool:
+    def write_waiting(self) -> bool:
         """Writes that the trial waits; False if a record of this epoch stands.
 
         Raises:
             SupersededError: The trial was asked for anew, by another epoch.
         """
-        return self._write(self.record)
+        return self._write_record(self.record)
 
-    def keep(self, settlement: Settlement, tail: bytes, *, gone: bool) -> bool:
+    def write_settlement(self, settlement: Settlement, tail: bytes, *, gone: bool) -> bool:
         """Writes what an attempt left: log, attempt and record.
 
         Args:
@@ -169,15 +175,15 @@ class TrialBook:
         ledger, attempt = self._planned.ledger, settlement.attempt
         has_result = settlement.record.state in (TrialState.COMPLETE, TrialState.PRUNED)
         others = gone or not (has_result or self._alone)
-        if others and self._knows(attempt.number):
+        if others and self._is_settled(attempt.number):
             return False
         if not ledger.write_end(attempt, settlement.record, tail or None):
             return False
         self.record, self._shows_running = settlement.record, False
-        self._remember()
+        self._add_key()
         return True
 
-    def cancel(self, reason: str, *, resumable: bool) -> Record:
+    def write_cancelled(self, reason: str, *, resumable: bool) -> Record:
         """The record of a trial that is not run any more; one that stands is kept.
 
         Args:
@@ -189,12 +195,12 @@ class TrialBook:
             if self._shows_running:
                 self._planned.ledger.write_record(record)
             return record
-        record = close(self.record, TrialState.CANCELLED, reason)
+        record = end_record(self.record, TrialState.CANCELLED, reason)
         if not self._planned.ledger.write_record(record):
-            return self._kept(self._planned.ledger.read_record(self._number)) or record
+            return self._settled_by(self._planned.ledger.read_record(self._number)) or record
         return record
 
-    def _knows(self, attempt: int) -> bool:
+    def _is_settled(self, attempt: int) -> bool:
         """Whether the standing record tells of the attempt's end, or of another asking."""
         standing = self._planned.ledger.read_record(self._number)
         if standing is None:
@@ -202,16 +208,16 @@ class TrialBook:
         ours = standing.epoch == self._epoch and not standing.state.terminal
         return not ours or any(a.number == attempt for a in standing.attempts)
 
-    def _note(self, leftovers: Iterable[Observation]) -> None:
-        """Keeps what is removed before its end, so that its number is not used again."""
+    def _write_leftovers(self, leftovers: Iterable[Observation]) -> None:
+        """Writes attempts that are removed before their end, so that no number is used again."""
         for seen in leftovers:
             diagnosis = Diagnosis(Category.CANCELLED, "its trial was asked for anew")
             with contextlib.suppress(AttemptExistsError):
                 self._planned.ledger.write_attempt(
-                    self._number, attempt_of(seen, diagnosis, log_uri="")
+                    self._number, ended_attempt(seen, diagnosis, log_uri="")
                 )
 
-    def _kept(self, record: Record | None) -> Record | None:
+    def _settled_by(self, record: Record | None) -> Record | None:
         """The record to emit again instead of running the trial; None if it has to be run."""
         if record is None:
             return None
@@ -220,13 +226,13 @@ class TrialBook:
         complete = record.state is TrialState.COMPLETE and record.key == self._trial.key
         if not complete or self._planned.sweep.reuse == "none":
             return None
-        usable = rescored(record, self._planned.objectives)
+        usable = rescored_record(record, self._planned.objectives)
         if usable is None or usable is record:
             return usable
         usable = replace(usable, epoch=self._epoch)
-        return usable if self._write(usable) else None
+        return usable if self._write_record(usable) else None
 
-    def _write(self, record: Record) -> bool:
+    def _write_record(self, record: Record) -> bool:
         ledger = self._planned.ledger
         if ledger.write_record(record):
             self._shows_running = record.state is TrialState.RUNNING
@@ -237,7 +243,7 @@ class TrialBook:
             return False
         raise SupersededError(f"trial {self._number} was asked for anew meanwhile")
 
-    def _remember(self) -> None:
+    def _add_key(self) -> None:
         keys, record = self._planned.keys, self.record
         if keys is not None and record.state is TrialState.COMPLETE:
             try:
@@ -245,46 +251,46 @@ class TrialBook:
             except StoreError as error:
                 log.warning("other runs cannot reuse trial %d: %s", self._number, error)
 
-    def _prepare(
+    def _prepare_attempt(
         self, found: Sequence[Observation], leftovers: Sequence[str], *, kept: Sequence[Attempt]
-    ) -> Sight:
+    ) -> Standing:
         """The next attempt, or a record that makes it needless."""
         free = self._planned.ledger.next_attempt_number(self._number, kept=kept)
-        launch = self._launch(max([free, *(seen.attempt + 1 for seen in found)]))
-        done = self._done_already(launch.checkpoint)
+        launch = self._make_launch(max([free, *(seen.attempt + 1 for seen in found)]))
+        done = self._record_without_attempt(launch.checkpoint)
         if done is not None:
-            if not self._write(done):
-                return Sight()
+            if not self._write_record(done):
+                return Standing()
             self.record = done
-            self._remember()
-            return Sight(kept=done, leftovers=leftovers)
+            self._add_key()
+            return Standing(settled=done, leftovers=leftovers)
         if self.record.queued_s is None:
             queued_s = round(time.monotonic() - self._asked, 3)
             self.record = replace(self.record, queued_s=queued_s)
         started = self.record.started or self._ran_since or iso(utc_now())
-        if not self._write(replace(self.record, state=TrialState.RUNNING, started=started)):
-            return Sight()
-        self._note(seen for seen in found if seen.epoch != self._epoch)
-        return Sight(launch=launch, leftovers=leftovers)
+        if not self._write_record(replace(self.record, state=TrialState.RUNNING, started=started)):
+            return Standing()
+        self._write_leftovers(seen for seen in found if seen.epoch != self._epoch)
+        return Standing(launch=launch, leftovers=leftovers)
 
-    def _done_already(self, checkpoint: str | None) -> Record | None:
+    def _record_without_attempt(self, checkpoint: str | None) -> Record | None:
         """The record of a trial that needs no attempt, or may have none any more."""
         planned, record = self._planned, self.record
         since = record.started or self._ran_since
         if checkpoint and since:
             uri = result_uri(checkpoint, self._trial.key, folder=planned.manifest.folder)
-            left = left_result(uri, objectives=planned.objectives, since=since)
+            left = read_left_result(uri, objectives=planned.objectives, since=since)
             if left is not None:
-                return completed(record, left, reason=f"the result was found at {uri}")
+                return completed_record(record, left, reason=f"the result was found at {uri}")
         if not record.attempts:
-            return recalled(planned.keys, record, planned.objectives) if planned.keys else None
+            return reused_record(planned.keys, record, planned.objectives) if planned.keys else None
         left_s = time_left_s(record, self.rules.deadline_s)
         if left_s is not None and left_s <= 0:
             reason = f"user_timeout: the deadline of {self.rules.deadline_s:g} s is over"
-            return close(record, TrialState.FAILED, reason)
+            return end_record(record, TrialState.FAILED, reason)
         return None
 
-    def _launch(self, attempt: int) -> Launch:
+    def _make_launch(self, attempt: int) -> Launch:
         return self._launcher.make_launch(
             self._trial,
             epoch=self._epoch,

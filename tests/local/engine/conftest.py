@@ -15,16 +15,18 @@ import pytest
 from podmap.backends.base import Backend
 from podmap.backends.connect import Target
 from podmap.backends.process import ProcessBackend
-from podmap.engine import slots as coordinator
-from podmap.engine import trial as runner
+from podmap.engine.io import StoreCalls
 from podmap.engine.planned import PlannedRun, prepare_run
 from podmap.engine.run import SweepRun
 from podmap.engine.session import RunSession, open_session
+from podmap.engine.timing import Timing
 from podmap.records import Record
 from podmap.spec.load import load
 
 RUN_ID = "0123abcd"
 PATIENCE_S = 60.0
+TIMING = Timing(first_pause_s=0.001, ask_again_s=0.001, kill_grace_s=0.2)
+"""No test waits for longer than it must."""
 T = TypeVar("T")
 
 OK = """\
@@ -94,11 +96,15 @@ class World:
         records: dict[int, Record] = {}
 
         async def whole() -> None:
-            sweep_run = SweepRun(planned, self.backend(), epoch=epoch, alone=alone)
+            sweep_run = self.sweep_run(planned, epoch=epoch, alone=alone)
             await sweep_run.run(on_record=lambda r: records.update({r.number: r}), **more)
 
         self.play(whole)
         return records
+
+    def sweep_run(self, planned: PlannedRun, *, epoch: str = "e1", **more: Any) -> SweepRun:
+        """A run that is not started."""
+        return SweepRun(planned, self.backend(), epoch=epoch, **{"timing": TIMING, **more})
 
     def play(self, scenario: Callable[[], Awaitable[T]]) -> T:
         """Runs a scenario in an event loop of its own, and closes its backends."""
@@ -119,7 +125,9 @@ class World:
     ) -> Any:
         """A session of a run, as a hub opens it."""
         with more.get("io") or ThreadPoolExecutor(4) as io:
-            session = await open_session(planned, backend or self.backend(), io)
+            made = backend or self.backend()
+            timing = more.get("timing", TIMING)
+            session = await open_session(planned, made, StoreCalls(io), timing=timing)
             yield session
             await session.close()
 
@@ -165,15 +173,12 @@ async def until(true: Callable[[], bool]) -> None:
 
 def free_slots(session: RunSession) -> int:
     """How many slots can be taken at once; they are taken."""
-    slots = iter(session.coordinator.take, None)
+    slots = iter(session.slots.acquire_now, None)
     return sum(1 for _ in slots)
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr(runner, "FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr(coordinator, "ASK_AGAIN_S", 0.001)
-    monkeypatch.setattr(coordinator, "KILL_GRACE_S", 0.2)
+def world(tmp_path: Path) -> Iterator[World]:
     folder = tmp_path / "work"
     folder.mkdir()
     world = World(folder, str(tmp_path / "store"))

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.local.engine.conftest import GATED, OK, World, until
+from tests.local.engine.conftest import GATED, OK, TIMING, World, until
 
 from podmap.backends.process import ProcessBackend
 from podmap.engine import hub as module
 from podmap.engine.hub import Hub
 from podmap.engine.planned import PlannedRun
 from podmap.engine.session import RunSession
-from podmap.engine.slots import Coordinator
-from podmap.engine.trial import kill, settle
+from podmap.engine.slots import Slots
+from podmap.engine.trial import kill_trial, run_trial
 from podmap.errors import StoreError, UsageError
 from podmap.records import TrialState
 
@@ -36,8 +36,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[RunSession]:
     sessions: list[RunSession] = []
     really = module.open_session
 
-    async def open_session(*args: Any) -> RunSession:
-        sessions.append(await really(*args))
+    async def open_session(*args: Any, **more: Any) -> RunSession:
+        sessions.append(await really(*args, **more))
         return sessions[-1]
 
     monkeypatch.setattr(module, "open_session", open_session)
@@ -46,20 +46,20 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[RunSession]:
 
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The coordinators that were closed."""
+    """The slots that were closed."""
     closed: list[object] = []
-    close = Coordinator.close
+    close = Slots.close
 
-    def note(self: Coordinator) -> None:
+    def note(self: Slots) -> None:
         closed.append(self)
         close(self)
 
-    monkeypatch.setattr(Coordinator, "close", note)
+    monkeypatch.setattr(Slots, "close", note)
     return closed
 
 
 def current(world: World) -> Hub:
-    return Hub.current("process", lambda: Closed(world.state_dir))
+    return Hub.current("process", lambda: Closed(world.state_dir), timing=TIMING)
 
 
 def run(scenario: Callable[[], Any]) -> Any:
@@ -81,7 +81,7 @@ def test_a_session_is_opened_once_and_closed_after_the_last(
         async def trial(number: int) -> None:
             session = await hub.enter(planned.ledger.run_uri, "v1")
             try:
-                record = await settle(session, number, f"epoch-{number}")
+                record = await run_trial(session, number, f"epoch-{number}")
                 assert TrialState.COMPLETE is record.state
             finally:
                 assert [] == closed
@@ -89,7 +89,7 @@ def test_a_session_is_opened_once_and_closed_after_the_last(
 
         await asyncio.gather(*(trial(number) for number in range(planned.manifest.count)))
         await asyncio.sleep(0)
-        assert [opened[0].coordinator] == closed
+        assert [opened[0].slots] == closed
         await hub.enter(planned.ledger.run_uri, "v1")
         hub.leave(planned.ledger.run_uri, "v1")
 
@@ -125,7 +125,7 @@ def test_two_sessions_of_a_run_keep_within_parallelism_together(world: World) ->
         async def trial(number: int) -> None:
             version = f"v{number % 2}"
             session = await hub.enter(planned.ledger.run_uri, version)
-            await settle(session, number, "e1")
+            await run_trial(session, number, "e1")
             hub.leave(planned.ledger.run_uri, version)
 
         await asyncio.gather(*(trial(number) for number in range(planned.manifest.count)))
@@ -155,7 +155,7 @@ def test_a_failed_opening_is_told_to_all_and_tried_again_by_the_next(
             await hub.enter(planned.ledger.run_uri, "v1")
         away.rename(run_folder)
         session = await hub.enter(planned.ledger.run_uri, "v1")
-        assert TrialState.COMPLETE is (await settle(session, 0, "e1")).state
+        assert TrialState.COMPLETE is (await run_trial(session, 0, "e1")).state
         hub.leave(planned.ledger.run_uri, "v1")
 
     run(scenario)
@@ -208,7 +208,7 @@ def test_each_loop_has_a_hub_of_its_own_that_ends_with_it(world: World) -> None:
     async def trial(number: int) -> None:
         hubs.append(current(world))
         session = await hubs[-1].enter(planned.ledger.run_uri, "v1")
-        await settle(session, number, "e1")
+        await run_trial(session, number, "e1")
         hubs[-1].leave(planned.ledger.run_uri, "v1")
 
     for number in range(3):
@@ -247,7 +247,7 @@ def test_a_trigger_that_is_given_to_another_process_goes_on_there(world: World) 
     async def lost() -> None:
         hub = current(world)
         session = await hub.enter(planned.ledger.run_uri, "v1")
-        task = asyncio.ensure_future(settle(session, 0, "e1"))
+        task = asyncio.ensure_future(run_trial(session, 0, "e1"))
         await world.started(1)
         task.cancel()
         await asyncio.wait([task])
@@ -256,7 +256,7 @@ def test_a_trigger_that_is_given_to_another_process_goes_on_there(world: World) 
     async def taken_over() -> TrialState:
         hub = current(world)
         session = await hub.enter(planned.ledger.run_uri, "v1")
-        task = asyncio.ensure_future(settle(session, 0, "e1"))
+        task = asyncio.ensure_future(run_trial(session, 0, "e1"))
         world.open_gate()
         state = (await task).state
         hub.leave(planned.ledger.run_uri, "v1")
@@ -273,10 +273,10 @@ def test_a_kill_from_another_process_ends_it_for_both(world: World) -> None:
 
     async def scenario() -> None:
         async with world.session(planned) as first:
-            running = asyncio.ensure_future(settle(first, 0, "e1"))
+            running = asyncio.ensure_future(run_trial(first, 0, "e1"))
             await world.started(1)
             async with world.session(PlannedRun.open(planned.ledger.run_uri)) as second:
-                await kill(second, 0, "e1", reason="ended by a user")
+                await kill_trial(second, 0, "e1", reason="ended by a user")
             record = await running
             assert (TrialState.CANCELLED, "ended by a user") == (record.state, record.reason)
             assert record == planned.ledger.read_record(0)
@@ -293,7 +293,7 @@ def test_clearing_a_failed_trial_after_the_failure_budget_was_spent_runs_it(worl
         hub = current(world)
         session = await hub.enter(planned.ledger.run_uri, "v1")
         try:
-            return [(await settle(session, number, epoch)).state for number in numbers]
+            return [(await run_trial(session, number, epoch)).state for number in numbers]
         finally:
             hub.leave(planned.ledger.run_uri, "v1")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.local.engine.conftest import GATED, OK, World, until
+from tests.local.engine.conftest import GATED, OK, TIMING, World, until
 
 import podmap_trial
 from podmap.clock import iso, utc_now
 from podmap.engine.planned import PlannedRun
-from podmap.engine.reuse import left_result, rescored, result_uri
+from podmap.engine.reuse import read_left_result, rescored_record, result_uri
 from podmap.engine.run import SweepRun
 from podmap.errors import StoreError
 from podmap.ledger.keys import KeyIndex
@@ -116,10 +116,10 @@ def test_what_cannot_be_remembered_is_complete_all_the_same(
 
 def test_rescored_takes_the_objective_that_is_asked_for() -> None:
     record = Record(0, "k", "e", COMPLETE, metrics={"y": 1.0, "z": None}, objective=1.0)
-    assert record is rescored(record, ["y"])
-    assert rescored(record, ["z"]) is None
-    assert rescored(record, ["y", "w"]) is None
-    none = rescored(record, [])
+    assert record is rescored_record(record, ["y"])
+    assert rescored_record(record, ["z"]) is None
+    assert rescored_record(record, ["y", "w"]) is None
+    none = rescored_record(record, [])
     assert none
     assert None is none.objective
 
@@ -165,7 +165,7 @@ def vanish(world: World, planned: PlannedRun, *, epoch: str) -> None:
     async def scenario() -> None:
         world.close_gate()
         backend = world.backend()
-        run = asyncio.create_task(SweepRun(planned, backend, epoch=epoch).run())
+        run = asyncio.create_task(SweepRun(planned, backend, epoch=epoch, timing=TIMING).run())
         await world.started(1)
         run.cancel()
         await asyncio.wait([run])
@@ -276,7 +276,7 @@ def test_podmap_trial_and_the_engine_agree(
     podmap_trial.current().finish(y=0.5)
     assert {"final": {"y": 0.5}} == json.loads(capsys.readouterr().out.removeprefix("podmap: "))
     uri = result_uri(places[kind], "abc", folder="/")
-    outcome = left_result(uri, objectives=["y"], since=iso(utc_now()))
+    outcome = read_left_result(uri, objectives=["y"], since=iso(utc_now()))
     assert outcome
     assert 0.5 == outcome.objective
-    assert None is left_result(f"{uri}.other", objectives=["y"], since=iso(utc_now()))
+    assert None is read_left_result(f"{uri}.other", objectives=["y"], since=iso(utc_now()))

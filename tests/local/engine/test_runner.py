@@ -23,9 +23,9 @@ from tests.local.engine.faults import (
 
 from podmap.backends.process import ProcessBackend
 from podmap.engine.planned import PlannedRun
-from podmap.engine.run import SweepRun
 from podmap.engine.session import RunSession
-from podmap.engine.trial import kill, settle
+from podmap.engine.timing import Timing
+from podmap.engine.trial import kill_trial, run_trial
 from podmap.errors import BackendError, StoreError, UnreachableError
 from podmap.records import Attempt, Category, Record, TrialState
 
@@ -56,13 +56,13 @@ def test_a_trial_cancelled_at_any_step_is_run_once(world: World) -> None:
         backend, io = world.backend(SteppedBackend), SteppedExecutor(4)
         plan = world.plan(OK, 1, run_id=run_id(step), parallelism=2)
         async with world.session(plan, backend, io=io) as session:
-            task = asyncio.ensure_future(settle(session, 0, "e1", on_line=lambda line: None))
+            task = asyncio.ensure_future(run_trial(session, 0, "e1", on_line=lambda line: None))
             steps = backend.steps = io.steps = Steps(step, lambda: task.cancel() and None)
             await asyncio.wait([task])
             backend.steps = io.steps = None
             assert task.cancelled() or not steps.disturbed or task.result().state is COMPLETE
-            record = await settle(session, 0, "e1")
-            await until(lambda: session.coordinator.alive == 0)
+            record = await run_trial(session, 0, "e1")
+            await until(lambda: session.slots.alive == 0)
             assert (step, COMPLETE, 1) == (step, record.state, len(record.attempts))
             assert (step, 1) == (step, world.starts()[0])
             assert (step, [], 2) == (step, world.left(), free_slots(session))
@@ -94,9 +94,9 @@ def test_what_cannot_be_asked_at_any_step_is_asked_again(
             else:
                 io.steps = steps
             lines: list[str] = []
-            record = await settle(session, 0, "e1", on_line=lines.append)
+            record = await run_trial(session, 0, "e1", on_line=lines.append)
             backend.steps = io.steps = None
-            await until(lambda: session.coordinator.alive == 0)
+            await until(lambda: session.slots.alive == 0)
             assert (step, COMPLETE, attempts) == (step, record.state, len(record.attempts))
             assert (step, attempts) == (step, world.starts()[0])
             assert (step, [], 4) == (step, world.left(), free_slots(session))
@@ -116,7 +116,7 @@ def test_no_line_comes_twice_when_the_stream_breaks(world: World) -> None:
         async with world.session(world.plan(script, run_id=run_id(step)), backend) as session:
             steps = backend.steps = Steps(step, backend_down)
             lines: list[str] = []
-            await settle(session, 0, "e1", on_line=lines.append)
+            await run_trial(session, 0, "e1", on_line=lines.append)
             backend.steps = None
         assert ["1", "2", "3"] == [line for line in lines if not line.startswith("podmap:")]
         return steps.disturbed
@@ -135,8 +135,8 @@ def test_patience_has_an_end(world: World) -> None:
     async def scenario() -> None:
         async with world.session(world.plan(OK), world.backend(Down)) as session:
             with pytest.raises(UnreachableError, match="down for good"):
-                await settle(session, 0, "e1", patience_s=0.005)
-            await until(lambda: session.coordinator.alive == 0)
+                await run_trial(session, 0, "e1", patience_s=0.005)
+            await until(lambda: session.slots.alive == 0)
             assert 4 == free_slots(session)
 
     world.play(scenario)
@@ -150,7 +150,7 @@ def test_two_runs_in_one_process_run_each_trial_once(any_store: World) -> None:
     async def scenario() -> list[dict[int, Record]]:
         seen: list[dict[int, Record]] = [{}, {}]
         runs = [
-            SweepRun(planned, world.backend(), epoch="e1").run(
+            world.sweep_run(planned).run(
                 on_record=lambda r, into=into: into.update({r.number: r})  # type: ignore[misc]
             )
             for into in seen
@@ -212,14 +212,14 @@ def test_what_another_process_has_run_meanwhile_is_not_started_again(world: Worl
     class Slow(ProcessBackend):
         async def create(self, *args: Any, **more: Any) -> Any:
             async with world.session(planned) as other:
-                assert COMPLETE is (await settle(other, 0, "e1")).state
+                assert COMPLETE is (await run_trial(other, 0, "e1")).state
             return await super().create(*args, **more)
 
     planned = world.plan(OK)
 
     async def scenario() -> None:
         async with world.session(planned, world.backend(Slow)) as session:
-            record = await settle(session, 0, "e1")
+            record = await run_trial(session, 0, "e1")
             assert record == planned.ledger.read_record(0)
 
     world.play(scenario)
@@ -238,16 +238,16 @@ def test_an_attempt_whose_creation_was_cancelled_holds_its_slot(world: World) ->
         async with world.session(
             world.plan(GATED, parallelism=2), world.backend(Cancelled)
         ) as session:
-            task = asyncio.ensure_future(settle(session, 0, "e1"))
+            task = asyncio.ensure_future(run_trial(session, 0, "e1"))
             await asyncio.wait([task])
             await world.started(1)
             assert (True, 1, 1) == (
                 task.cancelled(),
-                session.coordinator.alive,
+                session.slots.alive,
                 free_slots(session),
             )
             world.open_gate()
-            await until(lambda: session.coordinator.alive == 0)
+            await until(lambda: session.slots.alive == 0)
             assert 1 == free_slots(session)
 
     world.play(scenario)
@@ -260,11 +260,11 @@ def test_two_processes_with_trials_of_their_own_share_the_limit(world: World) ->
 
     async def scenario() -> None:
         async with world.session(planned) as one, world.session(planned) as two:
-            first = [asyncio.ensure_future(settle(one, number, "e1")) for number in (0, 1)]
+            first = [asyncio.ensure_future(run_trial(one, number, "e1")) for number in (0, 1)]
             await world.started(2)
-            rest = [asyncio.ensure_future(settle(two, number, "e1")) for number in (2, 3)]
-            await until(lambda: len(two.coordinator._waiting) == 2)
-            assert 2 == two.coordinator.alive
+            rest = [asyncio.ensure_future(run_trial(two, number, "e1")) for number in (2, 3)]
+            await until(lambda: len(two.slots._waiting) == 2)
+            assert 2 == two.slots.alive
             assert {0: 1, 1: 1} == world.starts()
             world.open_gate()
             await asyncio.gather(*first, *rest)
@@ -280,11 +280,11 @@ def test_an_attempt_that_another_process_has_started_takes_a_slot_here_too(world
 
     async def scenario() -> None:
         async with world.session(planned) as one, world.session(planned) as two:
-            first = asyncio.ensure_future(settle(one, 0, "e1"))
+            first = asyncio.ensure_future(run_trial(one, 0, "e1"))
             await world.started(1)
-            second = asyncio.ensure_future(settle(two, 0, "e1"))
-            await until(lambda: two.coordinator.alive == 1)
-            assert two.coordinator.take() is None
+            second = asyncio.ensure_future(run_trial(two, 0, "e1"))
+            await until(lambda: two.slots.alive == 1)
+            assert two.slots.acquire_now() is None
             world.open_gate()
             assert await first == await second
 
@@ -296,10 +296,10 @@ def test_a_failure_that_another_process_has_recorded_counts_here_too(world: Worl
 
     async def scenario() -> None:
         async with world.session(planned) as one, world.session(planned) as two:
-            assert FAILED is (await settle(one, 0, "e1")).state
-            assert "" == two.coordinator.stopped_reason
-            assert FAILED is (await settle(two, 0, "e1")).state
-            assert CANCELLED is (await settle(two, 1, "e1")).state
+            assert FAILED is (await run_trial(one, 0, "e1")).state
+            assert "" == two.slots.stopped_reason
+            assert FAILED is (await run_trial(two, 0, "e1")).state
+            assert CANCELLED is (await run_trial(two, 1, "e1")).state
 
     world.play(scenario)
 
@@ -316,7 +316,7 @@ def test_many_that_cannot_be_started_at_once_stop_the_run_once(world: World) -> 
     async def scenario() -> list[Record]:
         plan = world.plan(OK, 4, trial={"command": ["no-such-program"]})
         async with world.session(plan, world.backend(Slow)) as session:
-            return await asyncio.gather(*(settle(session, n, "e1") for n in range(4)))
+            return await asyncio.gather(*(run_trial(session, n, "e1") for n in range(4)))
 
     states = [record.state for record in world.play(scenario)]
     assert (1, 3) == (states.count(FAILED), states.count(CANCELLED))
@@ -327,18 +327,18 @@ def test_adopted_attempts_count_towards_the_limit(world: World) -> None:
     planned = world.plan(GATED, 6, parallelism=2)
 
     async def scenario() -> None:
-        run = asyncio.ensure_future(SweepRun(planned, world.backend(), epoch="e1").run())
+        run = asyncio.ensure_future(world.sweep_run(planned).run())
         await world.started(2)
         run.cancel()
         await asyncio.wait([run])
         assert 2 == len(world.left())
         async with world.session(planned) as session:
-            assert (2, None) == (session.coordinator.alive, session.coordinator.take())
-            rest = [asyncio.ensure_future(settle(session, n, "e1")) for n in (5, 4, 3, 2)]
-            await until(lambda: len(session.coordinator._waiting) == 4)
+            assert (2, None) == (session.slots.alive, session.slots.acquire_now())
+            rest = [asyncio.ensure_future(run_trial(session, n, "e1")) for n in (5, 4, 3, 2)]
+            await until(lambda: len(session.slots._waiting) == 4)
             assert {0: 1, 1: 1} == world.starts()
             world.open_gate()
-            await asyncio.gather(*rest, settle(session, 0, "e1"), settle(session, 1, "e1"))
+            await asyncio.gather(*rest, run_trial(session, 0, "e1"), run_trial(session, 1, "e1"))
 
     world.play(scenario)
     assert {x: 1 for x in range(6)} == world.starts()
@@ -351,9 +351,9 @@ def test_a_waiting_trial_says_so_in_the_ledger(world: World) -> None:
     async def scenario() -> None:
         planned = world.plan(GATED, 2, parallelism=1)
         async with world.session(planned) as session:
-            running = asyncio.ensure_future(settle(session, 0, "e1"))
+            running = asyncio.ensure_future(run_trial(session, 0, "e1"))
             await world.started(1)
-            waiting = asyncio.ensure_future(settle(session, 1, "e1"))
+            waiting = asyncio.ensure_future(run_trial(session, 1, "e1"))
             await until(lambda: planned.ledger.read_record(1) is not None)
             record = planned.ledger.read_record(1)
             assert record
@@ -415,7 +415,7 @@ async def held(world: World, planned: PlannedRun, epoch: str) -> None:
     """Leaves a running attempt of an epoch, whose process is gone."""
     before = sum(world.starts().values())
     async with world.session(planned) as session:
-        task = asyncio.ensure_future(settle(session, 0, epoch))
+        task = asyncio.ensure_future(run_trial(session, 0, epoch))
         await world.started(before + 1)
         task.cancel()
         await asyncio.wait([task])
@@ -429,7 +429,7 @@ def test_only_attempts_of_the_own_epoch_are_adopted_and_others_are_ended(world: 
         await held(world, planned, "old")
         (old,) = world.left()
         async with world.session(planned) as session:
-            task = asyncio.ensure_future(settle(session, 0, "new"))
+            task = asyncio.ensure_future(run_trial(session, 0, "new"))
             await world.started(2)
             (new,) = world.left()
             assert old != new
@@ -456,13 +456,13 @@ def test_a_late_process_of_an_old_epoch_leaves_the_new_one_alone(world: World) -
         (new,) = world.left()
         standing = planned.ledger.read_record(0)
         async with world.session(planned) as session:
-            late = await settle(session, 0, "old")
+            late = await run_trial(session, 0, "old")
             assert (CANCELLED, "old") == (late.state, late.epoch)
             assert "asked for anew" in late.reason
-            await kill(session, 0, "old", reason="late")
+            await kill_trial(session, 0, "old", reason="late")
             assert ([new], standing) == (world.left(), planned.ledger.read_record(0))
             world.open_gate()
-            assert COMPLETE is (await settle(session, 0, "new")).state
+            assert COMPLETE is (await run_trial(session, 0, "new")).state
         record = planned.ledger.read_record(0)
         assert record
         assert (COMPLETE, "new") == (record.state, record.epoch)
@@ -477,9 +477,9 @@ def test_a_running_attempt_that_is_superseded_gives_way(world: World) -> None:
     async def scenario() -> None:
         planned = world.plan(GATED)
         async with world.session(planned) as first, world.session(planned) as two:
-            old = asyncio.ensure_future(settle(first, 0, "old"))
+            old = asyncio.ensure_future(run_trial(first, 0, "old"))
             await world.started(1)
-            new = asyncio.ensure_future(settle(two, 0, "new"))
+            new = asyncio.ensure_future(run_trial(two, 0, "new"))
             assert CANCELLED is (await old).state
             await world.started(2)
             world.open_gate()
@@ -496,7 +496,7 @@ def test_an_attempt_that_disappears_is_a_lost_node(world: World) -> None:
         planned = world.plan(GATED, retries={"infra": 1})
         remover = world.backend()
         async with world.session(planned) as session:
-            task = asyncio.ensure_future(settle(session, 0, "e1"))
+            task = asyncio.ensure_future(run_trial(session, 0, "e1"))
             await world.started(1)
             (name,) = world.left()
             os.rename(world.state_dir / planned.manifest.run_id / name, world.folder / "elsewhere")
@@ -525,7 +525,7 @@ def test_what_another_process_settled_meanwhile_is_not_a_lost_node(world: World)
         planned = world.plan(GATED, retries={"user": 1, "infra": 0})
         async with world.session(planned) as session:
             backend = session.backend
-            task = asyncio.ensure_future(settle(session, 0, "e1"))
+            task = asyncio.ensure_future(run_trial(session, 0, "e1"))
             await world.started(1)
             (running,) = await backend.list(planned.manifest.run_id)
             record = planned.ledger.read_record(0)
@@ -550,7 +550,7 @@ def test_kill_ends_the_attempt_and_records_it(any_store: World) -> None:
         planned = world.plan(GATED)
         await held(world, planned, "e1")
         async with world.session(planned) as session:
-            await kill(session, 0, "e1", reason="ended by a user")
+            await kill_trial(session, 0, "e1", reason="ended by a user")
         record = planned.ledger.read_record(0)
         assert record
         assert (CANCELLED, "ended by a user") == (record.state, record.reason)
@@ -566,9 +566,9 @@ def test_kill_of_what_has_not_started_or_has_ended(world: World) -> None:
     async def scenario() -> None:
         planned = world.plan(OK, 2)
         async with world.session(planned) as session:
-            done = await settle(session, 0, "e1")
-            await kill(session, 0, "e1", reason="too late")
-            await kill(session, 1, "e1", reason="at once")
+            done = await run_trial(session, 0, "e1")
+            await kill_trial(session, 0, "e1", reason="too late")
+            await kill_trial(session, 1, "e1", reason="at once")
         assert done == planned.ledger.read_record(0)
         record = planned.ledger.read_record(1)
         assert record
@@ -581,12 +581,12 @@ def test_kill_keeps_what_the_attempt_has_achieved(world: World) -> None:
     async def scenario() -> None:
         planned = world.plan(OK)
         async with world.session(planned) as session:
-            task = asyncio.ensure_future(settle(session, 0, "e1"))
+            task = asyncio.ensure_future(run_trial(session, 0, "e1"))
             await until(lambda: "E 0 1" in world.journal())
             task.cancel()
             await asyncio.wait([task])
             await until(lambda: ended(world))
-            await kill(session, 0, "e1", reason="too late")
+            await kill_trial(session, 0, "e1", reason="too late")
         record = planned.ledger.read_record(0)
         assert record
         assert COMPLETE is record.state
@@ -615,9 +615,9 @@ def test_a_stop_reaches_trials_that_have_a_slot_but_no_attempt(
 
         async def list(self, *args: Any, **more: Any) -> Any:
             if more and state is CANCELLED:
-                session_box[0].coordinator.stop("enough", cancel=False)
+                session_box[0].slots.stop("enough", cancel=False)
             elif more:
-                session_box[0].coordinator.interrupt("enough")
+                session_box[0].slots.interrupt("enough")
             return await super().list(*args, **more)
 
     session_box: list[RunSession] = []
@@ -627,7 +627,7 @@ def test_a_stop_reaches_trials_that_have_a_slot_but_no_attempt(
         planned = world.plan(OK)
         async with world.session(planned, backend) as session:
             session_box.append(session)
-            record = await settle(session, 0, "e1")
+            record = await run_trial(session, 0, "e1")
             assert (state, "enough", 0) == (record.state, record.reason, backend.created)
             assert record == planned.ledger.read_record(0)
 
@@ -639,7 +639,7 @@ def test_an_attempt_created_just_as_the_run_is_cancelled_is_ended(world: World) 
 
     class Late(ProcessBackend):
         async def create(self, *args: object, **more: object) -> object:  # type: ignore[override]
-            session_box[0].coordinator.stop("enough", cancel=True)
+            session_box[0].slots.stop("enough", cancel=True)
             return await super().create(*args, **more)  # type: ignore[arg-type]
 
     session_box: list[RunSession] = []
@@ -647,7 +647,7 @@ def test_an_attempt_created_just_as_the_run_is_cancelled_is_ended(world: World) 
     async def scenario() -> None:
         async with world.session(world.plan(GATED), world.backend(Late)) as session:
             session_box.append(session)
-            record = await settle(session, 0, "e1")
+            record = await run_trial(session, 0, "e1")
             assert (CANCELLED, "enough") == (record.state, record.reason)
 
     world.play(scenario)
@@ -660,10 +660,10 @@ def test_a_cancelled_run_leaves_the_complete_record_of_other_work(world: World) 
     async def scenario() -> None:
         planned = world.plan(OK, cache_version="changed", parallelism=1)
         async with world.session(planned) as session:
-            slot = session.coordinator.take()
-            task = asyncio.ensure_future(settle(session, 0, "new"))
-            await until(lambda: bool(session.coordinator._waiting))
-            session.coordinator.stop("enough", cancel=False)
+            slot = session.slots.acquire_now()
+            task = asyncio.ensure_future(run_trial(session, 0, "new"))
+            await until(lambda: bool(session.slots._waiting))
+            session.slots.stop("enough", cancel=False)
             assert CANCELLED is (await task).state
             assert slot
             assert first == planned.ledger.read_record(0)
@@ -679,7 +679,7 @@ def test_a_store_that_comes_back_gets_what_was_found_meanwhile(world: World) -> 
         planned = world.plan(GATED, run_id=run_id(7))
         async with world.session(planned) as session:
             lines: list[str] = []
-            task = asyncio.ensure_future(settle(session, 0, "e1", on_line=lines.append))
+            task = asyncio.ensure_future(run_trial(session, 0, "e1", on_line=lines.append))
             await world.started(1)
             trials.rename(trials.with_name("away"))
             trials.touch()
@@ -693,22 +693,18 @@ def test_a_store_that_comes_back_gets_what_was_found_meanwhile(world: World) -> 
     assert (COMPLETE, 1, {0: 1}) == (record.state, len(record.attempts), world.starts())
 
 
-def test_an_interrupt_does_not_wait_for_a_store_that_is_away(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from podmap.engine import trial
-
-    monkeypatch.setattr(trial, "FIRST_PAUSE_S", 1000.0)
+def test_an_interrupt_does_not_wait_for_a_store_that_is_away(world: World) -> None:
+    patient = Timing(first_pause_s=1000.0, longest_pause_s=1000.0)
     run = Path(world.store) / "s" / run_id(7)
 
     async def scenario() -> None:
         planned = world.plan(OK, run_id=run_id(7))
-        async with world.session(planned) as session:
+        async with world.session(planned, timing=patient) as session:
             (run / "trials").touch()
             lines: list[str] = []
-            task = asyncio.ensure_future(settle(session, 0, "e1", on_line=lines.append))
+            task = asyncio.ensure_future(run_trial(session, 0, "e1", on_line=lines.append))
             await until(lambda: bool(lines))
-            session.coordinator.interrupt("Ctrl-C")
+            session.slots.interrupt("Ctrl-C")
             with pytest.raises(StoreError):
                 await task
 

@@ -11,12 +11,12 @@ import pytest
 from tests.local.engine.conftest import GATED, OK, World, until
 
 from podmap.clock import parse_iso
-from podmap.engine import coordinator
 from podmap.engine import run as module
-from podmap.engine.run import SweepRun
+from podmap.engine.timing import Timing
 from podmap.errors import RecordError, StoreError
 from podmap.records import Category, Record, TrialState
 
+OFTEN = Timing(read_state_s=0.01)
 COMPLETE, FAILED = TrialState.COMPLETE, TrialState.FAILED
 CANCELLED, WAITING, PRUNED = TrialState.CANCELLED, TrialState.WAITING, TrialState.PRUNED
 
@@ -61,7 +61,7 @@ def test_a_run_that_was_left_is_taken_up_as_it_is(world: World, alone: bool) -> 
     planned = world.plan(script, 9, parallelism=4, retries={"user": 1})
 
     async def scenario() -> None:
-        run = SweepRun(planned, world.backend(), epoch="e1", alone=alone)
+        run = world.sweep_run(planned, alone=alone)
         running = asyncio.ensure_future(run.run())
         await world.started(6)
         running.cancel()
@@ -84,7 +84,7 @@ def test_a_cleared_run_goes_on_from_what_was_left(world: World, alone: bool) -> 
     planned = world.plan(script, 4, parallelism=2)
 
     async def scenario() -> None:
-        run = SweepRun(planned, world.backend(), epoch="old", alone=alone)
+        run = world.sweep_run(planned, epoch="old", alone=alone)
         running = asyncio.ensure_future(run.run())
         await world.started(3)
         running.cancel()
@@ -111,7 +111,7 @@ def test_parallelism_is_never_exceeded_and_the_lowest_numbers_come_first(world: 
     planned = world.plan(GATED, 24, parallelism=3)
 
     async def scenario() -> None:
-        run = SweepRun(planned, world.backend(), epoch="e1")
+        run = world.sweep_run(planned)
         running = asyncio.ensure_future(run.run())
         await world.started(3)
         assert {0: 1, 1: 1, 2: 1} == world.starts()
@@ -192,7 +192,7 @@ def test_trials_that_run_end_when_another_cannot_be_started(world: World) -> Non
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = SweepRun(planned, world.backend(), epoch="e1")
+        run = world.sweep_run(planned)
         running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
         await until(lambda: 5 in records)
         world.open_gate()
@@ -217,7 +217,7 @@ esac
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = SweepRun(planned, world.backend(), epoch="e1")
+        run = world.sweep_run(planned)
         running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
         await until(lambda: 3 in records)
         world.open_gate()
@@ -245,7 +245,7 @@ def test_a_spent_wall_budget(world: World, mode: str) -> None:
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = SweepRun(planned, world.backend(), epoch="e1")
+        run = world.sweep_run(planned)
         running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
         await until(lambda: bool(run.stopped_reason))
         world.open_gate()
@@ -269,7 +269,7 @@ def test_an_interrupted_run_is_whole_and_goes_on(any_store: World) -> None:
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = SweepRun(planned, world.backend(), epoch="e1")
+        run = world.sweep_run(planned)
         running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
         await until(lambda: 0 in records)
         await world.started(4)
@@ -302,7 +302,7 @@ def test_an_interrupt_before_the_start_starts_nothing(world: World) -> None:
     planned = world.plan(OK, 3)
 
     async def scenario() -> None:
-        run = SweepRun(planned, world.backend(), epoch="e1")
+        run = world.sweep_run(planned)
         run.interrupt("at once")
         await run.run()
 
@@ -408,7 +408,7 @@ def test_a_stream_shows_lines_while_the_trial_runs(world: World) -> None:
     lines: list[str] = []
 
     async def scenario() -> None:
-        run = SweepRun(planned, world.backend(), epoch="e1")
+        run = world.sweep_run(planned)
         running = asyncio.ensure_future(run.run(on_line=lambda number, line: lines.append(line)))
         await until(lambda: bool(lines))
         assert ["hello"] == lines
@@ -440,7 +440,7 @@ def test_a_broken_record_does_not_keep_the_other_trials(world: World) -> None:
     records: dict[int, Record] = {}
 
     async def scenario() -> None:
-        run = SweepRun(planned, world.backend(), epoch="e1")
+        run = world.sweep_run(planned)
         await run.run(on_record=lambda r: records.update({r.number: r}))
 
     with pytest.raises(RecordError, match=r"trials/1\.json"):
@@ -460,7 +460,7 @@ def test_a_bug_in_one_trial_does_not_keep_the_others(
         records[record.number] = record
 
     async def scenario() -> None:
-        await SweepRun(planned, world.backend(), epoch="e1").run(on_record=show)
+        await world.sweep_run(planned).run(on_record=show)
 
     with pytest.raises(ZeroDivisionError):
         world.play(scenario)
@@ -482,16 +482,16 @@ def test_a_store_that_stays_away_ends_the_run_and_nothing_is_lost(world: World) 
 def test_memory_does_not_grow_with_the_number_of_trials(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def settle(session: Any, number: int, epoch: str, **more: Any) -> Record:
+    async def run_trial(session: Any, number: int, epoch: str, **more: Any) -> Record:
         session.planned.plan.trial(number)
-        slot = await session.coordinator.acquire(order=number)
+        slot = await session.slots.acquire(order=number)
         await asyncio.sleep(0)
         slot.give_back()
         record = Record(number, "k", epoch, COMPLETE)
-        session.coordinator.settled(record)
+        session.slots.count_record(record)
         return record
 
-    monkeypatch.setattr(module, "settle", settle)
+    monkeypatch.setattr(module, "run_trial", run_trial)
     search = {"kind": "random", "trials": 5_000, "params": {"x": {"low": 0.0, "high": 1.0}}}
     planned = world.plan(OK, search=search, parallelism=32)
     peaks: list[int] = []
@@ -501,7 +501,7 @@ def test_memory_does_not_grow_with_the_number_of_trials(
             peaks.append(tracemalloc.get_traced_memory()[0])
 
     async def scenario() -> None:
-        await SweepRun(planned, world.backend(), epoch="e1").run(on_record=note)
+        await world.sweep_run(planned).run(on_record=note)
 
     tracemalloc.start()
     try:
@@ -515,17 +515,14 @@ def waits(record: Record | None) -> bool:
     return record is not None and record.state is TrialState.WAITING
 
 
-def test_a_paused_run_starts_nothing_and_more_parallelism_starts_more(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(coordinator, "LOOK_EVERY_S", 0.01)
+def test_a_paused_run_starts_nothing_and_more_parallelism_starts_more(world: World) -> None:
     world.close_gate()
     planned = world.plan(GATED, 6, parallelism=1)
     planned.ledger.update_state(paused=True)
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = SweepRun(planned, world.backend(), epoch="e1")
+        run = world.sweep_run(planned, timing=OFTEN)
         running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
         await until(lambda: waits(planned.ledger.read_record(0)))
         assert {} == world.starts()
@@ -541,16 +538,13 @@ def test_a_paused_run_starts_nothing_and_more_parallelism_starts_more(
     assert 4 == world.most_at_once()
 
 
-def test_a_run_that_a_user_has_stopped_starts_no_more(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(coordinator, "LOOK_EVERY_S", 0.01)
+def test_a_run_that_a_user_has_stopped_starts_no_more(world: World) -> None:
     world.close_gate()
     planned = world.plan(GATED, 4, parallelism=2)
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = SweepRun(planned, world.backend(), epoch="e1")
+        run = world.sweep_run(planned, timing=OFTEN)
         running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
         await world.started(2)
         planned.ledger.update_state(stopped="stopped by a user")

@@ -19,12 +19,12 @@ import pytest
 
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.engine import coordinator
-from podmap.engine import trial as runner
-from podmap.engine.gatekeeper import Charge
+from podmap.engine.gatekeeper import Role
+from podmap.engine.io import StoreCalls
 from podmap.engine.planned import PlannedRun, prepare_run
 from podmap.engine.session import RunSession, open_session
-from podmap.engine.trial import settle
+from podmap.engine.timing import Timing
+from podmap.engine.trial import run_trial
 from podmap.records import Record, TrialState
 from podmap.spec.load import load
 from podmap.testing.fake_cluster import FakeCluster, Script
@@ -32,6 +32,7 @@ from podmap.testing.fake_cluster.objects import RefusedError
 
 RUN_ID = "0123abcd"
 PATIENCE_S = 30.0
+TIMING = Timing(first_pause_s=0.001, read_state_s=0.01, read_share=1)
 MI = 2**20
 COMPLETE, FAILED, CANCELLED = TrialState.COMPLETE, TrialState.FAILED, TrialState.CANCELLED
 GOOD = Script(result='{"y": 1}')
@@ -79,10 +80,12 @@ class Scene:
         )
 
     @asynccontextmanager
-    async def process(self, planned: PlannedRun) -> AsyncIterator[RunSession]:
+    async def process(
+        self, planned: PlannedRun, timing: Timing = TIMING
+    ) -> AsyncIterator[RunSession]:
         backend = KubernetesBackend.connect(self.cluster.connection(), renew_every_s=0.1)
         with ThreadPoolExecutor(4) as io:
-            session = await open_session(planned, backend, io)
+            session = await open_session(planned, backend, StoreCalls(io), timing=timing)
             try:
                 yield session
             finally:
@@ -93,19 +96,19 @@ class Scene:
     async def two(self, planned: PlannedRun) -> AsyncIterator[tuple[RunSession, RunSession]]:
         """Two processes, of which the first holds the lease."""
         async with self.process(planned) as first:
-            await until(lambda: charge(first) is Charge.OURS)
+            await until(lambda: role(first) is Role.COORDINATOR)
             async with self.process(planned) as second:
-                await until(lambda: charge(second) is Charge.THEIRS)
+                await until(lambda: role(second) is Role.FOLLOWER)
                 yield first, second
 
 
-def charge(session: RunSession) -> Charge:
-    assert session.gate is not None
-    return session.gate.charge
+def role(session: RunSession) -> Role:
+    assert session.coordinator.gates is not None
+    return session.coordinator.gates.role
 
 
 def stopped(session: RunSession) -> str:
-    return session.coordinator.stopped_reason
+    return session.slots.stopped_reason
 
 
 async def until(true: Callable[[], Any]) -> None:
@@ -116,7 +119,7 @@ async def until(true: Callable[[], Any]) -> None:
 
 
 async def settle_all(session: RunSession, *numbers: int, epoch: str = "e1") -> list[Record]:
-    return await asyncio.gather(*(settle(session, number, epoch) for number in numbers))
+    return await asyncio.gather(*(run_trial(session, number, epoch) for number in numbers))
 
 
 def release_all(scene: Scene) -> None:
@@ -131,10 +134,7 @@ def states(records: list[Record]) -> list[TrialState]:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    monkeypatch.setattr(runner, "FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr(coordinator, "LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr(coordinator, "SHARE", 1)
+def scene(tmp_path: Path) -> Iterator[Scene]:
     scene = Scene(tmp_path)
     with scene.cluster:
         yield scene

@@ -22,7 +22,7 @@ from tests.local.kubernetes.scene import (
     until,
 )
 
-from podmap.engine.trial import settle
+from podmap.engine.trial import run_trial
 from podmap.records import Category
 from podmap.testing.fake_cluster import Script
 
@@ -35,11 +35,11 @@ def test_a_trial_that_ran_out_of_memory_is_rescued_and_the_next_begin_there(scen
 
     async def scenario() -> None:
         async with scene.two(planned) as (first, second):
-            rescued = await settle(second, 0, "e1")
+            rescued = await run_trial(second, 0, "e1")
             assert COMPLETE is rescued.state
             sizes = [attempt.memory_bytes for attempt in rescued.attempts]
             assert [100 * MI, 200 * MI] == sizes
-            await until(lambda: first.coordinator.tally.memory)
+            await until(lambda: first.slots.tally.memory)
             assert [COMPLETE] == states(await settle_all(first, 1))
             await until(lambda: planned.ledger.read_state().decided.memory == {100 * MI: 200 * MI})
         async with scene.process(planned) as later:
@@ -56,7 +56,7 @@ def test_the_ladder_ends_at_its_limit_and_says_so(scene: Scene) -> None:
 
     async def scenario() -> None:
         async with scene.process(planned) as only:
-            record = await settle(only, 0, "e1")
+            record = await run_trial(only, 0, "e1")
         assert FAILED is record.state
         assert [Category.OOM] * 3 == [a.diagnosis.category for a in record.attempts if a.diagnosis]
         assert [(0, "100Mi"), (0, "200Mi"), (0, "300Mi")] == scene.limits
@@ -71,15 +71,15 @@ def test_pods_that_stand_ready_are_made_anew_with_what_was_learnt(scene: Scene) 
 
     async def scenario() -> None:
         async with scene.two(planned) as (first, second):
-            running = asyncio.ensure_future(settle(first, 9, "e1"))
+            running = asyncio.ensure_future(run_trial(first, 9, "e1"))
             await until(lambda: scene.limits)
             ready = [
-                asyncio.ensure_future(settle(one, number, "e1"))
+                asyncio.ensure_future(run_trial(one, number, "e1"))
                 for one, number in ((first, 0), (second, 1))
             ]
             for number in (0, 1):
                 await until(lambda number=number: scene.cluster.pod(f"s-{RUN_ID}-{number}-a1"))
-            first.coordinator.tally.learn({100 * MI: 200 * MI})
+            first.slots.tally.learn_memory({100 * MI: 200 * MI})
             for number in (0, 1):
                 await until(lambda number=number: scene.cluster.pod(f"s-{RUN_ID}-{number}-a2"))
             release_all(scene)

@@ -17,9 +17,9 @@ from tests.local.kubernetes.scene import (
     HELD,
     NO_IMAGE,
     Scene,
-    charge,
     play,
     release_all,
+    role,
     scene,
     settle_all,
     states,
@@ -28,8 +28,8 @@ from tests.local.kubernetes.scene import (
 )
 
 from podmap.clock import iso, utc_now
-from podmap.engine.gatekeeper import Charge
-from podmap.engine.trial import settle
+from podmap.engine.gatekeeper import Role
+from podmap.engine.trial import run_trial
 from podmap.ledger.run_state import Decisions
 from podmap.names import epoch_time
 from podmap.records import Record
@@ -52,7 +52,7 @@ def test_the_time_of_an_epoch_is_that_of_its_asking() -> None:
     ]
 
 
-@pytest.mark.parametrize("later", ["first", "second"], ids=["in charge", "not in charge"])
+@pytest.mark.parametrize("later", ["first", "second"], ids=["in role", "not in role"])
 @pytest.mark.parametrize("why", ["no image", "failures"])
 def test_what_is_asked_for_after_a_stop_lifts_it_for_all(
     scene: Scene, later: str, why: str
@@ -66,7 +66,7 @@ def test_what_is_asked_for_after_a_stop_lifts_it_for_all(
     async def scenario() -> None:
         async with scene.two(planned) as sessions:
             first, second = sessions
-            held = asyncio.ensure_future(settle(second, 0, before))
+            held = asyncio.ensure_future(run_trial(second, 0, before))
             assert [FAILED] == states(await settle_all(first, 1, epoch=before))
             await until(lambda: stopped(first) and stopped(second))
             assert [CANCELLED] == states(await settle_all(second, 2, epoch=before))
@@ -90,10 +90,10 @@ def test_a_stop_that_was_inherited_is_lifted(scene: Scene) -> None:
 
     async def scenario() -> None:
         async with scene.two(planned) as (first, second):
-            await first.runwide.stop("the image is wrong")
+            await first.coordinator.stop("the image is wrong")
             await until(lambda: stopped(second))
             await first.close()
-            await until(lambda: second.coordinator.own_stop)
+            await until(lambda: second.slots.own_stop)
             assert [COMPLETE] == states(await settle_all(second, 1, epoch=asked(60)))
 
     play(scenario)
@@ -109,7 +109,7 @@ def test_failures_that_were_forgiven_count_for_nobody_who_comes_later(scene: Sce
             assert "2 trials failed, 1 were allowed (failures.allow)" == stopped(first)
             assert [COMPLETE] == states(await settle_all(first, 0, epoch=asked(60)))
         async with scene.process(planned) as second:
-            assert set() == second.coordinator.tally.failed
+            assert set() == second.slots.tally.failed
             assert [COMPLETE] == states(await settle_all(second, 2))
 
     play(scenario)
@@ -150,9 +150,9 @@ def test_a_process_that_works_on_an_older_planning_decides_nothing_for_the_new_o
 
     async def scenario() -> None:
         async with scene.process(older) as left:
-            await until(lambda: charge(left) is Charge.OURS)
+            await until(lambda: role(left) is Role.COORDINATOR)
             older.ledger.update_state(decided=anew)
-            assert "the image is wrong" == await left.runwide.stop("the image is wrong")
+            assert "the image is wrong" == await left.coordinator.stop("the image is wrong")
             assert stopped(left)
         assert anew == older.ledger.read_state().decided
 

@@ -18,10 +18,11 @@ from tests.local.kubernetes.scene import (
     NO_IMAGE,
     PATIENCE_S,
     RUN_ID,
+    TIMING,
     Scene,
-    charge,
     play,
     release_all,
+    role,
     scene,
     settle_all,
     states,
@@ -30,11 +31,10 @@ from tests.local.kubernetes.scene import (
 )
 
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.engine import coordinator
-from podmap.engine.gatekeeper import Charge
+from podmap.engine.gatekeeper import Role
 from podmap.engine.launch import Launcher
 from podmap.engine.run import SweepRun
-from podmap.engine.trial import settle
+from podmap.engine.trial import run_trial
 from podmap.ledger.run_state import Decisions
 from podmap.records import Category
 
@@ -49,7 +49,7 @@ def test_a_failure_budget_counts_the_failures_of_all(scene: Scene, mode: str) ->
     async def scenario() -> None:
         async with scene.two(planned) as (first, second):
             held = [
-                asyncio.ensure_future(settle(one, number, "e1"))
+                asyncio.ensure_future(run_trial(one, number, "e1"))
                 for one, number in ((first, 8), (second, 9))
             ]
             await until(lambda: len(scene.limits) >= 2)
@@ -74,15 +74,15 @@ def test_the_count_survives_a_change_of_the_holder(scene: Scene) -> None:
 
     async def scenario() -> None:
         async with scene.process(planned) as third:
-            await until(lambda: charge(third) is Charge.OURS)
+            await until(lambda: role(third) is Role.COORDINATOR)
             async with scene.process(planned) as second:
                 async with scene.process(planned) as first:
                     assert [FAILED] == states(await settle_all(first, 0))
                     assert [FAILED] == states(await settle_all(second, 1))
                     assert [FAILED] == states(await settle_all(third, 2))
-                    await until(lambda: len(third.coordinator.tally.failed) == 3)
+                    await until(lambda: len(third.slots.tally.failed) == 3)
                 await third.close()
-                await until(lambda: charge(second) is Charge.OURS)
+                await until(lambda: role(second) is Role.COORDINATOR)
                 assert [FAILED] == states(await settle_all(second, 3))
                 await until(lambda: stopped(second))
 
@@ -116,13 +116,13 @@ def test_pods_that_wait_at_the_gate_are_ended_by_a_stop(scene: Scene) -> None:
 
     async def scenario() -> None:
         async with scene.two(planned) as (first, second):
-            held = asyncio.ensure_future(settle(second, 1, "e1"))
+            held = asyncio.ensure_future(run_trial(second, 1, "e1"))
             await until(lambda: (1, "") in scene.limits)
             for session in (first, second):
-                await until(lambda session=session: not list(session.gate.unstarted()))
-            waiting = asyncio.ensure_future(settle(first, 5, "e1"))
-            await until(lambda: list(first.gate.unstarted()))  # type: ignore[union-attr]
-            assert "here it ends" == await second.runwide.stop("here it ends")
+                await until(lambda one=session: not one.coordinator.gates.gated_names())
+            waiting = asyncio.ensure_future(run_trial(first, 5, "e1"))
+            await until(lambda: first.coordinator.gates.gated_names())  # type: ignore[union-attr]
+            assert "here it ends" == await second.coordinator.stop("here it ends")
             assert CANCELLED is (await waiting).state
             release_all(scene)
             assert COMPLETE is (await held).state
@@ -136,11 +136,11 @@ def test_a_stop_is_inherited_by_the_next_holder_of_the_lease(scene: Scene) -> No
 
     async def scenario() -> None:
         async with scene.two(planned) as (first, second):
-            await first.runwide.stop("the image is wrong")
+            await first.coordinator.stop("the image is wrong")
             await until(lambda: stopped(second))
             await first.close()
-            await until(lambda: charge(second) is Charge.OURS)
-            await until(lambda: second.coordinator.own_stop)
+            await until(lambda: role(second) is Role.COORDINATOR)
+            await until(lambda: second.slots.own_stop)
             assert "the image is wrong" == planned.ledger.read_state().decided.stop
             assert [CANCELLED] == states(await settle_all(second, 1))
 
@@ -152,7 +152,7 @@ def test_what_is_decided_is_published_even_as_a_process_leaves(scene: Scene) -> 
 
     async def scenario() -> None:
         async with scene.two(planned) as (first, second):
-            second.coordinator.stop("time is over", cancel=True)
+            second.slots.stop("time is over", cancel=True)
             await second.close()
             decided = replace(planned.ledger.read_state().decided, at="")
             assert Decisions(planned.manifest.planned, "time is over", True) == decided
@@ -207,7 +207,7 @@ def test_a_paused_run_lets_nothing_go_and_goes_on(scene: Scene) -> None:
                 asyncio.ensure_future(settle_all(second, 3, 4, 5)),
             ]
             await until(lambda: planned.ledger.read_record(5))
-            await until(lambda: len(second.coordinator._waiting) == 3)
+            await until(lambda: len(second.slots._waiting) == 3)
             assert [] == scene.limits
             planned.ledger.update_state(paused=False)
             for each in work:
@@ -244,7 +244,7 @@ def test_one_process_alone_reads_no_trial_of_the_ledger_for_it(
 ) -> None:
     looks: list[int] = []
     monkeypatch.setattr(
-        "podmap.engine.others.Survey.look", lambda self, **more: looks.append(1) or []
+        "podmap.engine.others.OtherTrials.read_new", lambda self, **more: looks.append(1) or []
     )
     planned = scene.plan(20, failures={"allow": 5}, **LADDER)
 
@@ -258,20 +258,18 @@ def test_one_process_alone_reads_no_trial_of_the_ledger_for_it(
     assert 20 == len(list(planned.ledger.records()))
 
 
-def test_the_first_of_many_reasons_stands_also_before_anything_was_read(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_of_many_reasons_stands_also_before_anything_was_read(scene: Scene) -> None:
     """The holder of the lease is known before its orders are."""
     planned = scene.plan(4)
 
     async def scenario() -> None:
         async with scene.process(planned) as first:
-            await until(lambda: charge(first) is Charge.OURS and first.runwide._leads)
-            monkeypatch.setattr(coordinator, "LOOK_EVERY_S", PATIENCE_S)
-            async with scene.process(planned) as second:
-                await until(lambda: charge(second) is Charge.THEIRS)
+            await until(lambda: role(first) is Role.COORDINATOR and first.coordinator._leads)
+            seldom = replace(TIMING, read_state_s=PATIENCE_S)
+            async with scene.process(planned, seldom) as second:
+                await until(lambda: role(second) is Role.FOLLOWER)
                 stops = [
-                    session.runwide.stop(f"{number}")
+                    session.coordinator.stop(f"{number}")
                     for number, session in enumerate((first, second, first, second))
                 ]
                 assert 1 == len(set(await asyncio.gather(*stops)))
@@ -284,13 +282,13 @@ def test_a_pod_that_is_made_as_the_run_is_stopped_is_ended(scene: Scene) -> None
 
     async def scenario() -> None:
         async with scene.two(planned) as (first, second):
-            await second.runwide.stop("enough")
+            await second.coordinator.stop("enough")
             await until(lambda: stopped(first))
             launcher = Launcher.of(planned, second.backend.result_path)
             launch = launcher.make_launch(planned.plan.trial(0), epoch="e1")
             made = await second.backend.create(launch, gated=True)  # type: ignore[call-arg]
-            second.coordinator.adopt([made.name])
-            ended = await second.coordinator.ended(made.name)
+            second.slots.adopt([made.name])
+            ended = await second.slots.wait_end(made.name)
             assert ended.diagnosis is not None
             assert (Category.CANCELLED, "enough") == (
                 ended.diagnosis.category,
@@ -307,12 +305,12 @@ def test_a_pod_that_stands_ready_is_not_let_go_while_the_run_is_paused(scene: Sc
 
     async def scenario() -> None:
         async with scene.process(planned) as only:
-            running = asyncio.ensure_future(settle(only, 0, "e1"))
+            running = asyncio.ensure_future(run_trial(only, 0, "e1"))
             await until(lambda: scene.limits)
-            ready = asyncio.ensure_future(settle(only, 1, "e1"))
+            ready = asyncio.ensure_future(run_trial(only, 1, "e1"))
             await until(lambda: scene.cluster.pod(f"s-{RUN_ID}-1-a1"))
             planned.ledger.update_state(paused=True)
-            await until(lambda: only.coordinator.halted)
+            await until(lambda: only.slots.halted)
             release_all(scene)
             assert COMPLETE is (await running).state
             assert [(0, "")] == scene.limits

@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 
 from podmap.backends.base import Observation, Phase
-from podmap.engine import slots as module
-from podmap.engine.slots import Coordinator, RunStoppedError
+from podmap.engine.slots import RunStoppedError, Slots
 from podmap.engine.tally import Stop, Tally
+from podmap.engine.timing import Timing
 from podmap.errors import BackendError
 from podmap.records import Diagnosis, Record, TrialState
 
+AT_ONCE = Timing(ask_again_s=0)
 TALLIED = {"allowed_failures", "cancel", "failed"}
 
 
 class Attempts:
-    """The part of a backend that a coordinator uses: attempts that end when told."""
+    """The part of a backend that slots use: attempts that end when told."""
 
     def __init__(self) -> None:
         self.ends: dict[str, asyncio.Future[Observation]] = {}
@@ -45,24 +46,20 @@ class Attempts:
         self.end(name)
 
 
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ASK_AGAIN_S", 0)
-
-
-def play(scenario: Callable[[Attempts, Callable[..., Coordinator]], Awaitable[None]]) -> None:
+def play(scenario: Callable[[Attempts, Callable[..., Slots]], Awaitable[None]]) -> None:
     async def whole() -> None:
         attempts = Attempts()
-        made: list[Coordinator] = []
+        made: list[Slots] = []
 
-        def make(parallelism: int = 2, **more: Any) -> Coordinator:
+        def make(parallelism: int = 2, **more: Any) -> Slots:
+            more.setdefault("timing", AT_ONCE)
             tally = Tally(**{key: more.pop(key) for key in TALLIED & more.keys()})
-            made.append(Coordinator(attempts, parallelism=parallelism, tally=tally, **more))  # type: ignore[arg-type]
+            made.append(Slots(attempts, parallelism=parallelism, tally=tally, **more))  # type: ignore[arg-type]
             return made[-1]
 
         await asyncio.wait_for(scenario(attempts, make), 30)
-        for coordinator in made:
-            coordinator.close()
+        for slots in made:
+            slots.close()
 
     asyncio.run(whole())
 
@@ -78,34 +75,34 @@ def failed(number: int) -> Record:
 
 
 def test_no_more_slots_than_parallelism() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(2)
-        first, second = coordinator.take(), coordinator.take()
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(2)
+        first, second = slots.acquire_now(), slots.acquire_now()
         assert first
         assert second
-        assert coordinator.take() is None
+        assert slots.acquire_now() is None
         first.bind("a")
         first.give_back()  # nothing happens: it is the attempt's
-        assert coordinator.take() is None
+        assert slots.acquire_now() is None
         second.give_back()
         second.give_back()
-        assert coordinator.take()
-        assert coordinator.take() is None
+        assert slots.acquire_now()
+        assert slots.acquire_now() is None
         attempts.end("a")
         await settled()
-        assert coordinator.take()
-        assert coordinator.take() is None
+        assert slots.acquire_now()
+        assert slots.acquire_now() is None
 
     play(scenario)
 
 
 def test_slots_go_to_the_lowest_number_first() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator, got = make(1), []
-        slot = await coordinator.acquire(order=99)
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots, got = make(1), []
+        slot = await slots.acquire(order=99)
 
         async def ask(order: int) -> None:
-            slot = await coordinator.acquire(order=order)
+            slot = await slots.acquire(order=order)
             got.append(order)
             slot.give_back()
 
@@ -121,25 +118,25 @@ def test_slots_go_to_the_lowest_number_first() -> None:
 
 
 def test_nobody_passes_those_that_wait() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(1)
-        slot = await coordinator.acquire(order=0)
-        waiting = asyncio.ensure_future(coordinator.acquire(order=5))
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(1)
+        slot = await slots.acquire(order=0)
+        waiting = asyncio.ensure_future(slots.acquire(order=5))
         await settled()
         slot.give_back()
-        assert coordinator.take() is None
+        assert slots.acquire_now() is None
         assert await waiting
 
     play(scenario)
 
 
 def test_living_attempts_count_from_the_start_even_if_they_are_too_many() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(2)
-        coordinator.adopt(["a", "b", "c"])
-        coordinator.adopt(["a"])
-        assert 3 == coordinator.alive
-        waiting = asyncio.ensure_future(coordinator.acquire(order=0))
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(2)
+        slots.adopt(["a", "b", "c"])
+        slots.adopt(["a"])
+        assert 3 == slots.alive
+        waiting = asyncio.ensure_future(slots.acquire(order=0))
         for name, free in (("a", False), ("b", True)):
             attempts.end(name)
             await settled()
@@ -150,16 +147,16 @@ def test_living_attempts_count_from_the_start_even_if_they_are_too_many() -> Non
 
 @pytest.mark.parametrize("when", ["waiting", "handed out", "with a stop"])
 def test_a_cancelled_wait_leaks_no_slot(when: str) -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(1)
-        slot = await coordinator.acquire(order=0)
-        cancelled = asyncio.ensure_future(coordinator.acquire(order=1))
-        other = asyncio.ensure_future(coordinator.acquire(order=2))
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(1)
+        slot = await slots.acquire(order=0)
+        cancelled = asyncio.ensure_future(slots.acquire(order=1))
+        other = asyncio.ensure_future(slots.acquire(order=2))
         await settled()
         if when == "handed out":
             slot.give_back()
         if when == "with a stop":
-            coordinator.stop("enough", cancel=False)
+            slots.stop("enough", cancel=False)
         cancelled.cancel()
         await settled()
         if when == "waiting":
@@ -168,49 +165,49 @@ def test_a_cancelled_wait_leaks_no_slot(when: str) -> None:
             assert isinstance(other.exception(), RunStoppedError)
         else:
             (await other).give_back()
-            assert coordinator.take()
+            assert slots.acquire_now()
 
     play(scenario)
 
 
 def test_the_slot_stays_taken_while_nobody_can_be_asked() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(1)
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(1)
         attempts.unreachable = 5
-        coordinator.adopt(["a"])
+        slots.adopt(["a"])
         with pytest.raises(BackendError):
-            await coordinator.ended("a")
+            await slots.wait_end("a")
         while attempts.unreachable:
-            assert coordinator.take() is None
+            assert slots.acquire_now() is None
             await asyncio.sleep(0)
         attempts.end("a")
-        assert "a" == (await coordinator.ended("a")).name
+        assert "a" == (await slots.wait_end("a")).name
         await settled()
-        assert coordinator.take()
+        assert slots.acquire_now()
 
     play(scenario)
 
 
 def test_a_bug_in_the_backend_reaches_who_waits_and_frees_the_slot() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(1)
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(1)
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
-        coordinator.adopt(["a"])
-        waiting = asyncio.ensure_future(coordinator.ended("a"))
+        slots.adopt(["a"])
+        waiting = asyncio.ensure_future(slots.wait_end("a"))
         await settled()
         attempts.ends["a"].set_exception(RuntimeError("a bug"))
         with pytest.raises(RuntimeError, match="a bug"):
             await waiting
-        assert coordinator.take()
+        assert slots.acquire_now()
 
     play(scenario)
 
 
 def test_one_who_waits_for_an_end_does_not_take_the_others_with_him() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(1)
-        coordinator.adopt(["a"])
-        waiting = [asyncio.ensure_future(coordinator.ended("a")) for _ in range(3)]
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(1)
+        slots.adopt(["a"])
+        waiting = [asyncio.ensure_future(slots.wait_end("a")) for _ in range(3)]
         await settled()
         waiting[0].cancel()
         await settled()
@@ -221,34 +218,34 @@ def test_one_who_waits_for_an_end_does_not_take_the_others_with_him() -> None:
 
 
 def test_a_stop_refuses_all_that_wait_and_all_that_come() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(1)
-        coordinator.adopt(["a"])
-        waiting = asyncio.ensure_future(coordinator.acquire(order=0))
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(1)
+        slots.adopt(["a"])
+        waiting = asyncio.ensure_future(slots.acquire(order=0))
         await settled()
-        coordinator.stop("enough", cancel=False)
-        coordinator.stop("a second reason", cancel=False)
-        for refused in (waiting, asyncio.ensure_future(coordinator.acquire(order=1))):
+        slots.stop("enough", cancel=False)
+        slots.stop("a second reason", cancel=False)
+        for refused in (waiting, asyncio.ensure_future(slots.acquire(order=1))):
             with pytest.raises(RunStoppedError, match="enough"):
                 await refused
         with pytest.raises(RunStoppedError):
-            coordinator.check()
-        assert coordinator.take() is None
+            slots.check_open()
+        assert slots.acquire_now() is None
         assert [] == attempts.killed
 
     play(scenario)
 
 
 def test_a_stop_that_cancels_also_ends_what_is_created_just_then() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(3)
-        coordinator.adopt(["a"])
-        slot = coordinator.take()
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(3)
+        slots.adopt(["a"])
+        slot = slots.acquire_now()
         assert slot
         attempts.unreachable = 2
-        coordinator.stop("enough", cancel=True)
+        slots.stop("enough", cancel=True)
         slot.bind("b")
-        while coordinator.alive:
+        while slots.alive:
             await asyncio.sleep(0)
         assert [("a", "enough"), ("b", "enough")] == sorted(attempts.killed)
 
@@ -257,16 +254,16 @@ def test_a_stop_that_cancels_also_ends_what_is_created_just_then() -> None:
 
 @pytest.mark.parametrize("cancel", [False, True], ids=["finish", "cancel"])
 def test_too_many_failures_stop_the_run(cancel: bool) -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(1, allowed_failures=2, cancel=cancel, failed={7: ""})
-        coordinator.adopt(["a"])
-        waiting = asyncio.ensure_future(coordinator.acquire(order=0))
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(1, allowed_failures=2, cancel=cancel, failed={7: ""})
+        slots.adopt(["a"])
+        waiting = asyncio.ensure_future(slots.acquire(order=0))
         await settled()
-        coordinator.settled(failed(7))  # counted before
-        coordinator.settled(failed(1))
-        assert "" == coordinator.stopped_reason
-        coordinator.settled(failed(2))
-        assert coordinator.stopped_reason.startswith("3 trials failed, 2 were allowed")
+        slots.count_record(failed(7))  # counted before
+        slots.count_record(failed(1))
+        assert "" == slots.stopped_reason
+        slots.count_record(failed(2))
+        assert slots.stopped_reason.startswith("3 trials failed, 2 were allowed")
         with pytest.raises(RunStoppedError, match="3 trials failed"):
             await waiting
         await settled()
@@ -276,11 +273,11 @@ def test_too_many_failures_stop_the_run(cancel: bool) -> None:
 
 
 def test_a_failed_trial_that_is_run_again_does_not_count() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(5, allowed_failures=0, cancel=True, failed={3: ""})
-        assert coordinator.take() is None
-        coordinator.reopened(3)
-        slot = coordinator.take()
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(5, allowed_failures=0, cancel=True, failed={3: ""})
+        assert slots.acquire_now() is None
+        slots.reopen_trial(3)
+        slot = slots.acquire_now()
         assert slot
         slot.bind("a")
         await settled()
@@ -290,60 +287,60 @@ def test_a_failed_trial_that_is_run_again_does_not_count() -> None:
 
 
 def test_a_wall_budget_stops_the_run_when_it_is_over() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(1)
-        coordinator.adopt(["a"])
-        coordinator.stop_after(-5, "time is over", cancel=True)
-        waiting = asyncio.ensure_future(coordinator.acquire(order=0))
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(1)
+        slots.adopt(["a"])
+        slots.stop_after(-5, "time is over", cancel=True)
+        waiting = asyncio.ensure_future(slots.acquire(order=0))
         with pytest.raises(RunStoppedError, match="time is over"):
             await waiting
-        assert "a" == (await coordinator.ended("a")).name
+        assert "a" == (await slots.wait_end("a")).name
 
     play(scenario)
 
 
 def test_an_interrupt_ends_pauses() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(1)
-        pause = asyncio.ensure_future(coordinator.pause(1000))
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(1)
+        pause = asyncio.ensure_future(slots.sleep(1000))
         await settled()
         assert not pause.done()
-        coordinator.interrupt("Ctrl-C")
+        slots.interrupt("Ctrl-C")
         await pause
-        assert coordinator.interrupted
+        assert slots.interrupted
 
     play(scenario)
 
 
 def test_close_stops_watching_and_ends_nothing() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(1)
-        coordinator.adopt(["a"])
-        coordinator.stop_after(0, "time is over", cancel=True)
-        coordinator.close()
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(1)
+        slots.adopt(["a"])
+        slots.stop_after(0, "time is over", cancel=True)
+        slots.close()
         await settled()
         assert [] == attempts.killed
-        assert "" == coordinator.stopped_reason
+        assert "" == slots.stopped_reason
 
     play(scenario)
 
 
 def test_an_order_from_elsewhere_holds_until_it_is_lifted() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(1)
-        coordinator.adopt(["a"])
-        waiting = asyncio.ensure_future(coordinator.acquire(order=0))
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(1)
+        slots.adopt(["a"])
+        waiting = asyncio.ensure_future(slots.acquire(order=0))
         await settled()
-        coordinator.obey(Stop("enough"), parallelism=2, paused=False)
+        slots.apply_orders(Stop("enough"), parallelism=2, paused=False)
         with pytest.raises(RunStoppedError, match="enough"):
             await waiting
-        assert (True, None) == (coordinator.halted, coordinator.own_stop)
-        assert coordinator.take() is None
-        coordinator.obey(None, parallelism=2, paused=False)
-        assert not coordinator.halted
-        assert coordinator.take()
+        assert (True, None) == (slots.halted, slots.own_stop)
+        assert slots.acquire_now() is None
+        slots.apply_orders(None, parallelism=2, paused=False)
+        assert not slots.halted
+        assert slots.acquire_now()
         assert [] == attempts.killed
-        coordinator.obey(Stop("at once", cancel=True), parallelism=2, paused=False)
+        slots.apply_orders(Stop("at once", cancel=True), parallelism=2, paused=False)
         await settled()
         assert [("a", "at once")] == attempts.killed
 
@@ -351,18 +348,18 @@ def test_an_order_from_elsewhere_holds_until_it_is_lifted() -> None:
 
 
 def test_a_pause_hands_out_no_slots_until_it_is_over() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
-        coordinator = make(1)
-        coordinator.obey(None, parallelism=2, paused=True)
-        waiting = [asyncio.ensure_future(coordinator.acquire(order=n)) for n in range(3)]
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(1)
+        slots.apply_orders(None, parallelism=2, paused=True)
+        waiting = [asyncio.ensure_future(slots.acquire(order=n)) for n in range(3)]
         await settled()
         assert [False] * 3 == [each.done() for each in waiting]
         assert (True, "", None) == (
-            coordinator.halted,
-            coordinator.stopped_reason,
-            coordinator.take(),
+            slots.halted,
+            slots.stopped_reason,
+            slots.acquire_now(),
         )
-        coordinator.obey(None, parallelism=2, paused=False)
+        slots.apply_orders(None, parallelism=2, paused=False)
         await settled()
         assert [True, True, False] == [each.done() for each in waiting]
         waiting[2].cancel()
@@ -371,16 +368,16 @@ def test_a_pause_hands_out_no_slots_until_it_is_over() -> None:
 
 
 def test_a_stop_ends_what_waits_at_a_gate_and_lets_the_rest_go_on() -> None:
-    async def scenario(attempts: Attempts, make: Callable[..., Coordinator]) -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
         gated = ["b"]
-        coordinator = make(3, unstarted=lambda: gated)
-        coordinator.adopt(["a", "b"])
-        coordinator.stop("enough", cancel=False)
+        slots = make(3, gated_names=lambda: gated)
+        slots.adopt(["a", "b"])
+        slots.stop("enough", cancel=False)
         await settled()
         assert [("b", "enough")] == attempts.killed
         gated.append("c")
-        coordinator.adopt(["c"])  # it was being created
-        coordinator.end_unstarted()
+        slots.adopt(["c"])  # it was being created
+        slots.end_gated()
         await settled()
         assert ["b", "c"] == [name for name, _ in attempts.killed]
 

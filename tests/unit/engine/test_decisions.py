@@ -61,7 +61,7 @@ def tally(**more: object) -> Tally:
 def test_the_memory_that_is_learnt(records: list[Record], learnt: int | None) -> None:
     counted = tally()
     for one in records:
-        counted.take(one)
+        counted.count_record(one)
     assert ({} if learnt is None else {BASE: learnt}) == counted.memory
     assert (learnt or 0) == counted.memory_for(BASE)
     assert 0 == counted.memory_for(BASE + 1)
@@ -69,37 +69,37 @@ def test_the_memory_that_is_learnt(records: list[Record], learnt: int | None) ->
 
 def test_each_base_learns_for_itself() -> None:
     counted = tally(memory_of=lambda number: (number + 1) * BASE)
-    counted.take(record(0, COMPLETE, BASE, 150 * MI))
-    counted.take(record(1, COMPLETE, 2 * BASE, 300 * MI))
+    counted.count_record(record(0, COMPLETE, BASE, 150 * MI))
+    counted.count_record(record(1, COMPLETE, 2 * BASE, 300 * MI))
     assert {BASE: 150 * MI, 2 * BASE: 300 * MI} == counted.memory
 
 
 @pytest.mark.parametrize("oom", [None, OomRetries(times=0)], ids=["none", "times is 0"])
 def test_without_a_ladder_nothing_is_learnt(oom: OomRetries | None) -> None:
     counted = tally(oom=oom)
-    counted.take(record(0, COMPLETE, BASE, 200 * MI))
-    counted.learn({BASE: 200 * MI})
+    counted.count_record(record(0, COMPLETE, BASE, 200 * MI))
+    counted.learn_memory({BASE: 200 * MI})
     assert {} == counted.memory
-    assert not counted.asks_others
+    assert not counted.needs_other_trials
 
 
 def test_what_others_have_learnt_is_never_less() -> None:
     counted = tally()
-    counted.learn({BASE: 300, 5: 6})
-    counted.learn({BASE: 200})
+    counted.learn_memory({BASE: 300, 5: 6})
+    counted.learn_memory({BASE: 200})
     assert {BASE: 300, 5: 6} == counted.memory
 
 
 def test_failures_count_as_the_trials_stand() -> None:
     counted = tally(allowed_failures=1, cancel=True, failed={7: ""})
-    counted.take(record(1, FAILED))
+    counted.count_record(record(1, FAILED))
     stop = counted.stop
     assert stop is not None
     assert (True, "2 trials failed, 1 were allowed (failures.allow)") == (stop.cancel, stop.reason)
-    counted.take(record(7, WAITING))
+    counted.count_record(record(7, WAITING))
     assert counted.stop is None
-    counted.take(record(2, FAILED))
-    counted.reopen(1)
+    counted.count_record(record(2, FAILED))
+    counted.reopen_trial(1)
     assert {2} == counted.failed
 
 
@@ -115,10 +115,10 @@ records = st.builds(
 def test_neither_order_nor_repetition_matters(found: list[Record], seed: int) -> None:
     once, again = tally(allowed_failures=2), tally(allowed_failures=2)
     for one in found:
-        once.take(one)
+        once.count_record(one)
     shuffled = [*found, *found]
     random.Random(seed).shuffle(shuffled)
     for one in shuffled:
-        again.take(one)
+        again.count_record(one)
     assert (once.memory, once.failed, once.stop) == (again.memory, again.failed, again.stop)
     assert all(size <= max(350 * MI, 400 * MI) for size in once.memory.values())

@@ -1,14 +1,12 @@
-"""How a coordinator ends attempts that its backend cannot end at once."""
+"""How slots end attempts that their backend cannot end at once."""
 
 from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from podmap.backends.base import Observation
-from podmap.engine import slots as module
-from podmap.engine.slots import Coordinator
+from podmap.engine.slots import Slots
+from podmap.engine.timing import Timing
 from podmap.errors import BackendError
 from podmap.records import Diagnosis
 
@@ -37,23 +35,20 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def test_one_that_is_being_ended_is_not_ended_once_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "ASK_AGAIN_S", 0)
-
+def test_one_that_is_being_ended_is_not_ended_once_more() -> None:
     async def scenario() -> None:
         backend = Stubborn()
-        coordinator = Coordinator(backend, parallelism=3, unstarted=lambda: ["b"])  # type: ignore[arg-type]
-        coordinator.adopt(["b"])
-        coordinator.stop("enough", cancel=False)
+        timing = Timing(ask_again_s=0)
+        slots = Slots(backend, parallelism=3, gated_names=lambda: ["b"], timing=timing)  # type: ignore[arg-type]
+        slots.adopt(["b"])
+        slots.stop("enough", cancel=False)
         for _ in range(10):  # as each look at run.json does
-            coordinator.end_unstarted()
+            slots.end_gated()
             await settled()
         assert ["b"] == backend.asked
         backend.back.set()
         await settled()
         assert ["b"] == backend.killed
-        coordinator.close()
+        slots.close()
 
     asyncio.run(scenario())

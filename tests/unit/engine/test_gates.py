@@ -14,10 +14,13 @@ from podmap.engine.gatekeeper import (
     MOST_READY,
     OPEN_AT_ONCE,
     OPEN_LIMIT_S,
-    Gate,
     Gatekeeper,
+    RunGates,
 )
+from podmap.engine.timing import TIMING, Timing
 from podmap.errors import BackendError, ConflictError
+
+AT_ONCE = Timing(first_gate_pause_s=0)
 
 
 @dataclass(frozen=True)
@@ -100,18 +103,19 @@ def keeping(
     lease: Lease,
     script: Callable[[Gatekeeper], Coroutine[Any, Any, None]],
     parallelism: int = 3,
+    timing: Timing = TIMING,
 ) -> None:
     """Runs a script while a gatekeeper keeps the gates."""
 
     async def main() -> None:
-        keeper = Gatekeeper(gates, parallelism=parallelism)
-        task = asyncio.ensure_future(keeper.keep(lease))
+        keeper = Gatekeeper(gates, parallelism=parallelism, timing=timing)
+        task = asyncio.ensure_future(keeper.run(lease))
         try:
             await script(keeper)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            await keeper.settled()
+            await keeper.finish_openings()
 
     asyncio.run(main())
 
@@ -148,17 +152,14 @@ def test_what_was_sent_counts_before_the_watch_shows_it() -> None:
         assert [1, 2, 3] == at.open_now
         for _ in range(3):  # the watch still shows 3 at its gate
             at.shown["t-3"] = One("t-3", 3)
-            keeper.note()
+            keeper.check_soon()
             await calm()
         assert [1, 2, 3] == at.open_now
 
     keeping(at, Lease(), script)
 
 
-def test_one_of_which_it_is_not_known_keeps_its_slot_and_is_asked_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("podmap.engine.gatekeeper.FIRST_PAUSE_S", 0)
+def test_one_of_which_it_is_not_known_keeps_its_slot_and_is_asked_again() -> None:
     at, lost = gates(8), [BackendError("the answer was lost")]
     at.answer = lambda name: lost.pop() if name == "t-0" and lost else None
 
@@ -167,7 +168,7 @@ def test_one_of_which_it_is_not_known_keeps_its_slot_and_is_asked_again(
         assert [0, 1, 2] == at.open_now
         assert ["t-0", "t-0", "t-1", "t-2"] == sorted(at.asked)
 
-    keeping(at, Lease(), script)
+    keeping(at, Lease(), script, timing=AT_ONCE)
 
 
 def test_one_that_has_changed_is_looked_at_again() -> None:
@@ -192,7 +193,7 @@ def test_a_list_comes_before_anything_is_let_go() -> None:
         await calm()
         assert (0, []) == (at.lists, at.asked)
         lease.held, lease.remaining_s = True, 15
-        keeper.note()
+        keeper.check_soon()
         await calm()
         assert (1, []) == (at.lists, at.asked)
 
@@ -268,8 +269,8 @@ def test_a_few_stand_ready_unless_they_would_hold_what_others_wait_for(
     parallelism: int, short_of_quota: bool, queued: bool, expected: int
 ) -> None:
     backend: Any = Backend(short_of_quota)
-    gate = Gate(backend, gates(0), parallelism=parallelism, queued=queued)
-    assert expected == gate.ready()
+    gate = RunGates(backend, gates(0), parallelism=parallelism, queued=queued)
+    assert expected == gate.spare()
 
 
 def test_many_gates_are_opened_a_few_at_a_time() -> None:
@@ -313,11 +314,11 @@ def test_what_was_not_sent_before_the_lease_was_lost_is_not_sent_when_it_is_got_
     async def script(keeper: Gatekeeper) -> None:
         await calm()
         lease.held = False
-        keeper.note()
+        keeper.check_soon()
         await calm()
-        keeper.allow(OPEN_AT_ONCE)
+        keeper.set_limit(OPEN_AT_ONCE)
         lease.held = True
-        keeper.note()
+        keeper.check_soon()
         await calm()
         answer.set()
         for _ in range(10):
@@ -343,7 +344,7 @@ def test_one_of_which_it_is_not_known_keeps_its_slot_from_those_that_come_before
 
     async def script(keeper: Gatekeeper) -> None:
         await calm()
-        keeper.note()
+        keeper.check_soon()
         await calm()
         assert [1] == at.open_now
 
@@ -352,9 +353,8 @@ def test_one_of_which_it_is_not_known_keeps_its_slot_from_those_that_come_before
 
 @pytest.mark.parametrize("lost", [False, True], ids=["about to end", "ended"])
 def test_what_was_not_sent_for_lack_of_time_is_sent_once_the_lease_is_renewed(
-    lost: bool, monkeypatch: pytest.MonkeyPatch
+    lost: bool,
 ) -> None:
-    monkeypatch.setattr("podmap.engine.gatekeeper.FIRST_PAUSE_S", 0)
     at = gates(1)
     lease = Lease()
     at.answer = lambda name: BackendError("down")
@@ -369,4 +369,4 @@ def test_what_was_not_sent_for_lack_of_time_is_sent_once_the_lease_is_renewed(
         assert [0] == at.open_now
         assert 1 == at.lists, "nobody else had it meanwhile"
 
-    keeping(at, lease, script, parallelism=1)
+    keeping(at, lease, script, parallelism=1, timing=AT_ONCE)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmap.engine.messages import MAX_LINE_CHARS, LineSplitter, Messages, read_messages
+from podmap.engine.attempt import MAX_LINE_CHARS, LineSplitter, Messages, read_messages
 
 
 def lines(*chunks: bytes) -> list[str]:
@@ -115,7 +115,7 @@ def test_messages_are_heard(
 )
 def test_other_lines_are_no_messages(line: str) -> None:
     messages = Messages()
-    assert messages.hear(line) is False
+    assert messages.read_line(line) is False
     assert Messages() == messages
 
 

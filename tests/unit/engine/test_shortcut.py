@@ -3,32 +3,32 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-from podmap.engine.io import CALLS_IN_THREADS, LONG_S, Shortcut
+import pytest
+
+from podmap.engine.io import CALLS_IN_THREADS, LONG_S, StoreCalls
 
 
 def test_calls_are_made_here_until_one_is_long_and_again_later() -> None:
     now = [0.0]
 
-    def call(took_s: float) -> None:
+    def call(took_s: float) -> bool:
         now[0] += took_s
+        return threading.current_thread() is threading.main_thread()
 
     async def scenario() -> list[bool]:
-        shortcut = Shortcut(clock=lambda: now[0])
-        taken = []
-        for took_s in (LONG_S / 2, 2 * LONG_S):
-            taken.append(shortcut.take())
-            await shortcut.call(call, took_s)
-        taken += [shortcut.take() for _ in range(CALLS_IN_THREADS + 1)]
-        return taken
+        with ThreadPoolExecutor(1) as threads:
+            store = StoreCalls(threads, at_once=True, clock=lambda: now[0])
+            here = [await store.call(call, took_s) for took_s in (LONG_S / 2, 2 * LONG_S)]
+            here += [await store.call(call, 0.0) for _ in range(CALLS_IN_THREADS + 1)]
+            return here
 
     assert [True, True, *[False] * CALLS_IN_THREADS, True] == asyncio.run(scenario())
 
 
 def test_the_loop_goes_on_between_calls() -> None:
     async def scenario() -> int:
-        shortcut, turns = Shortcut(), 0
+        turns = 0
 
         async def count() -> None:
             nonlocal turns
@@ -36,30 +36,22 @@ def test_the_loop_goes_on_between_calls() -> None:
                 turns += 1
                 await asyncio.sleep(0)
 
-        counting = asyncio.ensure_future(count())
-        for _ in range(10):
-            await shortcut.call(lambda: None)
-        counting.cancel()
+        with ThreadPoolExecutor(1) as threads:
+            store = StoreCalls(threads, at_once=True)
+            counting = asyncio.ensure_future(count())
+            for _ in range(10):
+                await store.call(lambda: None)
+            counting.cancel()
         return turns
 
     assert asyncio.run(scenario()) >= 10
 
 
-def test_a_session_without_a_shortcut_calls_in_threads() -> None:
-    from podmap.engine.session import RunSession
+@pytest.mark.parametrize("at_once", [False, True])
+def test_calls_go_to_threads_unless_they_are_to_be_made_at_once(at_once: bool) -> None:
+    async def scenario() -> bool:
+        with ThreadPoolExecutor(1) as threads:
+            store = StoreCalls(threads, at_once=at_once)
+            return await store.call(threading.current_thread) is threading.main_thread()
 
-    async def scenario(shortcut: Shortcut | None) -> bool:
-        with ThreadPoolExecutor(1) as io:
-            nothing: Any = None
-            session = RunSession(
-                planned=nothing,
-                backend=nothing,
-                coordinator=nothing,
-                runwide=nothing,
-                io=io,
-                shortcut=shortcut,
-            )
-            return await session.call(threading.current_thread) is threading.main_thread()
-
-    assert not asyncio.run(scenario(None))
-    assert asyncio.run(scenario(Shortcut()))
+    assert at_once == asyncio.run(scenario())

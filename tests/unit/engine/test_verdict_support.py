@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from podmap.engine.support import check_supported, ignored_by_processes
-from podmap.engine.verdict import verdict
+from podmap.engine.planned import check_supported, ignored_by_processes
+from podmap.engine.tally import verdict
 from podmap.errors import NotSupportedError
 from podmap.spec.load import load
 from podmap.spec.model import Sweep

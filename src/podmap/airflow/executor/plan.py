@@ -15,7 +15,7 @@ from podmap.airflow.executor.shapes import (
     makes_pods,
 )
 from podmap.airflow.executor.worker import check_function
-from podmap.engine.support import ignored_by_processes
+from podmap.engine.planned import ignored_by_processes
 from podmap.errors import UsageError
 from podmap.search.plan import Plan
 from podmap.spec.model import SecretRef, Sweep

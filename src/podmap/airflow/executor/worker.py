@@ -18,12 +18,13 @@ from podmap.airflow.executor.functions import PROGRAM, function_place
 from podmap.airflow.trial_log import TrialLog, end_task
 from podmap.backends.process.spawn import inherited_env
 from podmap.clock import iso, utc_now
+from podmap.engine.io import StoreCalls
 from podmap.engine.planned import PlannedRun
 from podmap.engine.result import Outcome
 from podmap.engine.session import RunSession, open_session
-from podmap.engine.settlement import close, reason_of, settle_attempt
-from podmap.engine.trial import settle
-from podmap.engine.trial_ledger import TrialBook
+from podmap.engine.settlement import end_record, reason_of, settle_attempt
+from podmap.engine.trial import run_trial
+from podmap.engine.trial_ledger import TrialLedger
 from podmap.errors import AttemptExistsError, PodmapError, UsageError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
@@ -101,7 +102,7 @@ class WorkerTrial:
         """Ends what runs and leaves the trial open. Safe to call in a signal handler."""
         self._stopped = True
         if self._loop is not None and self._session is not None:
-            self._loop.call_soon_threadsafe(self._session.coordinator.interrupt, STOPPED)
+            self._loop.call_soon_threadsafe(self._session.slots.interrupt, STOPPED)
 
     async def _settle(self) -> Record:
         self._loop = asyncio.get_running_loop()
@@ -109,16 +110,16 @@ class WorkerTrial:
         manifest = replace(planned.manifest, folder=self._work_folder(planned))
         planned = _without_ladder(replace(planned, manifest=manifest))
         backend = WorkerBackend(function=self._function)
-        with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as io:
-            session = self._session = await open_session(planned, backend, io)
+        with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as threads:
+            session = self._session = await open_session(planned, backend, StoreCalls(threads))
             try:
                 if self._stopped:
-                    session.coordinator.interrupt(STOPPED)
+                    session.slots.interrupt(STOPPED)
                 self._log.show_params(planned.plan.trial(self._number))
                 lost = await note_lost_attempt(session, self._number, self._epoch)
                 if lost is not None:
                     self._task_log.warning("attempt %d is lost: %s", lost.number, LOST.summary)
-                return await settle(
+                return await run_trial(
                     session,
                     self._number,
                     self._epoch,
@@ -177,7 +178,8 @@ async def note_lost_attempt(session: RunSession, number: int, epoch: str) -> Att
         with contextlib.suppress(AttemptExistsError):
             await session.call(ledger.write_attempt, number, attempt)
         return None
-    rules = TrialBook(session.planned, number, epoch, result_path=session.backend.result_path).rules
+    result_path = session.backend.result_path
+    rules = TrialLedger(session.planned, number, epoch, result_path=result_path).rules
     attempt = _lost_attempt(ledger, manifest, record, LOST)
     settlement = settle_attempt(
         record,
@@ -203,12 +205,12 @@ def close_open_records(ledger: Ledger, manifest: Manifest) -> int:
         if record.state is TrialState.RUNNING:
             attempt = _lost_attempt(ledger, manifest, record, LOST)
             record = replace(record, attempts=(*record.attempts, attempt))
-            ended = close(record, TrialState.FAILED, reason_of(LOST))
+            ended = end_record(record, TrialState.FAILED, reason_of(LOST))
             ledger.write_end(attempt, ended)
         elif last is not None and last.category is not Category.CANCELLED:
-            ledger.write_record(close(record, TrialState.FAILED, reason_of(last)))
+            ledger.write_record(end_record(record, TrialState.FAILED, reason_of(last)))
         else:
-            ledger.write_record(close(record, TrialState.CANCELLED, KILLED))
+            ledger.write_record(end_record(record, TrialState.CANCELLED, KILLED))
     return len(left)
 
 

@@ -18,8 +18,7 @@ from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
 from podmap.backends.kubernetes.end import AT_ONCE_S
 from podmap.backends.kubernetes.pod.build import CONTAINER
 from podmap.backends.kubernetes.pod.fields import PodJson
-from podmap.engine.attempt import TAIL_BYTES, Ended
-from podmap.engine.messages import LineSplitter, Messages, read_messages
+from podmap.engine.attempt import TAIL_BYTES, EndedAttempt, LineSplitter, Messages, read_messages
 from podmap.errors import BackendError
 from podmap.names import MANAGED_BY, TRIAL_LABEL, run_labels
 from podmap.records import Category, Diagnosis
@@ -108,16 +107,16 @@ class PodApi:
         """Has an ended pod stay: podmap manages it no more."""
         self._patch(name, {"metadata": {"labels": {MANAGED_BY: None}}})
 
-    def leavings(self, seen: Observation) -> Ended:
+    def leavings(self, seen: Observation) -> EndedAttempt:
         """What is left of an attempt that has ended, or is gone."""
         if seen.phase is Phase.GONE or seen.started is None:
-            return Ended(seen, Messages(), b"")
+            return EndedAttempt(seen, Messages(), b"")
         tail = self._tail(seen.name)
         messages = read_messages(tail)
         heard = messages.final is not None or messages.pruned
         if len(tail) == TAIL_BYTES and not heard and not seen.result:
             messages = self._hear(seen.name)
-        return Ended(seen, messages, tail)
+        return EndedAttempt(seen, messages, tail)
 
     def _patch(self, name: str, change: Mapping[str, Any]) -> None:
         try:
@@ -155,9 +154,9 @@ class PodApi:
         )
         for chunk in answer.stream():
             for line in splitter.feed(chunk):
-                messages.hear(line)
+                messages.read_line(line)
         for line in splitter.finish():
-            messages.hear(line)
+            messages.read_line(line)
         return messages
 
 

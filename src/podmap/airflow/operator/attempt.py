@@ -15,8 +15,7 @@ from podmap.backends.kubernetes.diagnosis.observe import observe
 from podmap.backends.kubernetes.diagnosis.waiting import waiting_reason
 from podmap.backends.kubernetes.pod import build
 from podmap.backends.kubernetes.pod.fields import PodJson, containers_ended, deletion_asked, label
-from podmap.engine.attempt import Ended
-from podmap.engine.messages import Messages
+from podmap.engine.attempt import EndedAttempt, Messages
 from podmap.errors import BackendError, SpecError, SupersededError, UnreachableError
 from podmap.records import Attempt, Category, Diagnosis
 
@@ -60,22 +59,22 @@ class PodAttempt:
         """
         found = self._api.find(self.trial.run.manifest.run_id, self.trial.number)
         seen = [observe(pod) for pod in found]
-        sight = self.trial.look(seen, start=False)
-        if sight.kept is None and sight.mine is None:
+        standing = self.trial.look(seen, start=False)
+        if standing.settled is None and standing.attempt is None:
             reason = stopped(self.trial.run, anew=self.trial.anew)
             if reason:
                 self.trial.cancel(reason)
                 return False
-            sight = self.trial.look(seen, start=True)
-        for name in sight.leftovers:
+            standing = self.trial.look(seen, start=True)
+        for name in standing.leftovers:
             self._api.delete(name)
-        if sight.kept is not None:
+        if standing.settled is not None:
             return False
-        if sight.mine is None and sight.launch is None:
+        if standing.attempt is None and standing.launch is None:
             raise UnreachableError(f"the record of trial {self.trial.number} changes all the time")
-        self._launch = sight.launch
-        if sight.mine is not None:
-            self.name = sight.mine.name
+        self._launch = standing.launch
+        if standing.attempt is not None:
+            self.name = standing.attempt.name
         return True
 
     def wanted(self, namespace: str) -> dict[str, Any]:
@@ -191,7 +190,7 @@ class PodAttempt:
         seen = seen_now(self.last, name=self.name, last=None)
         diagnosis = Diagnosis(Category.CANCELLED, reason)
         seen = replace(seen, phase=Phase.ENDED, diagnosis=diagnosis)
-        self.trial.settle(Ended(seen, Messages(), b""), last_try=True)
+        self.trial.settle(EndedAttempt(seen, Messages(), b""), last_try=True)
 
     def _new(self) -> Launch:
         if self._launch is None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from podmap.airflow.operator.trial import PodTrial
 from podmap.backends.base import Backend, Observation
 from podmap.backends.connect import Target, connect
-from podmap.engine.attempt import TAIL_BYTES, Ended
-from podmap.engine.messages import Messages
+from podmap.engine.attempt import TAIL_BYTES, EndedAttempt, Messages
 from podmap.engine.planned import PlannedRun
 from podmap.records import Category, Diagnosis, Record
 
@@ -43,5 +42,5 @@ async def _end(backend: Backend, trial: PodTrial, seen: Observation) -> None:
     await backend.kill(seen.name, reason=reason, grace_s=GRACE_S)
     ended = await backend.wait(seen.name)
     tail = await backend.tail(seen.name, max_bytes=TAIL_BYTES)
-    trial.settle(Ended(ended, Messages(), tail), last_try=True)
+    trial.settle(EndedAttempt(ended, Messages(), tail), last_try=True)
     await backend.delete(seen.name)

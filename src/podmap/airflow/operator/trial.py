@@ -1,6 +1,6 @@
 """A trial whose pods an Airflow operator makes, as the ledger has it.
 
-The same book, judgement and budgets as for podmap's own trigger; only who makes the pod, and who
+The same ledger, judgement and budgets as for podmap's own trigger; only who makes the pod, and who
 waits for it, differs. Everything here blocks, and may be called by any process at any time: what
 another has settled stands.
 """
@@ -17,11 +17,11 @@ from podmap.backends.base import Launch, Observation, Phase, timed_out
 from podmap.backends.kubernetes.pod.build import RESULT_PATH, TIMEOUT_ANNOTATION
 from podmap.backends.kubernetes.pod.fields import PodJson
 from podmap.clock import iso, parse_iso, utc_now
-from podmap.engine.attempt import Ended
+from podmap.engine.attempt import EndedAttempt
 from podmap.engine.planned import PlannedRun
 from podmap.engine.result import Outcome, judge
-from podmap.engine.settlement import Settlement, attempt_of, close, settle_attempt
-from podmap.engine.trial_ledger import Sight, TrialBook
+from podmap.engine.settlement import Settlement, end_record, ended_attempt, settle_attempt
+from podmap.engine.trial_ledger import Standing, TrialLedger
 from podmap.records import Attempt, Diagnosis, Record, TrialState
 from podmap.retries import payer_of
 
@@ -71,7 +71,7 @@ class PodTrial:
         self.epoch = epoch or _epoch(record, ti_id, retried=retried)
         lost = record is not None and record.state in _LOST
         self.anew = lost and record is not None and record.epoch != self.epoch
-        self._book = TrialBook(run, number, self.epoch, result_path=lambda _: RESULT_PATH)
+        self._trial_ledger = TrialLedger(run, number, self.epoch, result_path=lambda _: RESULT_PATH)
 
     @property
     def params(self) -> str:
@@ -80,9 +80,9 @@ class PodTrial:
         text = " ".join(f"{name}={value}" for name, value in trial.params.items())
         return f"{trial.shard.uri} {text}" if trial.shard else text
 
-    def look(self, found: Sequence[Observation], *, start: bool) -> Sight:
-        """As `TrialBook.look`."""
-        return self._book.look(found, start=start)
+    def look(self, found: Sequence[Observation], *, start: bool) -> Standing:
+        """As `TrialLedger.read_standing`."""
+        return self._trial_ledger.read_standing(found, start=start)
 
     def settled(self, pod: str) -> Attempt | None:
         """The attempt of this pod, if its end is in the record already."""
@@ -91,7 +91,7 @@ class PodTrial:
             return None
         return next((attempt for attempt in record.attempts if attempt.pod == pod), None)
 
-    def settle(self, ended: Ended, *, last_try: bool) -> None:
+    def settle(self, ended: EndedAttempt, *, last_try: bool) -> None:
         """Keeps what an attempt left, unless another process has done so.
 
         Args:
@@ -106,7 +106,7 @@ class PodTrial:
             tail=tail.decode("utf-8", "replace"),
         )
         log_uri = self.run.ledger.log_uri(self.number, ended.seen.attempt) if tail else ""
-        attempt = attempt_of(ended.seen, outcome.diagnosis, log_uri=log_uri)
+        attempt = ended_attempt(ended.seen, outcome.diagnosis, log_uri=log_uri)
         gone = ended.seen.phase is Phase.GONE
         self._keep(attempt, outcome, tail=tail, gone=gone, last_try=last_try)
 
@@ -118,12 +118,12 @@ class PodTrial:
 
     def cancel(self, reason: str) -> Record:
         """Records that the trial is not run any more, unless it has ended."""
-        self._book.look((), start=False)
-        return self._book.cancel(reason, resumable=False)
+        self._trial_ledger.read_standing((), start=False)
+        return self._trial_ledger.write_cancelled(reason, resumable=False)
 
     def record(self) -> Record:
         """The trial's record as it stands."""
-        return self.run.ledger.read_record(self.number) or self._book.record
+        return self.run.ledger.read_record(self.number) or self._trial_ledger.record
 
     def failure(self, record: Record) -> TrialFailed | None:
         """Why the last attempt of a record failed, and what follows; None if it did not."""
@@ -137,27 +137,27 @@ class PodTrial:
             last.number,
             last.diagnosis,
             again=record.state is TrialState.WAITING,
-            paid_by=payer_of(last, self._book.rules.exit_codes).value,
+            paid_by=payer_of(last, self._trial_ledger.rules.exit_codes).value,
         )
 
     def _keep(
         self, attempt: Attempt, outcome: Outcome, *, tail: bytes, gone: bool, last_try: bool
     ) -> None:
-        sight = self._book.look((), start=False)
-        known = {each.number for each in self._book.record.attempts}
-        if sight.kept is not None or attempt.number in known:
+        standing = self._trial_ledger.read_standing((), start=False)
+        known = {each.number for each in self._trial_ledger.record.attempts}
+        if standing.settled is not None or attempt.number in known:
             return
         settlement = settle_attempt(
-            self._book.record,
+            self._trial_ledger.record,
             attempt,
             outcome,
             tail=tail,
-            rules=self._book.rules,
+            rules=self._trial_ledger.rules,
             interrupted=False,
         )
         if settlement.again and last_try:
             settlement = _at_the_last_try(settlement)
-        if self._book.keep(settlement, tail, gone=gone):
+        if self._trial_ledger.write_settlement(settlement, tail, gone=gone):
             note_end(self.run, settlement)
 
 
@@ -181,7 +181,7 @@ def _at_the_last_try(settlement: Settlement) -> Settlement:
     """A record that would wait for another attempt, where Airflow makes none."""
     reason = f"{settlement.record.reason}; the task has no retries left in Airflow"
     finished = settlement.attempt.finished
-    record = close(settlement.record, TrialState.FAILED, reason, finished)
+    record = end_record(settlement.record, TrialState.FAILED, reason, finished)
     return replace(settlement, record=record, again=False)
 
 

@@ -13,9 +13,8 @@ from podmap.airflow.connections import trigger_hub
 from podmap.airflow.operator.run import open_run
 from podmap.airflow.operator.trial import PodTrial
 from podmap.backends.base import Backend, Observation
-from podmap.engine.attempt import TAIL_BYTES, Ended, Listener
-from podmap.engine.messages import Messages
-from podmap.engine.slots import KILL_GRACE_S
+from podmap.engine.attempt import TAIL_BYTES, EndedAttempt, Listener, Messages
+from podmap.engine.timing import TIMING
 from podmap.errors import PodmapError, UnreachableError
 from podmap.records import Category, Diagnosis
 
@@ -30,7 +29,7 @@ KILLED = "ended by a user, in Airflow"
 class _Waiting:
     """Waits for a pod's end, and keeps its timeout meanwhile, while its output is followed.
 
-    It stands for a run's coordinator: here it is Airflow that counts what runs.
+    It stands for a run's slots: here it is Airflow that counts what runs.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -139,17 +138,17 @@ class TrialPodTrigger(BaseTrigger):
         finally:
             waiting.end()
 
-    async def _keep(self, hub: Hub, trial: PodTrial, ended: Ended) -> None:
+    async def _keep(self, hub: Hub, trial: PodTrial, ended: EndedAttempt) -> None:
         await hub.call(lambda: trial.settle(ended, last_try=self.last_try))
 
     async def _kill(self) -> None:
         hub = await trigger_hub(self.planned)
         trial = await hub.call(self._trial)
         reason = Diagnosis(Category.CANCELLED, KILLED)
-        await hub.backend.kill(self.pod, reason=reason, grace_s=KILL_GRACE_S)
+        await hub.backend.kill(self.pod, reason=reason, grace_s=TIMING.kill_grace_s)
         seen = await hub.backend.wait(self.pod)
         tail = await hub.backend.tail(self.pod, max_bytes=TAIL_BYTES)
-        await self._keep(hub, trial, Ended(seen, Messages(), tail))
+        await self._keep(hub, trial, EndedAttempt(seen, Messages(), tail))
         await hub.call(trial.cancel, KILLED)
         await hub.backend.delete(self.pod)
 
@@ -159,8 +158,8 @@ class TrialPodTrigger(BaseTrigger):
     def _listener(self, hub: Hub, trial: PodTrial, waiting: _Waiting) -> Listener:
         return Listener(
             hub.backend,
-            waiting,
             self.pod,
+            wait_end=waiting.ended,
             on_line=self._line if self.shows_log else None,
             streams=trial.run.streams,
         )

@@ -86,12 +86,12 @@ class TrialTrigger(BaseTrigger):
 
     async def _records(self, session: RunSession, logs: dict[int, TrialLog]) -> list[Record]:
         """The terminal records of all trials, which run at the same time."""
-        from podmap.engine.trial import settle
+        from podmap.engine.trial import run_trial
 
         for number, log in logs.items():
             log.show_params(session.planned.plan.trial(number))
         tasks = [
-            asyncio.ensure_future(settle(session, number, self._epoch, on_line=log.show_line))
+            asyncio.ensure_future(run_trial(session, number, self._epoch, on_line=log.show_line))
             for number, log in logs.items()
         ]
         try:
@@ -101,14 +101,14 @@ class TrialTrigger(BaseTrigger):
                 task.cancel()
 
     async def _kill_trials(self) -> None:
-        from podmap.engine.trial import kill
+        from podmap.engine.trial import kill_trial
 
         run = await self._planned_run()
         hub = await trigger_hub(run)
         session = await hub.enter(run["uri"], run["version"])
         try:
             kills = [
-                kill(session, number, self._epoch, reason=KILLED)
+                kill_trial(session, number, self._epoch, reason=KILLED)
                 for number in self._numbers(session)
             ]
             await asyncio.gather(*kills)

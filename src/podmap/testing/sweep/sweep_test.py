@@ -13,10 +13,9 @@ from podmap.backends.base import Launch
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes.pod import build as kubernetes
 from podmap.engine.launch import NO_EPOCH, Launcher
-from podmap.engine.planned import PlannedRun, prepare_run
+from podmap.engine.planned import PlannedRun, check_supported, prepare_run
 from podmap.engine.run import SweepRun
-from podmap.engine.support import check_supported
-from podmap.engine.verdict import verdict, why_none_can_run
+from podmap.engine.tally import verdict, why_none_can_run
 from podmap.errors import PodmapError, UsageError
 from podmap.records import Trial
 from podmap.report.leaderboard import Leaderboard

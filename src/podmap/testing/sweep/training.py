@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from podmap.backends.base import Launch
 from podmap.backends.process.spawn import check_command, inherited_env
-from podmap.engine.messages import Messages
+from podmap.engine.attempt import Messages
 from podmap.testing.sweep.fail import Failure, FailureKind
 
 TrainFunction = Callable[[dict[str, Any]], Mapping[str, Any] | str | None]
@@ -195,7 +195,7 @@ class _Follower(threading.Thread):
             for raw in printed:
                 line = raw.decode("utf-8", "replace")
                 self.output += line
-                messages.hear(line)
+                messages.read_line(line)
                 if stop is not None and not self.stopped and _reached(messages, stop.at_step):
                     self.stopped = True
                     self._ender.end(abruptly=stop.kind in _ABRUPT)
@@ -221,7 +221,7 @@ class _Log(io.TextIOBase):
         self.text += text
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            self._messages.hear(line)
+            self._messages.read_line(line)
             if _reached(self._messages, self._stop_at):
                 raise _StepReachedError
         return len(text)
