@@ -1,5 +1,7 @@
 """Why a trial's attempt failed, as exceptions of Airflow tasks: one class a category.
 
+`unschedulable` and `quota` have none: a pod waits for room, and no attempt ends for it.
+
 TrialFailed
 ├── UserError            the training code's own failures, paid by retries.user
 │   ├── UserExit             user_exit
@@ -11,9 +13,7 @@ TrialFailed
 │   ├── Evicted              evicted
 │   ├── Preempted            preempted
 │   ├── NodeLost             node_lost: the node, or the pod, is gone
-│   ├── NodeRejected         node_rejected
-│   ├── Unschedulable        unschedulable
-│   └── QuotaExceeded        quota
+│   └── NodeRejected         node_rejected
 ├── CannotStart          no other attempt would do better
 │   ├── ImagePull            image_pull
 │   └── CreateError          create_error
@@ -108,14 +108,6 @@ class NodeRejected(InfrastructureError):
     """The node refused the pod."""
 
 
-class Unschedulable(InfrastructureError):
-    """No node can ever take the pod."""
-
-
-class QuotaExceeded(InfrastructureError):
-    """A quota has no room for the pod."""
-
-
 class CannotStart(TrialFailed):
     """No attempt of this trial can start as the spec is."""
 
@@ -141,8 +133,6 @@ _CLASSES: dict[Category, type[TrialFailed]] = {
     Category.NODE_LOST: NodeLost,
     Category.NODE_REJECTED: NodeRejected,
     Category.IMAGE_PULL: ImagePull,
-    Category.UNSCHEDULABLE: Unschedulable,
-    Category.QUOTA: QuotaExceeded,
     Category.CREATE_ERROR: CreateError,
     Category.NO_RESULT: NoResult,
     Category.BAD_RESULT: BadResult,
@@ -151,5 +141,5 @@ _CLASSES: dict[Category, type[TrialFailed]] = {
 
 
 def failure_class(category: Category) -> type[TrialFailed]:
-    """The exception of a category."""
+    """The exception of a category by which an attempt can end."""
     return _CLASSES[category]

@@ -76,7 +76,7 @@ class KubernetesBackend(Backend):
         load: Load,
         namespace: str | None = None,
         *,
-        pauses: Pauses = USUAL,
+        pauses: Pauses | None = None,
         **options: Any,
     ) -> KubernetesBackend:
         """A backend with a connection of its own; asks nothing yet.
@@ -84,7 +84,7 @@ class KubernetesBackend(Backend):
         Args:
             load: Reads the connection: one of the functions of `client.connection` makes it.
             namespace: As for the class.
-            pauses: As for the class.
+            pauses: As for the class; None for the usual ones.
             options: As for the class.
 
         Raises:
@@ -96,6 +96,7 @@ class KubernetesBackend(Backend):
             raise UsageError(
                 f"the kubernetes backend needs {error.name}: pip install 'podmap[kubernetes]'"
             ) from error
+        pauses = pauses or USUAL
         return cls(Client(load, pauses=pauses), namespace, pauses=pauses, **options)
 
     @property
