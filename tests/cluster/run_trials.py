@@ -6,7 +6,7 @@ import asyncio
 import sys
 
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.backends.kubernetes.client.connection import from_kubeconfig
+from podmap.backends.kubernetes.client import from_kubeconfig
 from podmap.engine.planned import PlannedRun
 from podmap.engine.run import SweepRun
 

@@ -13,8 +13,7 @@ import pytest
 
 from podmap.backends.base import Backend, Launch, LaunchError, Phase
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.backends.kubernetes.client.connection import from_kubeconfig
-from podmap.backends.kubernetes.client.errors import pods_path
+from podmap.backends.kubernetes.client import from_kubeconfig, pods_path
 from podmap.backends.kubernetes.lease import Lease
 from podmap.errors import BackendError, ConflictError
 from podmap.names import attempt_name

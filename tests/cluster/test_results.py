@@ -11,7 +11,7 @@ import pytest
 import podmap_trial
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
-from podmap.backends.kubernetes.client.connection import from_kubeconfig
+from podmap.backends.kubernetes.client import from_kubeconfig
 from podmap.engine.planned import prepare_run
 from podmap.engine.run import SweepRun
 from podmap.names import new_run_id

@@ -60,14 +60,14 @@ def connect(target: Target) -> Backend:
     if target.backend != "kubernetes":
         raise UsageError(f"backend {target.backend!r} is not one of {', '.join(NAMES)}")
     from podmap.backends.kubernetes import KubernetesBackend
-    from podmap.backends.kubernetes.client import connection
+    from podmap.backends.kubernetes.client import automatic, from_airflow, from_kubeconfig
 
     if target.airflow is not None:
-        load = connection.from_airflow(target.airflow)
+        load = from_airflow(target.airflow)
     elif target.kubeconfig or target.context:
-        load = connection.from_kubeconfig(target.kubeconfig, target.context)
+        load = from_kubeconfig(target.kubeconfig, target.context)
     else:
-        load = connection.automatic()
+        load = automatic()
     return KubernetesBackend.connect(load, target.namespace, **target.options)
 
 

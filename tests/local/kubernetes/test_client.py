@@ -10,8 +10,15 @@ from typing import Any
 
 import pytest
 
-from podmap.backends.kubernetes.client.connection import Connection, Load, from_kubeconfig
-from podmap.backends.kubernetes.client.errors import ApiError, describe, leases_path, pods_path
+from podmap.backends.kubernetes.client import (
+    ApiError,
+    Connection,
+    Load,
+    from_kubeconfig,
+    leases_path,
+    pods_path,
+)
+from podmap.backends.kubernetes.client.errors import describe
 from podmap.backends.kubernetes.client.requests import AT_ONCE, Client
 from podmap.backends.kubernetes.pauses import Pauses
 from podmap.errors import BackendError, UsageError

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmap.backends.kubernetes.client.errors import ApiError
+from podmap.backends.kubernetes.client import ApiError
 from podmap.backends.kubernetes.client.requests import Client
 from podmap.backends.kubernetes.lease import Lease
 from podmap.backends.kubernetes.pauses import Pauses

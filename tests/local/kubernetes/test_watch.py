@@ -12,7 +12,7 @@ import pytest
 from tests.unit.kubernetes.raw import RUN, raw_pod
 
 from podmap.backends.base import Phase
-from podmap.backends.kubernetes.client.errors import ApiError, pods_path
+from podmap.backends.kubernetes.client import ApiError, pods_path
 from podmap.backends.kubernetes.client.requests import Client
 from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.backends.kubernetes.watch import watch as module

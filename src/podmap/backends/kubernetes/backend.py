@@ -82,7 +82,7 @@ class KubernetesBackend(Backend):
         """A backend with a connection of its own; asks nothing yet.
 
         Args:
-            load: Reads the connection: one of the functions of `client.connection` makes it.
+            load: Reads the connection: `client.from_kubeconfig` or the like makes it.
             namespace: As for the class.
             pauses: As for the class; None for the usual ones.
             options: As for the class.

@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from podmap.backends.kubernetes.client.connection import Connection, Load
+from podmap.backends.kubernetes.client import Connection, Load
 from podmap.testing.fake_cluster.nodes import Agenda, FakeNodes, Script, ask_to_delete
 from podmap.testing.fake_cluster.objects import FakeObjects, Object, expired_line, merge_patch
 from podmap.testing.fake_cluster.server import FakeApiServer, Fault
