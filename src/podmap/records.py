@@ -72,22 +72,13 @@ class Diagnosis:
 
     def to_json(self) -> dict[str, Any]:
         """The diagnosis as a JSON object."""
-        return {
-            "category": self.category.value,
-            "summary": self.summary,
-            "detail": self.detail,
-            "resolution": self.resolution,
-        }
+        return {**_values(self), "category": self.category.value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Diagnosis:
         """The diagnosis in a JSON object made by `to_json`."""
-        return cls(
-            category=Category(data["category"]),
-            summary=data["summary"],
-            detail=data.get("detail", ""),
-            resolution=data.get("resolution", ""),
-        )
+        detail, resolution = data.get("detail", ""), data.get("resolution", "")
+        return cls(Category(data["category"]), data["summary"], detail, resolution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +100,7 @@ class Shard:
 
     def to_json(self) -> dict[str, Any]:
         """The shard as a JSON object."""
-        return {
-            "uri": self.uri,
-            "name": self.name,
-            "index": self.index,
-            "version": self.version,
-        }
+        return _values(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Shard:
@@ -174,7 +160,7 @@ class Attempt:
 
     def to_json(self) -> dict[str, Any]:
         """The attempt as a JSON object."""
-        data = {name: getattr(self, name) for name in _names(Attempt)}
+        data = _values(self)
         data["diagnosis"] = self.diagnosis.to_json() if self.diagnosis else None
         return data
 
@@ -237,8 +223,7 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """The record as the JSON object of `trials/<number>.json`."""
-        data: dict[str, Any] = {"schema": SCHEMA}
-        data.update((name, getattr(self, name)) for name in _names(Record))
+        data = {"schema": SCHEMA, **_values(self)}
         data["state"] = self.state.value
         data["params"] = dict(self.params)
         data["metrics"] = dict(self.metrics)
@@ -270,6 +255,11 @@ class Record:
 @functools.cache
 def _names(cls: type) -> tuple[str, ...]:
     return tuple(f.name for f in fields(cls))
+
+
+def _values(value: object) -> dict[str, Any]:
+    kind: type = type(value)
+    return {name: getattr(value, name) for name in _names(kind)}
 
 
 def _known(cls: type, data: Mapping[str, Any], what: str) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from podmap.errors import RecordError
 from podmap.ledger.precedence import RecordHead
 from podmap.records import Attempt, Record, TrialState
+
+T = TypeVar("T")
 
 LOG_TAIL_BYTES = 4096
 DETAIL_BYTES = 4096
@@ -84,11 +86,7 @@ def parse_record(raw: bytes, *, uri: str) -> Record:
     Raises:
         RecordError: It is not a record; the message names `uri`.
     """
-    data = parse(raw, uri=uri)
-    try:
-        return Record.from_json(data)
-    except (RecordError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RecordError(f"{uri} is not a record: {_describe(error)}") from error
+    return _parse_as("a record", Record.from_json, raw, uri)
 
 
 def parse_head(raw: bytes, *, uri: str) -> RecordHead:
@@ -97,12 +95,12 @@ def parse_head(raw: bytes, *, uri: str) -> RecordHead:
     Raises:
         RecordError: It is not a record; the message names `uri`.
     """
-    data = parse(raw, uri=uri)
-    try:
-        former = tuple(data.get("former_epochs", ()))
-        return RecordHead(data["epoch"], TrialState(data["state"]), former)
-    except (ValueError, TypeError, KeyError) as error:
-        raise RecordError(f"{uri} is not a record: {_describe(error)}") from error
+    return _parse_as("a record", _head, raw, uri)
+
+
+def _head(data: Mapping[str, Any]) -> RecordHead:
+    former = tuple(data.get("former_epochs", ()))
+    return RecordHead(data["epoch"], TrialState(data["state"]), former)
 
 
 def dump_attempt(attempt: Attempt, *, number: int) -> bytes:
@@ -122,11 +120,16 @@ def parse_attempt(raw: bytes, *, uri: str) -> Attempt:
     Raises:
         RecordError: It is not an attempt; the message names `uri`.
     """
+    return _parse_as("an attempt", Attempt.from_json, raw, uri)
+
+
+def _parse_as(what: str, make: Callable[[Mapping[str, Any]], T], raw: bytes, uri: str) -> T:
     data = parse(raw, uri=uri)
     try:
-        return Attempt.from_json(data)
-    except (RecordError, ValueError, TypeError, KeyError) as error:
-        raise RecordError(f"{uri} is not an attempt: {_describe(error)}") from error
+        return make(data)
+    except (RecordError, ValueError, TypeError, KeyError, AttributeError) as error:
+        missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise RecordError(f"{uri} is not {what}: {missing}") from error
 
 
 def keep_end(text: str, max_bytes: int) -> str:
@@ -156,7 +159,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return value
-
-
-def _describe(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)

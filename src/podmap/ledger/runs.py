@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from podmap import names
 from podmap.errors import UsageError
-from podmap.ledger.store import Store, open_store, resolve_uri
+from podmap.ledger.store import open_store, resolve_uri
 
 DEFAULT_STORE = "~/.podmap/runs"
 _NEAR = 5
@@ -33,18 +33,16 @@ def find_run(store: str, run: str) -> str:
     """
     if "/" in run:
         return _find_by_path(store, run)
-    place = open_store(store)
-    found = list(_run_ids(place))
+    place = open_store(store).uri
+    found = list(run_ids(place))
     matches = [pair for pair in found if pair[1] == run]
     matches = matches or [pair for pair in found if run and pair[1].startswith(run)]
     if len(matches) == 1:
-        return names.run_uri(place.uri, *matches[0])
+        return names.run_uri(place, *matches[0])
     if matches:
-        uris = ", ".join(names.run_uri(place.uri, *pair) for pair in matches[:_NEAR])
+        uris = ", ".join(names.run_uri(place, *pair) for pair in matches[:_NEAR])
         raise UsageError(f"{run!r} stands for {len(matches)} runs: {uris}; say which")
-    raise UsageError(
-        f"there is no run {run!r} in the store {place.uri}; {_near(run, found, place.uri)}"
-    )
+    raise UsageError(f"there is no run {run!r} in the store {place}; {_near(run, found, place)}")
 
 
 def _find_by_path(store: str, run: str) -> str:
@@ -63,7 +61,11 @@ def run_ids(store: str) -> Iterator[tuple[str, str]]:
     Raises:
         StoreError: The store could not be asked.
     """
-    return _run_ids(open_store(store))
+    place = open_store(store)
+    for sweep in sorted(place.folders()):
+        for run_id in sorted(place.folders(sweep)):
+            if names.is_run_id(run_id):
+                yield sweep, run_id
 
 
 def no_such_run(run_uri: str) -> UsageError:
@@ -84,10 +86,3 @@ def _near(run: str, found: list[tuple[str, str]], where: str) -> str:
         return f"did you mean {' or '.join(near)}?"
     listed = ", ".join(f"{sweep}/{run_id}" for sweep, run_id in found[:_NEAR])
     return f"there are {len(found)}, for example {listed}"
-
-
-def _run_ids(place: Store) -> Iterator[tuple[str, str]]:
-    for sweep in sorted(place.folders()):
-        for run_id in sorted(place.folders(sweep)):
-            if names.is_run_id(run_id):
-                yield sweep, run_id

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from podmap.errors import NotSupportedError, Problem, SpecError
 from podmap.search.base import ItemProblems
-from podmap.search.uris import filesystem, nearest_folder, unreachable_if_refused
+from podmap.search.uris import filesystem, nearest_folder_hint, unreachable_if_refused
 
 if TYPE_CHECKING:
     from _csv import Reader as _CsvReader
@@ -78,8 +78,7 @@ def read_rows(uri: str, problems: ItemProblems, *, key: str = "search.items") ->
 def _opened(uri: str, *, key: str) -> IO[bytes]:
     fs, path = filesystem(uri, key=key)
     if not fs.isfile(path):
-        nearest = nearest_folder(fs, path)
-        hint = f"the nearest folder that exists is {nearest}" if nearest else ""
+        hint = nearest_folder_hint(fs, path)
         raise SpecError([Problem(key, f"{uri}: there is no such file", hint=hint)])
     stream: IO[bytes] = fs.open(path, "rb")
     return stream

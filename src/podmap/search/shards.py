@@ -10,7 +10,7 @@ from podmap.errors import Problem
 from podmap.names import digest
 from podmap.records import Shard
 from podmap.search.base import Enumerated, ItemProblems, section
-from podmap.search.uris import absolute_uri, filesystem, nearest_folder, unreachable_if_refused
+from podmap.search.uris import absolute_uri, filesystem, nearest_folder_hint, unreachable_if_refused
 from podmap.spec.model import Sweep
 from podmap.spec.search import ShardsSearch
 
@@ -145,6 +145,4 @@ def _nothing(fs: AbstractFileSystem, path: str, *, key: str, pattern: str) -> Pr
         found = f"{others} {other}{'s' if others > 1 else ''}"
         hint = f"it matches {found}: write it {slash} a trailing / if they are meant"
         return Problem(key, message, hint=hint)
-    nearest = nearest_folder(fs, path)
-    hint = f"the nearest folder that exists is {nearest}" if nearest else ""
-    return Problem(key, message, hint=hint)
+    return Problem(key, message, hint=nearest_folder_hint(fs, path))

@@ -62,8 +62,8 @@ def unreachable_if_refused(uri: str) -> Iterator[None]:
         raise UnreachableError(f"{uri} cannot be read: {error}") from error
 
 
-def nearest_folder(fs: AbstractFileSystem, path: str) -> str:
-    """The URI of the deepest folder above a path or pattern that exists; empty if none does."""
+def nearest_folder_hint(fs: AbstractFileSystem, path: str) -> str:
+    """A hint that names the deepest folder above a path or pattern; empty if none exists."""
     from fsspec.core import has_magic
 
     parts = path.rstrip("/").split("/")
@@ -71,5 +71,5 @@ def nearest_folder(fs: AbstractFileSystem, path: str) -> str:
     for length in range(fixed, 0, -1):
         parent = "/".join(parts[:length])
         if parent and fs.isdir(parent):
-            return f"{fs.unstrip_protocol(parent).rstrip('/')}/"
+            return f"the nearest folder that exists is {fs.unstrip_protocol(parent).rstrip('/')}/"
     return ""
