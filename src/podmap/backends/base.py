@@ -138,7 +138,7 @@ class Observation:
 
     @classmethod
     def gone(cls, name: str) -> Observation:
-        """What is seen of an attempt that is not there, of which only its name tells.
+        """The observation of an attempt that is not there; its name says whose it was.
 
         Raises:
             UsageError: It is not the name of an attempt.
@@ -202,7 +202,7 @@ class RunLease(Protocol):
         """Whether this process holds it now."""
 
     @property
-    def taken(self) -> bool:
+    def held_by_other(self) -> bool:
         """Whether another process holds it, as far as is known."""
 
     @property
@@ -262,7 +262,8 @@ class SlotGates(Protocol):
 class Backend(ABC):
     """Runs attempts.
 
-    Subclass it: what is not abstract has a default, that of a backend without the ability.
+    Subclass it. The methods that are not abstract are abilities that not every backend has; their
+    defaults are those of a backend without.
 
     All methods belong to one event loop. Every method that asks something outside raises
     `BackendError` when it could not ask, which never means that the attempt is gone.
@@ -337,7 +338,7 @@ class Backend(ABC):
 
     @abstractmethod
     async def kill(self, name: str, *, reason: Diagnosis, grace_s: float) -> None:
-        """Ends a running attempt, politely first; its observation carries `reason`."""
+        """Ends a running attempt, first by asking it to end; its observation carries `reason`."""
 
     @abstractmethod
     async def delete(self, name: str) -> None:
@@ -345,7 +346,7 @@ class Backend(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Gives back what the backend itself holds; attempts go on."""
+        """Closes the backend's own connections and files; attempts go on."""
 
     def gates(self, run_id: str) -> SlotGates | None:
         """The gates at which a run's attempts can wait; None where attempts start at once."""

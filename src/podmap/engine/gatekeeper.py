@@ -278,7 +278,7 @@ class RunGates:
             return Role.UNKNOWN
         if self._lease.held or self._lease.forbidden:
             return Role.COORDINATOR
-        return Role.FOLLOWER if self._lease.taken else Role.UNKNOWN
+        return Role.FOLLOWER if self._lease.held_by_other else Role.UNKNOWN
 
     def gated_attempts(self) -> Sequence[GatedAttempt]:
         """The attempts that wait at their gates."""

@@ -14,7 +14,12 @@ from podmap.backends.base import Launch, LaunchError, Observation, Phase
 from podmap.backends.kubernetes.diagnosis.observe import observe
 from podmap.backends.kubernetes.diagnosis.waiting import waiting_reason
 from podmap.backends.kubernetes.pod import build
-from podmap.backends.kubernetes.pod.fields import PodJson, containers_ended, deletion_asked, label
+from podmap.backends.kubernetes.pod.fields import (
+    PodJson,
+    containers_ended,
+    deletion_asked,
+    epoch_of,
+)
 from podmap.engine.attempt import EndedAttempt, Messages
 from podmap.errors import BackendError, SpecError, SupersededError, UnreachableError
 from podmap.records import Attempt, Category, Diagnosis
@@ -105,7 +110,7 @@ class PodAttempt:
             self._refuse(self._new(), error.diagnosis)
             raise PodOver from error
         name = raw["metadata"]["name"]
-        if label(raw, "epoch") != self.trial.epoch or deletion_asked(raw) is not None:
+        if epoch_of(raw) != self.trial.epoch or deletion_asked(raw) is not None:
             raise BackendError(f"an older pod {name} is still there")
         self.name, self.last = name, raw
         return raw

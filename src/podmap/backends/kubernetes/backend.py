@@ -1,4 +1,4 @@
-"""Attempts as pods of one namespace."""
+"""The backend `kubernetes`: attempts as pods of one namespace, on one connection and one watch."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class KubernetesBackend(Backend):
 
     @property
     def short_of_quota(self) -> bool:
-        """Whether a quota has refused the last pod, so that pods held ready would only harm."""
+        """Whether a quota has refused the last pod, so that none may stand ready at a gate."""
         return self._creator.quota.is_short
 
     async def namespace(self) -> str:
@@ -226,7 +226,7 @@ class KubernetesBackend(Backend):
     async def notices(self, name: str) -> AsyncGenerator[str, None]:
         """What the attempt waits for, once it has waited for a while and whenever that changes.
 
-        It ends when the attempt runs. Waiting for a slot is not told: that is as it should be.
+        It ends when the attempt runs. Waiting for a slot is left out: that is as it should be.
         """
         last = ""
         while True:
@@ -306,7 +306,7 @@ class KubernetesBackend(Backend):
         return await self._ender.remove_kept(run_id)
 
     async def close(self) -> None:
-        """Gives back what the backend itself holds; attempts go on."""
+        """Closes the watch and the connection; pods go on."""
         await self._timeouts.close()
         await self._ender.close()
         await self._namespace.close()

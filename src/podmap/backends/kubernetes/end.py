@@ -48,7 +48,7 @@ class PodEnder:
         self._kills: dict[str, asyncio.Task[None]] = {}
 
     async def kill(self, name: str, reason: Diagnosis, grace_s: float | None) -> None:
-        """Returns once the pod has ended; carried through even if this call is cancelled.
+        """Returns once the pod has ended; goes on even if this call is cancelled.
 
         Args:
             name: The pod.
@@ -79,7 +79,7 @@ class PodEnder:
         )
 
     async def keep(self, name: str) -> None:
-        """Has an ended pod stay: nobody manages it any more, its labels still tell whose it was.
+        """Has an ended pod stay: its label `managed-by` goes, its others still say whose it was.
 
         Args:
             name: The pod; one that is gone already is none to keep.
@@ -144,7 +144,7 @@ class PodEnder:
     async def _mark_killed(
         self, name: str, reason: Diagnosis, grace_s: float | None
     ) -> KnownPod | None:
-        """Has a pod carry the reason, and the node end it, unless it has ended; how it is then."""
+        """Writes the reason to a pod and has its node end it, unless it has ended; the pod then."""
         for _ in range(_TRIES):
             pod = await self._namespace.find_pod(name)
             if pod is None or not pod.alive or pod.killing:
@@ -165,7 +165,7 @@ class PodEnder:
         return watch.note_answer(raw)
 
     async def _await_removal(self, pod: KnownPod) -> KnownPod | None:
-        """A pod that the server no longer has, once the watch has said so, too."""
+        """A pod that the server no longer has, once the watch knows that, too."""
         limit_s = NODE_PATIENCE_S
         return await self._namespace.wait_until(
             pod.name, lambda now: not now.there, limit_s=limit_s

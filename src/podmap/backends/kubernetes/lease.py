@@ -98,7 +98,7 @@ class Lease(RunLease):
         return self.remaining_s > 0
 
     @property
-    def taken(self) -> bool:
+    def held_by_other(self) -> bool:
         """Whether another candidate holds it, as far as was seen at the last try for it."""
         return self.holder not in ("", self.identity)
 
@@ -109,7 +109,7 @@ class Lease(RunLease):
 
     @property
     def remaining_s(self) -> float:
-        """How long nobody else can have it, even if no renewal comes through; 0 if not held."""
+        """For how long nobody else can have it, even if no renewal succeeds; 0 if not held."""
         return max(0.0, self._until - self._clock())
 
     def start(self) -> None:

@@ -53,7 +53,7 @@ class LogCursor:
 
 
 class LogReader:
-    """Takes in a log's bytes with timestamps; gives its output from where a cursor is."""
+    """Turns a log's bytes with timestamps into its output from where a cursor is."""
 
     def __init__(self, cursor: LogCursor) -> None:
         """Begins a connection that was asked for everything since `cursor.since`."""
@@ -71,14 +71,14 @@ class LogReader:
         if len(self._rest) > _LONGEST_HELD:
             out.append(self._line(self._rest, whole=False))
             self._rest = b""
-        return self._given(b"".join(out))
+        return self._count(b"".join(out))
 
     def finish(self) -> bytes:
         """The output in a last line that has no end."""
         rest, self._rest = self._rest, b""
-        return self._given(self._line(rest, whole=False)) if rest else b""
+        return self._count(self._line(rest, whole=False)) if rest else b""
 
-    def _given(self, output: bytes) -> bytes:
+    def _count(self, output: bytes) -> bytes:
         self._cursor.offset += len(output)
         return output
 
@@ -89,14 +89,14 @@ class LogReader:
             if not space and not whole:
                 return b""  # cut within the timestamp
             if self._skip == 0:
-                self._note(stamp)
+                self._move_cursor(stamp)
         self._in_line = not whole
         if self._skip > 0:
             self._skip -= whole
             return b""
-        return self._new(text, whole=whole)
+        return self._unread(text, whole=whole)
 
-    def _new(self, text: bytes, *, whole: bool) -> bytes:
+    def _unread(self, text: bytes, *, whole: bool) -> bytes:
         cursor = self._cursor
         skipped = min(self._skip_part, len(text))
         self._skip_part -= skipped
@@ -109,7 +109,7 @@ class LogReader:
             cursor.part += len(text) - skipped
         return text[skipped:]
 
-    def _note(self, stamp: bytes) -> None:
+    def _move_cursor(self, stamp: bytes) -> None:
         """Moves the cursor to the second of a line, unless it is one that came late.
 
         Standard output and error are written side by side, so that a line of an earlier second may

@@ -46,4 +46,4 @@ class Pauses:
 
 
 USUAL = Pauses()
-"""What a backend keeps to that was told nothing else."""
+"""The pauses of a backend that is given no others."""

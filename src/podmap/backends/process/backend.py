@@ -1,4 +1,4 @@
-"""Attempts as processes of this host, which outlive the process that started them."""
+"""The backend `process`: attempts as processes of this host that outlive who started them."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class ProcessBackend(Backend):
             raise UsageError(f"attempt {launch.name!r} is not of run {launch.run_id!r}")
         async with self._lock.held():
             with self._access("write"):
-                observation = self._existing(launch.name)
+                observation = self._find_attempt(launch.name)
                 if observation is not None:
                     return observation
                 self._check_limit(launch.run_id, limit)
@@ -214,8 +214,8 @@ class ProcessBackend(Backend):
     async def kill(self, name: str, *, reason: Diagnosis, grace_s: float) -> None:
         """Ends a running attempt: SIGTERM to its group, and after `grace_s` SIGKILL.
 
-        Returns once it has ended. Once begun it is carried through, also if this call is
-        cancelled, and if this process dies, by the next that watches the attempt.
+        Returns once it has ended. Once begun it goes on, also if this call is cancelled;
+        if this process dies, the next one that watches the attempt goes on with it.
 
         Raises:
             BackendError: It runs on another host, or the state folder cannot be read.
@@ -247,7 +247,7 @@ class ProcessBackend(Backend):
                         os.rmdir(os.path.dirname(folder.path))
 
     async def close(self) -> None:
-        """Gives back what the backend itself holds; attempts go on."""
+        """Closes the watches and open files; attempts go on."""
         for watch in self._watches.values():
             watch.close()
         self._watches.clear()
@@ -290,7 +290,7 @@ class ProcessBackend(Backend):
         return self._observe(name, watch) if watch.ended.done() else running(name, watch.asked)
 
     def _check_limit(self, run_id: str, limit: int | None) -> None:
-        """Sees to it that another attempt may be alive. Needs the lock."""
+        """Raises FullError if no other attempt may be alive. Needs the lock."""
         names = [] if limit is None else attempt_names(f"{self._state_dir}/{run_id}")
         if limit is None or len(names) < limit:
             return
@@ -302,7 +302,7 @@ class ProcessBackend(Backend):
         watch = self._watches.get(name)
         if watch is not None:
             return not watch.ended.done()
-        seen = self._existing(name)
+        seen = self._find_attempt(name)
         return seen is not None and seen.phase in (Phase.PENDING, Phase.RUNNING)
 
     def _start(self, launch: Launch, reservation: Reservation) -> Observation:
@@ -313,7 +313,7 @@ class ProcessBackend(Backend):
         self._start_watch(launch.name, watch, adopted=False)
         return running(launch.name, reservation.asked)
 
-    def _existing(self, name: str) -> Observation | None:
+    def _find_attempt(self, name: str) -> Observation | None:
         """The attempt that has this name; what was never started is removed. Needs the lock."""
         folder = self._folder(name)
         asked = folder.read_launch()
@@ -342,14 +342,14 @@ class ProcessBackend(Backend):
         folder.remove()
 
     async def _observe_now(self, name: str) -> Observation | None:
-        """What is to be seen of an attempt now; what was never started is not there."""
+        """The observation of an attempt now; None if it is not there, or was never started."""
         with self._access("read"):
             observation = self._observe(name)
         if observation is None or observation.phase is not Phase.PENDING:
             return observation
         async with self._lock.held():
             with self._access("write"):
-                return self._existing(name)
+                return self._find_attempt(name)
 
     async def _watch_of(self, name: str) -> ProcessWatch | None:
         """The watch of an attempt that has not ended; None if it has, or is not there."""

@@ -96,11 +96,11 @@ class AskedLaunch:
     def maker_is_alive(self) -> bool:
         """Whether the process that asked is still there."""
         same_boot = self.boot_id == system.boot_id()
-        return same_boot and system.born(self.maker_pid) == self.maker_born
+        return same_boot and system.birth(self.maker_pid) == self.maker_born
 
     @property
     def overdue(self) -> bool:
-        """Whether a wrapper would have said long ago that it runs this."""
+        """Whether it is too late for a wrapper to begin with this."""
         if self.boot_id != system.boot_id():
             return True
         return system.uptime_s() - self.started_up_s > PATIENCE_S
@@ -126,8 +126,8 @@ class Wrapper:
     """The process that runs the attempt, as it says itself.
 
     Attributes:
-        pid: The wrapper, which leads its session and group; 0 if the attempt was given up
-            before it was started; None if it died before it could say so.
+        pid: The wrapper, which leads its session and group; 0 if the attempt was never to be
+            started; None if it died before it could say so.
         boot_id: The host's boot in which it runs.
         ending: How the command ended; None if it has not, or if that was never written.
     """
@@ -207,7 +207,7 @@ class AttemptFolder:
             return None
 
     def read_wrapper(self) -> Wrapper | None:
-        """Who runs it, and how that ended; None as long as nobody said so."""
+        """Which process runs it, and how that ended; None before the process has said so."""
         try:
             descriptor = os.open(self.path_of(PROCESS), _READ_PLAIN)
         except OSError:
@@ -234,7 +234,7 @@ class AttemptFolder:
         )
 
     def forbid_start(self) -> bool:
-        """Sees to it that the attempt is never started; False if somebody runs or ran it."""
+        """Prevents for good that the attempt is started; False if it runs or has run."""
         try:
             _write_new(self.path_of(PROCESS), _NOBODY)
         except FileExistsError:
@@ -266,7 +266,7 @@ class AttemptFolder:
         return data or None, about.st_size > limit_bytes
 
     def write_kill_order(self, order: KillOrder) -> bool:
-        """Keeps why the attempt is to end, for whoever looks next; False if a reason was there."""
+        """Writes why and when the attempt is to end; False if that was written before."""
         data = {"reason": order.reason.to_json(), "force_up_s": order.force_up_s}
         draft = self.path_of(f".{KILLED}.{os.getpid()}")
         try:
@@ -288,7 +288,7 @@ class AttemptFolder:
         return KillOrder(Diagnosis.from_json(data["reason"]), data["force_up_s"])
 
     def remove_kill_order(self) -> None:
-        """Takes back `write_kill_order`."""
+        """Removes what `write_kill_order` has written."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path_of(KILLED))
 

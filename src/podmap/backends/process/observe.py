@@ -1,4 +1,4 @@
-"""What the folder of an attempt and the process table say of it."""
+"""What is seen of an attempt in its folder and in the process table, and why it ended."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def observe(
     over: bool = False,
     reason: Diagnosis | None = None,
 ) -> Observation | None:
-    """What is to be seen of an attempt; None if it is not there, or was given up unstarted.
+    """What is seen of an attempt; None if it is not there, or was never to be started.
 
     Args:
         name: The attempt's name.

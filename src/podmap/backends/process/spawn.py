@@ -68,7 +68,7 @@ def inherited_env(environ: Mapping[str, str]) -> dict[str, str]:
     """What a trial gets of its parent's environment.
 
     All of it but Airflow's variables, which hold passwords and make an Airflow inside the
-    trial use the scheduler's database, and but what an outer trial was told of itself.
+    trial use the scheduler's database, nor what an outer trial has about itself.
     """
     return {
         name: value
@@ -83,7 +83,7 @@ def check_command(launch: Launch, inherited: Mapping[str, str]) -> CheckedComman
     Raises:
         LaunchError: It can never be started as it is.
     """
-    env = {**inherited, **_from_parent(launch), **launch.env}
+    env = {**inherited, **_secrets_from_own_env(launch), **launch.env}
     if launch.cwd is not None:
         if not os.path.isdir(launch.cwd) or not os.access(launch.cwd, os.X_OK):
             raise _refusal(
@@ -97,7 +97,7 @@ def check_command(launch: Launch, inherited: Mapping[str, str]) -> CheckedComman
             resolution="Take the NUL out of the params, the arguments or the environment.",
         )
     _check_program(launch, env)
-    odd = {name: env.pop(name) for name in _odd(env)}
+    odd = {name: env.pop(name) for name in _names_for_env(env)}
     if any("=" in name or not name for name in odd):
         raise _refusal(
             "the name of an environment variable is empty or holds '='",
@@ -108,14 +108,14 @@ def check_command(launch: Launch, inherited: Mapping[str, str]) -> CheckedComman
     return CheckedCommand((*through, *launch.argv), env, launch.cwd)
 
 
-def _odd(env: Mapping[str, str]) -> list[str]:
-    """The names that a shell could not use itself, in order."""
+def _names_for_env(env: Mapping[str, str]) -> list[str]:
+    """The names that a shell could not use itself, and leaves to the program `env`; in order."""
     unknown = env.keys() - _PLAIN_NAMES
     _PLAIN_NAMES.update(name for name in unknown if name.isidentifier() and name.isascii())
     return [name for name in env if name not in _PLAIN_NAMES] if unknown - _PLAIN_NAMES else []
 
 
-def _from_parent(launch: Launch) -> dict[str, str]:
+def _secrets_from_own_env(launch: Launch) -> dict[str, str]:
     values = {}
     for name, (secret, key) in launch.secret_env.items():
         if name not in os.environ:

@@ -45,7 +45,7 @@ def uptime_s() -> float:
     return time.time()
 
 
-def born(pid: int) -> str | None:
+def birth(pid: int) -> str | None:
     """When a living process started, in a form to compare only; None if it has ended.
 
     A pid alone may belong to another process by now; the pair of pid and this never does.
@@ -79,7 +79,7 @@ def is_running(pid: int, mark: str) -> bool:
                 arguments = file.read()
         except OSError:
             return False
-        if arguments or born(pid) is None:
+        if arguments or birth(pid) is None:
             return os.fsencode(mark) in arguments.split(b"\0")
         time.sleep(_EXEC_PAUSE_S)  # it lives: Popen has returned before its arguments were set
     return False
@@ -100,11 +100,11 @@ def _born_by_ps(pid: int) -> str | None:
 
 @functools.lru_cache(maxsize=4)
 def _own_birth(pid: int) -> str:
-    return born(pid) or ""
+    return birth(pid) or ""
 
 
 def own_identity() -> tuple[int, str]:
-    """This process, as the pair that `born` explains."""
+    """The pid and the birth of this process."""
     pid = os.getpid()
     return pid, _own_birth(pid)
 
@@ -150,7 +150,7 @@ def end_session(pid: int, mark: str) -> None:
         mark: The leader's, as in `is_running`.
     """
     for _ in range(_END_ROUNDS):
-        if born(pid) is not None and not is_running(pid, mark):
+        if birth(pid) is not None and not is_running(pid, mark):
             return
         members = list(_members(pid))
         if not members:

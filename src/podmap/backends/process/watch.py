@@ -1,4 +1,4 @@
-"""Watches the process of an attempt, a child of this one or not: tells its end, and ends it."""
+"""Watches the process of an attempt, a child of this one or not: notes its end, or ends it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ProcessWatch:
         return self._child or system.is_running(self.pid, self.folder.path)
 
     def call_at(self, moment_up_s: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Does `work` at a moment on `system.uptime_s`, unless the process has ended by then."""
+        """Runs `work` at a moment on `system.uptime_s`, unless the process has ended by then."""
 
         def begin() -> None:
             task = self._loop.create_task(work())
@@ -119,7 +119,7 @@ class ProcessWatch:
     def _poll_end(self) -> None:
         if self._child:
             # Its arguments cannot be read for a moment after it was started.
-            over = system.reap(self.pid, None) or system.born(self.pid) is None
+            over = system.reap(self.pid, None) or system.birth(self.pid) is None
         else:
             over = not system.is_running(self.pid, self.folder.path)
         if over:

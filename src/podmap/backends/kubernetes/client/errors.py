@@ -1,4 +1,4 @@
-"""Words of the Kubernetes API: its paths, and the error it answers with."""
+"""Paths of the Kubernetes API, and the errors that it answers with, in words."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def observe(pod: PodJson, *, now: datetime | None = None, deleted: bool = False)
         run_id=run_id,
         number=number,
         attempt=attempt,
-        epoch=fields.label(pod, "epoch"),
+        epoch=fields.epoch_of(pod),
         phase=_phase(pod, diagnosis, deleted),
         node=(pod.get("spec") or {}).get("nodeName") or "",
         image_id=fields.trial_container(pod).get("imageID") or "",

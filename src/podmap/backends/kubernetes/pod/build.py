@@ -1,4 +1,4 @@
-"""From an attempt to its pod: pure functions, so that what is sent can be printed and tested.
+"""Builds an attempt's pod: pure functions, so that what is sent can be printed and tested.
 
 The pod is hardened unless the overlay says otherwise: no service account token, no capabilities,
 no privilege escalation, the runtime's default seccomp profile, secrets by reference only.

@@ -1,4 +1,4 @@
-"""Reading a pod's status: the few places where podmap looks, safe where a field is missing."""
+"""The fields of a pod that podmap reads: labels, gates, states; safe where one is missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from podmap.backends.kubernetes.pod.build import CONTAINER
 from podmap.clock import parse_iso
 from podmap.names import (
     ATTEMPT_LABEL,
-    LABEL_PREFIX,
+    EPOCH_LABEL,
     RUN_LABEL,
     SWEEP_LABEL,
     TRIAL_LABEL,
@@ -45,12 +45,11 @@ def attempt_of(pod: PodJson) -> tuple[str, int, int]:
     return run_id, int(number), int(attempt)
 
 
-def label(pod: PodJson, name: str) -> str:
-    """A value of podmap's labels, in full; empty if it is not there."""
-    key = f"{LABEL_PREFIX}/{name}"
+def epoch_of(pod: PodJson) -> str:
+    """The epoch that the pod's attempt answers, in full; empty if it is not there."""
     metadata = pod.get("metadata") or {}
     for place in ("annotations", "labels"):  # an annotation holds what a label cannot
-        value = (metadata.get(place) or {}).get(key)
+        value = (metadata.get(place) or {}).get(EPOCH_LABEL)
         if value:
             return str(value)
     return ""

@@ -1,4 +1,4 @@
-"""Laying a spec's overlay over a pod, without losing what makes it podmap's pod."""
+"""Lays a spec's overlay over a pod, without losing what makes it podmap's pod."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a trial's template to what it asks of a pod that another program makes: a pure function.
+"""What a trial asks of the pod of an executor's worker, which another program builds.
 
 Airflow's KubernetesExecutor makes the pods of its workers itself: image, command, arguments and
 environment of Airflow, in a container called `base`. What a trial needs besides is laid over that.

@@ -139,13 +139,13 @@ class Namespace:
             await self._wait_for_change(name, left_s)
 
     async def close(self) -> None:
-        """Stops watching; whoever waits is told that it cannot be asked any more."""
+        """Stops watching; whoever waits gets a BackendError."""
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.wait([self._ticking])
         if self._watch is not None:
             await self._watch.close()
-        self._tell_waiters(BackendError("the connection to Kubernetes is closed"))
+        self._fail_waiters(BackendError("the connection to Kubernetes is closed"))
 
     async def _open(self) -> PodWatch:
         async with self._opening:
@@ -197,7 +197,7 @@ class Namespace:
                 self._on_change(pod)
             failure = watch.failure
             if failure is not None:
-                self._tell_waiters(failure)
+                self._fail_waiters(failure)
             self._note_trouble(watch.trouble, loop.time())
 
     def _note_trouble(self, trouble: BackendError | None, now: float) -> None:
@@ -207,9 +207,9 @@ class Namespace:
             self._trouble_since = now
         elif now - self._trouble_since >= self._pauses.outage_patience_s:
             self._trouble_since = now
-            self._tell_waiters(trouble)
+            self._fail_waiters(trouble)
 
-    def _tell_waiters(self, error: BaseException) -> None:
+    def _fail_waiters(self, error: BaseException) -> None:
         for waiters in self._waiting.values():
             for waiter in waiters:
                 if not waiter.done():

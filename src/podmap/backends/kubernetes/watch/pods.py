@@ -130,7 +130,7 @@ def known_pod(
 
 
 def _slim(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The pod without what says nothing about how the attempt goes."""
+    """The pod without those parts that say nothing about how the attempt goes."""
     metadata = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
     spec = {key: value for key, value in (raw.get("spec") or {}).items() if key != "volumes"}
     for kind in ("containers", "initContainers"):
@@ -200,7 +200,7 @@ class KnownPods:
         return self._busy.get(run_id, frozenset())
 
     def apply(self, raw: Mapping[str, Any], *, removed: bool = False) -> KnownPod | None:
-        """Takes in a pod from an event or an answer; what changed by it, if anything did.
+        """Applies a pod from an event or an answer; the pod as known then, None if nothing changed.
 
         Args:
             raw: The pod as the API server sends it.
@@ -226,7 +226,7 @@ class KnownPods:
         return self._remove(pod) if removed else self._store(pod)
 
     def drop_missing(self, present: set[str], version: str) -> list[KnownPod]:
-        """Ends a list that was taken in by `apply`; the pods that are not in it any more.
+        """Ends a list whose pods were given to `apply`: drops the others, and returns them.
 
         Args:
             present: The uids of all pods in the list.
@@ -243,7 +243,7 @@ class KnownPods:
         return [self._remove(pod) for pod in missing]
 
     def recheck(self, now: datetime | None = None) -> list[KnownPod]:
-        """What changed by the passing of time alone.
+        """The pods that mean something else than before, since time has passed.
 
         Args:
             now: The time; None for the clock's.
@@ -260,7 +260,7 @@ class KnownPods:
         return changed
 
     def note_removal(self, name: str, uid: str) -> KnownPod | None:
-        """Takes note that a pod was removed for good; what changed, if it was known.
+        """Removes a pod that was deleted for good; returns it if it was known.
 
         Args:
             name: Its name.
@@ -275,7 +275,7 @@ class KnownPods:
         return gone
 
     def _add_new(self, pod: KnownPod, known: KnownPod | None, *, removed: bool) -> KnownPod | None:
-        """Takes in a pod that was not seen before, and is newer than the one that has its name."""
+        """Adds a pod that was not seen before, and is newer than the one that has its name."""
         if known is not None:
             self._remove(known)
         elif self._listed_version is not None and not _newer(

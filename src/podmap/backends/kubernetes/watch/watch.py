@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 WATCH_S = (240, 300)
 """A watch is asked to end by itself after a time between these, so that reconnects spread."""
 SILENCE_S = 90.0
-"""Bookmarks come about once a minute; a connection that is silent for longer is taken for dead."""
+"""Bookmarks come about once a minute; a connection that is silent for longer counts as dead."""
 RECONCILE_S = 600.0
 FRESH_S = 75.0
 BEHIND_S = 5.0
@@ -124,7 +124,7 @@ class PodWatch:
 
     @property
     def failure(self) -> BaseException | None:
-        """What ended the watching, though nothing should; None while it goes on."""
+        """The error in podmap itself that has ended the watching; None while it goes on."""
         if self._task is None or not self._task.done() or self._task.cancelled():
             return None
         return self._task.exception()
@@ -158,7 +158,7 @@ class PodWatch:
             await self._wait_for_progress(left_s)
 
     async def relist(self) -> None:
-        """Takes in a consistent list that was begun after this call.
+        """Applies a consistent list that was begun after this call.
 
         Raises:
             BackendError: The server could not be asked.
@@ -173,7 +173,7 @@ class PodWatch:
         )
 
     def note_answer(self, raw: Mapping[str, Any]) -> KnownPod | None:
-        """Takes in a pod that a change of this process was answered with; how it is now."""
+        """Applies a pod that a change of this process was answered with; how it is now."""
         version = raw["metadata"].get("resourceVersion", "")
         if version.isdecimal() and self._follows_versions_below(int(version)):
             self._written.append((int(version), self._clock()))
@@ -181,13 +181,13 @@ class PodWatch:
         return self.pods.get(raw["metadata"]["name"])
 
     def note_pod(self, raw: Mapping[str, Any], *, removed: bool = False) -> None:
-        """Takes in a pod that the server sent."""
+        """Applies a pod that the server sent."""
         changed = self.pods.apply(raw, removed=removed)
         if changed is not None:
             self._on_change(changed)
 
     def note_removal(self, name: str, uid: str) -> None:
-        """Takes note that this process removed a pod for good."""
+        """Removes a pod that this process has deleted for good."""
         changed = self.pods.note_removal(name, uid)
         if changed is not None:
             self._on_change(changed)
