@@ -8,10 +8,9 @@ PodmapError                      1  anything below
 │   ├── BackendError             3  the thing that runs attempts cannot be asked
 │   │   ├── ApiError             3  the API server refused: backends.kubernetes.client.errors
 │   │   ├── CredentialsError     3  none to ask it with: backends.kubernetes.client.errors
-│   │   ├── QuotaError           3  no quota has room now: backends.kubernetes.create
-│   │   └── NoRoomError          3  the same, for an operator's pod: airflow.operator.api
+│   │   └── QuotaError           3  no quota has room now: backends.kubernetes.create
 │   ├── StoreError               3  the store cannot be read or written
-│   └── PausedError              3  the run is paused, ask again: airflow.operator.run
+│   └── PausedError              3  the run is paused, ask again: airflow.operator.trial
 ├── ConflictError                1  somebody else's thing has this name
 │   ├── OwnerError               1  the run belongs to another owner
 │   └── AttemptExistsError       1  the attempt number is taken

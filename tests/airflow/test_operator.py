@@ -19,11 +19,11 @@ from podmap.airflow.exceptions import (
     InfrastructureError,
     OutOfMemory,
     TrialFailed,
+    TrialRetryPolicy,
     UserError,
     UserExit,
     failure_class,
 )
-from podmap.airflow.operator.retry_policy import TrialRetryPolicy
 from podmap.errors import UsageError
 from podmap.records import Category, Diagnosis
 from podmap.retries import Payer
@@ -173,15 +173,15 @@ def test_a_trigger_survives_serialization() -> None:
 
 
 def test_defaults_known_at_parse_are_those_of_the_spec() -> None:
-    from podmap.airflow.operator import parse_limits
+    from podmap.airflow.operator import runtime
     from podmap.spec.model import Retries, Sweep
 
     retries = Retries()
-    assert Sweep.model_fields["parallelism"].default == parse_limits.PARALLELISM
+    assert Sweep.model_fields["parallelism"].default == runtime.PARALLELISM
     assert (retries.user, retries.infra, retries.oom.times) == (
-        parse_limits.USER_RETRIES,
-        parse_limits.INFRA_RETRIES,
-        parse_limits.OOM_RETRIES,
+        runtime.USER_RETRIES,
+        runtime.INFRA_RETRIES,
+        runtime.OOM_RETRIES,
     )
 
 

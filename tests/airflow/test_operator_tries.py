@@ -20,10 +20,10 @@ from airflow.sdk.exceptions import (
 )
 
 from podmap.airflow import exceptions
-from podmap.airflow.operator.collect import cancel_left
+from podmap.airflow.exceptions import TrialRetryPolicy
+from podmap.airflow.operator.attempt import cancel_left_trials
 from podmap.airflow.operator.operator import TrialPodOperator
-from podmap.airflow.operator.retry_policy import TrialRetryPolicy
-from podmap.airflow.operator.run import open_run
+from podmap.airflow.operator.trial import open_planned
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
 from podmap.engine.launch import Launcher
@@ -447,6 +447,27 @@ def test_a_stopped_run_begins_nothing_and_a_paused_one_waits(
     assert 0 == cluster.requests["create pods"]
 
 
+def test_a_parallelism_that_was_lowered_is_kept_to(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    tell[1] = Script(holds=True, result='{"n": 7}')
+    run = planned(tmp_path, search={"kind": "list", "items": [{"x": 1}, {"x": 2}]})
+    first, second = Tried(run, deferrable=True), Tried(run, number=1)
+    first.tried = 1
+    with pytest.raises(TaskDeferred):
+        first.operator().execute(first.context())
+    ledger = Ledger.open(run["uri"])
+    ledger.update_state(parallelism=1)
+    with pytest.raises(AirflowRescheduleException):
+        second.once()
+    assert 1 == cluster.requests["create pods"]
+    ledger.update_state(parallelism=2)
+    tell.clear()
+    second.tried = 0
+    assert second.to_the_end() is None
+    assert [1] == [each.number for each in second.record.attempts]
+
+
 def test_a_trial_that_no_image_can_start_stops_the_others(
     cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
 ) -> None:
@@ -483,7 +504,7 @@ def test_a_pod_that_its_task_has_left_is_ended_by_collect(
     with pytest.raises(TaskDeferred):
         tried.operator().execute(tried.context())
     assert TrialState.RUNNING is tried.record.state
-    asyncio.run(cancel_left(open_run(tried.run), [tried.record], Target("kubernetes")))
+    asyncio.run(cancel_left_trials(open_planned(tried.run), [tried.record], Target("kubernetes")))
     assert (TrialState.CANCELLED, "its task was ended in Airflow") == (
         tried.record.state,
         tried.record.reason,

@@ -16,6 +16,25 @@ if TYPE_CHECKING:
         sweep,
         sweep_dag,
     )
+    from podmap.airflow.exceptions import (
+        BadResult,
+        CannotStart,
+        CreateError,
+        Evicted,
+        ImagePull,
+        InfrastructureError,
+        NodeLost,
+        NodeRejected,
+        NoResult,
+        OutOfMemory,
+        Preempted,
+        TrialCancelled,
+        TrialFailed,
+        TrialRetryPolicy,
+        UserError,
+        UserExit,
+        UserTimeout,
+    )
     from podmap.airflow.executor.functions import trial_function
     from podmap.airflow.operator.operator import TrialPodOperator
     from podmap.airflow.pods.runtime import TrialsOperator
@@ -30,12 +49,30 @@ _HOMES = {
     "sweep_dag": "dag",
     "trial_function": "executor.functions",
 }
+"""Where a name is; the others are in `exceptions`."""
 __all__ = [
+    "BadResult",
+    "CannotStart",
     "CleanupOperator",
     "CollectOperator",
+    "CreateError",
+    "Evicted",
+    "ImagePull",
+    "InfrastructureError",
+    "NoResult",
+    "NodeLost",
+    "NodeRejected",
+    "OutOfMemory",
     "PlanOperator",
+    "Preempted",
+    "TrialCancelled",
+    "TrialFailed",
     "TrialPodOperator",
+    "TrialRetryPolicy",
     "TrialsOperator",
+    "UserError",
+    "UserExit",
+    "UserTimeout",
     "sweep",
     "sweep_dag",
     "trial_function",
@@ -43,6 +80,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"podmap.airflow.{_HOMES[name]}"), name)
+    if name in __all__:
+        home = _HOMES.get(name, "exceptions")
+        return getattr(importlib.import_module(f"podmap.airflow.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Why a trial's attempt failed, as exceptions of Airflow tasks: one class a category.
+"""Why a trial's attempt failed, as exceptions of Airflow tasks, and the retry policy for them.
 
 `unschedulable` and `quota` have none: a pod waits for room, and no attempt ends for it.
 
@@ -22,9 +22,16 @@ TrialFailed
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowException
 
 from podmap.records import Category, Diagnosis
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 
 class TrialFailed(AirflowException):  # it says what happened, as Airflow's own do
@@ -143,3 +150,37 @@ _CLASSES: dict[Category, type[TrialFailed]] = {
 def failure_class(category: Category) -> type[TrialFailed]:
     """The exception of a category by which an attempt can end."""
     return _CLASSES[category]
+
+
+class TrialRetryPolicy(RetryPolicy):
+    """Spends the spec's `retries`, whatever the task's own count is, up to that count.
+
+    What the infrastructure did, and what more memory may help, is tried again at once; the
+    training code's own failures after the task's `retry_delay`; what no attempt can do better is
+    not tried again. All that is not an attempt's failure is left to Airflow.
+    """
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,
+        context: Context | None = None,
+    ) -> RetryDecision:
+        """Retry or fail, for the reason that the exception carries."""
+        if not isinstance(exception, TrialFailed):
+            return RetryDecision.default()
+        paid_by, category = exception.paid_by, exception.diagnosis.category.value
+        if not exception.again:
+            return RetryDecision.fail(f"{category}: no attempt is left")
+        delay = None if paid_by == "user" else timedelta(0)
+        return RetryDecision.retry(delay, f"{category}: paid by retries.{paid_by}")
+
+    def serialize(self) -> dict[str, Any]:
+        """There is nothing to be set."""
+        return {"__type": f"{type(self).__module__}.{type(self).__qualname__}"}
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> TrialRetryPolicy:
+        """The policy; it has no settings."""
+        return cls()

@@ -1,30 +1,30 @@
-"""One try of `TrialPodOperator`: an attempt's pod in the cluster, and its trial in the ledger."""
+"""The pod of one try of `TrialPodOperator`: made, waited for, written down and removed."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from podmap.airflow.operator.api import COULD_NOT_ASK, PodApi, seen_now
-from podmap.airflow.operator.run import stopped
-from podmap.airflow.operator.trial import PodTrial, overdue
-from podmap.backends.base import Launch, LaunchError, Observation, Phase
-from podmap.backends.kubernetes.diagnosis.observe import observe
-from podmap.backends.kubernetes.diagnosis.waiting import waiting_reason
-from podmap.backends.kubernetes.pod import build
-from podmap.backends.kubernetes.pod.fields import (
-    PodJson,
-    containers_ended,
-    deletion_asked,
-    epoch_of,
-)
-from podmap.engine.attempt import EndedAttempt, Messages
-from podmap.errors import BackendError, SpecError, SupersededError, UnreachableError
-from podmap.records import Attempt, Category, Diagnosis
+from podmap.airflow.connections import planned_target
+from podmap.airflow.operator.trial import OperatorTrial
+from podmap.airflow.trial_log import TrialLog
+from podmap.backends.base import Backend, Launch, LaunchError, Observation, Phase
+from podmap.backends.connect import Target, connect, connected
+from podmap.backends.kubernetes.backend import KubernetesBackend
+from podmap.backends.kubernetes.pauses import Pauses
+from podmap.backends.kubernetes.pod.build import CONTAINER, build_pod
+from podmap.engine.attempt import LineHandler, Listener
+from podmap.engine.planned import PlannedRun
+from podmap.engine.teardown import AT_ONCE, GRACE_S
+from podmap.engine.timing import TIMING
+from podmap.errors import BackendError, SpecError, UnreachableError
+from podmap.records import Attempt, Category, Diagnosis, Record
 
-__all__ = ["COULD_NOT_ASK", "PodAttempt", "PodOver", "SupersededError", "UnreachableError"]
+T = TypeVar("T")
+
+LEFT = "its task was ended in Airflow"
 
 
 class PodOver(Exception):
@@ -34,45 +34,48 @@ class PodOver(Exception):
 class PodAttempt:
     """The attempt that a try makes, or takes over.
 
+    After an `UnreachableError` each method may be called again.
+
     Attributes:
         trial: Its trial.
         name: The pod's name, once there is one.
-        last: The pod as it was last read.
+        last_try: Whether Airflow would not try the task again.
     """
 
-    def __init__(self, trial: PodTrial, api: PodApi, *, last_try: bool) -> None:
+    def __init__(
+        self,
+        trial: OperatorTrial,
+        backend: Backend,
+        *,
+        last_try: bool,
+        name: str | None = None,
+    ) -> None:
         """Nothing is asked yet.
 
         Args:
             trial: The trial.
-            api: The cluster.
+            backend: Where the pod is.
             last_try: Whether Airflow would not try the task again.
+            name: The pod's name, where there is one.
         """
         self.trial = trial
-        self.name: str | None = None
-        self.last: PodJson | None = None
-        self._api = api
-        self._last_try = last_try
+        self.name = name
+        self._backend = backend
+        self.last_try = last_try
         self._launch: Launch | None = None
+        self._listener: Listener | None = None
 
-    def begin(self) -> bool:
+    async def begin(self) -> bool:
         """Whether there is something to run: a new attempt, or one that runs and is taken over.
 
         Raises:
             UnreachableError: Another process writes the trial's record in this very moment, or
-                the run is paused.
+                the run starts no attempts for now.
         """
-        found = self._api.find(self.trial.run.manifest.run_id, self.trial.number)
-        seen = [observe(pod) for pod in found]
-        standing = self.trial.look(seen, start=False)
-        if standing.settled is None and standing.attempt is None:
-            reason = stopped(self.trial.run, anew=self.trial.anew)
-            if reason:
-                self.trial.cancel(reason)
-                return False
-            standing = self.trial.look(seen, start=True)
+        found = await self._backend.list(self.trial.planned.manifest.run_id)
+        standing = await asyncio.to_thread(self.trial.prepare, found)
         for name in standing.leftovers:
-            self._api.delete(name)
+            await self._backend.delete(name)
         if standing.settled is not None:
             return False
         if standing.attempt is None and standing.launch is None:
@@ -82,129 +85,218 @@ class PodAttempt:
             self.name = standing.attempt.name
         return True
 
-    def wanted(self, namespace: str) -> dict[str, Any]:
-        """The pod that is to be created, with the trial's container first.
+    def pod_body(self, namespace: str) -> dict[str, Any]:
+        """The pod that is to be created, with the trial's container first; blocks.
 
         Raises:
             PodOver: The spec gives no pod; the record says so.
         """
-        launch = self._new()
+        launch = self._new_launch()
         try:
-            body = build.build_pod(launch, gated=False, namespace=namespace)
+            body = build_pod(launch, gated=False, namespace=namespace)
         except SpecError as error:
             self._refuse(launch, Diagnosis(Category.CREATE_ERROR, str(error)))
             raise PodOver from error
-        body["spec"]["containers"].sort(key=lambda each: each["name"] != build.CONTAINER)
+        body["spec"]["containers"].sort(key=lambda each: each["name"] != CONTAINER)
         return body
 
-    def create(self, body: dict[str, Any]) -> PodJson:
-        """The pod, created.
+    async def create(self, body: Mapping[str, Any]) -> None:
+        """Creates the pod.
 
         Raises:
             PodOver: It can never be created; the record says why.
             BackendError: It cannot be created now.
         """
+        launch = self._new_launch()
         try:
-            raw = self._api.create(body)
+            seen = await cast(KubernetesBackend, self._backend).create(launch, body=body)
         except LaunchError as error:
-            self._refuse(self._new(), error.diagnosis)
+            await asyncio.to_thread(self._refuse, launch, error.diagnosis)
             raise PodOver from error
-        name = raw["metadata"]["name"]
-        if epoch_of(raw) != self.trial.epoch or deletion_asked(raw) is not None:
-            raise BackendError(f"an older pod {name} is still there")
-        self.name, self.last = name, raw
-        return raw
+        if seen.epoch != self.trial.epoch:
+            raise BackendError(f"an older pod {launch.name} is still there")
+        self.name = launch.name
 
-    def read(self) -> PodJson | None:
-        """The pod as it is now; None if it is gone."""
-        raw = self._api.read(self.name) if self.name else None
-        if raw is not None:
-            self.last = raw
-        return raw
-
-    def look(self) -> Observation:
+    async def observe(self) -> Observation:
         """What is seen of the attempt now."""
-        return seen_now(self.read(), name=self.name or "", last=self.last)
+        name = self.name or ""
+        run_id, number = self.trial.planned.manifest.run_id, self.trial.number
+        found = await self._backend.list(run_id, number=number)
+        return next((seen for seen in found if seen.name == name), Observation.gone(name))
 
-    def is_over(self) -> bool:
+    async def is_over(self) -> bool:
         """Whether it has ended now, or is gone."""
-        return _is_over(self.look())
+        return (await self.observe()).phase in (Phase.ENDED, Phase.GONE)
 
-    def never_started(self) -> bool:
-        """Whether it is over without its container having run, so that there is no output."""
-        seen = self.look()
-        return _is_over(seen) and seen.started is None
-
-    def wait_for_start(self, say: Callable[[str], None], *, every_s: float) -> None:
+    async def wait_for_start(self, show: Callable[[str], None], *, every_s: float) -> None:
         """Returns once it does not wait any more, for as long as that takes.
 
         Args:
-            say: Gets what the pod waits for.
+            show: Gets what the pod waits for.
             every_s: How often to look.
-        """
-        told = ""
-        while self.look().phase is Phase.PENDING:
-            reason = waiting_reason(self.last or {})
-            if reason and reason != told:
-                say(reason)
-                told = reason
-            time.sleep(every_s)
 
-    def end_if_overdue(self, *, killed: bool) -> bool:
-        """Has the pod ended if it has run for longer than it may; whether that was asked for.
+        Raises:
+            PodOver: It has ended, or is gone, and its container has never run.
+        """
+
+        async def tell() -> None:
+            async for reason in self._backend.notices(self.name or ""):
+                show(reason)
+
+        telling = asyncio.ensure_future(tell())
+        try:
+            while (seen := await self.observe()).phase is Phase.PENDING:
+                await asyncio.sleep(every_s)
+        finally:
+            telling.cancel()
+        if seen.phase in (Phase.ENDED, Phase.GONE) and seen.started is None:
+            raise PodOver
+
+    async def wait_for_end(self, *, on_line: LineHandler | None = None) -> Attempt | None:
+        """Waits for its end, within its time, and writes it; the attempt as the record has it.
 
         Args:
-            killed: Whether it was before.
+            on_line: Gets its output; None if nobody wants it.
         """
-        if killed or self.name is None or self.last is None:
-            return killed
-        reason = overdue(self.last, observe(self.last))
-        if reason is not None:
-            self._api.kill(self.name, reason)
-        return reason is not None
+        name = self.name or ""
+        written = await self.written_end()
+        if written is not None:
+            return written
+        if self._listener is None:
+            self._listener = Listener(
+                self._backend,
+                name,
+                wait_end=self._backend.wait,
+                on_line=on_line,
+                streams=self.trial.planned.streams,
+            )
+        # The backend sees to the timeout of what it waits for, also while the output is read.
+        waiting = asyncio.ensure_future(self._backend.wait(name))
+        try:
+            ended = await self._listener.listen()
+        finally:
+            waiting.cancel()
+        await asyncio.to_thread(self.trial.write_end, ended, last_try=self.last_try)
+        return await self.written_end()
 
-    def settled(self) -> Attempt | None:
+    async def written_end(self) -> Attempt | None:
         """The attempt as the record has it; None before its end is there."""
-        return None if self.name is None else self.trial.settled(self.name)
-
-    def settle(self) -> Attempt | None:
-        """Writes what it left, if it is over; the attempt as the record then has it."""
-        if self.name is not None and self.settled() is None:
-            seen = self.look()
-            if not _is_over(seen):
-                return None
-            self.trial.settle(self._api.leavings(seen), last_try=self._last_try)
-        return self.settled()
-
-    def delete(self) -> None:
-        """Removes the pod; without grace if nothing of it runs."""
-        if self.name is not None:
-            stopped = self.last is not None and containers_ended(self.last)
-            self._api.delete(self.name, grace_s=0 if stopped else None)
-
-    def keep(self) -> None:
-        """Leaves the ended pod to whoever wants to look at it."""
-        if self.name is not None:
-            self._api.keep(self.name)
-
-    def cancel(self, reason: str, *, grace_s: int | None) -> None:
-        """Deletes the pod, and records the trial as cancelled."""
         if self.name is None:
-            return
-        self._api.delete(self.name, grace_s=grace_s)
-        seen = seen_now(self.last, name=self.name, last=None)
-        diagnosis = Diagnosis(Category.CANCELLED, reason)
-        seen = replace(seen, phase=Phase.ENDED, diagnosis=diagnosis)
-        self.trial.settle(EndedAttempt(seen, Messages(), b""), last_try=True)
+            return None
+        return await asyncio.to_thread(self.trial.written_end, self.name)
 
-    def _new(self) -> Launch:
+    async def remove(self, *, keep: bool) -> None:
+        """Removes the ended pod, or leaves it to whoever wants to look at it."""
+        if self.name is not None:
+            await (self._backend.keep if keep else self._backend.delete)(self.name)
+
+    def _new_launch(self) -> Launch:
         if self._launch is None:
             raise BackendError(f"trial {self.trial.number} has no attempt to begin")
         return self._launch
 
     def _refuse(self, launch: Launch, diagnosis: Diagnosis) -> None:
-        self.trial.refuse(launch, diagnosis, last_try=self._last_try)
+        self.trial.write_refusal(launch, diagnosis, last_try=self.last_try)
 
 
-def _is_over(seen: Observation) -> bool:
-    return seen.phase in (Phase.ENDED, Phase.GONE)
+async def cancel_trial(
+    backend: Backend, trial: OperatorTrial, *, reason: str, grace_s: float
+) -> None:
+    """Ends and removes the pods of a trial in its asking, and writes that it is cancelled.
+
+    Args:
+        backend: Where the pods are.
+        trial: The trial.
+        reason: Why.
+        grace_s: From SIGTERM to SIGKILL.
+
+    Raises:
+        UnreachableError: The store or the cluster could not be asked.
+    """
+    why = Diagnosis(Category.CANCELLED, reason)
+    run_id = trial.planned.manifest.run_id
+    for seen in await backend.list(run_id, number=trial.number):
+        if seen.epoch == trial.epoch:
+            await backend.kill(seen.name, reason=why, grace_s=grace_s)
+            attempt = PodAttempt(trial, backend, last_try=True, name=seen.name)
+            await attempt.wait_for_end()
+            await backend.delete(seen.name)
+    await asyncio.to_thread(trial.cancel, reason)
+
+
+async def cancel_left_trials(planned: PlannedRun, left: Iterable[Record], target: Target) -> None:
+    """Cancels trials whose tasks have ended without them, some at the same time.
+
+    Args:
+        planned: The run.
+        left: The trials' records, none of them terminal.
+        target: Where the pods are.
+
+    Raises:
+        UnreachableError: The store or the cluster could not be asked.
+    """
+    turns = asyncio.Semaphore(AT_ONCE)
+    async with connected(target) as backend:
+
+        async def cancel(record: Record) -> None:
+            async with turns:
+                trial = OperatorTrial(planned, record.number, epoch=record.epoch)
+                await cancel_trial(backend, trial, reason=LEFT, grace_s=GRACE_S)
+
+        await asyncio.gather(*map(cancel, left))
+
+
+class PodTry:
+    """A try in the worker of its task, whose code is not asynchronous.
+
+    podmap's backend has an event loop here that runs only while something is waited for.
+
+    Attributes:
+        attempt: The attempt.
+        trial_log: The trial's part of the task's log.
+    """
+
+    def __init__(
+        self, run: Mapping[str, str], trial: OperatorTrial, *, last_try: bool, log: Any
+    ) -> None:
+        """Connects; nothing is asked yet.
+
+        Args:
+            run: The XCom `run` of `plan`.
+            trial: The trial.
+            last_try: Whether Airflow would not try the task again.
+            log: Of the task.
+        """
+        # What cannot be had at once is asked for by a later try: no worker is held by waiting.
+        pauses = Pauses(quota_patience_s=0.0, list_limit_s=5.0)
+        options = {"run_id": trial.planned.manifest.run_id, "pauses": pauses}
+        self._target = replace(planned_target(run), options=options)
+        self._loop = asyncio.new_event_loop()
+        self._backend = connect(self._target)
+        self.attempt = PodAttempt(trial, self._backend, last_try=last_try)
+        self.trial_log = TrialLog(log, trial.number)
+
+    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine returns."""
+        return self._loop.run_until_complete(coroutine)
+
+    def close(self) -> None:
+        """Closes the connection; the pod goes on."""
+        self.wait(self._backend.close())
+        self.wait(self._loop.shutdown_asyncgens())
+        self.wait(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+    def cancel_trial(self, reason: str, *, grace_s: float | None) -> None:
+        """As the function; on a connection of its own, since this one may just be waited for."""
+
+        async def cancel() -> None:
+            async with connected(self._target) as backend:
+                await cancel_trial(
+                    backend,
+                    self.attempt.trial,
+                    reason=reason,
+                    grace_s=TIMING.kill_grace_s if grace_s is None else grace_s,
+                )
+
+        asyncio.run(cancel())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
@@ -13,11 +12,11 @@ from airflow.sdk.exceptions import (
     AirflowException,
     AirflowFailException,
     AirflowRescheduleException,
-    AirflowSkipException,
 )
 
-from podmap.airflow.operator.arguments import check_operator_args
-from podmap.airflow.operator.retry_policy import TrialRetryPolicy
+from podmap.airflow.exceptions import TrialRetryPolicy
+from podmap.airflow.trial_log import end_task
+from podmap.clock import utc_now
 from podmap.errors import UsageError
 
 try:
@@ -25,6 +24,8 @@ try:
     from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
     from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
     from airflow.providers.cncf.kubernetes.utils.pod_manager import OnFinishAction, PodManager
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
 except ModuleNotFoundError as missing:
     raise UsageError(
         f"TrialPodOperator and runtime='operator' of sweep() need {missing.name}, which is not "
@@ -35,17 +36,71 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from kubernetes.client import V1Pod
 
-    from podmap.airflow.operator.attempt import PodAttempt
-    from podmap.backends.kubernetes.pod.fields import PodJson
-    from podmap.records import Attempt, Record
+    from podmap.airflow.operator.attempt import PodAttempt, PodTry
 
 ASK_AGAIN_S = 30.0
-LOOK_EVERY_S = 5.0
-"""How often a pod whose output is followed is looked at; it is at once when the output ends."""
 LOG_PATIENCE_S = 10.0
 KILL_PATIENCE_S = 15.0
 KILLED = "ended by a user, in Airflow"
 _FINISH = {"none": "delete_pod", "failed": "delete_succeeded_pod", "all": "keep_pod"}
+_COULD_NOT_ASK = (ApiException, HTTPError, OSError)
+"""What the provider's client raises where the server did not answer as asked."""
+
+_OVERLAY = "write it in the spec, under trial.pod"
+_CONNECTION = "sweep(conn_id=...) names the connection for the whole sweep"
+_TIME = "set trial.timeout or trial.deadline in the spec"
+_NO_WAIT = "there is no limit for waiting: a trial that waits for room waits"
+_NAME = "podmap names the pod after its run, trial and attempt"
+_RESULT = "the result comes through the pod's termination message"
+
+POD_ARGS: Mapping[str, str] = {
+    "image": "set trial.image in the spec",
+    "cmds": "set trial.command in the spec",
+    "arguments": "set trial.args in the spec",
+    "container_resources": "set trial.resources in the spec",
+    "namespace": "set kubernetes.namespace in the spec",
+    "service_account_name": "set kubernetes.service_account in the spec",
+    "priority_class_name": "set kubernetes.priority_class in the spec",
+    "name": _NAME,
+    "random_name_suffix": _NAME,
+    "base_container_name": "the main container is called trial",
+    "full_pod_spec": _OVERLAY,
+    "pod_template_file": _OVERLAY,
+    "pod_template_dict": _OVERLAY,
+    "kubernetes_conn_id": _CONNECTION,
+    "config_file": _CONNECTION,
+    "cluster_context": _CONNECTION,
+    "in_cluster": _CONNECTION,
+    "do_xcom_push": _RESULT,
+    "multiple_outputs": _RESULT,
+    "termination_message_policy": _RESULT,
+    "execution_timeout": _TIME,
+    "active_deadline_seconds": _TIME,
+    "schedule_timeout_seconds": _NO_WAIT,
+    "startup_timeout_seconds": _NO_WAIT,
+    "skip_on_exit_code": "set trial.exit_codes in the spec",
+    "durable": "a pod that runs is always found again",
+    "reattach_on_restart": "a pod that runs is always found again",
+    "is_delete_operator_pod": "use on_finish_action, or kubernetes.keep_pods in the spec",
+    "log_events_on_startup": "the log says what a pod waits for",
+    "logging_interval": "the triggerer shows the output while it comes",
+    "poll_interval": "the triggerer does not poll pods: it watches them",
+    "trigger_kwargs": "the trigger is podmap's",
+}
+"""Argument to what to do instead."""
+
+
+def check_operator_args(given: Mapping[str, Any]) -> None:
+    """Refuses what the spec decides.
+
+    Raises:
+        UsageError: Something of that kind is given; all of it is named.
+    """
+    # A mapped task hands over all of Airflow's own arguments, most of them None.
+    named = [name for name, value in given.items() if value is not None and name in POD_ARGS]
+    wrong = [f"{name!r}: {POD_ARGS[name]}" for name in named]
+    if wrong:
+        raise UsageError("TrialPodOperator does not take " + "; ".join(wrong))
 
 
 class _EndedPods(PodManager):
@@ -64,6 +119,8 @@ class TrialPodOperator(KubernetesPodOperator):
     attempt is one try of the task; `TrialRetryPolicy` decides on the next. What could not be asked
     is asked again later (`up_for_reschedule`), which spends no try; a pod that runs goes on, and is
     found again by its labels.
+
+    The provider's client makes callbacks, logs and events; all else goes through podmap's backend.
 
     Args:
         run: The XCom `run` of the task `plan`.
@@ -91,8 +148,7 @@ class TrialPodOperator(KubernetesPodOperator):
         )
         self.run = run
         self.numbers = numbers
-        self._attempt: PodAttempt | None = None
-        self._last_try = True
+        self._try: PodTry | None = None
 
     def execute(self, context: Context) -> None:
         """Runs an attempt, or takes over the one that runs.
@@ -103,68 +159,58 @@ class TrialPodOperator(KubernetesPodOperator):
             AirflowRescheduleException: Cluster or store cannot be asked, or a quota has no room.
         """
 
-        def run() -> None:
-            trial = self.attempt.trial
-            self.log.info("trial %d: %s", trial.number, trial.params)
-            if self.attempt.begin():
+        def run(current: PodTry) -> None:
+            trial = current.attempt.trial
+            current.trial_log.show_params(trial.planned.plan.trial(trial.number))
+            if current.wait(current.attempt.begin()):
                 super(TrialPodOperator, self).execute(context)
 
-        self._carry_out(context, run)
+        self._end_as_trial(context, run)
 
     def trigger_reentry(self, context: Context, event: dict[str, Any]) -> None:
         """Goes on after the deferral: the trigger has written the record already."""
-        self._carry_out(context, lambda: self._after_trigger(context, event))
+        self._end_as_trial(context, lambda current: self._go_on(current, context, event))
 
     def build_pod_request_obj(
         self, context: Context | None = None, *, dry_run: bool = False
     ) -> V1Pod:
         """The attempt's pod: podmap's, with the operator's own arguments on top."""
-        if self._attempt is None:
+        if self._try is None:
             raise UsageError("the pod of a trial is shown by: podmap render SPEC --trial N")
-        if self.attempt.name is not None:
-            return self._found_again()
-        body = self.attempt.wanted(self.planned["namespace"])
-        self.full_pod_spec = _as_object(body)
+        attempt = self._try.attempt
+        if attempt.name is not None:
+            return self._found_again(attempt)
+        body = attempt.pod_body(self.planned["namespace"])
+        self.full_pod_spec = PodGenerator.deserialize_model_dict(body)
         self.name, self.namespace = body["metadata"]["name"], self.planned["namespace"]
         pod: V1Pod = super().build_pod_request_obj(context, dry_run=dry_run)
         return pod
 
     def get_or_create_pod(self, pod_request_obj: V1Pod, context: Context) -> V1Pod:
         """Creates the pod, once: its name is the attempt's."""
-        if self.attempt.name is not None:
-            return pod_request_obj
-        body = self.client.api_client.sanitize_for_serialization(pod_request_obj)
-        return _as_object(self.attempt.create(body))
+        current = self._current_try
+        if current.attempt.name is None:
+            body = self.client.api_client.sanitize_for_serialization(pod_request_obj)
+            current.wait(current.attempt.create(body))
+        return pod_request_obj
 
     def find_pod(
         self, namespace: str, context: Context, *, exclude_checked: bool = True
     ) -> V1Pod | None:
         """The attempt's pod as it is now; None if it is gone."""
-        raw = self.attempt.read()
-        return None if raw is None else _as_object(raw)
+        return self._read_pod()
 
     def await_pod_start(self, pod: V1Pod) -> None:
         """Waits for as long as it takes: a pod that waits for room is no failure."""
-        from podmap.airflow.operator.attempt import PodOver
-
-        self.attempt.wait_for_start(
-            lambda reason: self.log.info("the pod does not run yet: %s", reason),
-            every_s=self.startup_check_interval_seconds,
-        )
-        if self.attempt.never_started():
-            raise PodOver
+        current, every_s = self._current_try, self.startup_check_interval_seconds
+        current.wait(current.attempt.wait_for_start(current.trial_log.show_wait, every_s=every_s))
 
     def await_pod_completion(self, pod: V1Pod) -> None:  # type: ignore[override]  # decorated there
         """Shows the output while the pod runs, and ends it when its time is over."""
-        reader = threading.Thread(target=self._follow, args=(pod,), daemon=True)
+        current = self._current_try
+        reader = threading.Thread(target=self._show_output, args=(pod,), daemon=True)
         reader.start()
-        killed = False
-        while not self.attempt.is_over():
-            killed = self.attempt.end_if_overdue(killed=killed)
-            if reader.is_alive():
-                reader.join(LOOK_EVERY_S)
-            else:
-                time.sleep(self.base_container_status_polling_interval)
+        current.wait(current.attempt.wait_for_end())
         reader.join(LOG_PATIENCE_S)
 
     def is_istio_enabled(self, pod: V1Pod) -> bool:
@@ -184,38 +230,49 @@ class TrialPodOperator(KubernetesPodOperator):
         context: Context | None = None,
     ) -> None:
         """Writes what the attempt left, then deletes or keeps its pod; one that runs is left."""
-        if self._killed or self._attempt is None:
+        if self._killed or self._try is None or self._try.attempt.name is None:
             return
-        attempt = self.attempt.settle()
-        if attempt is not None:
-            self._discard(attempt)
+        attempt, wait = self._try.attempt, self._try.wait
+        if not wait(attempt.is_over()):
+            return
+        written = wait(attempt.wait_for_end())
+        if written is None:
+            return
+        failed, finish = written.diagnosis is not None, self.on_finish_action
+        if failed and self.log_events_on_failure and self.pod is not None:
+            self._read_pod_events(self.pod, reraise=False)
+        deletes = finish is OnFinishAction.DELETE_POD or (
+            not failed and finish is OnFinishAction.DELETE_SUCCEEDED_POD
+        )
+        wait(attempt.remove(keep=not deletes))
 
     def invoke_defer_method(
         self, last_log_time: Any = None, context: Context | None = None
     ) -> NoReturn:
         """Hands the waiting over to the trigger."""
-        from podmap.airflow.operator.trigger import pod_trigger
+        from podmap.airflow.operator.trigger import TrialPodTrigger
 
-        trigger = pod_trigger(
-            self.planned,
-            self.attempt.trial,
-            self.attempt.name or "",
-            last_try=self._last_try,
+        current = self._current_try
+        trigger = TrialPodTrigger(
+            dict(self.planned),
+            current.attempt.trial.number,
+            current.attempt.trial.epoch,
+            current.attempt.name or "",
+            last_try=current.attempt.last_try,
             shows_log=self.get_logs,
             kills=self.on_kill_action.value == "delete_pod",
         )
         self.defer(trigger=trigger, method_name="trigger_reentry")
 
     def on_kill(self) -> None:
-        """Deletes the pod, and records the trial as cancelled."""
+        """Ends the pod, and writes that the trial is cancelled."""
         self._killed = True
-        if self._attempt is None or self.on_kill_action.value == "keep_pod":
+        if self._try is None or self.on_kill_action.value == "keep_pod":
             return
-        # Called by a signal, perhaps while this very thread holds a lock of the ledger.
+        # Called by a signal, perhaps while this very thread waits, or holds a lock of the ledger.
+        kill = self._try.cancel_trial
         grace = {"grace_s": self.termination_grace_period}
-        thread = threading.Thread(
-            target=self._attempt.cancel, args=(KILLED,), kwargs=grace, daemon=True
-        )
+        thread = threading.Thread(target=kill, args=(KILLED,), kwargs=grace, daemon=True)
         thread.start()
         thread.join(KILL_PATIENCE_S)
 
@@ -230,67 +287,75 @@ class TrialPodOperator(KubernetesPodOperator):
         return self.run
 
     @property
-    def attempt(self) -> PodAttempt:
-        """The attempt of this try, once the task has begun."""
-        if self._attempt is None:
+    def _current_try(self) -> PodTry:
+        if self._try is None:
             raise UsageError("the task was not begun by execute()")
-        return self._attempt
+        return self._try
 
-    def _begin(self, context: Context) -> None:
-        from podmap.airflow.operator.api import PodApi
-        from podmap.airflow.operator.attempt import PodAttempt
-        from podmap.airflow.operator.run import open_run
-        from podmap.airflow.operator.trial import PodTrial
+    def _begin(self, context: Context) -> PodTry:
+        from podmap.airflow.operator.attempt import PodTry
+        from podmap.airflow.operator.trial import OperatorTrial, open_planned
 
-        ti = context["ti"]
-        self._last_try = ti.try_number > (ti.max_tries or 0)
+        ti, planned = context["ti"], open_planned(self.planned)
         self.kubernetes_conn_id = self.planned.get("connection") or None
-        run = open_run(self.planned)
         if not self.finish_given:
-            self.on_finish_action = OnFinishAction(_FINISH[run.sweep.kubernetes.keep_pods])
-        first_try = (ti.max_tries or 0) - (self.retries or 0) + 1
-        retried = ti.try_number > first_try
-        trial = PodTrial(run, int(self.numbers), ti_id=str(ti.id), retried=retried)
-        api = PodApi(self.client, self.planned["namespace"])
-        self._attempt = PodAttempt(trial, api, last_try=self._last_try)
+            self.on_finish_action = OnFinishAction(_FINISH[planned.sweep.kubernetes.keep_pods])
+        max_tries = ti.max_tries or 0
+        retried = ti.try_number > max_tries - (self.retries or 0) + 1
+        trial = OperatorTrial(planned, int(self.numbers), ti_id=str(ti.id), retried=retried)
+        self._try = PodTry(self.planned, trial, last_try=ti.try_number > max_tries, log=self.log)
+        return self._try
 
-    def _carry_out(self, context: Context, step: Callable[[], None]) -> None:
-        """Does a step, with what podmap and the provider raise made into one answer."""
-        from podmap.airflow.operator.attempt import (
-            COULD_NOT_ASK,
-            PodOver,
-            SupersededError,
-            UnreachableError,
-        )
+    def _end_as_trial(self, context: Context, step: Callable[[PodTry], None]) -> None:
+        """Does a step, with what podmap and the provider raise made into one end of the task."""
+        from podmap.errors import SupersededError, UnreachableError
 
         try:
-            self._begin(context)
+            current = self._begin(context)
             try:
-                step()
-            except Exception:
-                # The provider raises for every pod that failed; the record says it better.
-                if self._killed or not self.attempt.settled():
-                    raise
-        except (UnreachableError, *COULD_NOT_ASK) as error:
+                self._do(step, current)
+            finally:
+                current.close()
+            record = current.attempt.trial.record()
+        except (UnreachableError, *_COULD_NOT_ASK) as error:
             if self._killed:
                 raise
-            self._ask_again(error)
+            self.log.warning("%s; asking again in %.0f s, which spends no try", error, ASK_AGAIN_S)
+            raise AirflowRescheduleException(  # type: ignore[no-untyped-call]
+                utc_now() + timedelta(seconds=ASK_AGAIN_S)
+            ) from error
         except SupersededError as error:
             raise AirflowFailException(str(error)) from error
+        failure = current.attempt.trial.failure(record)
+        if failure is not None:
+            self.log.error("%s", failure)
+            raise failure
+        end_task(current.trial_log, record, epoch=current.attempt.trial.epoch)
+
+    def _do(self, step: Callable[[PodTry], None], current: PodTry) -> None:
+        from podmap.airflow.operator.attempt import PodOver
+
+        try:
+            step(current)
         except PodOver:
             pass
-        self._answer(self.attempt.trial.record())
+        except Exception:
+            # The provider raises for every pod that failed; the record says it better.
+            if self._killed or current.wait(current.attempt.written_end()) is None:
+                raise
 
-    def _after_trigger(self, context: Context, event: dict[str, Any]) -> None:
-        attempt = self.attempt
+    def _go_on(self, current: PodTry, context: Context, event: dict[str, Any]) -> None:
+        """Ends what the trigger has waited for, with the callbacks that are due then."""
+        attempt = current.attempt
         attempt.name = event["name"]
-        raw = attempt.read()
-        if event["status"] == "error" and not (attempt.settled() or attempt.is_over()):
-            raise AirflowException(f"the triggerer could not wait for it: {event['message']}")
-        if raw is None:
+        if event["status"] == "error":
+            over = current.wait(attempt.written_end()) or current.wait(attempt.is_over())
+            if not over:
+                raise AirflowException(f"the triggerer could not wait for it: {event['message']}")
+        self.pod = self.remote_pod = self._read_pod()
+        if self.pod is None:
             self.cleanup(None, None)
             return
-        self.pod = self.remote_pod = _as_object(raw)
         for name in ("on_pod_completion", "on_pod_teardown"):
             for callback in self.callbacks:
                 getattr(callback, name)(
@@ -304,63 +369,30 @@ class TrialPodOperator(KubernetesPodOperator):
             pod=self.pod, remote_pod=self.remote_pod, context=context, result=None
         )
 
-    def _answer(self, record: Record) -> None:
-        """Ends the task as the trial's record has it."""
-        from podmap.records import TrialState
-
-        trial = self.attempt.trial
-        failure = trial.failure(record)
-        if failure is not None:
-            self.log.error("%s", failure)
-            raise failure
-        what = f"trial {trial.number}: {record.state.value}"
-        if record.state is TrialState.CANCELLED:
-            raise AirflowSkipException(f"{what}: {record.reason}")
-        if not record.state.terminal:
-            raise AirflowException(f"{what}, and nothing runs it: {record.reason}")
-        if record.epoch != trial.epoch:
-            what += f", kept from {record.finished}: not run again"
-        self.log.info("%s: %s %s", what, dict(record.metrics), record.reason)
-
-    def _ask_again(self, error: Exception) -> NoReturn:
-        from podmap.clock import utc_now
-
-        self.log.warning("%s; asking again in %.0f s, which spends no try", error, ASK_AGAIN_S)
-        later = utc_now() + timedelta(seconds=ASK_AGAIN_S)
-        raise AirflowRescheduleException(later) from error  # type: ignore[no-untyped-call]
-
-    def _found_again(self) -> V1Pod:
+    def _found_again(self, attempt: PodAttempt) -> V1Pod:
         from podmap.airflow.operator.attempt import PodOver
 
-        raw = self.attempt.read()
-        if raw is None:
+        pod = self._read_pod()
+        if pod is None:
             raise PodOver
-        self.log.info("trial %d goes on in pod %s", self.attempt.trial.number, self.attempt.name)
-        return _as_object(raw)
+        self.log.info("trial %d goes on in pod %s", attempt.trial.number, attempt.name)
+        return pod
 
-    def _follow(self, pod: V1Pod) -> None:
+    def _read_pod(self) -> V1Pod | None:
+        """The attempt's pod, as the provider's callbacks get it; None if it is gone."""
+        name = self._current_try.attempt.name or ""
+        try:
+            return self.hook.get_pod(name, self.planned["namespace"])
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def _show_output(self, pod: V1Pod) -> None:
         """Shows the output, where that is wanted; what goes wrong here is not the trial's."""
-        from podmap.airflow.operator.attempt import COULD_NOT_ASK
-
         if not self.get_logs:
             return
         try:
             super().await_pod_completion(pod)
-        except (*COULD_NOT_ASK, AirflowException) as error:
+        except (*_COULD_NOT_ASK, AirflowException) as error:
             self.log.info("the output is not shown any further: %s", error)
-
-    def _discard(self, attempt: Attempt) -> None:
-        failed = attempt.diagnosis is not None
-        if failed and self.log_events_on_failure and self.attempt.last is not None:
-            self._read_pod_events(_as_object(self.attempt.last), reraise=False)
-        action = self.on_finish_action
-        if action is OnFinishAction.DELETE_POD or (
-            not failed and action is OnFinishAction.DELETE_SUCCEEDED_POD
-        ):
-            self.attempt.delete()
-        else:
-            self.attempt.keep()
-
-
-def _as_object(raw: PodJson) -> V1Pod:
-    return PodGenerator.deserialize_model_dict(dict(raw))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, XComArg
 
-from podmap.airflow.operator.arguments import POD_ARGS
-from podmap.airflow.operator.operator import TrialPodOperator
-from podmap.airflow.operator.parse_limits import ParseLimits, read_limits
-from podmap.airflow.operator.retry_policy import TrialRetryPolicy
+from podmap.airflow.exceptions import TrialRetryPolicy
+from podmap.airflow.operator.operator import POD_ARGS, TrialPodOperator
 from podmap.airflow.runtimes import (
     ENDED_STATES,
     Runtime,
@@ -22,6 +21,9 @@ from podmap.airflow.runtimes import (
     check_arguments,
 )
 from podmap.errors import UsageError
+from podmap.spec.findings import show
+from podmap.spec.override import apply_overrides, read_value
+from podmap.spec.yaml import YamlError, parse, to_data
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import MappedOperator
@@ -42,6 +44,29 @@ _OWNED = {
     "max_active_tis_per_dagrun": "it is the spec's parallelism; where a template decides that, "
     "give task_args={'parallelism': N}",
 }
+
+
+PARALLELISM = 8
+USER_RETRIES = 0
+INFRA_RETRIES = 5
+OOM_RETRIES = 0
+MOST_RETRIES = 100
+"""What Airflow is told where the retries are not known before the DAG runs."""
+SPARE_TRIES = 3
+"""For failures that are no attempt's, such as a worker that is killed."""
+
+
+@dataclass(frozen=True)
+class ParseLimits:
+    """What a spec says, as far as that is known when the DAG file is parsed.
+
+    Attributes:
+        parallelism: Attempts alive at once; None where a template decides it.
+        tries: How many retries Airflow must allow, so that it never stops before podmap does.
+    """
+
+    parallelism: int | None
+    tries: int
 
 
 class OperatorRuntime(Runtime):
@@ -94,15 +119,14 @@ class OperatorRuntime(Runtime):
         A deferred task that is marked failed before a triggerer has its trigger is told to nobody.
         """
         from podmap.airflow.connections import planned_target
-        from podmap.airflow.operator.collect import cancel_left
-        from podmap.airflow.operator.run import open_run
+        from podmap.airflow.operator.attempt import cancel_left_trials
 
         if any(state not in ENDED_STATES for state in states(["trials"]).values()):
             return []  # one was cleared meanwhile
         left = [record for record in planned.ledger.records() if not record.state.terminal]
         if left:
             log.warning("%d trials were left by their tasks and are cancelled", len(left))
-            asyncio.run(cancel_left(open_run(run), left, planned_target(run)))
+            asyncio.run(cancel_left_trials(planned, left, planned_target(run)))
         return []
 
 
@@ -123,3 +147,70 @@ def _limits(group: SweepGroup) -> ParseLimits:
             "task_args={'parallelism': N}"
         )
     return limits
+
+
+def read_limits(
+    spec: str | Mapping[str, Any], overrides: Mapping[str, Any], *, folder: Path
+) -> ParseLimits:
+    """Reads a spec without checking it: what is wrong in it, `plan` says.
+
+    Args:
+        spec: A file, or the spec itself.
+        overrides: As `sweep()` was given them; values may be templates.
+        folder: What a relative path starts from.
+
+    Raises:
+        UsageError: The file cannot be read, or is not YAML.
+    """
+    data = dict(spec) if isinstance(spec, Mapping) else _read(folder / spec)
+    wanted = {
+        path: _literal(value)
+        for path, value in overrides.items()
+        if path.partition(".")[0] in ("parallelism", "retries")
+    }
+    data, _, _ = apply_overrides({**data}, wanted)
+    parallelism = _whole(data.get("parallelism", PARALLELISM))
+    return ParseLimits(parallelism, _tries(data.get("retries") or {}))
+
+
+def _tries(retries: Any) -> int:
+    oom = retries.get("oom") or {} if isinstance(retries, Mapping) else None
+    if not isinstance(retries, Mapping) or not isinstance(oom, Mapping):
+        return MOST_RETRIES
+    counts = (
+        _whole(retries.get("user", USER_RETRIES)),
+        _whole(retries.get("infra", INFRA_RETRIES)),
+        _whole(oom.get("times", OOM_RETRIES)),
+    )
+    known = [count for count in counts if count is not None]
+    return sum(known) + SPARE_TRIES if len(known) == len(counts) else MOST_RETRIES
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _literal(value: Any) -> Any:
+    """An override's value; text, as a template gives it, is read as YAML, as `plan` does."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return read_value(value)
+    except ValueError:
+        return value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    why = 'runtime="operator" reads it when the DAG file is parsed, since Airflow\'s limits need '
+    why += "its parallelism then"
+    try:
+        node, _ = parse(path.read_text(encoding="utf-8-sig"))
+        data = to_data(node)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UsageError(f"{path}: the spec cannot be read: {reason}; {why}") from error
+    except (UnicodeDecodeError, YamlError) as error:
+        raise UsageError(f"{path}: the spec is not YAML: {error}; {why}") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: {show(data)} is not a spec: a spec is a mapping; {why}")
+    return data

@@ -1,38 +1,66 @@
-"""A trial whose pods an Airflow operator makes, as the ledger has it.
+"""A trial whose pods an Airflow operator makes: its record, and whether its run still goes on.
 
-The same ledger, judgement and budgets as for podmap's own trigger; only who makes the pod, and who
-waits for it, differs. Everything here blocks, and may be called by any process at any time: what
-another has settled stands.
+The ledger, the judgement and the budgets are those of podmap's own trigger; only who makes the pod,
+and who waits for it, differs. There is no coordinator here: what is decided for a run (`run.json`)
+is read before each attempt, and what one trial's failure means for the others is written there.
+Everything here blocks, and may be called by any process at any time: what another one has written
+stands.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import functools
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from podmap.airflow.exceptions import TrialFailed, failure_class
-from podmap.airflow.operator.run import note_end
-from podmap.backends.base import Launch, Observation, Phase, timed_out
-from podmap.backends.kubernetes.pod.build import RESULT_PATH, TIMEOUT_ANNOTATION
-from podmap.backends.kubernetes.pod.fields import PodJson
+from podmap.backends.base import Launch, Observation, Phase
+from podmap.backends.kubernetes.pod.build import RESULT_PATH
 from podmap.clock import iso, parse_iso, utc_now
 from podmap.engine.attempt import EndedAttempt
 from podmap.engine.planned import PlannedRun
 from podmap.engine.result import Outcome, judge
+from podmap.engine.session import _failures
 from podmap.engine.settlement import Settlement, end_record, ended_attempt, settle_attempt
+from podmap.engine.tally import Stop, Tally
 from podmap.engine.trial_ledger import Standing, TrialLedger
+from podmap.errors import UnreachableError
+from podmap.ledger.run_state import Decisions, RunState
 from podmap.records import Attempt, Diagnosis, Record, TrialState
 from podmap.retries import payer_of
 
 EPOCH_PREFIX = "op-"
 """Tells the askings of this runtime apart: pods of another one may wait at a gate for ever."""
-
-
 _LOST = (TrialState.FAILED, TrialState.CANCELLED)
+_opening = threading.Lock()
 
 
-class PodTrial:
+class PausedError(UnreachableError):
+    """The run is paused, or has as many attempts as it may: ask again later."""
+
+
+def open_planned(run: Mapping[str, str]) -> PlannedRun:
+    """The run that `plan` has left, read once a process and plan.
+
+    Args:
+        run: The XCom `run` of `plan`.
+
+    Raises:
+        StoreError: The ledger cannot be read.
+        UsageError: There is no such run.
+    """
+    with _opening:
+        return _open(run["uri"], run["version"])
+
+
+@functools.lru_cache(maxsize=64)
+def _open(uri: str, version: str) -> PlannedRun:
+    return PlannedRun.open(uri)
+
+
+class OperatorTrial:
     """One trial, in one asking: from its first try to its end, or until it is cleared.
 
     Airflow gives a task instance a new id for every try, so the asking is the one of the record
@@ -40,23 +68,24 @@ class PodTrial:
     itself, as it does when a worker's last word comes late; else it begins with this try.
 
     Attributes:
+        planned: The run.
+        number: The trial's number.
         epoch: The asking.
-        anew: Whether the trial had failed or was cancelled before, and was cleared.
     """
 
     def __init__(
         self,
-        run: PlannedRun,
+        planned: PlannedRun,
         number: int,
         *,
-        ti_id: str,
+        ti_id: str = "",
         retried: bool = False,
         epoch: str | None = None,
     ) -> None:
         """Reads the trial's record.
 
         Args:
-            run: The run.
+            planned: The run.
             number: The trial's number.
             ti_id: Airflow's id of the task instance.
             retried: Whether this is not the first try since the task was cleared.
@@ -65,34 +94,44 @@ class PodTrial:
         Raises:
             StoreError: The ledger cannot be read.
         """
-        self.run = run
+        self.planned = planned
         self.number = number
-        record = run.ledger.read_record(number)
+        record = planned.ledger.read_record(number)
         self.epoch = epoch or _epoch(record, ti_id, retried=retried)
         lost = record is not None and record.state in _LOST
-        self.anew = lost and record is not None and record.epoch != self.epoch
-        self._trial_ledger = TrialLedger(run, number, self.epoch, result_path=lambda _: RESULT_PATH)
+        self._cleared = lost and record is not None and record.epoch != self.epoch
+        self._trial_ledger = TrialLedger(
+            planned, number, self.epoch, result_path=lambda _: RESULT_PATH
+        )
 
-    @property
-    def params(self) -> str:
-        """The trial's params, as one line."""
-        trial = self.run.plan.trial(self.number)
-        text = " ".join(f"{name}={value}" for name, value in trial.params.items())
-        return f"{trial.shard.uri} {text}" if trial.shard else text
+    def prepare(self, found: Sequence[Observation]) -> Standing:
+        """Where the trial stands, with its next attempt if one is due; perhaps it is cancelled.
 
-    def look(self, found: Sequence[Observation], *, start: bool) -> Standing:
-        """As `TrialLedger.read_standing`."""
-        return self._trial_ledger.read_standing(found, start=start)
+        Args:
+            found: The attempts of the run, of all its trials.
 
-    def settled(self, pod: str) -> Attempt | None:
+        Raises:
+            PausedError: The run is paused, or as many attempts are alive as there may be.
+        """
+        own = [seen for seen in found if seen.number == self.number]
+        standing = self._trial_ledger.read_standing(own, start=False)
+        if standing.settled is not None or standing.attempt is not None:
+            return standing
+        alive = [seen for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING)]
+        stop = self._stop_reason(len(alive))
+        if stop:
+            return Standing(settled=self.cancel(stop))
+        return self._trial_ledger.read_standing(own, start=True)
+
+    def written_end(self, pod: str) -> Attempt | None:
         """The attempt of this pod, if its end is in the record already."""
-        record = self.run.ledger.read_record(self.number)
+        record = self.planned.ledger.read_record(self.number)
         if record is None or record.epoch != self.epoch:
             return None
         return next((attempt for attempt in record.attempts if attempt.pod == pod), None)
 
-    def settle(self, ended: EndedAttempt, *, last_try: bool) -> None:
-        """Keeps what an attempt left, unless another process has done so.
+    def write_end(self, ended: EndedAttempt, *, last_try: bool) -> None:
+        """Writes what an attempt left, unless another process has done so.
 
         Args:
             ended: What is left of it.
@@ -102,28 +141,29 @@ class PodTrial:
         outcome = judge(
             ended.seen,
             ended.messages,
-            objectives=self.run.objectives,
+            objectives=self.planned.objectives,
             tail=tail.decode("utf-8", "replace"),
         )
-        log_uri = self.run.ledger.log_uri(self.number, ended.seen.attempt) if tail else ""
+        ledger = self.planned.ledger
+        log_uri = ledger.log_uri(self.number, ended.seen.attempt) if tail else ""
         attempt = ended_attempt(ended.seen, outcome.diagnosis, log_uri=log_uri)
         gone = ended.seen.phase is Phase.GONE
-        self._keep(attempt, outcome, tail=tail, gone=gone, last_try=last_try)
+        self._write(attempt, outcome, tail=tail, gone=gone, last_try=last_try)
 
-    def refuse(self, launch: Launch, diagnosis: Diagnosis, *, last_try: bool) -> None:
-        """Keeps that an attempt could never be made."""
+    def write_refusal(self, launch: Launch, diagnosis: Diagnosis, *, last_try: bool) -> None:
+        """Writes that an attempt could never be made."""
         attempt = Attempt(launch.attempt, launch.name, finished=iso(utc_now()), diagnosis=diagnosis)
         outcome = Outcome(TrialState.FAILED, diagnosis=diagnosis)
-        self._keep(attempt, outcome, tail=b"", gone=False, last_try=last_try)
+        self._write(attempt, outcome, tail=b"", gone=False, last_try=last_try)
 
     def cancel(self, reason: str) -> Record:
-        """Records that the trial is not run any more, unless it has ended."""
+        """Writes that the trial is not run any more, unless it has ended; its record."""
         self._trial_ledger.read_standing((), start=False)
         return self._trial_ledger.write_cancelled(reason, resumable=False)
 
     def record(self) -> Record:
         """The trial's record as it stands."""
-        return self.run.ledger.read_record(self.number) or self._trial_ledger.record
+        return self.planned.ledger.read_record(self.number) or self._trial_ledger.record
 
     def failure(self, record: Record) -> TrialFailed | None:
         """Why the last attempt of a record failed, and what follows; None if it did not."""
@@ -140,7 +180,7 @@ class PodTrial:
             paid_by=payer_of(last, self._trial_ledger.rules.exit_codes).value,
         )
 
-    def _keep(
+    def _write(
         self, attempt: Attempt, outcome: Outcome, *, tail: bytes, gone: bool, last_try: bool
     ) -> None:
         standing = self._trial_ledger.read_standing((), start=False)
@@ -158,23 +198,70 @@ class PodTrial:
         if settlement.again and last_try:
             settlement = _at_the_last_try(settlement)
         if self._trial_ledger.write_settlement(settlement, tail, gone=gone):
-            note_end(self.run, settlement)
+            self._stop_run(settlement)
 
+    def _stop_reason(self, alive: int) -> str:
+        """Why the run starts no more attempts; empty while it does.
 
-def overdue(pod: PodJson, seen: Observation) -> Diagnosis | None:
-    """Why a pod is to be ended: its container has run for longer than it may.
+        Args:
+            alive: How many attempts of the run are alive.
 
-    Args:
-        pod: As the API gives it; its annotation holds its timeout.
-        seen: The same as an observation.
-    """
-    annotations = (pod.get("metadata") or {}).get("annotations") or {}
-    timeout_s = float(annotations.get(TIMEOUT_ANNOTATION, math.inf))
-    if seen.started is None:
-        return None
-    if (utc_now() - parse_iso(seen.started)).total_seconds() <= timeout_s:
-        return None
-    return timed_out(timeout_s)
+        Raises:
+            PausedError: It starts none for now.
+        """
+        ledger, at = self.planned.ledger, self.planned.manifest.planned
+        state = ledger.read_state()
+        if state.stopped is not None:
+            return state.stopped or "the run was stopped"
+        if state.decided.stop and state.decided.planned == at:
+            if not self._cleared:
+                return state.decided.stop
+            # Whoever clears a trial knows of the stop: it, and what led to it, counts no more.
+            lifted = replace(state.decided, stop="", cancel=False, at="", since=iso(utc_now()))
+            ledger.update_state(decided=lifted)
+        budget = self.planned.sweep.budget
+        wall_s = budget.wall if budget else None
+        if wall_s is not None and (utc_now() - parse_iso(at)).total_seconds() > wall_s:
+            return "the run's time is over (budget.wall)"
+        if state.paused:
+            raise PausedError("the run is paused")
+        if state.parallelism is not None and alive >= state.parallelism:
+            raise PausedError(f"{alive} attempts run, and parallelism is {state.parallelism} now")
+        return ""
+
+    def _stop_run(self, settlement: Settlement) -> None:
+        """Stops the run if the end of one of its trials means that for the others."""
+        record, diagnosis = settlement.record, settlement.attempt.diagnosis
+        if record.state is not TrialState.FAILED:
+            return
+        if settlement.stops_run:
+            reason = f"trial {record.number} cannot run: {diagnosis.summary if diagnosis else ''}"
+            stop: Stop | None = Stop(reason, at=iso(utc_now()))
+        else:
+            stop = self._too_many_failures(record)
+        if stop is None:
+            return
+        at = self.planned.manifest.planned
+
+        def change(state: RunState) -> Mapping[str, Any]:
+            there = state.decided if state.decided.planned == at else Decisions(at)
+            if there.stop or state.decided.planned > at:
+                return {}
+            return {"decided": replace(there, stop=stop.reason, cancel=stop.cancel, at=stop.at)}
+
+        self.planned.ledger.change_state(change)
+
+    def _too_many_failures(self, record: Record) -> Stop | None:
+        failures = self.planned.sweep.failures
+        if failures is None:
+            return None
+        state = self.planned.ledger.read_state()
+        tally = Tally(
+            allowed_failures=failures.allow.limit(self.planned.plan.count),
+            failed=dict(_failures(self.planned, state)),
+        )
+        tally.count_record(record)
+        return tally.stop
 
 
 def _at_the_last_try(settlement: Settlement) -> Settlement:

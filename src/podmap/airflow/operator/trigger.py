@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from podmap.airflow import triggerer
-from podmap.airflow.connections import trigger_hub
-from podmap.airflow.operator.run import open_run
-from podmap.airflow.operator.trial import PodTrial
-from podmap.backends.base import Backend, Observation
-from podmap.engine.attempt import TAIL_BYTES, EndedAttempt, Listener, Messages
+from podmap.airflow.connections import trigger_hub, until_reached
+from podmap.airflow.operator.attempt import PodAttempt, cancel_trial
+from podmap.airflow.operator.trial import OperatorTrial, open_planned
+from podmap.airflow.trial_log import TrialLog, show_error
 from podmap.engine.timing import TIMING
-from podmap.errors import PodmapError, UnreachableError
-from podmap.records import Category, Diagnosis
+from podmap.errors import PodmapError
 
-if TYPE_CHECKING:
-    from podmap.engine.hub import Hub
-
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
 KILLED = "ended by a user, in Airflow"
-
-
-class _Waiting:
-    """Waits for a pod's end, and keeps its timeout meanwhile, while its output is followed.
-
-    It stands for a run's slots: here it is Airflow that counts what runs.
-    """
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self._task: asyncio.Task[Observation] | None = None
-
-    def begin(self, name: str) -> asyncio.Task[Observation]:
-        if self._task is None or (self._task.done() and self._task.exception() is not None):
-            self._task = asyncio.ensure_future(self._backend.wait(name))
-        return self._task
-
-    async def ended(self, name: str) -> Observation:
-        return await asyncio.shield(self.begin(name))
-
-    def end(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
 
 
 class TrialPodTrigger(BaseTrigger):
@@ -103,11 +72,11 @@ class TrialPodTrigger(BaseTrigger):
         """Yields one event: the pod has ended, or could not be waited for."""
         event = {"name": self.pod, "namespace": self.planned.get("namespace", "")}
         try:
-            await self._settle()
+            await self._wait_for_end()
             event["status"] = "ended"
         except Exception as error:  # the border to Airflow: whatever it is, the task must go on
+            show_error(self.log, error)
             text = str(error) if isinstance(error, PodmapError) else repr(error)
-            self.log.error("podmap: %s", text, exc_info=not isinstance(error, PodmapError))
             event.update(status="error", message=text)
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's own
 
@@ -115,66 +84,16 @@ class TrialPodTrigger(BaseTrigger):
         """Ends the pod when a user ended the task, and only then."""
         ti = self.task_instance
         if ti is not None and self.kills and await triggerer.ended_by_user(ti, self.log):
-            await self._kill()
+            hub = await trigger_hub(self.planned)
+            trial = await hub.call(self._trial)
+            await cancel_trial(hub.backend, trial, reason=KILLED, grace_s=TIMING.kill_grace_s)
 
-    async def _settle(self) -> None:
+    async def _wait_for_end(self) -> None:
         hub = await trigger_hub(self.planned)
-        waiting = _Waiting(hub.backend)
-        listener: Listener | None = None
-        pause_s = FIRST_PAUSE_S
-        try:
-            while True:
-                try:
-                    trial = await hub.call(self._trial)
-                    if await hub.call(trial.settled, self.pod):
-                        return
-                    listener = listener or self._listener(hub, trial, waiting)
-                    waiting.begin(self.pod)
-                    return await self._keep(hub, trial, await listener.listen())
-                except UnreachableError as error:
-                    self.log.warning("podmap: %s; asking again in %.0f s", error, pause_s)
-                    await asyncio.sleep(pause_s)
-                    pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-        finally:
-            waiting.end()
+        trial = await until_reached(lambda: hub.call(self._trial), log=self.log)
+        attempt = PodAttempt(trial, hub.backend, last_try=self.last_try, name=self.pod)
+        on_line = TrialLog(self.log, self.number).show_line if self.shows_log else None
+        await until_reached(lambda: attempt.wait_for_end(on_line=on_line), log=self.log)
 
-    async def _keep(self, hub: Hub, trial: PodTrial, ended: EndedAttempt) -> None:
-        await hub.call(lambda: trial.settle(ended, last_try=self.last_try))
-
-    async def _kill(self) -> None:
-        hub = await trigger_hub(self.planned)
-        trial = await hub.call(self._trial)
-        reason = Diagnosis(Category.CANCELLED, KILLED)
-        await hub.backend.kill(self.pod, reason=reason, grace_s=TIMING.kill_grace_s)
-        seen = await hub.backend.wait(self.pod)
-        tail = await hub.backend.tail(self.pod, max_bytes=TAIL_BYTES)
-        await self._keep(hub, trial, EndedAttempt(seen, Messages(), tail))
-        await hub.call(trial.cancel, KILLED)
-        await hub.backend.delete(self.pod)
-
-    def _trial(self) -> PodTrial:
-        return PodTrial(open_run(self.planned), self.number, ti_id="", epoch=self.epoch)
-
-    def _listener(self, hub: Hub, trial: PodTrial, waiting: _Waiting) -> Listener:
-        return Listener(
-            hub.backend,
-            self.pod,
-            wait_end=waiting.ended,
-            on_line=self._line if self.shows_log else None,
-            streams=trial.run.streams,
-        )
-
-    def _line(self, line: str) -> None:
-        self.log.info("%s", line)
-
-
-def pod_trigger(run: Mapping[str, str], trial: PodTrial, pod: str, **options: bool) -> BaseTrigger:
-    """The trigger that waits for a trial's pod.
-
-    Args:
-        run: What `plan` has left.
-        trial: The trial.
-        pod: The pod's name.
-        options: `last_try`, `shows_log` and `kills` of the trigger.
-    """
-    return TrialPodTrigger(dict(run), trial.number, trial.epoch, pod, **options)
+    def _trial(self) -> OperatorTrial:
+        return OperatorTrial(open_planned(self.planned), self.number, epoch=self.epoch)
