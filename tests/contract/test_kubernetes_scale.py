@@ -10,10 +10,11 @@ from podmap import names
 from podmap.backends.base import Launch
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
+from podmap.engine.events import RecordSettled, RunEvent, RunEvents
 from podmap.engine.gatekeeper import MOST_READY
 from podmap.engine.planned import prepare_run
 from podmap.engine.run import SweepRun
-from podmap.records import Record, TrialState
+from podmap.records import TrialState
 from podmap.spec.load import load
 from podmap.spec.model import TrialTemplate
 from podmap.testing.fake_cluster import FakeCluster, Script
@@ -75,6 +76,8 @@ def test_thousands_of_trials_cost_two_requests_each_and_leave_nothing() -> None:
         asyncio.run(run())
         assert [] == cluster.pod_names()
         assert cluster.most_alive(RUN) <= PARALLELISM
+    assert kept
+    assert kept
     assert max(kept) <= PARALLELISM
     assert max(lags) <= PARALLELISM * EVENTS_OF_A_POD
 
@@ -105,13 +108,19 @@ def test_a_whole_run_of_thousands_costs_four_requests_a_trial_and_loses_no_recor
     async def run() -> Counter[str]:
         backend = KubernetesBackend.connect(cluster.connection())
 
-        def on_record(record: Record) -> None:
+        loop = asyncio.get_running_loop()
+
+        def count(event: RunEvent) -> None:
+            if not isinstance(event, RecordSettled):
+                return
             watch = backend._namespace.watch
             assert watch is not None
             kept.append(len(watch.pods))
-            tasks.append(len(asyncio.all_tasks()))
+            tasks.append(len(asyncio.all_tasks(loop)))
 
-        await SweepRun(planned, backend, epoch="e1").run(on_record=on_record)
+        events = RunEvents()
+        events.subscribe(count)
+        await SweepRun(planned, backend, epoch="e1", events=events).run()
         await backend.close()
         return backend.requests
 
@@ -122,6 +131,8 @@ def test_a_whole_run_of_thousands_costs_four_requests_a_trial_and_loses_no_recor
     each = ("create pods", "patch pods", "get pods/log", "delete pods")
     assert dict.fromkeys(each, TRIALS) == {word: requests[word] for word in each}
     assert sum(requests.values()) <= len(each) * TRIALS + OVERHEAD
+    assert kept
+    assert kept
     assert max(kept) <= PARALLELISM + MOST_READY
     assert max(tasks) <= TASKS_OF_A_TRIAL * (PARALLELISM + MOST_READY)
     ended = [(record.state, len(record.attempts)) for record in planned.ledger.records()]

@@ -19,6 +19,7 @@ from podmap.cli._options import run_reference
 from podmap.cli._output import counted, duration, print_json, print_leaderboard
 from podmap.cli._progress import Progress, progress_display
 from podmap.clock import parse_iso, utc_now
+from podmap.engine.events import RecordSettled, RunEvent, RunEvents, RunPublished
 from podmap.engine.planned import PlannedRun, ignored_by_processes, prepare_run
 from podmap.engine.run import SweepRun
 from podmap.engine.tally import verdict, why_none_can_run
@@ -136,6 +137,8 @@ class RunCommand:
         self._signal_code = 0
         self._progress = Progress(count=planned.plan.count, objectives=planned.sweep.objectives)
         self._display = progress_display(self._console, count=planned.plan.count)
+        self._events = RunEvents()
+        self._events.subscribe(self._show_event)
 
     def run(self) -> int:
         """Runs what has not ended yet, leaves and shows the results, and returns the exit code.
@@ -162,7 +165,9 @@ class RunCommand:
                     f"when this is mended: podmap resume {self._reference}"
                 ) from error
             self._console.warn(f"podmap: {error}")
-        return self._leave() if self._signal_code else self._conclude(stopped_reason)
+        code = self._leave() if self._signal_code else self._conclude(stopped_reason)
+        self._events.flush()
+        return code
 
     async def _run_trials(self) -> str:
         """Runs all trials, until they have ended or a signal comes; why some were left out."""
@@ -171,11 +176,11 @@ class RunCommand:
                 self._planned,
                 backend,
                 epoch=str(self._manifest.owner["epoch"]),
+                events=self._events,
                 alone=True,  # it runs while the run is held: see podmap.cli._lock
             )
             with self._signals(sweep_run):
                 await sweep_run.run(
-                    on_record=self._show_record,
                     on_line=self._show_line if self._options.logs else None,
                     patience_s=self._options.patience_s,
                 )
@@ -201,9 +206,11 @@ class RunCommand:
         self._console.warn("ending the trials that run; again to leave them running")
         sweep_run.interrupt(f"interrupted by {_SIGNALS[number]}")
 
+    def _show_event(self, event: RunEvent) -> None:
+        if isinstance(event, RecordSettled) and event.record.state.terminal:
+            self._show_record(event.record)
+
     def _show_record(self, record: Record) -> None:
-        if not record.state.terminal:
-            return
         earlier = bool(record.finished) and parse_iso(record.finished or "") < self._began
         self._progress.add(record, earlier=earlier)
         if record.state is TrialState.FAILED:
@@ -249,6 +256,7 @@ class RunCommand:
 
         leaderboard = self._leaderboard()
         summary = publish_leaderboard(self._ledger, self._manifest, leaderboard)
+        self._events.emit(RunPublished(summary))
         wrong = self._cannot_run or verdict(
             summary["counts"],
             self._planned.sweep,

@@ -17,6 +17,7 @@ from podmap.backends.base import Backend, Observation
 log = logging.getLogger(__name__)
 
 LineHandler = Callable[[str], None]
+ReportHandler = Callable[[int, Mapping[str, Any]], None]
 
 TAIL_BYTES = 64 * 1024
 RECORD_TAIL_BYTES = 4096
@@ -25,6 +26,7 @@ STREAM_LIMIT_BYTES = 16 * 1024 * 1024
 PREFIX = "podmap:"
 MAX_LINE_CHARS = 64 * 1024
 """A longer line is handed on in pieces of this size, so that memory stays bounded."""
+MOST_REPORTS = 10_000
 
 
 class LineSplitter:
@@ -65,18 +67,54 @@ def _pieces(lines: list[str]) -> Iterator[str]:
 
 
 @dataclass(slots=True)
+class Reports:
+    """What an attempt has reported: step to values, in bounded memory.
+
+    Beyond `most` steps every second one is let go, and of those that come from then on as many,
+    so that the rest still covers the whole attempt evenly.
+    """
+
+    most: int = MOST_REPORTS
+    _values: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    _every: int = 1
+    _steps: int = 0
+
+    def add(self, step: int, values: Mapping[str, Any]) -> None:
+        """Adds a report, or replaces that of the same step."""
+        if step not in self._values:
+            self._steps += 1
+            if (self._steps - 1) % self._every:
+                return
+        self._values[step] = values
+        if len(self._values) > self.most:
+            self._values = dict(sorted(self._values.items())[::2])
+            self._every *= 2
+
+    def __iter__(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Steps with their values, by step."""
+        return iter(sorted(self._values.items(), key=lambda report: report[0]))
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+@dataclass(slots=True)
 class Messages:
-    """What has been heard so far from one attempt.
+    """What one attempt has said so far.
 
     Attributes:
         final: The last `{"final": {...}}`; None if there was none.
         pruned: Whether it said `{"pruned": true}`.
         last_report: The report with the highest step; empty if there was none.
+        reports: All reports, as far as they are kept.
+        on_report: Called with step and values of each report, as it is read.
     """
 
     final: Mapping[str, Any] | None = None
     pruned: bool = False
     last_report: Mapping[str, Any] = field(default_factory=dict)
+    reports: Reports = field(default_factory=Reports)
+    on_report: ReportHandler = field(default=lambda step, values: None, compare=False, repr=False)
 
     def read_line(self, line: str) -> bool:
         """Reads one line; returns whether it was a message of podmap's.
@@ -100,11 +138,17 @@ class Messages:
         elif message.get("pruned") is True:
             self.pruned = True
         elif isinstance(step, int) and not isinstance(step, bool):
-            if step >= self.last_report.get("step", -math.inf):
-                self.last_report = message
+            self._add_report(step, message)
         else:
             return False
         return True
+
+    def _add_report(self, step: int, message: dict[str, Any]) -> None:
+        if step >= self.last_report.get("step", -math.inf):
+            self.last_report = message
+        values = {name: value for name, value in message.items() if name != "step"}
+        self.reports.add(step, values)
+        self.on_report(step, values)
 
 
 def read_messages(output: bytes) -> Messages:
@@ -142,6 +186,7 @@ class Listener:
         *,
         wait_end: Callable[[str], Awaitable[Observation]],
         on_line: LineHandler | None,
+        on_report: ReportHandler = lambda step, values: None,
         streams: bool,
     ) -> None:
         """Nothing is read yet.
@@ -151,14 +196,16 @@ class Listener:
             name: The attempt's name.
             wait_end: Returns the attempt of a name, once it has ended or is gone.
             on_line: Gets its lines; None if nobody wants them.
+            on_report: Called with step and values of its reports.
             streams: Whether `on_line` gets them as they come, or the last ones at the end.
         """
         self.name = name
         self._backend = backend
         self._wait_end = wait_end
         self._on_line = on_line
+        self._on_report = on_report
         self._streams = streams and on_line is not None
-        self._messages = Messages()
+        self._messages = Messages(on_report=on_report)
         self._splitter = LineSplitter()
         self._offset = 0
         self._tail = bytearray()
@@ -182,6 +229,8 @@ class Listener:
                 self._messages = Messages()
                 await self._read_output(None)
             self._show_end(tail)
+            for step, values in self._messages.reports:
+                self._on_report(step, values)
         return EndedAttempt(seen, self._messages, tail)
 
     @asynccontextmanager

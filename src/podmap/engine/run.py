@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from podmap.backends.base import Backend
-from podmap.engine.attempt import LineHandler
+from podmap.engine.events import RunEnded, RunEvents
 from podmap.engine.hub import IO_THREADS
 from podmap.engine.io import StoreCalls
 from podmap.engine.planned import PlannedRun
@@ -18,11 +19,9 @@ from podmap.engine.session import RunSession, open_session
 from podmap.engine.timing import TIMING, Timing
 from podmap.engine.trial import run_trial
 from podmap.errors import PodmapError, UnreachableError
-from podmap.records import Record
 
 log = logging.getLogger(__name__)
 
-OnRecord = Callable[[Record], None]
 OnLine = Callable[[int, str], None]
 
 
@@ -36,6 +35,7 @@ class SweepRun:
         *,
         epoch: str,
         alone: bool = False,
+        events: RunEvents | None = None,
         timing: Timing = TIMING,
     ) -> None:
         """Makes a run that is not started.
@@ -45,31 +45,26 @@ class SweepRun:
             backend: What runs the attempts; is not closed.
             epoch: Which asking this is; the same after a resume.
             alone: Whether the caller keeps all other processes from working on this run.
+            events: Tells what happens in the run; None if nobody wants to know.
             timing: How long to wait for what.
         """
         self._planned = planned
         self._backend = backend
         self._epoch = epoch
         self._alone = alone
+        self._events = events or RunEvents()
         self._timing = timing
         self._session: RunSession | None = None
         self._interrupted = False
+        self._error: Exception | None = None
 
-    async def run(
-        self,
-        *,
-        on_record: OnRecord | None = None,
-        on_line: OnLine | None = None,
-        patience_s: float = math.inf,
-    ) -> None:
+    async def run(self, *, on_line: OnLine | None = None, patience_s: float = math.inf) -> None:
         """Returns once every trial has a terminal record, or the run was interrupted.
 
         An error that concerns one trial, such as a record that cannot be understood, is raised
         when all other trials have ended.
 
         Args:
-            on_record: Called with each trial's record, as it comes; after an interrupt also with
-                those that stay open.
             on_line: Called with trial number and line of output, as it comes.
             patience_s: How long to go on asking what cannot be asked; by default for ever.
 
@@ -86,32 +81,46 @@ class SweepRun:
                 self._backend,
                 StoreCalls(threads, at_once="://" not in self._planned.ledger.run_uri),
                 alone=self._alone,
+                events=self._events,
                 on_limit=lambda count: workers.enlarge(min(count, self._planned.plan.count)),
                 timing=self._timing,
             )
             self._session = session
-            trials = _Trials(session, self._epoch, on_record, on_line, patience_s)
-            workers.begin(lambda: self._run_trials(trials))
+            trials = iter(range(self._planned.plan.count))
+            workers.begin(lambda: self._run_trials(session, trials, on_line, patience_s))
             try:
                 await workers.finished()
+                self._events.emit(RunEnded(self.stopped_reason))
             finally:
                 await workers.end()
                 await session.close()
-        if trials.error is not None:
-            raise trials.error
+                if not self._events.flush(0.0):
+                    await asyncio.to_thread(self._events.flush)
+        if self._error is not None:
+            raise self._error
 
-    async def _run_trials(self, trials: _Trials) -> None:
-        for number in trials.numbers:
+    async def _run_trials(
+        self,
+        session: RunSession,
+        trials: Iterator[int],
+        on_line: OnLine | None,
+        patience_s: float,
+    ) -> None:
+        """The work of one worker: the trials that no other one has begun."""
+        for number in trials:
             if self._interrupted:
                 return  # what was not started stays open for a resume
+            handler = None if on_line is None else functools.partial(on_line, number)
             try:
-                await trials.run(number)
+                await run_trial(
+                    session, number, self._epoch, on_line=handler, patience_s=patience_s
+                )
             except UnreachableError:
                 raise
             except Exception as error:  # one trial's error is not the others'
                 bug = not isinstance(error, PodmapError)
                 log.error("trial %d: %s", number, error, exc_info=bug)
-                trials.error = trials.error or error
+                self._error = self._error or error
 
     @property
     def stopped_reason(self) -> str:
@@ -159,35 +168,3 @@ class _Workers:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-class _Trials:
-    """The trials of a run that no worker has begun yet, and how each is run."""
-
-    def __init__(
-        self,
-        session: RunSession,
-        epoch: str,
-        on_record: OnRecord | None,
-        on_line: OnLine | None,
-        patience_s: float,
-    ) -> None:
-        self.numbers = iter(range(session.planned.plan.count))
-        self.error: Exception | None = None
-        self._session = session
-        self._epoch = epoch
-        self._on_record = on_record
-        self._on_line = on_line
-        self._patience_s = patience_s
-
-    async def run(self, number: int) -> None:
-        handler = None if self._on_line is None else _numbered(self._on_line, number)
-        record = await run_trial(
-            self._session, number, self._epoch, on_line=handler, patience_s=self._patience_s
-        )
-        if self._on_record is not None:
-            self._on_record(record)
-
-
-def _numbered(on_line: OnLine, number: int) -> LineHandler:
-    return lambda line: on_line(number, line)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from podmap.backends.base import Backend, Confirm, Launch, Observation, Phase
 from podmap.clock import parse_iso, utc_now
 from podmap.engine.coordinator import Coordinator
+from podmap.engine.events import RunEvents
 from podmap.engine.io import StoreCalls
 from podmap.engine.others import OtherTrials
 from podmap.engine.slots import Slots
@@ -33,6 +34,7 @@ class RunSession:
         backend: What runs the attempts.
         coordinator: What is decided for the run, in all its processes.
         store: Makes the calls that read and write the store.
+        events: Tells subscribers what happens in the run.
         timing: How long to wait for what.
         alone: Whether no other process can be at work on the run.
         left: Numbers of the trials of which there were attempts when the session was opened.
@@ -42,6 +44,7 @@ class RunSession:
     backend: Backend
     coordinator: Coordinator
     store: StoreCalls
+    events: RunEvents
     timing: Timing = TIMING
     alone: bool = False
     left: frozenset[int] = frozenset()
@@ -98,6 +101,7 @@ async def open_session(
     store: StoreCalls,
     *,
     alone: bool = False,
+    events: RunEvents | None = None,
     on_limit: Callable[[int], None] = lambda count: None,
     timing: Timing = TIMING,
 ) -> RunSession:
@@ -109,6 +113,7 @@ async def open_session(
         store: Makes the calls that read and write the store.
         alone: Whether no other process can be at work on the run, which saves much looking; not
             for backends with gates.
+        events: Tells what happens in the run; None if nobody wants to know.
         on_limit: Called with the number of trials that are worth being worked on at the same
             time, at first and whenever it may have changed.
         timing: How long to wait for what.
@@ -137,6 +142,7 @@ async def open_session(
         backend=backend,
         coordinator=coordinator,
         store=store,
+        events=events or RunEvents(),
         timing=timing,
         alone=alone and coordinator.gates is None,
         left=frozenset(seen.number for seen in found),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from podmap.aio import Backoff
 from podmap.backends.base import (
@@ -19,6 +20,12 @@ from podmap.backends.base import (
 )
 from podmap.clock import iso, utc_now
 from podmap.engine.attempt import LineHandler, Listener
+from podmap.engine.events import (
+    AttemptEnded,
+    AttemptReported,
+    AttemptStarted,
+    RecordSettled,
+)
 from podmap.engine.result import Outcome, judge
 from podmap.engine.session import RunSession
 from podmap.engine.settlement import Settlement, ended_attempt, settle_attempt
@@ -66,7 +73,9 @@ async def run_trial(
         asked = time.monotonic()
         try:
             with session.coordinator.running_trial(number):
-                return await runner.run()
+                record = await runner.run()
+            session.events.emit(RecordSettled(record))
+            return record
         except UnreachableError as error:
             if time.monotonic() - asked > timing.longest_pause_s:  # it could be asked for a while
                 backoff.reset()
@@ -243,6 +252,7 @@ class TrialRunner:
             self._bind_slot(launch.name)  # it may have been created all the same
             raise
         self._bind_slot(seen.name)
+        session.events.emit(AttemptStarted(self._number, seen.attempt, seen.name))
         return seen
 
     async def _settle_refused(self, launch: Launch, diagnosis: Diagnosis) -> Record | None:
@@ -256,7 +266,7 @@ class TrialRunner:
         session = self._session
         if seen.phase is not Phase.ENDED:
             session.slots.adopt([seen.name])
-        ended = await self._listening_to(seen.name).listen()
+        ended = await self._listening_to(seen).listen()
         outcome = judge(
             ended.seen,
             ended.messages,
@@ -268,14 +278,19 @@ class TrialRunner:
         gone = ended.seen.phase is Phase.GONE
         return await self._settle_attempt(attempt, outcome, tail=ended.tail, gone=gone)
 
-    def _listening_to(self, name: str) -> Listener:
-        if self._listener is None or self._listener.name != name:
+    def _listening_to(self, seen: Observation) -> Listener:
+        if self._listener is None or self._listener.name != seen.name:
             session = self._session
+
+            def on_report(step: int, values: Mapping[str, Any]) -> None:
+                session.events.emit(AttemptReported(self._number, seen.attempt, step, values))
+
             self._listener = Listener(
                 session.backend,
-                name,
+                seen.name,
                 wait_end=session.slots.wait_end,
                 on_line=self._on_line,
+                on_report=on_report,
                 streams=session.planned.streams,
             )
         return self._listener
@@ -298,6 +313,7 @@ class TrialRunner:
         write = self._trial_ledger.write_settlement
         if not await session.call(lambda: write(settlement, tail, gone=gone)):
             return None
+        session.events.emit(AttemptEnded(self._number, attempt))
         await session.remove_attempt(attempt)
         session.coordinator.count_record(settlement.record)
         return None if settlement.again else settlement.record

@@ -15,6 +15,7 @@ import pytest
 from podmap.backends.base import Backend
 from podmap.backends.connect import Target
 from podmap.backends.process import ProcessBackend
+from podmap.engine.events import RecordSettled, RunEvent, RunEvents
 from podmap.engine.io import StoreCalls
 from podmap.engine.planned import PlannedRun, prepare_run
 from podmap.engine.run import SweepRun
@@ -94,10 +95,10 @@ class World:
     ) -> dict[int, Record]:
         """Runs a run to its end; its records as they came."""
         records: dict[int, Record] = {}
+        events = more.pop("events", None) or collecting(records)
 
         async def whole() -> None:
-            sweep_run = self.sweep_run(planned, epoch=epoch, alone=alone)
-            await sweep_run.run(on_record=lambda r: records.update({r.number: r}), **more)
+            await self.sweep_run(planned, epoch=epoch, alone=alone, events=events).run(**more)
 
         self.play(whole)
         return records
@@ -161,6 +162,18 @@ class World:
     def left(self) -> list[str]:
         """Names of the attempts whose folders are still there."""
         return sorted(path.name for path in self.state_dir.glob("*/*-a*"))
+
+
+def collecting(records: dict[int, Record]) -> RunEvents:
+    """Events of a run of which the records are put into a dict, by number."""
+    events = RunEvents()
+
+    def add(event: RunEvent) -> None:
+        if isinstance(event, RecordSettled):
+            records[event.record.number] = event.record
+
+    events.subscribe(add)
+    return events
 
 
 async def until(true: Callable[[], bool]) -> None:

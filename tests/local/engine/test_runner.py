@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.local.engine.conftest import GATED, OK, RUN_ID, World, free_slots, until
+from tests.local.engine.conftest import GATED, OK, RUN_ID, World, collecting, free_slots, until
 from tests.local.engine.faults import (
     SteppedBackend,
     SteppedExecutor,
@@ -149,12 +149,7 @@ def test_two_runs_in_one_process_run_each_trial_once(any_store: World) -> None:
 
     async def scenario() -> list[dict[int, Record]]:
         seen: list[dict[int, Record]] = [{}, {}]
-        runs = [
-            world.sweep_run(planned).run(
-                on_record=lambda r, into=into: into.update({r.number: r})  # type: ignore[misc]
-            )
-            for into in seen
-        ]
+        runs = [world.sweep_run(planned, events=collecting(into)).run() for into in seen]
         running = [asyncio.ensure_future(run) for run in runs]
         await world.started(3)
         world.open_gate()

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
 import tracemalloc
 from typing import Any
 
 import pytest
-from tests.local.engine.conftest import GATED, OK, World, until
+from tests.local.engine.conftest import GATED, OK, PATIENCE_S, World, collecting, until
 
+from podmap.backends.process import ProcessBackend
 from podmap.clock import parse_iso
 from podmap.engine import run as module
+from podmap.engine.events import (
+    AttemptEnded,
+    AttemptReported,
+    AttemptStarted,
+    RecordSettled,
+    RunEnded,
+    RunEvent,
+    RunEvents,
+)
+from podmap.engine.run import SweepRun
 from podmap.engine.timing import Timing
 from podmap.errors import RecordError, StoreError
 from podmap.records import Category, Record, TrialState
@@ -192,8 +205,8 @@ def test_trials_that_run_end_when_another_cannot_be_started(world: World) -> Non
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = world.sweep_run(planned)
-        running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
+        run = world.sweep_run(planned, events=collecting(records))
+        running = asyncio.ensure_future(run.run())
         await until(lambda: 5 in records)
         world.open_gate()
         await running
@@ -217,8 +230,8 @@ esac
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = world.sweep_run(planned)
-        running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
+        run = world.sweep_run(planned, events=collecting(records))
+        running = asyncio.ensure_future(run.run())
         await until(lambda: 3 in records)
         world.open_gate()
         await running
@@ -245,8 +258,8 @@ def test_a_spent_wall_budget(world: World, mode: str) -> None:
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = world.sweep_run(planned)
-        running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
+        run = world.sweep_run(planned, events=collecting(records))
+        running = asyncio.ensure_future(run.run())
         await until(lambda: bool(run.stopped_reason))
         world.open_gate()
         await running
@@ -269,8 +282,8 @@ def test_an_interrupted_run_is_whole_and_goes_on(any_store: World) -> None:
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = world.sweep_run(planned)
-        running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
+        run = world.sweep_run(planned, events=collecting(records))
+        running = asyncio.ensure_future(run.run())
         await until(lambda: 0 in records)
         await world.started(4)
         run.interrupt("interrupted by Ctrl-C")
@@ -440,32 +453,96 @@ def test_a_broken_record_does_not_keep_the_other_trials(world: World) -> None:
     records: dict[int, Record] = {}
 
     async def scenario() -> None:
-        run = world.sweep_run(planned)
-        await run.run(on_record=lambda r: records.update({r.number: r}))
+        run = world.sweep_run(planned, events=collecting(records))
+        await run.run()
 
     with pytest.raises(RecordError, match=r"trials/1\.json"):
         world.play(scenario)
     assert [0, 2, 3, 4, 5] == sorted(records)
 
 
-def test_a_bug_in_one_trial_does_not_keep_the_others(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bug_in_one_trial_does_not_keep_the_others(world: World) -> None:
+    class Buggy(ProcessBackend):
+        async def delete(self, name: str) -> None:
+            await super().delete(name)
+            if "-2-a" in name:
+                raise ZeroDivisionError("a bug")
+
     planned = world.plan(OK, 6, parallelism=2)
     records: dict[int, Record] = {}
 
-    def show(record: Record) -> None:
-        if record.number == 2:
-            raise ZeroDivisionError("a bug")
-        records[record.number] = record
-
     async def scenario() -> None:
-        await world.sweep_run(planned).run(on_record=show)
+        backend, events = world.backend(Buggy), collecting(records)
+        await SweepRun(planned, backend, epoch="e1", events=events).run()
 
     with pytest.raises(ZeroDivisionError):
         world.play(scenario)
     assert [0, 1, 3, 4, 5] == sorted(records)
     assert [COMPLETE] * 6 == [record.state for record in planned.ledger.records()]
+
+
+def test_all_that_happens_in_a_run_is_told_in_order(world: World) -> None:
+    script = f"""echo 'podmap: {{"step": 1, "y": 5}}'
+[ "$PODMAP_ATTEMPT" = 1 ] && exit 1
+{OK}"""
+    told: list[RunEvent] = []
+    events = RunEvents()
+    events.subscribe(told.append)
+    planned = world.plan(script, retries={"user": 1})
+    world.go(planned, events=events)
+    (record,) = planned.ledger.records()
+    first, second = record.attempts
+    name = f"s-{planned.manifest.run_id}-0"
+    expected = [
+        AttemptStarted(0, 1, f"{name}-a1"),
+        AttemptReported(0, 1, 1, {"y": 5}),
+        AttemptEnded(0, first),
+        AttemptStarted(0, 2, f"{name}-a2"),
+        AttemptReported(0, 2, 1, {"y": 5}),
+        AttemptEnded(0, second),
+        RecordSettled(record),
+        RunEnded(""),
+    ]
+    assert expected == told
+
+
+def test_a_report_is_told_while_its_attempt_runs_where_output_is_streamed(world: World) -> None:
+    world.close_gate()
+    planned = world.plan(f"""echo 'podmap: {{"step": 1, "y": 5}}'\n{GATED}""")
+    told: list[RunEvent] = []
+    events = RunEvents()
+    events.subscribe(told.append)
+
+    async def scenario() -> None:
+        run = world.sweep_run(planned, events=events)
+        running = asyncio.ensure_future(run.run(on_line=lambda number, line: None))
+        await until(lambda: AttemptReported(0, 1, 1, {"y": 5}) in told)
+        world.open_gate()
+        await running
+
+    world.play(scenario)
+    assert 1 == sum(isinstance(event, AttemptReported) for event in told)
+
+
+def test_subscribers_that_fail_or_hang_keep_neither_the_run_nor_the_others(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    hang = threading.Event()
+
+    def fail(event: RunEvent) -> None:
+        raise ZeroDivisionError("a bug")
+
+    records: dict[int, Record] = {}
+    events = collecting(records)
+    events.subscribe(fail)
+    events.subscribe(lambda event: hang.wait(PATIENCE_S) and None)
+    planned = world.plan(OK, 6, parallelism=2)
+    began = time.monotonic()
+    world.go(planned, events=events)
+    assert time.monotonic() - began < PATIENCE_S / 2
+    hang.set()
+    assert [COMPLETE] * 6 == states(records)
+    assert 1 == sum("fail failed" in message for message in caplog.messages)
 
 
 def test_a_store_that_stays_away_ends_the_run_and_nothing_is_lost(world: World) -> None:
@@ -482,6 +559,8 @@ def test_a_store_that_stays_away_ends_the_run_and_nothing_is_lost(world: World) 
 def test_memory_does_not_grow_with_the_number_of_trials(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    peaks: list[int] = []
+
     async def run_trial(session: Any, number: int, epoch: str, **more: Any) -> Record:
         session.planned.plan.trial(number)
         slot = await session.slots.acquire(order=number)
@@ -489,19 +568,16 @@ def test_memory_does_not_grow_with_the_number_of_trials(
         slot.give_back()
         record = Record(number, "k", epoch, COMPLETE)
         session.slots.count_record(record)
+        if number in (1_000, 4_999):
+            peaks.append(tracemalloc.get_traced_memory()[0])
         return record
 
     monkeypatch.setattr(module, "run_trial", run_trial)
     search = {"kind": "random", "trials": 5_000, "params": {"x": {"low": 0.0, "high": 1.0}}}
     planned = world.plan(OK, search=search, parallelism=32)
-    peaks: list[int] = []
-
-    def note(record: Record) -> None:
-        if record.number in (1_000, 4_999):
-            peaks.append(tracemalloc.get_traced_memory()[0])
 
     async def scenario() -> None:
-        await world.sweep_run(planned).run(on_record=note)
+        await world.sweep_run(planned).run()
 
     tracemalloc.start()
     try:
@@ -522,8 +598,8 @@ def test_a_paused_run_starts_nothing_and_more_parallelism_starts_more(world: Wor
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = world.sweep_run(planned, timing=OFTEN)
-        running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
+        run = world.sweep_run(planned, timing=OFTEN, events=collecting(records))
+        running = asyncio.ensure_future(run.run())
         await until(lambda: waits(planned.ledger.read_record(0)))
         assert {} == world.starts()
         planned.ledger.update_state(paused=False)
@@ -544,8 +620,8 @@ def test_a_run_that_a_user_has_stopped_starts_no_more(world: World) -> None:
 
     async def scenario() -> dict[int, Record]:
         records: dict[int, Record] = {}
-        run = world.sweep_run(planned, timing=OFTEN)
-        running = asyncio.ensure_future(run.run(on_record=lambda r: records.update({r.number: r})))
+        run = world.sweep_run(planned, timing=OFTEN, events=collecting(records))
+        running = asyncio.ensure_future(run.run())
         await world.started(2)
         planned.ledger.update_state(stopped="stopped by a user")
         await until(lambda: bool(run.stopped_reason))

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import tracemalloc
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmap.engine.attempt import MAX_LINE_CHARS, LineSplitter, Messages, read_messages
+from podmap.engine.attempt import MAX_LINE_CHARS, LineSplitter, Messages, Reports, read_messages
 
 
 def lines(*chunks: bytes) -> list[str]:
@@ -122,3 +123,30 @@ def test_other_lines_are_no_messages(line: str) -> None:
 @given(st.binary(max_size=200) | st.binary(max_size=100).map(lambda b: b"podmap: " + b))
 def test_no_output_is_too_odd_to_be_heard(output: bytes) -> None:
     read_messages(output)
+
+
+def test_reports_are_kept_by_step_and_the_last_of_a_step_counts() -> None:
+    said = [(2, 0.2), (1, 0.1), (3, 0.3), (1, 0.5)]
+    lines = "".join(f'podmap: {{"step": {step}, "y": {y}}}\n' for step, y in said)
+    messages = read_messages(lines.encode())
+    assert [(1, {"y": 0.5}), (2, {"y": 0.2}), (3, {"y": 0.3})] == list(messages.reports)
+
+
+def test_very_many_reports_are_thinned_out_evenly() -> None:
+    reports = Reports(most=100)
+    for step in range(10_000):
+        reports.add(step, {"y": step})
+        assert len(reports) <= 100
+    steps = [step for step, _ in reports]
+    assert len(steps) > 50
+    assert (0, {128}) == (steps[0], {b - a for a, b in pairwise(steps)})
+    reports.add(0, {"y": "again"})
+    assert (0, {"y": "again"}) == next(iter(reports))
+
+
+def test_each_report_is_told_as_it_is_read() -> None:
+    told: list[tuple[int, Any]] = []
+    messages = Messages(on_report=lambda step, values: told.append((step, values)))
+    messages.read_line('podmap: {"step": 4, "y": 1}')
+    messages.read_line('podmap: {"final": {"y": 1}}')
+    assert [(4, {"y": 1})] == told
