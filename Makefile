@@ -23,6 +23,7 @@ docs: setup ## write the generated parts of the docs
 	@$(PY) -m podmap.spec.reference docs/reference/spec.md
 	@$(PY) -m podmap.cli._reference docs/reference/cli.md
 	@$(PY) -m podmap.lint.reference docs/lint-dag.md docs/reference/lint-rules.md
+	@$(PY) -m dev.layout
 
 lock: setup ## resolve requirements/dev.lock again (UPGRADE=1: with the newest versions)
 	@dev/lock.sh $(if $(UPGRADE),--upgrade)

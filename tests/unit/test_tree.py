@@ -10,9 +10,11 @@ from functools import cache
 from itertools import groupby
 from pathlib import Path
 
+import layout
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "src" / "podmap"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "podmap"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LINES_OF_A_FILE = 400
 LINES_OF_A_FUNCTION = 40
@@ -167,3 +169,31 @@ def test_no_module_imports_the_package_that_it_lies_in() -> None:
         for module in imported_by(path, everything)
         if f"podmap.{place(path)}".replace("/", ".").startswith(f"{module}.")
     ]
+
+
+def test_the_tree_in_the_docs_is_up_to_date() -> None:
+    page = layout.PAGE.read_text("utf-8")
+    assert page == layout.with_tree(page), "run: make docs"
+
+
+def test_the_rows_in_the_docs_are_those_of_the_contract() -> None:
+    rows = re.findall(r"^\| (`.+`) \| ", layout.PAGE.read_text("utf-8"), re.MULTILINE)
+    contract = (ROOT / "pyproject.toml").read_text("utf-8").partition("\nlayers = [")[2]
+    layers = re.findall(r'^ +"(.+)",$', contract.partition("]")[0], re.MULTILINE)
+    assert [re.findall(r"\w+", layer) for layer in layers] == [
+        re.findall(r"`(\w+)`", row) for row in rows[: len(layers)]
+    ]
+
+
+def test_every_answer_in_the_docs_names_a_file_of_the_package() -> None:
+    text = layout.PAGE.read_text("utf-8").partition("## Where do I change")[2].partition("\n## ")[0]
+    answers = re.findall(r"^\| (?!…|---)(.+) \| (.+) \|$", text, re.MULTILINE)
+    assert len(answers) >= 20
+    for question, answer in answers:
+        links = re.findall(r"\[(\S+?)/?\]\((\S+)\)", answer)
+        assert links, question
+        for name, link in links:
+            file = (layout.PAGE.parent / link).resolve()
+            assert file.exists(), question
+            assert file.is_relative_to(PACKAGE), question
+            assert str(file).endswith(f"/{name}"), question
