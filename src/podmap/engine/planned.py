@@ -8,7 +8,7 @@ from typing import Any
 
 from podmap._version import __version__
 from podmap.backends.connect import Target
-from podmap.clock import iso, utc_now
+from podmap.clock import iso, parse_iso, utc_now
 from podmap.errors import NotSupportedError, UsageError
 from podmap.ledger.keys import KeyIndex
 from podmap.ledger.ledger import Ledger
@@ -87,6 +87,15 @@ class PlannedRun:
         if self.sweep.logs == "auto":
             return self.sweep.parallelism <= STREAM_AT_MOST
         return self.sweep.logs == "stream"
+
+    @property
+    def time_left_s(self) -> float | None:
+        """Seconds that are left of the run's time; None if that is not limited."""
+        wall_s = self.sweep.budget.wall if self.sweep.budget else None
+        if wall_s is None:
+            return None
+        since = parse_iso(self.manifest.planned or self.manifest.created)
+        return wall_s - (utc_now() - since).total_seconds()
 
     def template(self, trial: Trial) -> TrialTemplate:
         """How a trial runs; made once for all trials that match the same cases."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from podmap.backends.base import Backend, Confirm, Launch, Observation, Phase
-from podmap.clock import parse_iso, utc_now
 from podmap.engine.coordinator import Coordinator
 from podmap.engine.events import RunEvents
 from podmap.engine.io import StoreCalls
 from podmap.engine.others import OtherTrials
 from podmap.engine.slots import Slots
-from podmap.engine.tally import Tally
+from podmap.engine.tally import TIME_IS_OVER, Tally
 from podmap.engine.timing import TIMING, Timing
-from podmap.records import Attempt, Category, TrialState
-from podmap.spec.template import memory_of
+from podmap.records import Attempt, Category
 
 if TYPE_CHECKING:
     from podmap.engine.planned import PlannedRun
@@ -129,14 +127,17 @@ async def open_session(
         planned,
         backend,
         store,
-        tally=_tally(planned, known.failed),
+        tally=known.tally,
         other_trials=OtherTrials(planned.ledger, known.attempts),
         on_limit=on_limit,
         timing=timing,
     )
     alive = [seen.name for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING)]
     await coordinator.start(known.state, alive=alive)
-    _limit_time(coordinator.slots, planned)
+    left_s, budget = planned.time_left_s, planned.sweep.budget
+    if left_s is not None:
+        cancel = budget is not None and budget.on_exceed == "cancel"
+        coordinator.slots.stop_after(left_s, TIME_IS_OVER, cancel=cancel)
     return RunSession(
         planned=planned,
         backend=backend,
@@ -154,49 +155,12 @@ class _Read:
     """What the ledger says of a run at the start of a session."""
 
     attempts: dict[int, int]
-    failed: dict[int, str]
+    tally: Tally
     state: RunState
 
 
 def _read(planned: PlannedRun) -> _Read:
     ledger = planned.ledger
     state = ledger.read_state()
-    return _Read(
-        attempts=dict(ledger.last_attempts()),  # before the records, so that none is missed
-        failed=dict(_failures(planned, state)) if planned.sweep.failures else {},
-        state=state,
-    )
-
-
-def _failures(planned: PlannedRun, state: RunState) -> Iterator[tuple[int, str]]:
-    """The trials whose failures count, and when they failed.
-
-    Those from before the run was planned, or from before a time that was forgiven, do not.
-    """
-    at, decided = planned.manifest.planned, state.decided
-    since = max(at, decided.since if decided.planned == at else "")
-    for record in planned.ledger.records():
-        if record.state is TrialState.FAILED and (record.finished or "") >= since:
-            yield record.number, record.finished or ""
-
-
-def _tally(planned: PlannedRun, failed: dict[int, str]) -> Tally:
-    plan, failures = planned.plan, planned.sweep.failures
-    return Tally(
-        allowed_failures=failures.allow.limit(plan.count) if failures else None,
-        cancel=failures is not None and failures.on_exceed == "cancel",
-        failed=failed,
-        oom=planned.sweep.retries.oom,
-        memory_of=lambda number: memory_of(planned.template(plan.trial(number))),
-    )
-
-
-def _limit_time(slots: Slots, planned: PlannedRun) -> None:
-    budget, manifest = planned.sweep.budget, planned.manifest
-    if budget is not None and budget.wall is not None:
-        since = parse_iso(manifest.planned or manifest.created)
-        slots.stop_after(
-            budget.wall - (utc_now() - since).total_seconds(),
-            "the run's time is over (budget.wall)",
-            cancel=budget.on_exceed == "cancel",
-        )
+    attempts = dict(ledger.last_attempts())  # before the records, so that none is missed
+    return _Read(attempts, Tally.of_run(planned, state), state)

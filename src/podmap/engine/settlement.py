@@ -51,6 +51,12 @@ class Settlement:
     again: bool = False
     stops_run: bool = False
 
+    @property
+    def stop_reason(self) -> str:
+        """Why the run stops, where it does with this attempt."""
+        diagnosis = self.attempt.diagnosis
+        return f"trial {self.record.number} cannot run: {diagnosis.summary if diagnosis else ''}"
+
 
 def ended_attempt(seen: Observation, diagnosis: Diagnosis | None, *, log_uri: str) -> Attempt:
     """What is kept of an attempt that ended or is gone."""

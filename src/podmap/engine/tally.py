@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from podmap.ledger.run_state import Decisions
+from podmap.ledger.run_state import Decisions, RunState
 from podmap.records import Category, Record, TrialState
 from podmap.retries import Payer, more_memory, payer_of
 from podmap.spec.model import OomRetries, Sweep
+from podmap.spec.template import memory_of
+
+if TYPE_CHECKING:
+    from podmap.engine.planned import PlannedRun
+
+TIME_IS_OVER = "the run's time is over (budget.wall)"
 
 ENOUGH_TO_LEARN = 2
 """Of trials of one size that ran out of memory: a single one may leak, or be an odd one."""
@@ -84,6 +91,36 @@ class Tally:
         self._memory_of = memory_of
         self._short: dict[tuple[int, int], set[int]] = {}
         self.memory: Mapping[int, int] = {}
+
+    @classmethod
+    def of_run(cls, planned: PlannedRun, state: RunState) -> Tally:
+        """The tally of a run as its records have it; blocks.
+
+        Trials that failed before the run was planned, or before a time that was forgiven, do not
+        count.
+
+        Args:
+            planned: The run.
+            state: What is decided for it.
+
+        Raises:
+            StoreError: The ledger cannot be read.
+            RecordError: A record cannot be understood.
+        """
+        plan, failures = planned.plan, planned.sweep.failures
+        at, decided = planned.manifest.planned, state.decided
+        since = max(at, decided.since if decided.planned == at else "")
+        return cls(
+            allowed_failures=failures.allow.limit(plan.count) if failures else None,
+            cancel=failures is not None and failures.on_exceed == "cancel",
+            failed={
+                record.number: record.finished or ""
+                for record in (planned.ledger.records() if failures else ())
+                if record.state is TrialState.FAILED and (record.finished or "") >= since
+            },
+            oom=planned.sweep.retries.oom,
+            memory_of=lambda number: memory_of(planned.template(plan.trial(number))),
+        )
 
     @property
     def needs_other_trials(self) -> bool:

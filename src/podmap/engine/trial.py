@@ -18,7 +18,6 @@ from podmap.backends.base import (
     Phase,
     WithdrawnError,
 )
-from podmap.clock import iso, utc_now
 from podmap.engine.attempt import LineHandler, Listener
 from podmap.engine.events import (
     AttemptEnded,
@@ -26,13 +25,12 @@ from podmap.engine.events import (
     AttemptStarted,
     RecordSettled,
 )
-from podmap.engine.result import Outcome, judge
 from podmap.engine.session import RunSession
-from podmap.engine.settlement import Settlement, ended_attempt, settle_attempt
+from podmap.engine.settlement import Settlement
 from podmap.engine.slots import RunStoppedError, Slot
 from podmap.engine.trial_ledger import Standing, TrialLedger
 from podmap.errors import SupersededError, UnreachableError
-from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
+from podmap.records import Category, Diagnosis, Record, TrialState
 
 log = logging.getLogger(__name__)
 
@@ -257,9 +255,9 @@ class TrialRunner:
 
     async def _settle_refused(self, launch: Launch, diagnosis: Diagnosis) -> Record | None:
         """Settles an attempt that can never be created."""
-        attempt = Attempt(launch.attempt, launch.name, finished=iso(utc_now()), diagnosis=diagnosis)
-        outcome = Outcome(TrialState.FAILED, diagnosis=diagnosis)
-        return await self._settle_attempt(attempt, outcome)
+        interrupted = self._session.slots.interrupted
+        settle = self._trial_ledger.settle_refusal
+        return await self._write_settlement(settle(launch, diagnosis, interrupted=interrupted))
 
     async def _await_end(self, seen: Observation) -> Record | None:
         """Waits for the attempt's end and writes what it left; None if there is more to do."""
@@ -267,16 +265,10 @@ class TrialRunner:
         if seen.phase is not Phase.ENDED:
             session.slots.adopt([seen.name])
         ended = await self._listening_to(seen).listen()
-        outcome = judge(
-            ended.seen,
-            ended.messages,
-            objectives=session.planned.objectives,
-            tail=ended.tail.decode("utf-8", "replace"),
-        )
-        log_uri = session.planned.ledger.log_uri(self._number, seen.attempt) if ended.tail else ""
-        attempt = ended_attempt(ended.seen, outcome.diagnosis, log_uri=log_uri)
+        interrupted = session.slots.interrupted
+        settlement = self._trial_ledger.settle_end(ended, interrupted=interrupted)
         gone = ended.seen.phase is Phase.GONE
-        return await self._settle_attempt(attempt, outcome, tail=ended.tail, gone=gone)
+        return await self._write_settlement(settlement, tail=ended.tail, gone=gone)
 
     def _listening_to(self, seen: Observation) -> Listener:
         if self._listener is None or self._listener.name != seen.name:
@@ -295,19 +287,11 @@ class TrialRunner:
             )
         return self._listener
 
-    async def _settle_attempt(
-        self, attempt: Attempt, outcome: Outcome, *, tail: bytes = b"", gone: bool = False
+    async def _write_settlement(
+        self, settlement: Settlement, *, tail: bytes = b"", gone: bool = False
     ) -> Record | None:
         """Writes what an attempt left, then removes it; None if there is more to do."""
-        session = self._session
-        settlement = settle_attempt(
-            self._trial_ledger.record,
-            attempt,
-            outcome,
-            tail=tail,
-            rules=self._trial_ledger.rules,
-            interrupted=session.slots.interrupted,
-        )
+        session, attempt = self._session, settlement.attempt
         if settlement.stops_run and not session.slots.interrupted:
             settlement = await self._stop_run(settlement)
         write = self._trial_ledger.write_settlement
@@ -320,10 +304,8 @@ class TrialRunner:
 
     async def _stop_run(self, settlement: Settlement) -> Settlement:
         """Stops the run: if another trial was first, this one counts as cancelled by that."""
-        diagnosis = settlement.attempt.diagnosis
-        reason = f"trial {self._number} cannot run: {diagnosis.summary if diagnosis else ''}"
-        standing = await self._session.coordinator.stop(reason)
-        if standing == reason:
+        standing = await self._session.coordinator.stop(settlement.stop_reason)
+        if standing == settlement.stop_reason:
             return settlement
         record = replace(settlement.record, state=TrialState.CANCELLED, reason=standing)
         return replace(settlement, record=record)

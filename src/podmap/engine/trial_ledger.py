@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 
 from podmap.backends.base import Launch, Observation
 from podmap.clock import iso, utc_now
+from podmap.engine.attempt import EndedAttempt
 from podmap.engine.launch import Launcher, ResultPath
 from podmap.engine.planned import PlannedRun
+from podmap.engine.result import Outcome, judge
 from podmap.engine.reuse import (
     completed_record,
     read_left_result,
@@ -19,7 +21,14 @@ from podmap.engine.reuse import (
     result_uri,
     reused_record,
 )
-from podmap.engine.settlement import Rules, Settlement, end_record, ended_attempt, time_left_s
+from podmap.engine.settlement import (
+    Rules,
+    Settlement,
+    end_record,
+    ended_attempt,
+    settle_attempt,
+    time_left_s,
+)
 from podmap.errors import AttemptExistsError, StoreError, SupersededError
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 from podmap.retries import memory_of_next
@@ -159,6 +168,39 @@ class TrialLedger:
             SupersededError: The trial was asked for anew, by another epoch.
         """
         return self._write_record(self.record)
+
+    def settle_end(self, ended: EndedAttempt, *, interrupted: bool = False) -> Settlement:
+        """What an attempt that ended, or is gone, makes of the record; nothing is written.
+
+        Args:
+            ended: What is left of it.
+            interrupted: Whether one that was cancelled leaves the trial open for a resume.
+        """
+        outcome = judge(
+            ended.seen,
+            ended.messages,
+            objectives=self._planned.objectives,
+            tail=ended.tail.decode("utf-8", "replace"),
+        )
+        ledger = self._planned.ledger
+        log_uri = ledger.log_uri(self._number, ended.seen.attempt) if ended.tail else ""
+        attempt = ended_attempt(ended.seen, outcome.diagnosis, log_uri=log_uri)
+        return self._settle(attempt, outcome, tail=ended.tail, interrupted=interrupted)
+
+    def settle_refusal(
+        self, launch: Launch, diagnosis: Diagnosis, *, interrupted: bool = False
+    ) -> Settlement:
+        """What an attempt that can never be created makes of the record; nothing is written."""
+        attempt = Attempt(launch.attempt, launch.name, finished=iso(utc_now()), diagnosis=diagnosis)
+        outcome = Outcome(TrialState.FAILED, diagnosis=diagnosis)
+        return self._settle(attempt, outcome, tail=b"", interrupted=interrupted)
+
+    def _settle(
+        self, attempt: Attempt, outcome: Outcome, *, tail: bytes, interrupted: bool
+    ) -> Settlement:
+        return settle_attempt(
+            self.record, attempt, outcome, tail=tail, rules=self.rules, interrupted=interrupted
+        )
 
     def write_settlement(self, settlement: Settlement, tail: bytes, *, gone: bool) -> bool:
         """Writes what an attempt left: log, attempt and record.

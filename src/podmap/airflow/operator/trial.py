@@ -18,13 +18,11 @@ from typing import Any
 from podmap.airflow.exceptions import TrialFailed, failure_class
 from podmap.backends.base import Launch, Observation, Phase
 from podmap.backends.kubernetes.pod.build import RESULT_PATH
-from podmap.clock import iso, parse_iso, utc_now
+from podmap.clock import iso, utc_now
 from podmap.engine.attempt import EndedAttempt
 from podmap.engine.planned import PlannedRun
-from podmap.engine.result import Outcome, judge
-from podmap.engine.session import _failures
-from podmap.engine.settlement import Settlement, end_record, ended_attempt, settle_attempt
-from podmap.engine.tally import Stop, Tally
+from podmap.engine.settlement import Settlement, end_record
+from podmap.engine.tally import TIME_IS_OVER, Stop, Tally, with_stop
 from podmap.engine.trial_ledger import Standing, TrialLedger
 from podmap.errors import UnreachableError
 from podmap.ledger.run_state import Decisions, RunState
@@ -137,24 +135,16 @@ class OperatorTrial:
             ended: What is left of it.
             last_try: Whether Airflow would not try the task again.
         """
-        tail = ended.tail
-        outcome = judge(
-            ended.seen,
-            ended.messages,
-            objectives=self.planned.objectives,
-            tail=tail.decode("utf-8", "replace"),
-        )
-        ledger = self.planned.ledger
-        log_uri = ledger.log_uri(self.number, ended.seen.attempt) if tail else ""
-        attempt = ended_attempt(ended.seen, outcome.diagnosis, log_uri=log_uri)
-        gone = ended.seen.phase is Phase.GONE
-        self._write(attempt, outcome, tail=tail, gone=gone, last_try=last_try)
+        if self._lacks_end(ended.seen.attempt):
+            gone = ended.seen.phase is Phase.GONE
+            settlement = self._trial_ledger.settle_end(ended)
+            self._write(settlement, ended.tail, gone=gone, last_try=last_try)
 
     def write_refusal(self, launch: Launch, diagnosis: Diagnosis, *, last_try: bool) -> None:
         """Writes that an attempt could never be made."""
-        attempt = Attempt(launch.attempt, launch.name, finished=iso(utc_now()), diagnosis=diagnosis)
-        outcome = Outcome(TrialState.FAILED, diagnosis=diagnosis)
-        self._write(attempt, outcome, tail=b"", gone=False, last_try=last_try)
+        if self._lacks_end(launch.attempt):
+            settlement = self._trial_ledger.settle_refusal(launch, diagnosis)
+            self._write(settlement, b"", gone=False, last_try=last_try)
 
     def cancel(self, reason: str) -> Record:
         """Writes that the trial is not run any more, unless it has ended; its record."""
@@ -180,21 +170,13 @@ class OperatorTrial:
             paid_by=payer_of(last, self._trial_ledger.rules.exit_codes).value,
         )
 
-    def _write(
-        self, attempt: Attempt, outcome: Outcome, *, tail: bytes, gone: bool, last_try: bool
-    ) -> None:
+    def _lacks_end(self, attempt: int) -> bool:
+        """Whether the record, read anew, does not tell of an attempt's end."""
         standing = self._trial_ledger.read_standing((), start=False)
         known = {each.number for each in self._trial_ledger.record.attempts}
-        if standing.settled is not None or attempt.number in known:
-            return
-        settlement = settle_attempt(
-            self._trial_ledger.record,
-            attempt,
-            outcome,
-            tail=tail,
-            rules=self._trial_ledger.rules,
-            interrupted=False,
-        )
+        return standing.settled is None and attempt not in known
+
+    def _write(self, settlement: Settlement, tail: bytes, *, gone: bool, last_try: bool) -> None:
         if settlement.again and last_try:
             settlement = _at_the_last_try(settlement)
         if self._trial_ledger.write_settlement(settlement, tail, gone=gone):
@@ -217,12 +199,11 @@ class OperatorTrial:
             if not self._cleared:
                 return state.decided.stop
             # Whoever clears a trial knows of the stop: it, and what led to it, counts no more.
-            lifted = replace(state.decided, stop="", cancel=False, at="", since=iso(utc_now()))
+            lifted = replace(with_stop(state.decided, None), since=iso(utc_now()))
             ledger.update_state(decided=lifted)
-        budget = self.planned.sweep.budget
-        wall_s = budget.wall if budget else None
-        if wall_s is not None and (utc_now() - parse_iso(at)).total_seconds() > wall_s:
-            return "the run's time is over (budget.wall)"
+        left_s = self.planned.time_left_s
+        if left_s is not None and left_s < 0:
+            return TIME_IS_OVER
         if state.paused:
             raise PausedError("the run is paused")
         if state.parallelism is not None and alive >= state.parallelism:
@@ -231,37 +212,25 @@ class OperatorTrial:
 
     def _stop_run(self, settlement: Settlement) -> None:
         """Stops the run if the end of one of its trials means that for the others."""
-        record, diagnosis = settlement.record, settlement.attempt.diagnosis
+        record, ledger = settlement.record, self.planned.ledger
         if record.state is not TrialState.FAILED:
             return
         if settlement.stops_run:
-            reason = f"trial {record.number} cannot run: {diagnosis.summary if diagnosis else ''}"
-            stop: Stop | None = Stop(reason, at=iso(utc_now()))
+            stop: Stop | None = Stop(settlement.stop_reason, at=iso(utc_now()))
         else:
-            stop = self._too_many_failures(record)
-        if stop is None:
-            return
+            tally = Tally.of_run(self.planned, ledger.read_state())
+            tally.count_record(record)
+            stop = tally.stop
         at = self.planned.manifest.planned
 
         def change(state: RunState) -> Mapping[str, Any]:
             there = state.decided if state.decided.planned == at else Decisions(at)
-            if there.stop or state.decided.planned > at:
+            if stop is None or there.stop or state.decided.planned > at:
                 return {}
-            return {"decided": replace(there, stop=stop.reason, cancel=stop.cancel, at=stop.at)}
+            return {"decided": with_stop(there, stop)}
 
-        self.planned.ledger.change_state(change)
-
-    def _too_many_failures(self, record: Record) -> Stop | None:
-        failures = self.planned.sweep.failures
-        if failures is None:
-            return None
-        state = self.planned.ledger.read_state()
-        tally = Tally(
-            allowed_failures=failures.allow.limit(self.planned.plan.count),
-            failed=dict(_failures(self.planned, state)),
-        )
-        tally.count_record(record)
-        return tally.stop
+        if stop is not None:
+            ledger.change_state(change)
 
 
 def _at_the_last_try(settlement: Settlement) -> Settlement:
