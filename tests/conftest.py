@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from podmap import uris
 from podmap.cli.main import main
 
 if "CI" not in os.environ:  # there hypothesis has a profile of its own: the same examples always
@@ -116,6 +117,13 @@ class Cli:
         """The records of the only run."""
         files = self.store.glob("*/*/trials/*.json")
         return {int(file.stem): json.loads(file.read_text()) for file in files}
+
+
+@pytest.fixture(autouse=True)
+def no_deployment() -> Iterator[None]:
+    """What Airflow's settings allowed in a test's own process ends with the test."""
+    yield
+    uris.use_policy(None)
 
 
 @pytest.fixture

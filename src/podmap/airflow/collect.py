@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from podmap import uris
+from podmap.airflow import settings
 from podmap.airflow.connections import planned_target
 from podmap.airflow.runtimes import find_runtime
 from podmap.backends.connect import Target, connected
@@ -76,6 +78,7 @@ def clean_run(context: Any, plan_task_id: str, *, log: Any) -> None:
 
 
 def _planned_run(context: Any, plan_task_id: str) -> Mapping[str, str] | None:
+    uris.use_policy(settings.uri_policy)
     run: Mapping[str, str] | None = context["ti"].xcom_pull(
         task_ids=plan_task_id, key="run", map_indexes=-1
     )

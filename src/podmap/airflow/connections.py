@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+from podmap import uris
 from podmap.aio import Backoff
-from podmap.airflow import trial_log
+from podmap.airflow import settings, trial_log
 from podmap.backends.connect import Target, connect
 from podmap.engine.hub import Hub
 from podmap.errors import UnreachableError
@@ -46,6 +47,7 @@ async def trigger_hub(run: Mapping[str, str]) -> Hub:
     """
     from airflow.sdk import BaseHook
 
+    uris.use_policy(settings.uri_policy)
     key = " ".join(run.get(part, "") for part in ("backend", "connection", "namespace"))
     hub = Hub.find(key)
     if hub is not None:  # the connection is asked for once

@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+from podmap import uris
 from podmap.airflow import settings
 from podmap.airflow.connections import worker_target
-from podmap.airflow.runtimes import SweepGroup, find_runtime
+from podmap.airflow.runtimes import SweepGroup, find_runtime, spec_folder
 from podmap.backends.connect import Target, connect
 from podmap.engine.launch import check_first_launch
 from podmap.engine.planned import PlannedRun, prepare_run
@@ -38,6 +39,7 @@ def plan_run(
     """
     from airflow.sdk.configuration import conf
 
+    uris.use_policy(settings.uri_policy)
     loaded = _load(group)
     sweep = loaded.sweep
     target = worker_target(
@@ -55,9 +57,7 @@ def plan_run(
         store=sweep.store or settings.store(),
         run_id=run_id_for(owner["deployment"], dag_run.dag_id, dag_run.run_id, group_id),
         owner=owner,
-        folder=str(
-            (group.folder / group.spec).parent if isinstance(group.spec, str) else group.folder
-        ),
+        folder=str(spec_folder(group.spec, group.folder)),
         target=target,
         experiments=group.experiments,
         most_instances=conf.getint("core", "max_map_length", fallback=1024),

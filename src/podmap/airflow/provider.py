@@ -6,6 +6,58 @@ from typing import Any
 
 from podmap._version import __version__
 
+_OPTIONS = {
+    "store": {
+        "description": "The URI or folder under which runs are kept when a spec "
+        "has no `store:`. Every worker and triggerer must reach it.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "s3://bucket/podmap",
+        "default": "",
+    },
+    "backend": {
+        "description": "What runs the trials of sweeps that do not say: process "
+        "(processes on the triggerer's machine) or kubernetes (pods).",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "kubernetes",
+        "default": "process",
+    },
+    "data_roots": {
+        "description": "URIs and folders, with commas between them, below which "
+        "sweeps may read data (search.items, search.uris), besides the folder of "
+        "the spec or DAG file and the store.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "s3://lake/features, /mnt/datasets",
+        "default": "",
+    },
+    "store_roots": {
+        "description": "URIs and folders, with commas between them, below which "
+        "runs may be kept, besides the store: what a spec may name as its own "
+        "`store:`.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "s3://team-a/podmap",
+        "default": "",
+    },
+    "uri_schemes": {
+        "description": "Schemes of URIs, with commas between them, that may be "
+        "opened besides file, s3, gs, gcs, az and abfs.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "https, sftp",
+        "default": "",
+    },
+    "deployment": {
+        "description": "Tells this Airflow apart from others that write to the same store.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "staging",
+        "default": "",
+    },
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """The entry point `apache_airflow_provider`."""
@@ -17,32 +69,7 @@ def get_provider_info() -> dict[str, Any]:
         "config": {
             "podmap": {
                 "description": "Defaults for all sweeps of this deployment.",
-                "options": {
-                    "store": {
-                        "description": "fsspec URI under which runs are kept when a spec has no "
-                        "`store:`. Every worker and triggerer must reach it.",
-                        "version_added": "0.1.0",
-                        "type": "string",
-                        "example": "s3://bucket/podmap",
-                        "default": "",
-                    },
-                    "backend": {
-                        "description": "What runs the trials of sweeps that do not say: process "
-                        "(processes on the triggerer's machine) or kubernetes (pods).",
-                        "version_added": "0.1.0",
-                        "type": "string",
-                        "example": "kubernetes",
-                        "default": "process",
-                    },
-                    "deployment": {
-                        "description": "Tells this Airflow apart from others that write to the "
-                        "same store.",
-                        "version_added": "0.1.0",
-                        "type": "string",
-                        "example": "staging",
-                        "default": "",
-                    },
-                },
+                "options": _OPTIONS,
             }
         },
     }

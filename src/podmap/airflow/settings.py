@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+
+from podmap import uris
 
 SECTION = "podmap"
 
@@ -13,12 +16,50 @@ def store() -> str:
 
     `[podmap] store`, else the variable PODMAP_STORE, else the folder `podmap` in AIRFLOW_HOME.
     """
+    return _named_store() or str(
+        Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / SECTION
+    )
+
+
+def _named_store() -> str:
     from airflow.sdk.configuration import conf
 
     configured = conf.get(SECTION, "store", fallback="") or os.environ.get("PODMAP_STORE", "")
-    return configured or str(
-        Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / SECTION
+    return str(configured)
+
+
+def uri_policy() -> uris.UriPolicy:
+    """What may be opened: `[podmap] uri_schemes`, `data_roots` and `store_roots`.
+
+    The store is always a place of runs and of data; the folder of a spec is one of data.
+    """
+    from airflow.sdk.configuration import conf
+
+    schemes = conf.get(SECTION, "uri_schemes", fallback="") or ""
+    return uris.UriPolicy(
+        more_schemes=uris.named_schemes(schemes),
+        data_roots=(store(), *_roots("data_roots")),
+        store_roots=(store(), *_roots("store_roots")),
     )
+
+
+def pod_uri_policy() -> uris.UriPolicy:
+    """As `uri_policy`, in a trial's own pod, which need not have all of Airflow's settings.
+
+    It can do no more than its own rights allow, wherever the run is said to be.
+    """
+    policy = uri_policy()
+    named = _named_store() or _roots("store_roots")
+    return policy if named else replace(policy, store_roots=None)
+
+
+def _roots(option: str) -> tuple[str, ...]:
+    """The URIs and folders of a setting, with commas or line breaks between them."""
+    from airflow.sdk.configuration import conf
+
+    text = str(conf.get(SECTION, option, fallback="") or "")
+    parts = (part.strip() for part in text.replace("\n", ",").split(","))
+    return tuple(part for part in parts if part)
 
 
 def backend() -> str:

@@ -22,6 +22,8 @@ ENVIRONMENT = """\
 | variable | meaning |
 |---|---|
 | `PODMAP_STORE` | The store, where neither `--store` nor the spec says one. |
+| `PODMAP_URI_SCHEMES` | Schemes of URIs, with commas between them, that may be opened besides \
+file, s3, gs, gcs, az and abfs: `https,sftp`. |
 | `PODMAP_STATE_DIR` | Where running local trials keep their state, on a disk of this host; \
 by default `~/.local/state/podmap/processes`. |
 | `NO_COLOR` | If set, nothing is coloured. |

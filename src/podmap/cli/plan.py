@@ -139,9 +139,12 @@ def _unsupported(sweep: Sweep, backend: str) -> list[str]:
     """What keeps this version from running the sweep."""
     from podmap.engine.planned import check_supported
     from podmap.errors import UsageError
+    from podmap.uris import check_store_uri
 
     try:
         check_supported(sweep, backend)
+        if sweep.store is not None:
+            check_store_uri(sweep.store)
     except UsageError as error:
         return str(error).splitlines()
     return []

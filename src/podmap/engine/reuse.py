@@ -19,6 +19,7 @@ from podmap.engine.settlement import end_record
 from podmap.errors import RecordError
 from podmap.ledger.keys import KeyIndex
 from podmap.records import Record, TrialState
+from podmap.uris import masked, open_filesystem, open_regular_file
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,8 @@ def read_left_result(uri: str, *, objectives: Sequence[str], since: str) -> Outc
         return None
     # Every store raises errors of its own, and none of them may keep the trial from being run.
     except Exception as error:
-        log.warning("cannot look for a result at %s, so the trial is run: %s", uri, error)
+        shown = masked(uri), masked(str(error))
+        log.warning("cannot look for a result at %s, so the trial is run: %s", *shown)
         return None
     if modified is not None and modified < parse_iso(since) - _CLOCKS_DIFFER:
         return None
@@ -123,12 +125,10 @@ def read_left_result(uri: str, *, objectives: Sequence[str], since: str) -> Outc
 
 def _read(uri: str) -> tuple[bytes, datetime | None]:
     if "://" not in uri:
-        with open(uri, "rb") as file:
+        with open_regular_file(uri) as file:
             moment = os.fstat(file.fileno()).st_mtime
             return file.read(RESULT_LIMIT_BYTES), datetime.fromtimestamp(moment, timezone.utc)
-    import fsspec
-
-    filesystem, path = fsspec.url_to_fs(uri)
+    filesystem, path = open_filesystem(uri)
     raw: bytes = filesystem.cat_file(path, end=RESULT_LIMIT_BYTES)
     try:
         modified: datetime = filesystem.modified(path)

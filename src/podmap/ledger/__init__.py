@@ -1,1 +1,1 @@
-"""The ledger: the records of runs, in a folder or in any store that fsspec knows."""
+"""The ledger: the records of runs, in a folder or an object store."""

@@ -10,6 +10,7 @@ from podmap.errors import RecordError, UsageError
 from podmap.ledger import encode
 from podmap.ledger.store import Store, open_store
 from podmap.records import Record, TrialState
+from podmap.uris import is_same_or_below, masked
 
 _KEY = re.compile(r"[0-9A-Za-z_-]{1,128}")
 
@@ -85,12 +86,25 @@ class KeyIndex:
         if place is None:
             raise RecordError(f"{self._store.uri}/{key} points at {uri!r}, which is no record")
         run_uri, path = place
+        self._check_pointer(run_uri, key)
         kept = open_store(run_uri).read(path)
         if kept is None:
             return None
         record = encode.parse_record(kept, uri=uri)
         fits = record.key == key and record.state is TrialState.COMPLETE
         return IndexedRecord(uri, record) if fits else None
+
+    def _check_pointer(self, run_uri: str, key: str) -> None:
+        """Refuses what leads out of the store: the file that says so is data."""
+        store = self._store.uri.rpartition("/")[0]
+        try:
+            inside = is_same_or_below(run_uri, store)
+        except UsageError:
+            inside = False
+        if not inside:
+            raise RecordError(
+                f"{self._store.uri}/{key} points at {masked(run_uri)}, which is no run of {store}"
+            )
 
 
 def _key_path(key: str) -> str:

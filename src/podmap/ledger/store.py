@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from podmap.errors import UsageError
-
-_LOCAL_SCHEMES = ("file://", "local://")
+from podmap.uris import check_store_uri, parse_uri
 
 
 class Store(Protocol):
@@ -83,38 +80,32 @@ def resolve_uri(uri: str) -> str:
     """The URI without a trailing slash; local paths made absolute, with `~` replaced.
 
     Raises:
-        UsageError: The URI is empty.
+        UsageError: It is none that may be opened.
     """
-    if not uri.strip():
-        raise UsageError("the store's URI is empty; give a folder or a URI such as s3://bucket/x")
-    if "://" in uri:
-        scheme, rest = uri.split("://", 1)
-        return f"{scheme}://{rest.rstrip('/')}" if rest.rstrip("/") else uri
-    return os.path.abspath(os.path.expanduser(uri))
+    location = parse_uri(uri)
+    if location.local and "://" not in uri:
+        return location.local_path
+    scheme, _, rest = uri.partition("://")
+    return f"{scheme}://{rest.rstrip('/')}" if rest.rstrip("/") else uri
 
 
 def open_store(uri: str) -> Store:
     """The store at a folder's path or URI; nothing is made or asked yet.
 
     Args:
-        uri: A local path, `file://…`, or any URI that fsspec knows.
+        uri: A local path, or a URI of one of the schemes that are allowed.
 
     Raises:
-        UsageError: The URI is empty.
-        StoreError: fsspec does not know the protocol, or the package it needs is missing.
+        UsageError: The URI is none that may be opened, or runs may not be kept there.
+        StoreError: The package for its scheme is missing.
     """
     uri = resolve_uri(uri)
-    for scheme in _LOCAL_SCHEMES:
-        if uri.startswith(scheme):
-            return _local(uri, uri[len(scheme) :])
-    if "://" not in uri:
-        return _local(uri, uri)
+    check_store_uri(uri)
+    location = parse_uri(uri)
+    if location.local:
+        from podmap.ledger.store_local import LocalStore
+
+        return LocalStore(uri, root=location.local_path)
     from podmap.ledger.store_objects import FsspecStore
 
     return FsspecStore(uri)
-
-
-def _local(uri: str, path: str) -> Store:
-    from podmap.ledger.store_local import LocalStore
-
-    return LocalStore(uri, root=os.path.abspath(os.path.expanduser(path)))

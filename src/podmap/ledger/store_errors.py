@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 
 from podmap.errors import StoreError
+from podmap.uris import masked
 
 _ELSEWHERE = "choose another store with --store or PODMAP_STORE"
 _NEXT_STEP = {
@@ -29,7 +29,8 @@ _NEXT_STEP = {
 
 def store_error(action: str, uri: str, error: BaseException) -> StoreError:
     """The error for an action (`"write"`, `"read"` …) on a URI that failed with `error`."""
-    return StoreError(f"cannot {action} {uri}: {_reason(error)}; {_next_step(error)}")
+    why = masked(_reason(error))
+    return StoreError(f"cannot {action} {masked(uri)}: {why}; {_next_step(error)}")
 
 
 def _reason(error: BaseException) -> str:
@@ -50,20 +51,3 @@ def _next_step(error: BaseException) -> str:
     if "credential" in f"{type(error).__name__} {error}".lower():
         return "give this process credentials for the store"
     return "check that the store can be reached from here"
-
-
-def protocol_error(uri: str, error: Exception) -> StoreError:
-    """The error for a URI whose protocol fsspec does not know, or lacks a package for."""
-    from fsspec.registry import available_protocols, known_implementations
-
-    protocol = uri.split("://", 1)[0].split("::")[-1]
-    known = known_implementations.get(protocol)
-    if known is None:
-        near = difflib.get_close_matches(protocol, available_protocols(), n=1)
-        hint = f"did you mean {near[0]}://" if near else "for example s3://, gs:// or a local path"
-        return StoreError(f"cannot open {uri}: fsspec does not know {protocol}://; {hint}?")
-    if not isinstance(error, ImportError):
-        return store_error("open", uri, error)
-    package = known["class"].split(".")[0]
-    step = known.get("err", "") if package == "fsspec" else f"run: pip install {package}"
-    return StoreError(f"cannot open {uri}: {protocol}:// needs a package that is missing; {step}")

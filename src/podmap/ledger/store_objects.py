@@ -1,4 +1,4 @@
-"""A store in S3 (with conditional PUTs), GCS, Azure, or whatever else fsspec knows."""
+"""A store in S3 (with conditional PUTs), GCS, Azure, or what else the deployment allows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from podmap.errors import StoreError
-from podmap.ledger.store_errors import protocol_error, store_error
+from podmap.errors import NotSupportedError, StoreError, UsageError
+from podmap.ledger.store_errors import store_error
+from podmap.uris import open_filesystem
 
 _READERS = 16
 _BATCH = 256
@@ -40,15 +41,18 @@ class FsspecStore:
             uri: The folder's URI, without a trailing slash.
 
         Raises:
-            StoreError: The protocol is not known, or the package for it is missing.
+            UsageError: It is none that may be opened.
+            StoreError: The package for its scheme is missing, or its settings are wrong.
         """
-        import fsspec
-
         self.uri = uri
         try:
-            fs, root = fsspec.url_to_fs(uri, use_listings_cache=False)
+            fs, root = open_filesystem(uri)
+        except NotSupportedError as error:
+            raise StoreError(str(error)) from error
+        except UsageError:
+            raise
         except Exception as error:
-            raise protocol_error(uri, error) from error
+            raise store_error("open", uri, error) from error
         self._fs: Any = fs
         self._prefix = f"{root.rstrip('/')}/"
         self._exclusive = _can_create(fs)

@@ -16,6 +16,7 @@ from podmap.lint.rules import (
     arguments,
     context,
     imports,
+    overrides,
     parse_time,
     pods,
     sweeps,
@@ -49,6 +50,7 @@ _SUBJECTS = (
     task_outputs,
     pods,
     sweeps,
+    overrides,
     parse_time,
 )
 

@@ -12,6 +12,7 @@ from podmap.search.list_files import ItemRow, read_rows
 from podmap.search.uris import absolute_uri
 from podmap.spec.model import Sweep, TrialTemplate
 from podmap.spec.search import ListSearch
+from podmap.uris import masked
 
 
 class ItemList(Enumerated):
@@ -30,10 +31,11 @@ class ItemList(Enumerated):
         items = section(sweep, ListSearch).items
         if isinstance(items, str):
             uri = absolute_uri(items, folder)
-            problems = ItemProblems(uri)
-            return cls(check_items(read_rows(uri, problems), problems, sweep.trial))
-        rows = (ItemRow(item, path=f"search.items[{index}]") for index, item in enumerate(items))
-        return cls(check_items(rows, ItemProblems(), sweep.trial, place="search.items"))
+            problems = ItemProblems(masked(uri))
+            rows = read_rows(uri, problems, folder=folder)
+            return cls(check_items(rows, problems, sweep.trial))
+        given = (ItemRow(item, path=f"search.items[{index}]") for index, item in enumerate(items))
+        return cls(check_items(given, ItemProblems(), sweep.trial, place="search.items"))
 
     @classmethod
     def from_experiments(cls, given: Any, template: TrialTemplate) -> ItemList:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from podmap.errors import NotSupportedError, Problem, SpecError
+from podmap.errors import NotSupportedError, Problem, SpecError, UnreachableError
 from podmap.search.base import ItemProblems
-from podmap.search.uris import filesystem, nearest_folder_hint, unreachable_if_refused
+from podmap.search.uris import open_file
+from podmap.uris import masked
 
 if TYPE_CHECKING:
     from _csv import Reader as _CsvReader
@@ -45,16 +46,19 @@ class ItemRow:
         return Problem(path, message, line=self.line, column=self.line and 1, hint=hint)
 
 
-def read_rows(uri: str, problems: ItemProblems, *, key: str = "search.items") -> Iterator[ItemRow]:
+def read_rows(
+    uri: str, problems: ItemProblems, *, folder: str, key: str = "search.items"
+) -> Iterator[ItemRow]:
     """The items of a file; what cannot be read goes to `problems`.
 
     Args:
         uri: Its suffix says what it is.
         problems: Gets a problem for each bad line; reading goes on where it can.
+        folder: The folder of the spec.
         key: Where the URI stands in the spec.
 
     Raises:
-        SpecError: No such file, or no known suffix.
+        SpecError: No such file, none that may be read, or no known suffix.
         NotSupportedError: A package that is needed is not installed.
         UnreachableError: The file cannot be asked for.
     """
@@ -64,8 +68,9 @@ def read_rows(uri: str, problems: ItemProblems, *, key: str = "search.items") ->
     suffix = plain[plain.rfind(".") :]
     reader = _READERS.get(suffix)
     if reader is None or (packed and suffix == ".parquet"):
-        raise SpecError([Problem(key, f"{uri} is of no known format: allowed are {FORMATS}")])
-    with unreachable_if_refused(uri), _opened(uri, key=key) as raw:
+        message = f"{masked(uri)} is of no known format: allowed are {FORMATS}"
+        raise SpecError([Problem(key, message)])
+    with open_file(uri, key=key, folder=folder) as raw:
         stream: IO[bytes] = raw
         if packed:
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
@@ -73,15 +78,8 @@ def read_rows(uri: str, problems: ItemProblems, *, key: str = "search.items") ->
             yield from reader(stream, problems)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             problems.add(Problem("", f"the file is not whole gzip: {error}"))
-
-
-def _opened(uri: str, *, key: str) -> IO[bytes]:
-    fs, path = filesystem(uri, key=key)
-    if not fs.isfile(path):
-        hint = nearest_folder_hint(fs, path)
-        raise SpecError([Problem(key, f"{uri}: there is no such file", hint=hint)])
-    stream: IO[bytes] = fs.open(path, "rb")
-    return stream
+        except OSError as error:
+            raise UnreachableError(f"{masked(uri)} cannot be read: {masked(str(error))}") from error
 
 
 def _read_csv(stream: IO[bytes], problems: ItemProblems) -> Iterator[ItemRow]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from podmap.errors import Problem
 from podmap.names import digest
 from podmap.records import Shard
 from podmap.search.base import Enumerated, ItemProblems, section
-from podmap.search.uris import absolute_uri, filesystem, nearest_folder_hint, unreachable_if_refused
+from podmap.search.uris import (
+    absolute_uri,
+    nearest_folder_hint,
+    open_pattern,
+    unreachable_if_refused,
+)
 from podmap.spec.model import Sweep
 from podmap.spec.search import ShardsSearch
-
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
+from podmap.uris import FileSystem, check_data_uri, masked, parse_uri
 
 _ETAGS = ("ETag", "etag", "md5Hash")
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
@@ -67,12 +70,13 @@ def find_shards(patterns: Sequence[str], *, folder: str = "") -> list[Shard]:
     which `open()` takes. What several patterns match is written as the first of them says.
 
     Args:
-        patterns: fsspec URIs or paths with wildcards. One that ends with `/` matches folders,
+        patterns: URIs or paths with wildcards. One that ends with `/` matches folders,
             any other files.
-        folder: Where relative paths start from; empty for the working directory.
+        folder: The folder of the spec, where relative paths start from; empty for the working
+            directory.
 
     Raises:
-        SpecError: A pattern matches nothing, or its protocol does not exist.
+        SpecError: A pattern matches nothing, or what may not be read.
         NotSupportedError: The package for a pattern's protocol is not installed.
         UnreachableError: A filesystem refused, or could not be reached.
     """
@@ -81,12 +85,12 @@ def find_shards(patterns: Sequence[str], *, folder: str = "") -> list[Shard]:
     for index, pattern in enumerate(patterns):
         key = f"search.uris[{index}]" if len(patterns) > 1 else "search.uris"
         uri = absolute_uri(pattern, folder)
-        fs, path = filesystem(uri, key=key)
-        with unreachable_if_refused(uri):
+        fs, path = open_pattern(uri, key=key, folder=folder)
+        with unreachable_if_refused(uri, key=key):
             try:
-                matched = _matches(fs, path, folders=pattern.endswith("/"), as_path=_is_path(uri))
+                matched = _matches(fs, path, uri=uri, folder=folder)
             except ValueError as error:
-                problems.add(Problem(key, f"{pattern} is no pattern: {error}"))
+                problems.add(Problem(key, f"{masked(pattern)} is no pattern: {error}"))
                 continue
             if not matched:
                 problems.add(_nothing(fs, path, key=key, pattern=pattern))
@@ -98,29 +102,30 @@ def find_shards(patterns: Sequence[str], *, folder: str = "") -> list[Shard]:
     ]
 
 
-def _is_path(uri: str) -> bool:
-    return "://" not in uri and "::" not in uri
+def _matches(fs: FileSystem, path: str, *, uri: str, folder: str) -> dict[str, tuple[str, str]]:
+    """URI to what is shown of it and its version, of what a pattern matches.
 
-
-def _matches(
-    fs: AbstractFileSystem, path: str, *, folders: bool, as_path: bool
-) -> dict[str, tuple[str, str]]:
-    """URI to what is shown of it and its version, of what a pattern matches."""
+    Raises:
+        UsageError: Something that it matches may not be read.
+    """
+    place, folders, as_path = parse_uri(uri), uri.endswith("/"), "://" not in uri
     kind = "directory" if folders else "file"
     infos = fs.glob(path.rstrip("/"), detail=True)
     matched: dict[str, tuple[str, str]] = {}
     for name, info in infos.items():
         if info["type"] == kind:
-            uri = fs.unstrip_protocol(name)
-            shown = name if as_path else uri
+            if place.local:
+                check_data_uri(name, folder=folder)
+            found = fs.unstrip_protocol(name)
+            shown = name if as_path else found
             if folders:
-                matched[uri] = (f"{shown.rstrip('/')}/", _folder_version(fs, name))
+                matched[found] = (f"{shown.rstrip('/')}/", _folder_version(fs, name))
             else:
-                matched[uri] = (shown, _file_version(info))
+                matched[found] = (shown, _file_version(info))
     return matched
 
 
-def _folder_version(fs: AbstractFileSystem, folder: str) -> str:
+def _folder_version(fs: FileSystem, folder: str) -> str:
     files = fs.find(folder, detail=True)
     inside = len(folder.rstrip("/")) + 1
     return digest([[name[inside:], _file_version(files[name])] for name in sorted(files)])
@@ -136,9 +141,9 @@ def _file_version(info: Mapping[str, Any]) -> str:
     return f"{info.get('size')}-{changed}"
 
 
-def _nothing(fs: AbstractFileSystem, path: str, *, key: str, pattern: str) -> Problem:
+def _nothing(fs: FileSystem, path: str, *, key: str, pattern: str) -> Problem:
     wanted, other = ("folder", "file") if pattern.endswith("/") else ("file", "folder")
-    message = f"{pattern} matches no {wanted}"
+    message = f"{masked(pattern)} matches no {wanted}"
     others = len(fs.glob(path.rstrip("/")))
     if others:
         slash = "with" if other == "folder" else "without"

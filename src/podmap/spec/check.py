@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from podmap import names
-from podmap.spec.check_search import check_search
+from podmap.spec.check_search import check_search, check_uri
 from podmap.spec.check_trial import check_trials, may_be_shards
 from podmap.spec.findings import Finding, show
 from podmap.spec.model import HyperbandPrune, Sweep, ThresholdPrune
@@ -37,6 +37,7 @@ def check(sweep: Sweep, raw: dict[str, Any], *, search_required: bool) -> list[F
     findings += _check_budget(sweep)
     findings += _check_oom(sweep)
     findings += _check_kubernetes(sweep)
+    findings += check_uri(("store",), sweep.store or "")
     return findings
 
 

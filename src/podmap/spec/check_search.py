@@ -25,6 +25,7 @@ from podmap.spec.search import (
     Search,
     ShardsSearch,
 )
+from podmap.uris import masked, why_malformed
 
 MAX_GRID = 1_000_000
 _TEXT_FILES = (".csv", ".jsonl", ".ndjson")
@@ -212,22 +213,32 @@ def _check_uris(search: ShardsSearch) -> Iterator[Finding]:
     if isinstance(search.uris, str):
         if not search.uris.strip():
             yield Finding(place, "'' is not allowed: a URI is needed")
+        yield from check_uri(place, search.uris)
         return
     if not search.uris:
         yield Finding(place, "[] is not allowed: at least one URI is needed")
     for index, uri in enumerate(search.uris):
         if not uri.strip():
             yield Finding((*place, index), "'' is not allowed: a URI is needed")
+        yield from check_uri((*place, index), uri)
+
+
+def check_uri(place: Place, uri: str) -> Iterator[Finding]:
+    """What no deployment's settings could allow in a URI."""
+    why = why_malformed(uri) if uri.strip() else ""
+    if why:
+        yield Finding(place, why)
 
 
 def _check_list(search: ListSearch) -> Iterator[Finding]:
     place: Place = ("search", "items")
     if isinstance(search.items, str):
+        yield from check_uri(place, search.items)
         if not search.items.lower().endswith(ITEM_FILES):
             yield Finding(
                 place,
-                f"{show(search.items)} is not allowed: a list, or the URI of a file that ends "
-                "with .csv, .jsonl, .ndjson (each also .gz) or .parquet, is needed",
+                f"{show(masked(search.items))} is not allowed: a list, or the URI of a file that "
+                "ends with .csv, .jsonl, .ndjson (each also .gz) or .parquet, is needed",
             )
         return
     if not search.items:

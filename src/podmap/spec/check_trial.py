@@ -18,6 +18,7 @@ from podmap.spec.placeholder import KNOWN, Placeholder, find_placeholders
 from podmap.spec.quantity import format_bytes
 from podmap.spec.search import SEARCH_KINDS, ListSearch
 from podmap.spec.template import PerTemplate
+from podmap.uris import why_secret
 
 _ENV_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
 _LEAST_MEMORY = 4 * 2**20  # below it, runc 1.1 cannot start a container at all
@@ -137,6 +138,10 @@ def _check_patch(place: Place, patch: TrialPatch, scope: _Scope) -> Iterator[Fin
         for placeholder in find_placeholders(text):
             message = f"{placeholder} is not replaced here: placeholders reach command, args, env,"
             yield Finding((*place, *where), f"{message} checkpoint and output")
+    for key in ("checkpoint", "output"):
+        why = why_secret(getattr(patch, key) or "")
+        if why:
+            yield Finding((*place, key), why)
     yield from _check_env(place, patch)
     yield from _check_volumes(place, patch)
     if patch.resources is not None:

@@ -303,7 +303,8 @@ class Sweep(Model):
         None, ge=1, description="Trials per mapped task instance; by default 1 up to 500 trials."
     )
     store: str | None = Field(
-        None, description="fsspec URI for the ledger; or PODMAP_STORE, or Airflow's [podmap] store."
+        None,
+        description="Folder or URI for the ledger; or PODMAP_STORE, or Airflow's [podmap] store.",
     )
     kubernetes: Kubernetes = Field(
         default_factory=Kubernetes, description="Where and as whom pods run."

@@ -97,7 +97,7 @@ class ShardsSearch(_SearchBase):
     kind: Literal["shards"] = Field(description="One trial a piece of data.")
     uris: Annotated[str, Tag(PLAIN)] | Annotated[list[str], Tag(LIST)] = Field(
         discriminator=by_shape(BaseModel),
-        description="Paths, or URIs that fsspec reads, with wildcards; a pattern that ends with / "
+        description="Paths or URIs (s3, gs, az), with wildcards; a pattern that ends with / "
         "matches folders. A path gives paths that `open()` takes, a URI gives URIs.",
     )
     params: dict[str, Scalar] = Field(

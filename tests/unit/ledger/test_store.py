@@ -37,13 +37,23 @@ def test_empty_uri_is_refused() -> None:
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("nosuch://b/x", "fsspec does not know nosuch://"),
+        ("nosuch://b/x", "nosuch:// is not opened here"),
         ("s33://b/x", "did you mean s3"),
+        ("reference://x.json::http://host/y", "chains file systems"),
+        ("s3://key:secret@bucket/x", "user or password"),
     ],
 )
-def test_unknown_protocol_is_said(uri: str, message: str) -> None:
-    with pytest.raises(StoreError, match=message):
+def test_only_what_is_allowed_is_opened(uri: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         open_store(uri)
+    assert "secret" not in str(caught.value)
+
+
+def test_what_a_library_says_is_told_without_its_secrets() -> None:
+    error = RuntimeError("GET https://key:secret@host/x?X-Signature=secret failed")
+    told = str(store_error("read", "az://box/x?sig=secret", error))
+    assert told.startswith("cannot read az://box/x?***: RuntimeError: GET https://***@host/x?***")
+    assert "secret" not in told
 
 
 def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

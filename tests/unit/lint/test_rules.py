@@ -258,3 +258,38 @@ def test_a_finding_tells_place_rule_outcome_and_right_form() -> None:
         "use a fixed date: pendulum.datetime(2024, 1, 1, tz='UTC')",
     )
     assert finding.describe() == f"a.py:2:33: PM101 error: {finding.message}\n    {finding.fix}"
+
+
+SWEEP = "from podmap.airflow import PlanOperator, sweep, sweep_dag\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sweep('s.yaml', overrides={'search.items': '{{ params.list }}'})",
+        "sweep('s.yaml', overrides={'search.uris': ['a', 's3://b/{{ ds }}/*']})",
+        "sweep('s.yaml', overrides={'search': {'kind': 'list', 'items': '{{ params.x }}'}})",
+        "sweep_dag('s.yaml', dag_id='d', overrides={'trial.command[2]': '{{ params.x }}'})",
+        "sweep('s.yaml', overrides={'trial': {'pod': {'spec': {'hostname': '{{ ds }}'}}}})",
+        "sweep('s.yaml', overrides={'store': '{% if x %}a{% endif %}'})",
+        "OVER = {'store': '{{ params.x }}'}\nPlanOperator(task_id='p', spec='s', overrides=OVER)",
+        "sweep('s.yaml', overrides={'search.items': f'{BUCKET}/{{{{ ds }}}}.csv'})",
+        "sweep('s.yaml', overrides={'search.items': discover()})",
+    ],
+)
+def test_templates_that_decide_what_runs_are_found(code: str) -> None:
+    assert ["PM504"] == ids(TASKS + SWEEP + code)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "{'search.trials': '{{ params.trials }}', 'search.seed': '{{ params.seed }}'}",
+        "{'parallelism': '{{ params.at_once }}', 'trial.timeout': '{{ params.t }}'}",
+        "{'search.items': 's3://bucket/list.csv', 'store': 's3://bucket/podmap'}",
+        "{'trial.env.DAY': '{{ ds }}', 'searches': '{{ x }}'}",
+        "something()",
+    ],
+)
+def test_other_overrides_are_left_alone(overrides: str) -> None:
+    assert [] == ids(f"{TASKS}{SWEEP}sweep('s.yaml', overrides={overrides})")

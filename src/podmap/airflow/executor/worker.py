@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from podmap import uris
+from podmap.airflow import settings
 from podmap.airflow.executor.backend import IN_POD, WorkerBackend, function_env
 from podmap.airflow.executor.functions import PROGRAM, function_place
 from podmap.airflow.trial_log import TrialLog, end_task
@@ -106,6 +108,7 @@ class WorkerTrial:
 
     async def _settle(self) -> Record:
         self._loop = asyncio.get_running_loop()
+        uris.use_policy(settings.pod_uri_policy)
         planned = PlannedRun.open(self._run_uri)
         manifest = replace(planned.manifest, folder=self._work_folder(planned))
         planned = _without_ladder(replace(planned, manifest=manifest))
@@ -239,6 +242,7 @@ def check_worker(
     """
     if function is not None:
         check_function(function)
+    uris.use_policy(settings.pod_uri_policy)
     manifest = Ledger.open(run_uri).read_manifest()
     numbers = (manifest.tasks or {}).get(trials_task_id)
     if numbers is None:

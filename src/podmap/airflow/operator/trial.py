@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from podmap import uris
+from podmap.airflow import settings
 from podmap.airflow.exceptions import TrialFailed, failure_class
 from podmap.backends.base import Launch, Observation, Phase
 from podmap.backends.kubernetes.pod.build import RESULT_PATH
@@ -49,6 +51,7 @@ def open_planned(run: Mapping[str, str]) -> PlannedRun:
         StoreError: The ledger cannot be read.
         UsageError: There is no such run.
     """
+    uris.use_policy(settings.uri_policy)
     with _opening:
         return _open(run["uri"], run["version"])
 
