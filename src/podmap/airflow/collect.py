@@ -14,7 +14,7 @@ from podmap.airflow.runtimes import find_runtime
 from podmap.backends.connect import Target, connected
 from podmap.engine.planned import PlannedRun
 from podmap.engine.tally import verdict
-from podmap.engine.teardown import remove_attempts
+from podmap.engine.teardown import Teardown, remove_attempts
 from podmap.ledger.ledger import Ledger
 from podmap.records import TrialState
 from podmap.report.publish import publish
@@ -70,11 +70,16 @@ def collect_run(
 
 
 def clean_run(context: Any, plan_task_id: str, *, log: Any) -> None:
-    """Ends and removes the attempts that are left of a run."""
+    """Ends and removes the attempts that are left of a run.
+
+    Raises:
+        BackendError: Some could not be removed, which it names, or not be listed.
+    """
     run = _planned_run(context, plan_task_id)
     if run is not None:
-        left = asyncio.run(_clean(Ledger.open(run["uri"]), planned_target(run)))
-        log.info("%d attempts were left and are removed", left)
+        done = asyncio.run(_clean(Ledger.open(run["uri"]), planned_target(run)))
+        log.info("%d attempts were left and are removed", done.removed)
+        done.check()
 
 
 def _planned_run(context: Any, plan_task_id: str) -> Mapping[str, str] | None:
@@ -105,7 +110,7 @@ def _reasons(ledger: Ledger) -> list[str]:
     return [f"{count} x {reason}" for reason, count in reasons.most_common(REASONS)]
 
 
-async def _clean(ledger: Ledger, target: Target) -> int:
+async def _clean(ledger: Ledger, target: Target) -> Teardown:
     run_id = ledger.read_manifest().run_id
     async with connected(target) as backend:
-        return len(await remove_attempts(backend, run_id, reason="the run is over"))
+        return await remove_attempts(backend, run_id, reason="the run is over")

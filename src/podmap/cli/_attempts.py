@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from podmap.backends.base import Backend, Observation, Phase
+from podmap.backends.base import Backend, Observation
 from podmap.backends.connect import connected, target_of
 from podmap.engine import teardown
 from podmap.errors import BackendError
@@ -45,9 +45,10 @@ def remove_attempts(manifest: Manifest, *, reason: str, kubeconfig: str | None =
     """
 
     async def remove(backend: Backend) -> int:
-        found = await teardown.remove_attempts(backend, manifest.run_id, reason=reason)
+        done = await teardown.remove_attempts(backend, manifest.run_id, reason=reason)
+        done.check()
         await backend.remove_kept(manifest.run_id)
-        return sum(seen.phase in (Phase.PENDING, Phase.RUNNING) for seen in found)
+        return done.running
 
     return _ask(manifest, kubeconfig, remove)
 

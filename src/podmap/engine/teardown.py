@@ -1,47 +1,91 @@
-"""Ends and removes what a run has left: for `podmap clean`, and Airflow's task `cleanup`."""
+"""The teardown of a run: what is left of its attempts is ended and removed, many at a time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from podmap.backends.base import Backend, Observation
+from podmap.backends.base import Backend, Phase
+from podmap.errors import BackendError, PodmapError
 from podmap.records import Category, Diagnosis
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 32
 GRACE_S = 5.0
+_NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Teardown:
+    """What became of the attempts that were left.
+
+    Attributes:
+        removed: How many are removed.
+        running: How many of these had not ended by themselves.
+        left: Names of those that could not be removed, and why.
+    """
+
+    removed: int
+    running: int
+    left: Mapping[str, str]
+
+    def check(self) -> None:
+        """Makes sure that nothing is left.
+
+        Raises:
+            BackendError: Something is, which it names.
+        """
+        if not self.left:
+            return
+        named = [f"{name}: {why}" for name, why in sorted(self.left.items())[:_NAMED]]
+        more = len(self.left) - len(named)
+        raise BackendError(
+            f"{len(self.left)} of {self.removed + len(self.left)} attempts could not be removed:\n"
+            + "\n".join([*named, *([f"and {more} more"] if more else [])])
+        )
 
 
 async def remove_attempts(
-    backend: Backend, run_id: str, *, reason: str, at_once: int = AT_ONCE
-) -> Sequence[Observation]:
+    backend: Backend,
+    run_id: str,
+    *,
+    reason: str,
+    grace_s: float = GRACE_S,
+    at_once: int = AT_ONCE,
+) -> Teardown:
     """Ends the run's attempts and removes them, some at the same time.
 
-    An attempt that cannot be removed keeps none of the others from being removed.
+    One that cannot be removed, or whose node does not answer, keeps none of the others.
 
     Args:
         backend: What runs them.
         run_id: The run.
         reason: Why, for those that still run.
+        grace_s: What those have to end by themselves.
         at_once: How many are ended at the same time.
 
-    Returns:
-        The attempts as they were found.
-
     Raises:
-        BackendError: They could not be listed, or one of them not be removed.
+        BackendError: They could not be listed.
     """
     turns = asyncio.Semaphore(at_once)
     why = Diagnosis(Category.CANCELLED, reason)
+    left: dict[str, str] = {}
 
     async def remove(name: str) -> None:
         async with turns:
-            await backend.kill(name, reason=why, grace_s=GRACE_S)
-            await backend.delete(name)
+            try:
+                await backend.kill(name, reason=why, grace_s=grace_s)
+                await backend.delete(name)
+            except Exception as error:  # whatever it is, the others are to be removed
+                if not isinstance(error, PodmapError):
+                    log.exception("%s could not be removed", name)
+                left[name] = str(error) or repr(error)
 
     found = await backend.list(run_id)
-    ends = await asyncio.gather(*(remove(seen.name) for seen in found), return_exceptions=True)
-    for end in ends:
-        if isinstance(end, BaseException):
-            raise end
-    return found
+    await asyncio.gather(*(remove(seen.name) for seen in found))
+    removed = [seen for seen in found if seen.name not in left]
+    running = sum(seen.phase in (Phase.PENDING, Phase.RUNNING) for seen in removed)
+    return Teardown(len(removed), running, left)

@@ -27,6 +27,7 @@ class Script:
         last_output: What it says before it ends by itself.
         holds: Whether it runs until `FakeCluster.release`, instead of for `run_s`.
         ignores_term: Whether it has to be ended by SIGKILL.
+        never_ends: Whether its node does not answer any more once it is to end.
         waiting: Why its container is never made, for example "ImagePullBackOff"; empty if it is.
         message: What the node says of that.
         memory_bytes: What its container comes to use: with a smaller limit it is killed for it.
@@ -40,6 +41,7 @@ class Script:
     last_output: str = ""
     holds: bool = False
     ignores_term: bool = False
+    never_ends: bool = False
     waiting: str = ""
     message: str = ""
     memory_bytes: int = 0
@@ -150,6 +152,8 @@ class FakeNodes:
         container = self.containers.get(uid)
         if container is None or container.over:
             self._agenda.after(0, lambda: self._clear(key, uid))
+        elif container.script.never_ends:
+            return
         elif container.script.ignores_term:
             self._agenda.after(grace_s, lambda: self._stopped(key, uid, 137))
         else:
