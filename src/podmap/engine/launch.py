@@ -117,4 +117,4 @@ async def check_first_launch(planned: PlannedRun, backend: Backend) -> None:
     """
     if planned.plan.count > 0:
         launcher = Launcher.of(planned, backend.result_path)
-        await backend.dry_run(launcher.make_launch(planned.plan.trial(0), epoch=new_epoch()))
+        await backend.dry_run(launcher.make_launch(planned.trial(0), epoch=new_epoch()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from podmap._version import __version__
@@ -14,7 +14,7 @@ from podmap.ledger.keys import KeyIndex
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.names import run_uri, split_run_uri
-from podmap.records import Trial
+from podmap.records import Record, Trial
 from podmap.search.kinds import KINDS, not_yet
 from podmap.search.plan import Plan, make_plan
 from podmap.spec.load import LoadedSpec, load
@@ -97,9 +97,29 @@ class PlannedRun:
         since = parse_iso(self.manifest.planned or self.manifest.created)
         return wall_s - (utc_now() - since).total_seconds()
 
+    def trial(self, number: int, record: Record | None = None) -> Trial:
+        """A trial of the run: as its record has it, if that is of this plan, else as the search.
+
+        Args:
+            number: The trial's number.
+            record: The trial's record, if there is one.
+        """
+        return as_recorded(self.plan.trial(number), record)
+
     def template(self, trial: Trial) -> TrialTemplate:
         """How a trial runs; made once for all trials that match the same cases."""
         return self.templates.for_trial(trial)
+
+
+def as_recorded(trial: Trial, record: Record | None) -> Trial:
+    """A trial with the params, seed and shard of its record.
+
+    A record with another key is of another plan, made before the spec was changed: then, and
+    without a record, the trial stays as it is.
+    """
+    if record is None or record.key != trial.key:
+        return trial
+    return replace(trial, params=record.params, seed=record.seed, shard=record.shard)
 
 
 def chunk_size(count: int, trials_per_task: int | None) -> int:

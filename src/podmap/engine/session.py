@@ -14,7 +14,7 @@ from podmap.engine.others import OtherTrials
 from podmap.engine.slots import Slots
 from podmap.engine.tally import TIME_IS_OVER, Tally
 from podmap.engine.timing import TIMING, Timing
-from podmap.records import Attempt, Category
+from podmap.records import Attempt, Category, Trial
 
 if TYPE_CHECKING:
     from podmap.engine.planned import PlannedRun
@@ -55,6 +55,16 @@ class RunSession:
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Runs a call that reads or writes the store, off the event loop if it may be long."""
         return await self.store.call(function, *args)
+
+    async def trial(self, number: int) -> Trial:
+        """A trial of the run: from its record, if that is of this plan, else from the search.
+
+        Raises:
+            StoreError: The store could not be asked.
+            RecordError: The record cannot be understood.
+        """
+        record = await self.call(self.planned.ledger.read_record, number)
+        return self.planned.trial(number, record)
 
     async def create_attempt(self, launch: Launch, *, confirm: Confirm) -> Observation:
         """Creates an attempt within the run's limit, however many processes run its trials.

@@ -119,7 +119,7 @@ class Tally:
                 if record.state is TrialState.FAILED and (record.finished or "") >= since
             },
             oom=planned.sweep.retries.oom,
-            memory_of=lambda number: memory_of(planned.template(plan.trial(number))),
+            memory_of=lambda number: memory_of(planned.template(planned.trial(number))),
         )
 
     @property

@@ -12,7 +12,7 @@ from podmap.backends.base import Launch, Observation
 from podmap.clock import iso, utc_now
 from podmap.engine.attempt import EndedAttempt
 from podmap.engine.launch import Launcher, ResultPath
-from podmap.engine.planned import PlannedRun
+from podmap.engine.planned import PlannedRun, as_recorded
 from podmap.engine.result import Outcome, judge
 from podmap.engine.reuse import (
     completed_record,
@@ -94,7 +94,7 @@ class TrialLedger:
         self._launcher = Launcher.of(planned, result_path)
         self._alone = alone
         self._learnt_bytes = learnt_bytes
-        self._trial = planned.plan.trial(number)
+        self._trial = planned.trial(number)
         self._number = number
         self._epoch = epoch
         self._asked = time.monotonic()
@@ -131,6 +131,7 @@ class TrialLedger:
             SupersededError: The trial was asked for anew, by another epoch.
         """
         record = self._planned.ledger.read_record(self._number)
+        self._trial = as_recorded(self._trial, record)
         settled = self._settled_by(record)
         if settled is not None:
             return Standing(settled=settled, leftovers=[seen.name for seen in found])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -280,3 +281,24 @@ def test_podmap_trial_and_the_engine_agree(
     assert outcome
     assert 0.5 == outcome.objective
     assert None is read_left_result(f"{uri}.other", objectives=["y"], since=iso(utc_now()))
+
+
+def test_a_trial_is_as_its_record_has_it_unless_it_is_of_another_plan(world: World) -> None:
+    first = world.plan(OK, 2)
+    world.go(first)
+    record = first.ledger.read_record(1)
+    assert record is not None
+    # As a search that learns will have it: only the record knows the params.
+    first.ledger.write_file(
+        "trials/1.json", json.dumps({**record.to_json(), "params": {"x": 1, "more": 2}}).encode()
+    )
+    changed = world.plan(OK, 2, cache_version="changed")
+
+    async def scenario() -> list[Mapping[str, Any]]:
+        trials = []
+        for planned in (first, changed):
+            async with world.session(planned) as session:
+                trials += [await session.trial(0), await session.trial(1)]
+        return [trial.params for trial in trials]
+
+    assert [{"x": 0}, {"x": 1, "more": 2}, {"x": 0}, {"x": 1}] == world.play(scenario)

@@ -118,7 +118,7 @@ class WorkerTrial:
             try:
                 if self._stopped:
                     session.slots.interrupt(STOPPED)
-                self._log.show_params(planned.plan.trial(self._number))
+                self._log.show_params(await session.trial(self._number))
                 lost = await note_lost_attempt(session, self._number, self._epoch)
                 if lost is not None:
                     self._task_log.warning("attempt %d is lost: %s", lost.number, LOST.summary)
@@ -139,7 +139,7 @@ class WorkerTrial:
         In a pod whose image the spec chose, the image's working directory, where its code is; else
         the folder of the spec.
         """
-        template = planned.template(planned.plan.trial(self._number))
+        template = planned.template(planned.trial(self._number))
         has_image = bool(template.image) or template.pod is not None
         return os.getcwd() if os.environ.get(IN_POD) and has_image else str(self._spec_folder)
 

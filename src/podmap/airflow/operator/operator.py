@@ -160,8 +160,7 @@ class TrialPodOperator(KubernetesPodOperator):
         """
 
         def run(current: PodTry) -> None:
-            trial = current.attempt.trial
-            current.trial_log.show_params(trial.planned.plan.trial(trial.number))
+            current.trial_log.show_params(current.attempt.trial.definition)
             if current.wait(current.attempt.begin()):
                 super(TrialPodOperator, self).execute(context)
 

@@ -71,6 +71,7 @@ class OperatorTrial:
     Attributes:
         planned: The run.
         number: The trial's number.
+        definition: What the trial is.
         epoch: The asking.
     """
 
@@ -98,6 +99,7 @@ class OperatorTrial:
         self.planned = planned
         self.number = number
         record = planned.ledger.read_record(number)
+        self.definition = planned.trial(number, record)
         self.epoch = epoch or _epoch(record, ti_id, retried=retried)
         lost = record is not None and record.state in _LOST
         self._cleared = lost and record is not None and record.epoch != self.epoch

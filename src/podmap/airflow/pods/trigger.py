@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import (
@@ -18,7 +18,7 @@ from airflow.triggers.base import (
 from podmap.airflow import triggerer
 from podmap.airflow.connections import trigger_hub, until_reached
 from podmap.airflow.trial_log import TrialLog, show_error
-from podmap.records import Record, TrialState
+from podmap.records import Record, Trial, TrialState
 
 if TYPE_CHECKING:
     from podmap.engine.session import RunSession
@@ -88,8 +88,11 @@ class TrialTrigger(BaseTrigger):
         """The terminal records of all trials, which run at the same time."""
         from podmap.engine.trial import run_trial
 
-        for number, log in logs.items():
-            log.show_params(session.planned.plan.trial(number))
+        def ask() -> Awaitable[list[Trial]]:
+            return asyncio.gather(*(session.trial(number) for number in logs))
+
+        for trial in await until_reached(ask, log=self.log):
+            logs[trial.number].show_params(trial)
         tasks = [
             asyncio.ensure_future(run_trial(session, number, self._epoch, on_line=log.show_line))
             for number, log in logs.items()
