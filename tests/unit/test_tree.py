@@ -32,6 +32,17 @@ NOUNS = {
     "testing": "as numpy.testing and other packages have it",
     "testing/sweep/training": "a noun",
 }
+TESTS_WITHOUT_A_MODULE = {
+    "local/airflow/test_uri_policy": "which URIs are opened, from a DAG to the ledger",
+    "local/cli/test_hostile_uris": "which URIs are opened, whatever verb meets them",
+    "local/cli/test_runs": "the verbs that look at a run, which is made once",
+    "unit/test_docs": "the pages",
+    "unit/test_examples": "examples/",
+    "unit/test_exports": "what the public packages export",
+    "unit/test_failures_page": "docs/failures.md",
+    "unit/test_repository": "what no other tool checks",
+    "unit/test_tree": "this file",
+}
 _PARTICIPLE = re.compile(
     r"(ing|ed)$|^_?(begun|done|gone|held|kept|left|lost|made|sent|stuck|told)$"
 )
@@ -188,3 +199,17 @@ def test_every_answer_in_the_docs_names_a_file_of_the_package() -> None:
             assert file.exists(), question
             assert file.is_relative_to(PACKAGE), question
             assert str(file).endswith(f"/{name}"), question
+
+
+def test_every_file_of_tests_is_named_for_the_module_that_it_tests() -> None:
+    """Unit and local tests lie as the modules do: of src/podmap, of dev, or of trial."""
+    nameless = set()
+    for tests in (ROOT / "tests" / "unit", ROOT / "tests" / "local"):
+        for path in tests.rglob("test_*.py"):
+            folder, name = path.parent.relative_to(tests), path.stem.removeprefix("test_")
+            roots = (PACKAGE, ROOT / "dev", ROOT) if folder.parts else (PACKAGE,)
+            homes = [root / folder for root in roots]
+            modules = {file.stem.strip("_") for home in homes for file in home.glob("[!.]*")}
+            if not any(f"{name}_".startswith(f"{module}_") for module in modules):
+                nameless.add(path.relative_to(ROOT / "tests").with_suffix("").as_posix())
+    assert TESTS_WITHOUT_A_MODULE.keys() == nameless

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.local.process.conftest import RUN_ID, Host, alive, pids, until, wait_until
+from tests.local.backends.process.conftest import RUN_ID, Host, alive, pids, until, wait_until
 
 from podmap.backends.base import Launch, Observation, Phase
 from podmap.backends.process import system

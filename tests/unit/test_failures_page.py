@@ -8,7 +8,7 @@ from podmap.backends.kubernetes.diagnosis.waiting import CREATE_PATIENCE_S, PULL
 from podmap.backends.kubernetes.pod.build import GRACE_S
 from podmap.records import Category
 
-FAILURES = Path(__file__).parents[3] / "docs" / "failures.md"
+FAILURES = Path(__file__).parents[2] / "docs" / "failures.md"
 
 
 def test_every_category_has_its_entry_with_cause_and_cure() -> None:

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from podmap.engine.planned import check_supported, ignored_by_processes
-from podmap.engine.tally import verdict
 from podmap.errors import NotSupportedError
 from podmap.spec.load import load
 from podmap.spec.model import Sweep
@@ -21,29 +20,6 @@ def sweep(**more: Any) -> Sweep:
         "trial": {"command": ["true"], **more.pop("trial", {})},
     }
     return load(spec).sweep
-
-
-@pytest.mark.parametrize(
-    ("counts", "failures", "by_default", "text"),
-    [
-        ({"COMPLETE": 9}, None, False, ""),
-        ({"COMPLETE": 8, "FAILED": 1}, None, False, "1 of 9 trials failed"),
-        ({"COMPLETE": 8, "FAILED": 1}, None, True, ""),
-        ({"PRUNED": 1, "FAILED": 8}, None, True, ""),
-        ({"FAILED": 9}, None, True, "no trial has a result"),
-        ({"FAILED": 9}, {"allow": "100%"}, True, "no trial has a result"),
-        ({"COMPLETE": 7, "FAILED": 2}, {"allow": 2}, False, ""),
-        ({"COMPLETE": 6, "FAILED": 3}, {"allow": 2}, True, "failures.allow is 2"),
-        ({"COMPLETE": 4, "CANCELLED": 5}, {"allow": 0}, False, ""),
-    ],
-)
-def test_verdict(
-    counts: dict[str, int], failures: dict[str, Any] | None, by_default: bool, text: str
-) -> None:
-    more = {"failures": failures} if failures else {}
-    got = verdict(counts, sweep(**more), planned=9, forgive_by_default=by_default)
-    assert bool(text) == bool(got)
-    assert text in got
 
 
 def test_all_that_cannot_be_run_is_named_at_once() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from tests.local.kubernetes.scene import (
+from tests.local.engine.shared_run import (
     COMPLETE,
     FAILED,
     GOOD,

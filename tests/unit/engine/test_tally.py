@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmap.engine.tally import Tally
+from podmap.engine.tally import Tally, verdict
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
+from podmap.spec.load import load
 from podmap.spec.model import OomRetries
 
 MI = 2**20
@@ -122,3 +124,33 @@ def test_neither_order_nor_repetition_matters(found: list[Record], seed: int) ->
         again.count_record(one)
     assert (once.memory, once.failed, once.stop) == (again.memory, again.failed, again.stop)
     assert all(size <= max(350 * MI, 400 * MI) for size in once.memory.values())
+
+
+@pytest.mark.parametrize(
+    ("counts", "failures", "by_default", "text"),
+    [
+        ({"COMPLETE": 9}, None, False, ""),
+        ({"COMPLETE": 8, "FAILED": 1}, None, False, "1 of 9 trials failed"),
+        ({"COMPLETE": 8, "FAILED": 1}, None, True, ""),
+        ({"PRUNED": 1, "FAILED": 8}, None, True, ""),
+        ({"FAILED": 9}, None, True, "no trial has a result"),
+        ({"FAILED": 9}, {"allow": "100%"}, True, "no trial has a result"),
+        ({"COMPLETE": 7, "FAILED": 2}, {"allow": 2}, False, ""),
+        ({"COMPLETE": 6, "FAILED": 3}, {"allow": 2}, True, "failures.allow is 2"),
+        ({"COMPLETE": 4, "CANCELLED": 5}, {"allow": 0}, False, ""),
+    ],
+)
+def test_verdict(
+    counts: dict[str, int], failures: dict[str, Any] | None, by_default: bool, text: str
+) -> None:
+    spec = {
+        "apiVersion": "podmap/v1",
+        "name": "s",
+        "search": {"kind": "random", "trials": 9, "params": {"x": {"low": 0.0, "high": 1.0}}},
+        "objective": {"metric": "y", "direction": "maximize"},
+        "trial": {"command": ["true"]},
+        **({"failures": failures} if failures else {}),
+    }
+    got = verdict(counts, load(spec).sweep, planned=9, forgive_by_default=by_default)
+    assert bool(text) == bool(got)
+    assert text in got

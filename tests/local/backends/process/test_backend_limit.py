@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.local.process.conftest import RUN_ID, Host, until
+from tests.local.backends.process.conftest import RUN_ID, Host, until
 
 from podmap.backends.base import FullError
 from podmap.errors import StoreError

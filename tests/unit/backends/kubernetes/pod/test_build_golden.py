@@ -1,4 +1,4 @@
-"""The pods of some specs: `python tests/unit/kubernetes/test_golden_pods.py` writes them anew."""
+"""The pods of some specs. This file, run as a program, writes them anew."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from podmap.search.plan import make_plan
 from podmap.spec.load import load
 from podmap.spec.template import own_template, render
 
-PODS = Path(__file__).parent / "pods"
+PODS = Path(__file__).parent / "golden"
 SPECS = sorted(PODS.glob("*.yaml"))
 RUN_ID = "0badcafe"
 EPOCH = "019b2f7a-58a6-7cb1-b8a8-5c6f3d2e1a90"

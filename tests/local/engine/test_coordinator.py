@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.local.kubernetes.scene import (
+from tests.local.engine.shared_run import (
     BAD,
     CANCELLED,
     COMPLETE,

@@ -7,7 +7,7 @@ import tracemalloc
 from collections.abc import Iterator
 
 import pytest
-from tests.local.process.conftest import RUN_ID, Host
+from tests.local.backends.process.conftest import RUN_ID, Host
 
 from podmap.backends.base import Cut, Phase
 from podmap.backends.process.backend import CHUNK_BYTES

@@ -16,7 +16,7 @@ from .conftest import ROOT, Cluster
 
 pytestmark = pytest.mark.cluster
 
-GOLDEN = sorted((ROOT / "tests/unit/kubernetes/pods").glob("*.json"))
+GOLDEN = sorted((ROOT / "tests/unit/backends/kubernetes/pod/golden").glob("*.json"))
 TEXTS = ["$(HOME)", "$$(HOME) $$$", "$é", "a b", "'\"", "--x={}", "new\nline", "$", "", "☃ \\n"]
 TELL = "import json, os, sys; json.dump([sys.argv[1:], dict(os.environ)], open(sys.argv[1], 'w'))"
 

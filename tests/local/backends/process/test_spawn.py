@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.local.process.conftest import RUN_ID, Host
+from tests.local.backends.process.conftest import RUN_ID, Host
 
 from podmap.backends.base import LaunchError, Phase
 from podmap.backends.process import default_state_dir

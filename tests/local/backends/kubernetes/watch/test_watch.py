@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import pytest
-from tests.unit.kubernetes.raw import RUN, raw_pod
+from tests.unit.backends.kubernetes.watch.raw_pods import RUN, raw_pod
 
 from podmap.backends.base import Phase
 from podmap.backends.kubernetes.client import ApiError, pods_path

@@ -14,7 +14,7 @@ from podmap.backends.kubernetes.watch import pods as module
 from podmap.backends.kubernetes.watch.pods import KnownPods, known_pod
 from podmap.clock import utc_now
 
-from .raw import RUN, raw_pod
+from .raw_pods import RUN, raw_pod
 
 LIFE = ("gated", "pending", "running", "succeeded")
 

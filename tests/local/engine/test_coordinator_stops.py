@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.local.kubernetes.scene import (
+from tests.local.engine.shared_run import (
     BAD,
     CANCELLED,
     COMPLETE,
