@@ -26,6 +26,8 @@ TaskStates = Callable[[Sequence[str]], Mapping[str, "str | None"]]
 """Asks Airflow for the states of tasks of the group, by their names in it; of a mapped task each
 instance has an entry, `name_index`."""
 
+LEFT = "its task was ended in Airflow"
+"""Why a trial is cancelled whose task has ended without it."""
 ENDED_STATES = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 """Of Airflow's task instances: none of these goes on by itself."""
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from podmap.errors import PodmapError, UnreachableError
 
+ENDED_BY_USER = "ended by a user, in Airflow"
+"""Why a trial is cancelled whose task was killed."""
 FRESH_S = 5.0
 """For so long the answer to one trial serves the others of its group."""
 

@@ -47,7 +47,7 @@ class TrialWorkerOperator(BaseOperator):
             function=plan.parsed.function,
             log=self.log,
         )
-        self._running.run()
+        self._running.run_task()
 
     def on_kill(self) -> None:
         """Ends the trial's process; its record stays open for the next try."""

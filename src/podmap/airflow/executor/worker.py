@@ -17,6 +17,7 @@ from podmap import uris
 from podmap.airflow import settings
 from podmap.airflow.executor.backend import IN_POD, WorkerBackend, function_env
 from podmap.airflow.executor.functions import PROGRAM, function_place
+from podmap.airflow.runtimes import LEFT
 from podmap.airflow.trial_log import TrialLog, end_task
 from podmap.backends.process.spawn import inherited_env
 from podmap.clock import iso, utc_now
@@ -37,7 +38,6 @@ IO_THREADS = 2
 PATIENCE_S = 600.0
 """For so long a worker asks a store that does not answer; then Airflow retries the task."""
 STOPPED = "ended with its task: killed in Airflow, or its worker was told to stop"
-KILLED = "its task was ended in Airflow"
 LOST = Diagnosis(
     Category.NODE_LOST,
     "the worker ended before its trial did, and left no word of why",
@@ -83,22 +83,22 @@ class WorkerTrial:
         self._session: RunSession | None = None
         self._stopped = False
 
-    def run(self) -> None:
+    def run_task(self) -> None:
         """Runs the trial, and ends the task.
 
         Raises:
             UnreachableError: The store could not be asked for a long time.
             AirflowException: The trial was not COMPLETE: one of the classes of `end_task`.
         """
-        end_task(self._log, self.settled_record(), epoch=self._epoch)
+        end_task(self._log, self.run_to_end(), epoch=self._epoch)
 
-    def settled_record(self) -> Record:
+    def run_to_end(self) -> Record:
         """The trial's record after its end; not terminal if the trial was stopped meanwhile.
 
         Raises:
             UnreachableError: The store could not be asked for a long time.
         """
-        return asyncio.run(self._settle())
+        return asyncio.run(self._run_to_end())
 
     def stop(self) -> None:
         """Ends what runs and leaves the trial open. Safe to call in a signal handler."""
@@ -106,7 +106,7 @@ class WorkerTrial:
         if self._loop is not None and self._session is not None:
             self._loop.call_soon_threadsafe(self._session.slots.interrupt, STOPPED)
 
-    async def _settle(self) -> Record:
+    async def _run_to_end(self) -> Record:
         self._loop = asyncio.get_running_loop()
         uris.use_policy(settings.pod_uri_policy)
         planned = PlannedRun.open(self._run_uri)
@@ -119,7 +119,7 @@ class WorkerTrial:
                 if self._stopped:
                     session.slots.interrupt(STOPPED)
                 self._log.show_params(await session.trial(self._number))
-                lost = await note_lost_attempt(session, self._number, self._epoch)
+                lost = await write_lost_attempt(session, self._number, self._epoch)
                 if lost is not None:
                     self._task_log.warning("attempt %d is lost: %s", lost.number, LOST.summary)
                 return await run_trial(
@@ -161,7 +161,7 @@ def _without_ladder(planned: PlannedRun) -> PlannedRun:
     return replace(planned, sweep=sweep)
 
 
-async def note_lost_attempt(session: RunSession, number: int, epoch: str) -> Attempt | None:
+async def write_lost_attempt(session: RunSession, number: int, epoch: str) -> Attempt | None:
     """Writes down the attempt that an earlier try has begun, if it is gone without an end.
 
     Attempts that still run are left to be adopted, and those that ended to be settled.
@@ -213,7 +213,7 @@ def close_open_records(ledger: Ledger, manifest: Manifest) -> int:
         elif last is not None and last.category is not Category.CANCELLED:
             ledger.write_record(end_record(record, TrialState.FAILED, reason_of(last)))
         else:
-            ledger.write_record(end_record(record, TrialState.CANCELLED, KILLED))
+            ledger.write_record(end_record(record, TrialState.CANCELLED, LEFT))
     return len(left)
 
 

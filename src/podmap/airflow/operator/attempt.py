@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from podmap.airflow.connections import planned_target
 from podmap.airflow.operator.trial import OperatorTrial
+from podmap.airflow.runtimes import LEFT
 from podmap.airflow.trial_log import TrialLog
 from podmap.backends.base import Backend, Launch, LaunchError, Observation, Phase
 from podmap.backends.connect import Target, connect, connected
@@ -23,8 +24,6 @@ from podmap.errors import BackendError, SpecError, UnreachableError
 from podmap.records import Attempt, Category, Diagnosis, Record
 
 T = TypeVar("T")
-
-LEFT = "its task was ended in Airflow"
 
 
 class PodOver(Exception):
@@ -65,7 +64,7 @@ class PodAttempt:
         self._launch: Launch | None = None
         self._listener: Listener | None = None
 
-    async def begin(self) -> bool:
+    async def find_or_prepare(self) -> bool:
         """Whether there is something to run: a new attempt, or one that runs and is taken over.
 
         Raises:
@@ -73,7 +72,7 @@ class PodAttempt:
                 the run starts no attempts for now.
         """
         found = await self._backend.list(self.trial.planned.manifest.run_id)
-        standing = await asyncio.to_thread(self.trial.prepare, found)
+        standing = await asyncio.to_thread(self.trial.read_standing, found)
         for name in standing.leftovers:
             await self._backend.delete(name)
         if standing.settled is not None:
@@ -283,6 +282,7 @@ class PodTry:
     def close(self) -> None:
         """Closes the connection; the pod goes on."""
         self.wait(self._backend.close())
+        self.wait(_cancel_others())
         self.wait(self._loop.shutdown_asyncgens())
         self.wait(self._loop.shutdown_default_executor())
         self._loop.close()
@@ -300,3 +300,11 @@ class PodTry:
                 )
 
         asyncio.run(cancel())
+
+
+async def _cancel_others() -> None:
+    """Ends what a signal has interrupted."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import (
 
 from podmap.airflow.exceptions import TrialRetryPolicy
 from podmap.airflow.trial_log import end_task
+from podmap.airflow.triggerer import ENDED_BY_USER
 from podmap.clock import utc_now
 from podmap.errors import UsageError
 
@@ -36,12 +37,11 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from kubernetes.client import V1Pod
 
-    from podmap.airflow.operator.attempt import PodAttempt, PodTry
+    from podmap.airflow.operator.attempt import PodTry
 
 ASK_AGAIN_S = 30.0
 LOG_PATIENCE_S = 10.0
 KILL_PATIENCE_S = 15.0
-KILLED = "ended by a user, in Airflow"
 _FINISH = {"none": "delete_pod", "failed": "delete_succeeded_pod", "all": "keep_pod"}
 _COULD_NOT_ASK = (ApiException, HTTPError, OSError)
 """What the provider's client raises where the server did not answer as asked."""
@@ -161,24 +161,32 @@ class TrialPodOperator(KubernetesPodOperator):
 
         def run(current: PodTry) -> None:
             current.trial_log.show_params(current.attempt.trial.definition)
-            if current.wait(current.attempt.begin()):
+            if current.wait(current.attempt.find_or_prepare()):
                 super(TrialPodOperator, self).execute(context)
 
         self._end_as_trial(context, run)
 
     def trigger_reentry(self, context: Context, event: dict[str, Any]) -> None:
         """Goes on after the deferral: the trigger has written the record already."""
-        self._end_as_trial(context, lambda current: self._go_on(current, context, event))
+        self._end_as_trial(
+            context, lambda current: self._finish_after_trigger(current, context, event)
+        )
 
     def build_pod_request_obj(
         self, context: Context | None = None, *, dry_run: bool = False
     ) -> V1Pod:
         """The attempt's pod: podmap's, with the operator's own arguments on top."""
+        from podmap.airflow.operator.attempt import PodOver
+
         if self._try is None:
             raise UsageError("the pod of a trial is shown by: podmap render SPEC --trial N")
         attempt = self._try.attempt
         if attempt.name is not None:
-            return self._found_again(attempt)
+            self.log.info("trial %d goes on in pod %s", attempt.trial.number, attempt.name)
+            found = self._read_pod()
+            if found is None:
+                raise PodOver
+            return found
         body = attempt.pod_body(self.planned["namespace"])
         self.full_pod_spec = PodGenerator.deserialize_model_dict(body)
         self.name, self.namespace = body["metadata"]["name"], self.planned["namespace"]
@@ -271,7 +279,7 @@ class TrialPodOperator(KubernetesPodOperator):
         # Called by a signal, perhaps while this very thread waits, or holds a lock of the ledger.
         kill = self._try.cancel_trial
         grace = {"grace_s": self.termination_grace_period}
-        thread = threading.Thread(target=kill, args=(KILLED,), kwargs=grace, daemon=True)
+        thread = threading.Thread(target=kill, args=(ENDED_BY_USER,), kwargs=grace, daemon=True)
         thread.start()
         thread.join(KILL_PATIENCE_S)
 
@@ -291,7 +299,7 @@ class TrialPodOperator(KubernetesPodOperator):
             raise UsageError("the task was not begun by execute()")
         return self._try
 
-    def _begin(self, context: Context) -> PodTry:
+    def _open_try(self, context: Context) -> PodTry:
         from podmap.airflow.operator.attempt import PodTry
         from podmap.airflow.operator.trial import OperatorTrial, open_planned
 
@@ -310,9 +318,9 @@ class TrialPodOperator(KubernetesPodOperator):
         from podmap.errors import SupersededError, UnreachableError
 
         try:
-            current = self._begin(context)
+            current = self._open_try(context)
             try:
-                self._do(step, current)
+                self._run_step(step, current)
             finally:
                 current.close()
             record = current.attempt.trial.record()
@@ -331,7 +339,7 @@ class TrialPodOperator(KubernetesPodOperator):
             raise failure
         end_task(current.trial_log, record, epoch=current.attempt.trial.epoch)
 
-    def _do(self, step: Callable[[PodTry], None], current: PodTry) -> None:
+    def _run_step(self, step: Callable[[PodTry], None], current: PodTry) -> None:
         from podmap.airflow.operator.attempt import PodOver
 
         try:
@@ -343,7 +351,9 @@ class TrialPodOperator(KubernetesPodOperator):
             if self._killed or current.wait(current.attempt.written_end()) is None:
                 raise
 
-    def _go_on(self, current: PodTry, context: Context, event: dict[str, Any]) -> None:
+    def _finish_after_trigger(
+        self, current: PodTry, context: Context, event: dict[str, Any]
+    ) -> None:
         """Ends what the trigger has waited for, with the callbacks that are due then."""
         attempt = current.attempt
         attempt.name = event["name"]
@@ -367,15 +377,6 @@ class TrialPodOperator(KubernetesPodOperator):
         self.post_complete_action(
             pod=self.pod, remote_pod=self.remote_pod, context=context, result=None
         )
-
-    def _found_again(self, attempt: PodAttempt) -> V1Pod:
-        from podmap.airflow.operator.attempt import PodOver
-
-        pod = self._read_pod()
-        if pod is None:
-            raise PodOver
-        self.log.info("trial %d goes on in pod %s", attempt.trial.number, attempt.name)
-        return pod
 
     def _read_pod(self) -> V1Pod | None:
         """The attempt's pod, as the provider's callbacks get it; None if it is gone."""

@@ -107,7 +107,7 @@ class OperatorTrial:
             planned, number, self.epoch, result_path=lambda _: RESULT_PATH
         )
 
-    def prepare(self, found: Sequence[Observation]) -> Standing:
+    def read_standing(self, found: Sequence[Observation]) -> Standing:
         """Where the trial stands, with its next attempt if one is due; perhaps it is cancelled.
 
         Args:

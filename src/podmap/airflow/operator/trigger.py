@@ -15,8 +15,6 @@ from podmap.airflow.trial_log import TrialLog, show_error
 from podmap.engine.timing import TIMING
 from podmap.errors import PodmapError
 
-KILLED = "ended by a user, in Airflow"
-
 
 class TrialPodTrigger(BaseTrigger):
     """Waits until a pod has ended, and writes its trial's record at once.
@@ -86,7 +84,9 @@ class TrialPodTrigger(BaseTrigger):
         if ti is not None and self.kills and await triggerer.ended_by_user(ti, self.log):
             hub = await trigger_hub(self.planned)
             trial = await hub.call(self._trial)
-            await cancel_trial(hub.backend, trial, reason=KILLED, grace_s=TIMING.kill_grace_s)
+            await cancel_trial(
+                hub.backend, trial, reason=triggerer.ENDED_BY_USER, grace_s=TIMING.kill_grace_s
+            )
 
     async def _wait_for_end(self) -> None:
         hub = await trigger_hub(self.planned)

@@ -23,8 +23,6 @@ from podmap.records import Record, Trial, TrialState
 if TYPE_CHECKING:
     from podmap.engine.session import RunSession
 
-KILLED = "ended by a user, in Airflow"
-
 
 class TrialTrigger(BaseTrigger):
     """Runs the trials of one mapped instance to their ends, and ends the instance itself.
@@ -111,7 +109,7 @@ class TrialTrigger(BaseTrigger):
         session = await hub.enter(run["uri"], run["version"])
         try:
             kills = [
-                kill_trial(session, number, self._epoch, reason=KILLED)
+                kill_trial(session, number, self._epoch, reason=triggerer.ENDED_BY_USER)
                 for number in self._numbers(session)
             ]
             await asyncio.gather(*kills)

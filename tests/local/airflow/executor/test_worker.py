@@ -21,12 +21,12 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from podmap.airflow.executor import backend as worker_backend
 from podmap.airflow.executor.backend import IN_POD, WorkerBackend
 from podmap.airflow.executor.worker import (
-    KILLED,
     LOST,
     WorkerTrial,
     close_open_records,
     epoch_of,
 )
+from podmap.airflow.runtimes import LEFT
 from podmap.airflow.trial_log import TrialLog, end_task
 from podmap.backends.connect import Target
 from podmap.engine.planned import prepare_run
@@ -85,7 +85,7 @@ class Worker:
 
     def settle(self, *, max_tries: int = 5) -> Record:
         """The record after one whole try."""
-        return self.run(max_tries=max_tries).settled_record()
+        return self.run(max_tries=max_tries).run_to_end()
 
     @staticmethod
     def instance(max_tries: int) -> Any:
@@ -198,7 +198,7 @@ def test_a_stopped_trial_is_ended_and_open_for_the_next_try(tmp_path: Path) -> N
         ["sh", "-c", f"while [ ! -e {tmp_path}/started ]; do sleep 0.05; done; kill {os.getpid()}"]
     )
     try:
-        record = run.settled_record()
+        record = run.run_to_end()
     finally:
         signal.signal(signal.SIGTERM, before)
         sender.wait()
@@ -248,7 +248,7 @@ def test_what_is_left_open_is_closed_when_no_try_will_follow(tmp_path: Path) -> 
     assert 2 == close_open_records(worker.ledger, worker.manifest)
     first, second = Ledger.open(worker.ledger.run_uri).records()
     assert (TrialState.FAILED, [Category.NODE_LOST]) == (first.state, categories(first))
-    assert (TrialState.CANCELLED, KILLED) == (second.state, second.reason)
+    assert (TrialState.CANCELLED, LEFT) == (second.state, second.reason)
     assert 0 == close_open_records(worker.ledger, worker.manifest)
 
 
