@@ -15,6 +15,7 @@ PodmapError                      1  anything below
 │   ├── OwnerError               1  the run belongs to another owner
 │   └── AttemptExistsError       1  the attempt number is taken
 ├── RecordError                  1  a record in the ledger cannot be understood
+│   └── ManifestChangedError     1  the manifest is not the one that was planned
 ├── LaunchError                  2  the attempt can never be created: backends.base
 ├── FullError                    1  as many attempts are alive as may be: backends.base
 ├── WithdrawnError               1  whoever asked for the attempt took it back: backends.base
@@ -124,6 +125,18 @@ class AttemptExistsError(ConflictError):
 
 class RecordError(PodmapError):
     """A file of the ledger does not hold what it should."""
+
+
+class ManifestChangedError(RecordError):
+    """The manifest of a run is not the one that was planned."""
+
+    def __init__(self, run_uri: str) -> None:
+        super().__init__(
+            f"{run_uri}/manifest.json is not the one that was planned: its digest is another. "
+            "Nothing was started. If the run was planned anew meanwhile, ask for the trial again; "
+            "if not, somebody who can write the store has changed it: look who that is, then plan "
+            "the run anew (in Airflow: clear plan, with all that follows it)"
+        )
 
 
 class SupersededError(PodmapError):

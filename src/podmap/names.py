@@ -55,6 +55,11 @@ def digest(value: Any, *, length: int = 16) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
+def content_digest(raw: bytes) -> str:
+    """The digest of a file's bytes, by which it is known again."""
+    return hashlib.sha256(raw).hexdigest()
+
+
 def new_run_id() -> str:
     """A fresh run id, for runs started by the command line."""
     return secrets.token_hex(RUN_ID_LENGTH // 2)

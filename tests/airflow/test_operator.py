@@ -162,7 +162,7 @@ def test_a_dag_survives_serialization() -> None:
 def test_a_trigger_survives_serialization() -> None:
     from podmap.airflow.operator.trigger import TrialPodTrigger
 
-    run = {"uri": "memory://runs/x/00000000", "version": "1", "backend": "kubernetes"}
+    run = {"uri": "memory://runs/x/00000000", "digest": "1", "backend": "kubernetes"}
     trigger = TrialPodTrigger(run, 4, "op-e", "x-00000000-4-a1", last_try=True, kills=False)
     path, arguments = trigger.serialize()
     assert "podmap.airflow.operator.trigger.TrialPodTrigger" == path

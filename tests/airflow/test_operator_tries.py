@@ -23,13 +23,13 @@ from podmap.airflow import exceptions
 from podmap.airflow.exceptions import TrialRetryPolicy
 from podmap.airflow.operator.attempt import cancel_left_trials
 from podmap.airflow.operator.operator import TrialPodOperator
-from podmap.airflow.operator.trial import open_planned
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
 from podmap.engine.launch import Launcher
 from podmap.engine.planned import PlannedRun, prepare_run
+from podmap.ledger.encode import dump_manifest
 from podmap.ledger.ledger import Ledger
-from podmap.names import attempt_name, new_epoch
+from podmap.names import attempt_name, content_digest, new_epoch
 from podmap.records import Category, Record, TrialState
 from podmap.spec.load import load
 from podmap.testing.fake_cluster import FakeCluster, Script
@@ -139,13 +139,13 @@ def planned(store: Path, **changes: Any) -> dict[str, str]:
         load(spec),
         store=str(store),
         run_id=RUN_ID,
-        owner={"kind": "test"},
+        owner={"kind": "airflow", "dag_id": "dag", "run_id": "run", "group_id": ""},
         folder="",
-        target=Target("kubernetes"),
+        target=Target("kubernetes", namespace="default"),
     )
     return {
         "uri": planned.ledger.run_uri,
-        "version": str(changes),
+        "digest": content_digest(dump_manifest(planned.manifest)),
         "backend": "kubernetes",
         "namespace": "default",
         "connection": "",
@@ -504,7 +504,9 @@ def test_a_pod_that_its_task_has_left_is_ended_by_collect(
     with pytest.raises(TaskDeferred):
         tried.operator().execute(tried.context())
     assert TrialState.RUNNING is tried.record.state
-    asyncio.run(cancel_left_trials(open_planned(tried.run), [tried.record], Target("kubernetes")))
+    asyncio.run(
+        cancel_left_trials(PlannedRun.open(tried.run["uri"]), [tried.record], Target("kubernetes"))
+    )
     assert (TrialState.CANCELLED, "its task was ended in Airflow") == (
         tried.record.state,
         tried.record.reason,

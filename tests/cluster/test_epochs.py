@@ -14,7 +14,9 @@ from podmap.backends.connect import Target, connect
 from podmap.backends.kubernetes.pod.build import build_pod
 from podmap.engine.launch import Launcher
 from podmap.engine.planned import PlannedRun
+from podmap.ledger.encode import dump_manifest
 from podmap.ledger.ledger import Ledger
+from podmap.names import content_digest
 from podmap.records import Category, TrialState
 
 from .conftest import Cluster
@@ -240,7 +242,9 @@ def test_a_late_triggerer_that_is_told_to_kill_ends_nothing(
     wait_until(lambda: len(scene.marks.of("start")) == 4, "both trials to run anew")
     before = {name: item["metadata"]["uid"] for name, item in scene.pods().items()}
     monkeypatch.setenv("KUBECONFIG", str(scene.account.kubeconfig))
-    run = {"uri": ledger.run_uri, "version": "", "backend": "kubernetes"}
+    manifest = ledger.read_manifest()
+    digest = content_digest(dump_manifest(manifest))
+    run = {"uri": ledger.run_uri, "digest": digest, "backend": "kubernetes"}
 
     def told_to_kill(state: str, epoch: str) -> None:
         async def task_state(ti: Any) -> str:
@@ -248,6 +252,7 @@ def test_a_late_triggerer_that_is_told_to_kill_ends_nothing(
 
         monkeypatch.setattr(triggerer, "task_state", task_state)
         trigger = TrialTrigger(run=run, map_index=0, epoch=epoch)
+        monkeypatch.setattr("podmap.airflow.pods.trigger.owner_of", lambda _: manifest.owner)
         ti = SimpleNamespace(task_id="sweep.trials", map_index=0)
         trigger.task_instance = ti  # type: ignore[assignment]  # what of it is asked for
         asyncio.run(asyncio.wait_for(trigger.on_kill(), 90))

@@ -9,12 +9,14 @@ from typing import Any
 
 from podmap import uris
 from podmap.airflow import settings
+from podmap.airflow.claims import REFUSED, claim_of, own_run_id, owner_of
 from podmap.airflow.connections import planned_target
 from podmap.airflow.runtimes import find_runtime
 from podmap.backends.connect import Target, connected
 from podmap.engine.planned import PlannedRun
 from podmap.engine.tally import verdict
 from podmap.engine.teardown import Teardown, remove_attempts
+from podmap.errors import OwnerError
 from podmap.ledger.ledger import Ledger
 from podmap.records import TrialState
 from podmap.report.publish import publish
@@ -34,7 +36,8 @@ def collect_run(
         log: Of the task.
 
     Raises:
-        AirflowFailException: More trials failed than were allowed, or none has a result.
+        AirflowFailException: More trials failed than were allowed, none has a result, or the run
+            is not the one that was planned.
     """
     from airflow.sdk.exceptions import AirflowFailException
 
@@ -43,7 +46,10 @@ def collect_run(
         raise AirflowFailException(
             f"nothing was run: {plan_task_id} has left no run, and its log says why"
         )
-    planned = PlannedRun.open(run["uri"])
+    try:
+        planned = PlannedRun.open(claim_of(run, owner_of(context["ti"])))
+    except REFUSED as error:
+        raise AirflowFailException(str(error)) from None
 
     def states(names: Sequence[str]) -> dict[str, str | None]:
         return _task_states(context["ti"], plan_task_id, names)
@@ -72,12 +78,21 @@ def collect_run(
 def clean_run(context: Any, plan_task_id: str, *, log: Any) -> None:
     """Ends and removes the attempts that are left of a run.
 
+    Whose they are is known by the names of the task, not by what the store holds.
+
     Raises:
+        AirflowFailException: The run is another's.
         BackendError: Some could not be removed, which it names, or not be listed.
     """
+    from airflow.sdk.exceptions import AirflowFailException
+
     run = _planned_run(context, plan_task_id)
     if run is not None:
-        done = asyncio.run(_clean(Ledger.open(run["uri"]), planned_target(run)))
+        try:
+            run_id = own_run_id(run, owner_of(context["ti"]))
+        except OwnerError as error:
+            raise AirflowFailException(str(error)) from None
+        done = asyncio.run(_clean(run_id, planned_target(run)))
         log.info("%d attempts were left and are removed", done.removed)
         done.check()
 
@@ -110,7 +125,6 @@ def _reasons(ledger: Ledger) -> list[str]:
     return [f"{count} x {reason}" for reason, count in reasons.most_common(REASONS)]
 
 
-async def _clean(ledger: Ledger, target: Target) -> Teardown:
-    run_id = ledger.read_manifest().run_id
+async def _clean(run_id: str, target: Target) -> Teardown:
     async with connected(target) as backend:
         return await remove_attempts(backend, run_id, reason="the run is over")

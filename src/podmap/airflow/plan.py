@@ -14,8 +14,9 @@ from podmap.backends.connect import Target, connect
 from podmap.engine.launch import check_first_launch
 from podmap.engine.planned import PlannedRun, prepare_run
 from podmap.errors import SpecError, UsageError
+from podmap.ledger.encode import dump_manifest
 from podmap.ledger.manifest import Manifest
-from podmap.names import run_id_for
+from podmap.names import content_digest, run_id_for
 from podmap.spec.load import LoadedSpec, load
 from podmap.spec.override import read_value
 
@@ -65,7 +66,7 @@ def plan_run(
     manifest = asyncio.run(_check(group, planned, target, log=log))
     run = {
         "uri": planned.ledger.run_uri,
-        "version": manifest.planned,
+        "digest": content_digest(dump_manifest(manifest)),
         "backend": target.backend,
         "namespace": manifest.namespace,
         "connection": group.conn_id or "",
@@ -83,6 +84,7 @@ async def _check(group: SweepGroup, planned: PlannedRun, target: Target, *, log:
         checked = await find_runtime(group.runtime).check_plan(group, planned, backend, log=log)
     finally:
         await backend.close()
+    checked = replace(checked, connection=group.conn_id or "")
     return checked if checked == planned.manifest else planned.ledger.replace_manifest(checked)
 
 

@@ -17,8 +17,12 @@ _Key = tuple[str, str, str]
 _asked: dict[_Key, tuple[float, asyncio.Task[dict[str, str]]]] = {}
 
 
-async def planned_run(ti: Any) -> dict[str, str]:
+async def planned_run(ti: Any, *, fresh: bool = False) -> dict[str, str]:
     """Where the run of a `trials` instance is, as its `plan` has left it.
+
+    Args:
+        ti: The instance.
+        fresh: Whether an answer of a moment ago is not enough.
 
     Raises:
         UnreachableError: Airflow could not be asked.
@@ -30,7 +34,7 @@ async def planned_run(ti: Any) -> dict[str, str]:
     now = time.monotonic()
     for stale in [k for k, (at, _) in _asked.items() if now - at > FRESH_S]:
         del _asked[stale]
-    if key not in _asked:
+    if fresh or key not in _asked:
         _asked[key] = (now, spawn(_ask_for_run(*key)))
     try:
         return await asyncio.shield(_asked[key][1])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from podmap import names
 from podmap.backends.connect import Target, connected
+from podmap.cli._digest import keep_digest
 from podmap.cli._lock import hold_run
 from podmap.cli._options import run_reference
 from podmap.cli._output import counted, duration, print_json, print_leaderboard
@@ -83,6 +84,7 @@ def start_run(loaded: LoadedSpec, options: RunOptions, *, folder: str, store: st
             _check_first_pod(planned, options.target)
         elif ignored := ignored_by_processes(loaded.sweep):
             options.console.say(f"local processes ignore: {', '.join(ignored)}")
+        keep_digest(planned.manifest)
         return RunCommand(planned, options).run()
 
 

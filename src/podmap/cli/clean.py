@@ -33,6 +33,7 @@ It asks first. Without a terminal to ask on, --yes is needed.
 def command(run: str, yes: bool, kubeconfig: str | None, store: str | None, as_json: bool) -> None:
     """Deletes a run."""
     from podmap.cli._attempts import remove_attempts
+    from podmap.cli._digest import forget_digest
     from podmap.cli._lock import check_not_held
     from podmap.errors import UsageError
 
@@ -46,6 +47,7 @@ def command(run: str, yes: bool, kubeconfig: str | None, store: str | None, as_j
         click.confirm(question, abort=True, err=True)
     ended = remove_attempts(manifest, reason="ended by podmap clean", kubeconfig=kubeconfig)
     ledger.delete()
+    forget_digest(manifest.run_id)
     if as_json:
         print_json({"run_uri": ledger.run_uri, "ended": ended})
     else:

@@ -58,6 +58,7 @@ def command(
     """Goes on with a run."""
     from podmap.backends.connect import target_of
     from podmap.cli._console import Console
+    from podmap.cli._digest import check_digest
     from podmap.cli._lock import hold_run
     from podmap.cli._output import counted
     from podmap.cli._run_command import RunCommand, RunOptions
@@ -66,6 +67,7 @@ def command(
     console = Console(quiet=quiet)
     ledger, manifest = open_run(run, store)
     _check_owner(manifest, ledger.run_uri)
+    check_digest(ledger, manifest)
     with hold_run(manifest.run_id):
         planned = PlannedRun.open(ledger)
         check_supported(planned.sweep, manifest.backend)

@@ -14,6 +14,7 @@ from podmap.engine.io import StoreCalls
 from podmap.engine.planned import PlannedRun
 from podmap.engine.session import RunSession, open_session
 from podmap.engine.timing import TIMING, Timing
+from podmap.ledger.claim import RunClaim
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class Hub:
         self._timing = timing
         self._threads = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io")
         self._store = StoreCalls(self._threads)
-        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._entries: dict[RunClaim, _Entry] = {}
         self._life: AsyncGenerator[None, None] | None = None
 
     @classmethod
@@ -83,39 +84,38 @@ class Hub:
         await self._begin()
         return await self._store.call(function, *args)
 
-    async def enter(self, run_uri: str, version: str) -> RunSession:
-        """The session of a run; call `leave` with the same arguments when done with it.
+    async def enter(self, claim: RunClaim) -> RunSession:
+        """The session of a run; call `leave` with the same claim when done with it.
 
         Args:
-            run_uri: The run.
-            version: Changes whenever the manifest does, for example when `plan` ran again.
+            claim: The run, as the caller knows it: its manifest is compared before anything else.
 
         Raises:
             StoreError: The ledger could not be read.
+            RecordError: The manifest cannot be understood, or is not the claimed.
+            OwnerError: The run is not the one that is claimed.
             BackendError: The backend could not be asked.
         """
         await self._begin()
-        key = (run_uri, version)
-        entry = self._entries.get(key)
+        entry = self._entries.get(claim)
         if entry is None:
-            entry = self._entries[key] = _Entry(spawn(self._open(run_uri)))
+            entry = self._entries[claim] = _Entry(spawn(self._open(claim)))
         entry.users += 1
         try:
             return await asyncio.shield(entry.opening)
         except BaseException:
-            self._release(key, entry)
+            self._release(claim, entry)
             raise
 
-    def leave(self, run_uri: str, version: str) -> None:
+    def leave(self, claim: RunClaim) -> None:
         """Lets go of a run's session."""
-        key = (run_uri, version)
-        self._release(key, self._entries[key])
+        self._release(claim, self._entries[claim])
 
-    def _release(self, key: tuple[str, str], entry: _Entry) -> None:
+    def _release(self, claim: RunClaim, entry: _Entry) -> None:
         entry.users -= 1
         if entry.users == 0:
-            if self._entries.get(key) is entry:
-                del self._entries[key]
+            if self._entries.get(claim) is entry:
+                del self._entries[claim]
             entry.opening.add_done_callback(_close_session)
 
     async def _begin(self) -> None:
@@ -125,8 +125,8 @@ class Hub:
             self._life = self._live()
             await anext(self._life)
 
-    async def _open(self, run_uri: str) -> RunSession:
-        planned = await self._store.call(PlannedRun.open, run_uri)
+    async def _open(self, claim: RunClaim) -> RunSession:
+        planned = await self._store.call(PlannedRun.open, claim)
         return await open_session(planned, self._backend, self._store, timing=self._timing)
 
     async def _live(self) -> AsyncGenerator[None, None]:

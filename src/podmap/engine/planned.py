@@ -10,6 +10,7 @@ from podmap._version import __version__
 from podmap.backends.connect import Target
 from podmap.clock import iso, parse_iso, utc_now
 from podmap.errors import NotSupportedError, UsageError
+from podmap.ledger.claim import RunClaim
 from podmap.ledger.keys import KeyIndex
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
@@ -51,20 +52,22 @@ class PlannedRun:
     templates: TrialTemplates
 
     @classmethod
-    def open(cls, run: Ledger | str) -> PlannedRun:
+    def open(cls, run: Ledger | RunClaim | str) -> PlannedRun:
         """Reads a run that was planned before; blocks.
 
         Args:
-            run: Its ledger, or its URI.
+            run: Its ledger, its URI, or what the caller knows of it, which is compared.
 
         Raises:
             UsageError: There is no such run.
             StoreError: The ledger cannot be read.
-            RecordError: The manifest, or its plan, cannot be understood.
+            RecordError: The manifest, or its plan, cannot be understood, or is not the claimed.
+            OwnerError: The run is not the one that is claimed.
             SpecError: The manifest's spec is not valid in this version.
         """
-        ledger = run if isinstance(run, Ledger) else Ledger.open(run)
-        manifest = ledger.read_manifest()
+        claim = run if isinstance(run, RunClaim) else None
+        ledger = run if isinstance(run, Ledger) else Ledger.open(claim.uri if claim else str(run))
+        manifest = ledger.read_manifest(claim)
         sweep = load(manifest.spec, search_required=False).sweep
         return cls._made(ledger, manifest, sweep, Plan.from_json(manifest.plan or {}, sweep))
 

@@ -7,7 +7,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from podmap import names
 from podmap.errors import RecordError
+from podmap.ledger.manifest import Manifest
 from podmap.ledger.precedence import RecordHead
 from podmap.records import Attempt, Record, TrialState
 
@@ -56,6 +58,36 @@ def parse(raw: bytes, *, uri: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise RecordError(f"{uri} holds no JSON object but {type(data).__name__}")
     return data
+
+
+def dump_manifest(manifest: Manifest) -> bytes:
+    """The bytes of a manifest's file.
+
+    Raises:
+        RecordError: It holds something that JSON cannot.
+    """
+    return dump(manifest.to_json(), what="the manifest")
+
+
+def parse_manifest(raw: bytes, *, run_uri: str) -> Manifest:
+    """The manifest in a file's bytes.
+
+    Args:
+        raw: The file.
+        run_uri: The run in whose folder it is.
+
+    Raises:
+        RecordError: It is not a manifest, or names a run of another folder.
+    """
+    uri = f"{run_uri}/{names.MANIFEST}"
+    manifest = _parse_as("a manifest", Manifest.from_json, raw, uri)
+    _, sweep, run_id = names.split_run_uri(run_uri)
+    if (manifest.sweep, manifest.run_id) != (sweep, run_id):
+        raise RecordError(
+            f"{uri} is of the run {manifest.sweep}/{manifest.run_id}, but its folder is that of "
+            f"{sweep}/{run_id}: a run's folder keeps its name, whoever moves it"
+        )
+    return manifest
 
 
 def dump_record(record: Record, *, former: tuple[str, ...] = ()) -> bytes:

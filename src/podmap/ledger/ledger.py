@@ -8,8 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from podmap import names
-from podmap.errors import AttemptExistsError, OwnerError, RecordError, UsageError
+from podmap.errors import (
+    AttemptExistsError,
+    ManifestChangedError,
+    OwnerError,
+    RecordError,
+    UsageError,
+)
 from podmap.ledger import encode
+from podmap.ledger.claim import RunClaim
 from podmap.ledger.manifest import Manifest
 from podmap.ledger.precedence import may_replace
 from podmap.ledger.run_state import RunState
@@ -62,14 +69,13 @@ class Ledger:
         Raises:
             OwnerError: The run was started by another owner.
         """
-        raw = encode.dump(manifest.to_json(), what="the manifest")
-        if self._store.create(names.MANIFEST, raw):
+        if self._store.create(names.MANIFEST, encode.dump_manifest(manifest)):
             return manifest
         existing = self.read_manifest()
         if dict(existing.owner) != dict(manifest.owner):
             raise OwnerError(
-                f"the run {self.run_uri} belongs to {_describe_owner(existing)}, "
-                f"not to {_describe_owner(manifest)}; start a run of your own, or remove "
+                f"the run {self.run_uri} belongs to {existing.describe_owner()}, "
+                f"not to {manifest.describe_owner()}; start a run of your own, or remove "
                 f"that one with: podmap clean {self.run_uri}"
             )
         return existing
@@ -85,26 +91,32 @@ class Ledger:
         with self._store.lock():
             existing = self.write_manifest(manifest)
             manifest = replace(manifest, created=existing.created)
-            if existing != manifest:
-                raw = encode.dump(manifest.to_json(), what="the manifest")
+            raw = encode.dump_manifest(manifest)
+            if self._store.read(names.MANIFEST) != raw:
                 self._store.write(names.MANIFEST, raw)
         return manifest
 
-    def read_manifest(self) -> Manifest:
+    def read_manifest(self, claim: RunClaim | None = None) -> Manifest:
         """The run's manifest.
+
+        Args:
+            claim: What the caller knows of the run, to be compared; None for nothing.
 
         Raises:
             UsageError: There is no such run.
+            RecordError: It cannot be understood, or names a run of another folder.
+            ManifestChangedError: It is not the one that is claimed.
+            OwnerError: The run is not the one that is claimed.
         """
         raw = self._store.read(names.MANIFEST)
         if raw is None:
             raise no_such_run(self.run_uri)
-        uri = f"{self.run_uri}/{names.MANIFEST}"
-        data = encode.parse(raw, uri=uri)
-        try:
-            return Manifest.from_json(data)
-        except RecordError as error:
-            raise RecordError(f"{uri}: {error}") from error
+        manifest = encode.parse_manifest(raw, run_uri=self.run_uri)
+        if claim is not None:
+            if claim.digest and names.content_digest(raw) != claim.digest:
+                raise ManifestChangedError(self.run_uri)
+            claim.check(manifest)
+        return manifest
 
     def read_record(self, number: int) -> Record | None:
         """The trial's record; None if there is none."""
@@ -351,7 +363,3 @@ def _inside(name: str) -> str:
     if not name or any(part in ("", ".", "..") for part in name.split("/")):
         raise UsageError(f"{name!r} is not the name of a file inside a run")
     return name
-
-
-def _describe_owner(manifest: Manifest) -> str:
-    return ", ".join(f"{key}={value}" for key, value in manifest.owner.items()) or "nobody"

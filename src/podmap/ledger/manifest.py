@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
+from podmap import names
 from podmap.errors import RecordError
 
 SCHEMA = 1
@@ -34,6 +35,7 @@ class Manifest:
         backend: What runs the attempts: "process" or "kubernetes".
         namespace: Of the pods; "" for the connection's.
         context: Of the kubeconfig; "" for the current one.
+        connection: The Airflow connection that leads to the cluster; "" for none.
         podmap_version: The version that wrote it.
         schema: The version of this format.
     """
@@ -52,6 +54,7 @@ class Manifest:
     backend: str = "process"
     namespace: str = ""
     context: str = ""
+    connection: str = ""
     podmap_version: str = ""
     planned: str = ""
     schema: int = SCHEMA
@@ -77,4 +80,37 @@ class Manifest:
         missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in data]
         if missing:
             raise RecordError(f"not a manifest: it has no {', '.join(missing)}")
-        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+        manifest = cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+        manifest._check()
+        return manifest
+
+    def describe_owner(self) -> str:
+        """The owner in words."""
+        return ", ".join(f"{key}={value}" for key, value in self.owner.items()) or "nobody"
+
+    def _check(self) -> None:
+        for name, kind, wanted in _KINDS:
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise RecordError(f"not a manifest: {name} is {wanted}, not {value!r:.60}")
+        if not names.is_dns_label(self.sweep, max_length=names.MAX_SWEEP_NAME):
+            raise RecordError(f"not a manifest: {self.sweep!r:.60} is not the name of a sweep")
+        if not names.is_run_id(self.run_id):
+            raise RecordError(f"not a manifest: {self.run_id!r:.60} is not the id of a run")
+        for name in ("count", "trials_per_task"):
+            if getattr(self, name) < (1 if name == "trials_per_task" else 0):
+                raise RecordError(f"not a manifest: {name} is {getattr(self, name)}")
+        for task, numbers in (self.tasks or {}).items():
+            if not isinstance(numbers, list | tuple) or not all(type(n) is int for n in numbers):
+                raise RecordError(f"not a manifest: tasks.{task} is not a list of numbers")
+
+
+_KINDS: tuple[tuple[str, Any, str], ...] = (
+    *((f.name, str, "text") for f in fields(Manifest) if f.type == "str"),
+    ("owner", Mapping, "an object"),
+    ("spec", Mapping, "an object"),
+    ("plan", Mapping | None, "an object"),
+    ("tasks", Mapping | None, "an object"),
+    ("count", int, "a number"),
+    ("trials_per_task", int, "a number"),
+)

@@ -185,6 +185,40 @@ def test_resume_of_a_run_of_airflow_is_refused(cli: Any, run: str) -> None:
     assert (1, True) == (ran.code, "dag_id=d, run_id=r; clear its tasks in Airflow" in ran.err)
 
 
+def change_manifest(cli: Any, run: str, **changes: Any) -> None:
+    path = cli.store / "grid" / run / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_resume_of_a_run_whose_manifest_was_changed_runs_nothing(cli: Any, run: str) -> None:
+    spec = json.loads((cli.store / "grid" / run / "manifest.json").read_text())["spec"]
+    spec["trial"]["command"] = ["touch", str(cli.folder / "evil")]
+    change_manifest(cli, run, spec=spec)
+    assert 0 == cli("reset", run, "1").code
+    ran = cli("resume", run)
+    assert 1 == ran.code
+    assert "not the one that was planned" in ran.err
+    assert not (cli.folder / "evil").exists()
+
+
+@pytest.mark.parametrize("verb", ["resume", "clean", "reset", "status", "results"])
+@pytest.mark.parametrize(
+    "changes", [{"run_id": "00000000"}, {"sweep": "other"}, {"run_id": "../x"}]
+)
+def test_a_manifest_of_another_run_is_an_error_of_that_run_alone(
+    cli: Any, run: str, verb: str, changes: Any
+) -> None:
+    change_manifest(cli, run, **changes)
+    more = {"clean": ["--yes"], "reset": ["0"]}.get(verb, [])
+    ran = cli(verb, run, *more)
+    assert 1 == ran.code
+    assert f"{run}/manifest.json" in ran.err
+    assert 1 == len(ran.err.splitlines())
+    listed = cli("ls", "--json").json
+    assert [run] == [one["run_id"] for one in listed]
+    assert "manifest.json" in listed[0]["problem"]
+
+
 def test_clean_deletes_the_run_but_only_when_told_so(cli: Any, run: str) -> None:
     ran = cli("clean", run)
     assert (2, True) == (ran.code, "say --yes" in ran.err)

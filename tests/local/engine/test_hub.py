@@ -18,7 +18,11 @@ from podmap.engine.planned import PlannedRun
 from podmap.engine.session import RunSession
 from podmap.engine.slots import Slots
 from podmap.engine.trial import kill_trial, run_trial
-from podmap.errors import StoreError, UsageError
+from podmap.errors import ManifestChangedError, OwnerError, StoreError, UsageError
+from podmap.ledger import encode
+from podmap.ledger.claim import RunClaim
+from podmap.ledger.ledger import Ledger
+from podmap.names import content_digest
 from podmap.records import TrialState
 
 
@@ -58,6 +62,10 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return closed
 
 
+def digest_of(ledger: Ledger) -> str:
+    return content_digest(encode.dump_manifest(ledger.read_manifest()))
+
+
 def current(world: World) -> Hub:
     return Hub.current("process", lambda: Closed(world.state_dir), timing=TIMING)
 
@@ -79,19 +87,19 @@ def test_a_session_is_opened_once_and_closed_after_the_last(
         assert hub is current(world)
 
         async def trial(number: int) -> None:
-            session = await hub.enter(planned.ledger.run_uri, "v1")
+            session = await hub.enter(RunClaim(planned.ledger.run_uri))
             try:
                 record = await run_trial(session, number, f"epoch-{number}")
                 assert TrialState.COMPLETE is record.state
             finally:
                 assert [] == closed
-                hub.leave(planned.ledger.run_uri, "v1")
+                hub.leave(RunClaim(planned.ledger.run_uri))
 
         await asyncio.gather(*(trial(number) for number in range(planned.manifest.count)))
         await asyncio.sleep(0)
         assert [opened[0].slots] == closed
-        await hub.enter(planned.ledger.run_uri, "v1")
-        hub.leave(planned.ledger.run_uri, "v1")
+        await hub.enter(RunClaim(planned.ledger.run_uri))
+        hub.leave(RunClaim(planned.ledger.run_uri))
 
     run(scenario)
     assert 2 == len(opened)
@@ -106,14 +114,60 @@ def test_each_version_of_a_run_has_a_session_of_its_own(
 
     async def scenario() -> None:
         hub = current(world)
-        first = await hub.enter(planned.ledger.run_uri, "v1")
+        first = await hub.enter(RunClaim(planned.ledger.run_uri))
         world.plan(OK, 5)
-        second = await hub.enter(planned.ledger.run_uri, "v2")
+        again = RunClaim(planned.ledger.run_uri, digest_of(planned.ledger))
+        second = await hub.enter(again)
         assert (1, 5) == (first.planned.plan.count, second.planned.plan.count)
-        hub.leave(planned.ledger.run_uri, "v1")
-        hub.leave(planned.ledger.run_uri, "v2")
+        hub.leave(RunClaim(planned.ledger.run_uri))
+        hub.leave(again)
 
     run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        ({"spec": {"trial": {"command": ["evil"]}}}, ManifestChangedError, "not the one that was"),
+        ({"owner": {"kind": "airflow", "dag_id": "mine"}}, ManifestChangedError, "not the one"),
+    ],
+)
+def test_a_changed_manifest_starts_nothing(
+    world: World, opened: list[RunSession], change: Any, error: type[Exception], text: str
+) -> None:
+    planned = world.plan(OK, 1)
+    claim = RunClaim(planned.ledger.run_uri, digest_of(planned.ledger))
+    path = Path(planned.ledger.run_uri) / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+
+    async def scenario() -> None:
+        with pytest.raises(error, match=text):
+            await current(world).enter(claim)
+
+    run(scenario)
+    assert [] == opened
+    assert {} == world.starts()
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        {"owner": (("kind", "airflow"), ("dag_id", "another"))},
+        {"target": (("backend", "kubernetes"),)},
+        {"target": (("connection", "admin"),)},
+    ],
+)
+def test_a_run_that_is_not_the_claimed_starts_nothing(
+    world: World, opened: list[RunSession], claimed: Any
+) -> None:
+    planned = world.plan(OK, 1)
+
+    async def scenario() -> None:
+        with pytest.raises(OwnerError, match="Nothing was started"):
+            await current(world).enter(RunClaim(planned.ledger.run_uri, **claimed))
+
+    run(scenario)
+    assert [] == opened
 
 
 def test_two_sessions_of_a_run_keep_within_parallelism_together(world: World) -> None:
@@ -121,12 +175,14 @@ def test_two_sessions_of_a_run_keep_within_parallelism_together(world: World) ->
 
     async def scenario() -> None:
         hub = current(world)
+        uri = planned.ledger.run_uri
+        claims = [RunClaim(uri), RunClaim(uri, digest_of(planned.ledger))]
 
         async def trial(number: int) -> None:
-            version = f"v{number % 2}"
-            session = await hub.enter(planned.ledger.run_uri, version)
+            claim = claims[number % 2]
+            session = await hub.enter(claim)
             await run_trial(session, number, "e1")
-            hub.leave(planned.ledger.run_uri, version)
+            hub.leave(claim)
 
         await asyncio.gather(*(trial(number) for number in range(planned.manifest.count)))
 
@@ -147,16 +203,16 @@ def test_a_failed_opening_is_told_to_all_and_tried_again_by_the_next(
         run_folder.rename(away)
         run_folder.touch()
         answers = await asyncio.gather(
-            *(hub.enter(planned.ledger.run_uri, "v1") for _ in range(5)), return_exceptions=True
+            *(hub.enter(RunClaim(planned.ledger.run_uri)) for _ in range(5)), return_exceptions=True
         )
         assert [StoreError] * 5 == [type(answer) for answer in answers]
         run_folder.unlink()
         with pytest.raises(UsageError, match="no run"):
-            await hub.enter(planned.ledger.run_uri, "v1")
+            await hub.enter(RunClaim(planned.ledger.run_uri))
         away.rename(run_folder)
-        session = await hub.enter(planned.ledger.run_uri, "v1")
+        session = await hub.enter(RunClaim(planned.ledger.run_uri))
         assert TrialState.COMPLETE is (await run_trial(session, 0, "e1")).state
-        hub.leave(planned.ledger.run_uri, "v1")
+        hub.leave(RunClaim(planned.ledger.run_uri))
 
     run(scenario)
     assert 1 == len(opened)
@@ -170,16 +226,16 @@ def test_who_is_cancelled_while_it_opens_leaves_nothing_open(
     async def scenario() -> None:
         hub = current(world)
         entering = [
-            asyncio.ensure_future(hub.enter(planned.ledger.run_uri, "v1")) for _ in range(2)
+            asyncio.ensure_future(hub.enter(RunClaim(planned.ledger.run_uri))) for _ in range(2)
         ]
         await asyncio.sleep(0)
         for task in entering:
             task.cancel()
         await asyncio.wait(entering)
         await until(lambda: bool(closed))
-        session = await hub.enter(planned.ledger.run_uri, "v1")
+        session = await hub.enter(RunClaim(planned.ledger.run_uri))
         assert session is opened[1]
-        hub.leave(planned.ledger.run_uri, "v1")
+        hub.leave(RunClaim(planned.ledger.run_uri))
 
     run(scenario)
 
@@ -189,12 +245,12 @@ def test_one_that_is_cancelled_while_it_opens_does_not_cancel_the_others(world: 
 
     async def scenario() -> None:
         hub = current(world)
-        first = asyncio.ensure_future(hub.enter(planned.ledger.run_uri, "v1"))
-        second = asyncio.ensure_future(hub.enter(planned.ledger.run_uri, "v1"))
+        first = asyncio.ensure_future(hub.enter(RunClaim(planned.ledger.run_uri)))
+        second = asyncio.ensure_future(hub.enter(RunClaim(planned.ledger.run_uri)))
         await asyncio.sleep(0)
         first.cancel()
         assert await second
-        hub.leave(planned.ledger.run_uri, "v1")
+        hub.leave(RunClaim(planned.ledger.run_uri))
 
     run(scenario)
 
@@ -207,9 +263,9 @@ def test_each_loop_has_a_hub_of_its_own_that_ends_with_it(world: World) -> None:
 
     async def trial(number: int) -> None:
         hubs.append(current(world))
-        session = await hubs[-1].enter(planned.ledger.run_uri, "v1")
+        session = await hubs[-1].enter(RunClaim(planned.ledger.run_uri))
         await run_trial(session, number, "e1")
-        hubs[-1].leave(planned.ledger.run_uri, "v1")
+        hubs[-1].leave(RunClaim(planned.ledger.run_uri))
 
     for number in range(3):
         run(lambda number=number: trial(number))
@@ -233,7 +289,7 @@ def test_a_loop_that_died_without_a_word_is_forgotten(world: World) -> None:
         current(world)
         assert loop not in module._hubs
         planned = world.plan(OK, 1)
-        await current(world).enter(planned.ledger.run_uri, "v1")
+        await current(world).enter(RunClaim(planned.ledger.run_uri))
 
     run(another)
     assert {} == module._hubs
@@ -246,20 +302,20 @@ def test_a_trigger_that_is_given_to_another_process_goes_on_there(world: World) 
 
     async def lost() -> None:
         hub = current(world)
-        session = await hub.enter(planned.ledger.run_uri, "v1")
+        session = await hub.enter(RunClaim(planned.ledger.run_uri))
         task = asyncio.ensure_future(run_trial(session, 0, "e1"))
         await world.started(1)
         task.cancel()
         await asyncio.wait([task])
-        hub.leave(planned.ledger.run_uri, "v1")
+        hub.leave(RunClaim(planned.ledger.run_uri))
 
     async def taken_over() -> TrialState:
         hub = current(world)
-        session = await hub.enter(planned.ledger.run_uri, "v1")
+        session = await hub.enter(RunClaim(planned.ledger.run_uri))
         task = asyncio.ensure_future(run_trial(session, 0, "e1"))
         world.open_gate()
         state = (await task).state
-        hub.leave(planned.ledger.run_uri, "v1")
+        hub.leave(RunClaim(planned.ledger.run_uri))
         return state
 
     run(lost)
@@ -291,11 +347,11 @@ def test_clearing_a_failed_trial_after_the_failure_budget_was_spent_runs_it(worl
 
     async def asked(epoch: str, numbers: list[int]) -> list[TrialState]:
         hub = current(world)
-        session = await hub.enter(planned.ledger.run_uri, "v1")
+        session = await hub.enter(RunClaim(planned.ledger.run_uri))
         try:
             return [(await run_trial(session, number, epoch)).state for number in numbers]
         finally:
-            hub.leave(planned.ledger.run_uri, "v1")
+            hub.leave(RunClaim(planned.ledger.run_uri))
 
     failed, cancelled, complete = TrialState.FAILED, TrialState.CANCELLED, TrialState.COMPLETE
     assert [failed, cancelled] == run(lambda: asked("first", [0, 1]))

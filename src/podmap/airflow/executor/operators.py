@@ -36,18 +36,28 @@ class TrialWorkerOperator(BaseOperator):
             AirflowSkipException: The run was stopped before it ran.
             AirflowException: It was ended with its worker; Airflow's retries decide.
         """
+        from airflow.sdk.exceptions import AirflowFailException
+
+        from podmap.airflow.claims import REFUSED, claim_of, owner_of
         from podmap.airflow.executor.worker import WorkerTrial, epoch_of
 
         plan = _plan_of(self)
+        try:
+            claim = claim_of(self.run, owner_of(context["ti"]))
+        except REFUSED as error:
+            raise AirflowFailException(str(error)) from None
         self._running = WorkerTrial(
-            self.run["uri"],
+            claim,
             int(self.number),
             epoch_of(context["ti"]),
             spec_folder=spec_folder(plan.spec, dag_folder(self.dag)),
             function=plan.parsed.function,
             log=self.log,
         )
-        self._running.run_task()
+        try:
+            self._running.run_task()
+        except REFUSED as error:
+            raise AirflowFailException(str(error)) from None
 
     def on_kill(self) -> None:
         """Ends the trial's process; its record stays open for the next try."""
@@ -74,13 +84,13 @@ class ReadyOperator(BaseOperator):
         """Returns the numbers of the trials that have the shape."""
         from airflow.sdk.exceptions import AirflowFailException
 
+        from podmap.airflow.claims import claim_of, owner_of
         from podmap.airflow.executor.worker import check_worker
         from podmap.errors import PodmapError, UnreachableError
 
         try:
-            return check_worker(
-                self.run["uri"], self.trials_task_id, _plan_of(self).parsed.function
-            )
+            claim = claim_of(self.run, owner_of(context["ti"]))
+            return check_worker(claim, self.trials_task_id, _plan_of(self).parsed.function)
         except UnreachableError:
             raise
         except PodmapError as error:

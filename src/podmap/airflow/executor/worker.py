@@ -29,6 +29,7 @@ from podmap.engine.settlement import end_record, reason_of, settle_attempt
 from podmap.engine.trial import run_trial
 from podmap.engine.trial_ledger import TrialLedger
 from podmap.errors import AttemptExistsError, PodmapError, UsageError
+from podmap.ledger.claim import RunClaim
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.names import attempt_name, digest
@@ -54,7 +55,7 @@ class WorkerTrial:
 
     def __init__(
         self,
-        run_uri: str,
+        claim: RunClaim,
         number: int,
         epoch: str,
         *,
@@ -65,14 +66,14 @@ class WorkerTrial:
         """Nothing is read yet.
 
         Args:
-            run_uri: The run.
+            claim: The run, as the task knows it.
             number: The trial.
             epoch: Which asking the task is.
             spec_folder: The folder of the spec, as this worker has found it.
             function: The Python function that the trial is; None for the spec's command.
             log: Of the task.
         """
-        self._run_uri = run_uri
+        self._claim = claim
         self._number = number
         self._epoch = epoch
         self._spec_folder = spec_folder
@@ -109,7 +110,7 @@ class WorkerTrial:
     async def _run_to_end(self) -> Record:
         self._loop = asyncio.get_running_loop()
         uris.use_policy(settings.pod_uri_policy)
-        planned = PlannedRun.open(self._run_uri)
+        planned = PlannedRun.open(self._claim)
         manifest = replace(planned.manifest, folder=self._work_folder(planned))
         planned = _without_ladder(replace(planned, manifest=manifest))
         backend = WorkerBackend(function=self._function)
@@ -231,7 +232,7 @@ def _lost_attempt(
 
 
 def check_worker(
-    run_uri: str, trials_task_id: str, function: Callable[..., Any] | None
+    claim: RunClaim, trials_task_id: str, function: Callable[..., Any] | None
 ) -> list[int]:
     """Sees to it that trials can run in such a worker; returns those of one task.
 
@@ -243,7 +244,7 @@ def check_worker(
     if function is not None:
         check_function(function)
     uris.use_policy(settings.pod_uri_policy)
-    manifest = Ledger.open(run_uri).read_manifest()
+    manifest = Ledger.open(claim.uri).read_manifest(claim)
     numbers = (manifest.tasks or {}).get(trials_task_id)
     if numbers is None:
         raise PodmapError(

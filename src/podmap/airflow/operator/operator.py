@@ -149,6 +149,7 @@ class TrialPodOperator(KubernetesPodOperator):
         self.run = run
         self.numbers = numbers
         self._try: PodTry | None = None
+        self._owner: dict[str, str] = {}
 
     def execute(self, context: Context) -> None:
         """Runs an attempt, or takes over the one that runs.
@@ -268,6 +269,7 @@ class TrialPodOperator(KubernetesPodOperator):
             last_try=current.attempt.last_try,
             shows_log=self.get_logs,
             kills=self.on_kill_action.value == "delete_pod",
+            owner=self._owner,
         )
         self.defer(trigger=trigger, method_name="trigger_reentry")
 
@@ -300,10 +302,13 @@ class TrialPodOperator(KubernetesPodOperator):
         return self._try
 
     def _open_try(self, context: Context) -> PodTry:
+        from podmap.airflow.claims import owner_of
         from podmap.airflow.operator.attempt import PodTry
         from podmap.airflow.operator.trial import OperatorTrial, open_planned
 
-        ti, planned = context["ti"], open_planned(self.planned)
+        ti = context["ti"]
+        self._owner = owner_of(ti)
+        planned = open_planned(self.planned, self._owner)
         self.kubernetes_conn_id = self.planned.get("connection") or None
         if not self.finish_given:
             self.on_finish_action = OnFinishAction(_FINISH[planned.sweep.kubernetes.keep_pods])
@@ -315,6 +320,7 @@ class TrialPodOperator(KubernetesPodOperator):
 
     def _end_as_trial(self, context: Context, step: Callable[[PodTry], None]) -> None:
         """Does a step, with what podmap and the provider raise made into one end of the task."""
+        from podmap.airflow.claims import REFUSED
         from podmap.errors import SupersededError, UnreachableError
 
         try:
@@ -331,7 +337,7 @@ class TrialPodOperator(KubernetesPodOperator):
             raise AirflowRescheduleException(  # type: ignore[no-untyped-call]
                 utc_now() + timedelta(seconds=ASK_AGAIN_S)
             ) from error
-        except SupersededError as error:
+        except (SupersededError, *REFUSED) as error:
             raise AirflowFailException(str(error)) from error
         failure = current.attempt.trial.failure(record)
         if failure is not None:

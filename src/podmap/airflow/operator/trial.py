@@ -17,6 +17,7 @@ from typing import Any
 
 from podmap import uris
 from podmap.airflow import settings
+from podmap.airflow.claims import claim_of
 from podmap.airflow.exceptions import TrialFailed, failure_class
 from podmap.backends.base import Launch, Observation, Phase
 from podmap.backends.kubernetes.pod.build import RESULT_PATH
@@ -27,6 +28,7 @@ from podmap.engine.settlement import Settlement, end_record
 from podmap.engine.tally import TIME_IS_OVER, Stop, Tally, with_stop
 from podmap.engine.trial_ledger import Standing, TrialLedger
 from podmap.errors import UnreachableError
+from podmap.ledger.claim import RunClaim
 from podmap.ledger.run_state import Decisions, RunState
 from podmap.records import Attempt, Diagnosis, Record, TrialState
 from podmap.retries import payer_of
@@ -41,24 +43,27 @@ class PausedError(UnreachableError):
     """The run is paused, or has as many attempts as it may: ask again later."""
 
 
-def open_planned(run: Mapping[str, str]) -> PlannedRun:
+def open_planned(run: Mapping[str, str], owner: Mapping[str, str]) -> PlannedRun:
     """The run that `plan` has left, read once a process and plan.
 
     Args:
         run: The XCom `run` of `plan`.
+        owner: Who it must belong to, as `owner_of` gives it.
 
     Raises:
         StoreError: The ledger cannot be read.
         UsageError: There is no such run.
+        RecordError: Its manifest is not the one that `plan` has left.
+        OwnerError: It is another's.
     """
     uris.use_policy(settings.uri_policy)
     with _opening:
-        return _open(run["uri"], run["version"])
+        return _open(claim_of(run, owner))
 
 
 @functools.lru_cache(maxsize=64)
-def _open(uri: str, version: str) -> PlannedRun:
-    return PlannedRun.open(uri)
+def _open(claim: RunClaim) -> PlannedRun:
+    return PlannedRun.open(claim)
 
 
 class OperatorTrial:

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from podmap.airflow import triggerer
+from podmap.airflow.claims import owner_of
 from podmap.airflow.connections import trigger_hub, until_reached
 from podmap.airflow.operator.attempt import PodAttempt, cancel_trial
 from podmap.airflow.operator.trial import OperatorTrial, open_planned
@@ -30,6 +31,7 @@ class TrialPodTrigger(BaseTrigger):
         last_try: Whether Airflow would not try the task again.
         shows_log: Whether the output is shown in the task's log.
         kills: Whether a user who ends the task ends the pod.
+        owner: Who the run must belong to, where the trigger has no task instance.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class TrialPodTrigger(BaseTrigger):
         last_try: bool = False,
         shows_log: bool = True,
         kills: bool = True,
+        owner: dict[str, str] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own
         self.planned = run
@@ -50,6 +53,7 @@ class TrialPodTrigger(BaseTrigger):
         self.last_try = last_try
         self.shows_log = shows_log
         self.kills = kills
+        self.given_owner = owner
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path and the arguments of `__init__`."""
@@ -63,6 +67,7 @@ class TrialPodTrigger(BaseTrigger):
                 "last_try": self.last_try,
                 "shows_log": self.shows_log,
                 "kills": self.kills,
+                "owner": self.given_owner,
             },
         )
 
@@ -96,4 +101,6 @@ class TrialPodTrigger(BaseTrigger):
         await until_reached(lambda: attempt.wait_for_end(on_line=on_line), log=self.log)
 
     def _trial(self) -> OperatorTrial:
-        return OperatorTrial(open_planned(self.planned), self.number, epoch=self.epoch)
+        ti = self.task_instance
+        owner = owner_of(ti) if ti is not None else self.given_owner or {}
+        return OperatorTrial(open_planned(self.planned, owner), self.number, epoch=self.epoch)

@@ -69,10 +69,16 @@ class TrialsOperator(BaseOperator):
 
     def execute(self, context: Context) -> None:
         """Hands over to the trigger, where the scheduler did not: in `dag.test()`."""
+        from podmap.airflow.claims import owner_of
         from podmap.airflow.pods.trigger import TrialTrigger
 
         ti = context["ti"]
-        trigger = TrialTrigger(run=self.run, map_index=max(0, ti.map_index or 0), epoch=str(ti.id))
+        trigger = TrialTrigger(
+            run=self.run,
+            map_index=max(0, ti.map_index or 0),
+            epoch=str(ti.id),
+            owner=owner_of(ti),
+        )
         self.defer(trigger=trigger, method_name="finished")
 
     def finished(self, context: Context, event: str) -> None:

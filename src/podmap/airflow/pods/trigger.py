@@ -16,12 +16,16 @@ from airflow.triggers.base import (
 )
 
 from podmap.airflow import triggerer
+from podmap.airflow.claims import claim_of, owner_of
 from podmap.airflow.connections import trigger_hub, until_reached
 from podmap.airflow.trial_log import TrialLog, show_error
+from podmap.errors import ManifestChangedError
 from podmap.records import Record, Trial, TrialState
 
 if TYPE_CHECKING:
+    from podmap.engine.hub import Hub
     from podmap.engine.session import RunSession
+    from podmap.ledger.claim import RunClaim
 
 
 class TrialTrigger(BaseTrigger):
@@ -31,6 +35,7 @@ class TrialTrigger(BaseTrigger):
         run: Where the run is, as `plan` has left it; None to ask Airflow for it.
         map_index: Which mapped instance this is; None to take the task instance's.
         epoch: Which asking this is; None to take the task instance's id.
+        owner: Who the run must belong to; None to take the task instance's names, which go first.
     """
 
     def __init__(
@@ -38,17 +43,24 @@ class TrialTrigger(BaseTrigger):
         run: dict[str, str] | None = None,
         map_index: int | None = None,
         epoch: str | None = None,
+        owner: dict[str, str] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own
         self.given_run = run
         self.given_map_index = map_index
         self.given_epoch = epoch
+        self.given_owner = owner
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path and the arguments of `__init__`."""
         return (
             "podmap.airflow.pods.trigger.TrialTrigger",
-            {"run": self.given_run, "map_index": self.given_map_index, "epoch": self.given_epoch},
+            {
+                "run": self.given_run,
+                "map_index": self.given_map_index,
+                "epoch": self.given_epoch,
+                "owner": self.given_owner,
+            },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -67,9 +79,7 @@ class TrialTrigger(BaseTrigger):
             await self._kill_trials()
 
     async def _run_trials(self) -> BaseTaskEndEvent:
-        run = await until_reached(self._planned_run, log=self.log)
-        hub = await trigger_hub(run)
-        session = await until_reached(lambda: hub.enter(run["uri"], run["version"]), log=self.log)
+        hub, claim, session = await until_reached(self._enter, log=self.log)
         try:
             numbers = self._numbers(session)
             logs = {
@@ -77,7 +87,7 @@ class TrialTrigger(BaseTrigger):
             }
             records = await self._records(session, logs)
         finally:
-            hub.leave(run["uri"], run["version"])
+            hub.leave(claim)
         for record in records:
             logs[record.number].show_verdict(record, epoch=self._epoch)
         return _end_event(records)
@@ -104,9 +114,7 @@ class TrialTrigger(BaseTrigger):
     async def _kill_trials(self) -> None:
         from podmap.engine.trial import kill_trial
 
-        run = await self._planned_run()
-        hub = await trigger_hub(run)
-        session = await hub.enter(run["uri"], run["version"])
+        hub, claim, session = await self._enter()
         try:
             kills = [
                 kill_trial(session, number, self._epoch, reason=triggerer.ENDED_BY_USER)
@@ -114,12 +122,27 @@ class TrialTrigger(BaseTrigger):
             ]
             await asyncio.gather(*kills)
         finally:
-            hub.leave(run["uri"], run["version"])
+            hub.leave(claim)
 
-    async def _planned_run(self) -> dict[str, str]:
-        if self.given_run is None:
-            self.given_run = await triggerer.planned_run(self.task_instance)
-        return self.given_run
+    async def _enter(self) -> tuple[Hub, RunClaim, RunSession]:
+        """The session of the run, if it is the one that this instance's `plan` has left."""
+        try:
+            return await self._enter_as(await self._planned_run(fresh=False))
+        except ManifestChangedError:
+            # It may have been planned anew a moment ago.
+            return await self._enter_as(await self._planned_run(fresh=True))
+
+    async def _enter_as(self, run: dict[str, str]) -> tuple[Hub, RunClaim, RunSession]:
+        ti = self.task_instance
+        owner = owner_of(ti) if ti is not None else self.given_owner or {}
+        claim = claim_of(run, owner)
+        hub = await trigger_hub(run)
+        return hub, claim, await hub.enter(claim)
+
+    async def _planned_run(self, *, fresh: bool) -> dict[str, str]:
+        if self.given_run is not None:
+            return self.given_run
+        return await triggerer.planned_run(self.task_instance, fresh=fresh)
 
     @property
     def _epoch(self) -> str:

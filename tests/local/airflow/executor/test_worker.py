@@ -30,6 +30,7 @@ from podmap.airflow.runtimes import LEFT
 from podmap.airflow.trial_log import TrialLog, end_task
 from podmap.backends.connect import Target
 from podmap.engine.planned import prepare_run
+from podmap.ledger.claim import RunClaim
 from podmap.ledger.ledger import Ledger
 from podmap.records import Category, Record, TrialState
 from podmap.spec.load import load
@@ -75,7 +76,7 @@ class Worker:
         log.addFilter(lambda record: self.lines.append(record.getMessage()) or True)
         log.setLevel(logging.INFO)
         return WorkerTrial(
-            self.ledger.run_uri,
+            RunClaim(self.ledger.run_uri),
             0,
             epoch_of(self.instance(max_tries)),
             spec_folder=self.folder,
