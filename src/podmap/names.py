@@ -28,7 +28,7 @@ _ATTEMPT_NAME = re.compile(
 )
 _RECORD_FILE = re.compile(r"(0|[1-9][0-9]*)\.json")
 _ATTEMPT_FILE = re.compile(r"(0|[1-9][0-9]*)-a([1-9][0-9]*)\.json")
-_RECORD_URI = re.compile(r"(?P<run>.+)/(?P<path>trials/[0-9]+\.json)")
+_RECORD_URI = re.compile(r"(?:.*/)?(?P<run>[^/]+)/(?P<path>trials/[0-9]+\.json)", re.DOTALL)
 
 TRIALS = "trials"
 ATTEMPTS = "attempts"
@@ -168,7 +168,7 @@ def split_run_uri(uri: str) -> tuple[str, str, str]:
 
 
 def split_record_uri(uri: str) -> tuple[str, str] | None:
-    """The URI of a record's run, and the path inside it; None if it is no record's URI."""
+    """The id of a record's run, and the path inside it; None if it is no record's URI."""
     match = _RECORD_URI.fullmatch(uri)
     return (match["run"], match["path"]) if match else None
 

@@ -9,6 +9,19 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from podmap.errors import RecordError
+from podmap.json_kinds import (
+    NUMBER,
+    SHALLOW,
+    TEXT,
+    TIME,
+    WHOLE,
+    Kind,
+    check_kinds,
+    is_number,
+    list_of,
+    objects_of,
+    optional,
+)
 
 SCHEMA = 1
 
@@ -78,6 +91,7 @@ class Diagnosis:
     def from_json(cls, data: Mapping[str, Any]) -> Diagnosis:
         """The diagnosis in a JSON object made by `to_json`."""
         detail, resolution = data.get("detail", ""), data.get("resolution", "")
+        check_kinds(data, _DIAGNOSIS)
         return cls(Category(data["category"]), data["summary"], detail, resolution)
 
 
@@ -105,6 +119,7 @@ class Shard:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Shard:
         """The shard in a JSON object made by `to_json`."""
+        check_kinds(data, _SHARD)
         return cls(data["uri"], data["name"], data["index"], data.get("version", ""))
 
 
@@ -172,6 +187,7 @@ class Attempt:
             RecordError: The object is not an attempt.
         """
         values = _known(cls, data, "attempt")
+        check_kinds(values, _ATTEMPT)
         if values.get("diagnosis") is not None:
             values["diagnosis"] = Diagnosis.from_json(values["diagnosis"])
         return cls(**values)
@@ -245,6 +261,7 @@ class Record:
                 "it was written by another version of podmap"
             )
         values = _known(cls, data, "record")
+        check_kinds(values, _RECORD)
         values["state"] = TrialState(values["state"])
         if values.get("shard") is not None:
             values["shard"] = Shard.from_json(values["shard"])
@@ -267,3 +284,30 @@ def _known(cls: type, data: Mapping[str, Any], what: str) -> dict[str, Any]:
     if "number" not in values:
         raise RecordError(f"not a {what}: it has no number")
     return values
+
+
+_DIAGNOSIS: dict[str, Kind] = {"summary": TEXT, "detail": TEXT, "resolution": TEXT}
+_SHARD: dict[str, Kind] = {"uri": TEXT, "name": TEXT, "index": WHOLE, "version": TEXT}
+_ATTEMPT: dict[str, Kind] = {
+    **dict.fromkeys(("pod", "node", "image_id", "log_uri"), TEXT),
+    **dict.fromkeys(("started", "finished"), optional(TIME)),
+    "number": ("a whole number from 1", lambda value: WHOLE[1](value) and value > 0),
+    **dict.fromkeys(("exit_code", "memory_bytes"), optional(WHOLE)),
+    "diagnosis": optional(SHALLOW),
+}
+_RECORD: dict[str, Kind] = {
+    **dict.fromkeys(("key", "epoch", "reason", "log_tail"), TEXT),
+    **dict.fromkeys(("started", "finished"), optional(TIME)),
+    **dict.fromkeys(("number", "seed"), WHOLE),
+    **dict.fromkeys(("duration_s", "queued_s"), optional(NUMBER)),
+    "gpu_seconds": NUMBER,
+    "params": SHALLOW,
+    "shard": optional(SHALLOW),
+    "metrics": objects_of(optional(NUMBER)),
+    "objective": (
+        "a finite number, a list of them, or null",
+        lambda value: value is None or is_number(value) or list_of(NUMBER)[1](value),
+    ),
+    "outputs": objects_of(TEXT),
+    "attempts": list_of(("objects", lambda value: isinstance(value, Mapping))),
+}

@@ -58,6 +58,8 @@ def collect_run(
     not_started = runtime.before_collect(run, planned, states=states, log=log)
     summary = publish(planned.ledger, planned.manifest)
     log.info("%s", summary["counts"])
+    for line in summary["left_out"]:
+        log.warning("left out: %s", line)
     log.info("best: %s", summary["best"])
     log.info("leaderboard: %s", summary["leaderboard_uri"])
     for name, value in summary.items():

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from podmap.report.leaderboard import Leaderboard
 
 _WIDEST = 40
+_LEFT_OUT = 10
 _RIGHT = frozenset("0123456789.-+e")
 
 
@@ -50,6 +51,14 @@ def print_leaderboard(leaderboard: Leaderboard, *, top: int | None) -> None:
     print_table(*leaderboard.short_table(rows, duration_text=duration))
     if len(ranked) > len(rows):
         click.echo(f"… and {len(ranked) - len(rows)} more")
+
+
+def say_left_out(lines: Sequence[str]) -> None:
+    """Says on standard error which files were left out, since they cannot be understood."""
+    for line in lines[:_LEFT_OUT]:
+        click.echo(f"podmap: left out: {line}", err=True)
+    if len(lines) > _LEFT_OUT:
+        click.echo(f"podmap: left out: {len(lines) - _LEFT_OUT} more files", err=True)
 
 
 def text(value: Any) -> str:

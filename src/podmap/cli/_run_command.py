@@ -17,7 +17,7 @@ from podmap.backends.connect import Target, connected
 from podmap.cli._digest import keep_digest
 from podmap.cli._lock import hold_run
 from podmap.cli._options import run_reference
-from podmap.cli._output import counted, duration, print_json, print_leaderboard
+from podmap.cli._output import counted, duration, print_json, print_leaderboard, say_left_out
 from podmap.cli._progress import Progress, progress_display
 from podmap.clock import parse_iso, utc_now
 from podmap.engine.events import RecordSettled, RunEvent, RunEvents, RunPublished
@@ -235,9 +235,9 @@ class RunCommand:
         return f"{self._progress.ended} of {self._manifest.count} trials have ended"
 
     def _leaderboard(self) -> Leaderboard:
-        from podmap.report.leaderboard import Leaderboard
+        from podmap.report.publish import ledger_leaderboard
 
-        return Leaderboard.build(self._ledger.records(), self._planned.sweep.objectives)
+        return ledger_leaderboard(self._ledger, self._planned.sweep.objectives)
 
     def _leave(self) -> int:
         """Says how to go on after a signal."""
@@ -270,6 +270,7 @@ class RunCommand:
             self._print_json(summary, leaderboard, exit_code=exit_code, verdict=wrong)
         else:
             print_leaderboard(leaderboard, top=_ROWS)
+        say_left_out(summary["left_out"])
         self._progress.failures.say(self._console, self._reference)
         self._say_end(summary, stopped_reason)
         if wrong:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from podmap.cli._options import FIND_STORE, JSON, RUN, example, open_run
-from podmap.cli._output import print_json
+from podmap.cli._output import print_json, say_left_out
 
 EXAMPLES = example("""
 podmap report 3f9a12c0
@@ -32,6 +32,7 @@ def command(run: str, open_it: bool, store: str | None, as_json: bool) -> None:
 
     ledger, manifest = open_run(run, store)
     summary = publish(ledger, manifest)
+    say_left_out(summary["left_out"])
     if as_json:
         print_json(summary)
     else:

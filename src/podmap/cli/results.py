@@ -7,7 +7,7 @@ import sys
 import click
 
 from podmap.cli._options import FIND_STORE, JSON, RUN, example, open_run
-from podmap.cli._output import print_json, print_leaderboard
+from podmap.cli._output import print_json, print_leaderboard, say_left_out
 
 EXAMPLES = example("""
 podmap results 3f9a12c0
@@ -42,3 +42,4 @@ def command(run: str, top: int | None, as_csv: bool, store: str | None, as_json:
         sys.stdout.buffer.write(leaderboard.to_csv())
     else:
         print_leaderboard(leaderboard, top=top)
+    say_left_out(leaderboard.left_out)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from podmap.cli._options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
-from podmap.cli._output import print_json, print_table
+from podmap.cli._output import print_json, print_table, say_left_out
+from podmap.errors import RecordError
 from podmap.records import Record, TrialState
 
 if TYPE_CHECKING:
@@ -46,15 +47,18 @@ def command(run: str, kubeconfig: str | None, store: str | None, as_json: bool) 
         print_json(data)
     else:
         _print(data)
+    say_left_out(data["left_out"])
 
 
 def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     begun: list[Record] = []
-    for record in ledger.records():
+    broken: list[RecordError] = []
+    for record in ledger.records(on_broken=broken.append):
         counts[record.state.value] += 1
         if record.state is TrialState.RUNNING:
             begun.append(record)
+    counts[TrialState.UNKNOWN.value] += len(broken)
     counts[TrialState.WAITING.value] += max(0, manifest.count - sum(counts.values()))
     running = _running(manifest, begun, kubeconfig) if begun else []
     counts[TrialState.RUNNING.value] -= len(begun) - len(running)
@@ -71,6 +75,7 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
         "count": manifest.count,
         "counts": {state.value: counts[state.value] for state in TrialState if counts[state.value]},
         "running": running,
+        "left_out": list(map(str, broken)),
     }
 
 

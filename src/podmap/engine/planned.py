@@ -9,12 +9,12 @@ from typing import Any
 from podmap._version import __version__
 from podmap.backends.connect import Target
 from podmap.clock import iso, parse_iso, utc_now
-from podmap.errors import NotSupportedError, UsageError
+from podmap.errors import NotSupportedError, RecordError, SpecError, UsageError
 from podmap.ledger.claim import RunClaim
 from podmap.ledger.keys import KeyIndex
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
-from podmap.names import run_uri, split_run_uri
+from podmap.names import MANIFEST, run_uri, split_run_uri
 from podmap.records import Record, Trial
 from podmap.search.kinds import KINDS, not_yet
 from podmap.search.plan import Plan, make_plan
@@ -68,8 +68,15 @@ class PlannedRun:
         claim = run if isinstance(run, RunClaim) else None
         ledger = run if isinstance(run, Ledger) else Ledger.open(claim.uri if claim else str(run))
         manifest = ledger.read_manifest(claim)
-        sweep = load(manifest.spec, search_required=False).sweep
-        return cls._made(ledger, manifest, sweep, Plan.from_json(manifest.plan or {}, sweep))
+        uri = f"{ledger.run_uri}/{MANIFEST}"
+        try:
+            sweep = load(manifest.spec, search_required=False).sweep
+            plan = Plan.from_json(manifest.plan or {}, sweep)
+        except SpecError as error:
+            raise SpecError(error.problems, source=uri) from None
+        except (RecordError, LookupError, ArithmeticError, RecursionError) as error:
+            raise RecordError(f"{uri}: {error}") from error
+        return cls._made(ledger, manifest, sweep, plan)
 
     @classmethod
     def _made(cls, ledger: Ledger, manifest: Manifest, sweep: Sweep, plan: Plan) -> PlannedRun:

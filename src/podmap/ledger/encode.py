@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from podmap import names
 from podmap.errors import RecordError
+from podmap.json_kinds import TEXT, check_kinds, list_of
 from podmap.ledger.manifest import Manifest
 from podmap.ledger.precedence import RecordHead
 from podmap.records import Attempt, Record, TrialState
@@ -20,6 +21,9 @@ DETAIL_BYTES = 4096
 _OLDER_DETAIL_BYTES = 512
 _LINE_BYTES = 1024
 _CUT = "[…] "
+
+MAX_BYTES = 256 * 1024 * 1024
+"""Of a file: the manifest of 100,000 trials with a thousand bytes each stays well below it."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -51,10 +55,12 @@ def parse(raw: bytes, *, uri: str) -> dict[str, Any]:
     Raises:
         RecordError: It is not a JSON object; the message names `uri`.
     """
+    if len(raw) > MAX_BYTES:
+        raise RecordError(f"{uri} has {len(raw)} bytes, more than {MAX_BYTES}: it is not podmap's")
     try:
-        data = json.loads(raw)
+        data = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"{uri} is not JSON: {error}") from error
+        raise RecordError(f"{uri} is not JSON: {error!s:.200}") from error
     if not isinstance(data, dict):
         raise RecordError(f"{uri} holds no JSON object but {type(data).__name__}")
     return data
@@ -130,7 +136,12 @@ def parse_head(raw: bytes, *, uri: str) -> RecordHead:
     return _parse_as("a record", _head, raw, uri)
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
 def _head(data: Mapping[str, Any]) -> RecordHead:
+    check_kinds(data, {"epoch": TEXT, "former_epochs": list_of(TEXT)})
     former = tuple(data.get("former_epochs", ()))
     return RecordHead(data["epoch"], TrialState(data["state"]), former)
 
@@ -159,9 +170,22 @@ def _parse_as(what: str, make: Callable[[Mapping[str, Any]], T], raw: bytes, uri
     data = parse(raw, uri=uri)
     try:
         return make(data)
-    except (RecordError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (
+        RecordError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise RecordError(f"{uri} is not {what}: {missing}") from error
+        raise RecordError(f"{uri} is not {what}: {one_line(missing)}") from error
+
+
+def one_line(text: str) -> str:
+    """The text of an error in one line, cut."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LINE_BYTES else line[: _LINE_BYTES - 1] + "…"
 
 
 def keep_end(text: str, max_bytes: int) -> str:

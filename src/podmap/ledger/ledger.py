@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +24,13 @@ from podmap.ledger.run_state import RunState
 from podmap.ledger.runs import no_such_run
 from podmap.ledger.store import Store, open_store
 from podmap.records import Attempt, Record
+
+log = logging.getLogger(__name__)
+
+
+def log_left_out(error: RecordError) -> None:
+    """Says that a file was passed over, and why."""
+    log.warning("left out: %s", error)
 
 
 class Ledger:
@@ -121,7 +129,7 @@ class Ledger:
     def read_record(self, number: int) -> Record | None:
         """The trial's record; None if there is none."""
         raw = self._store.read(names.record_path(number))
-        return None if raw is None else encode.parse_record(raw, uri=self.record_uri(number))
+        return None if raw is None else self._parsed(raw, number)
 
     def write_record(self, record: Record) -> bool:
         """Writes the trial's record, unless the one that is there must stand.
@@ -160,13 +168,33 @@ class Ledger:
         found = map(names.parse_record_file, self._store.list(names.TRIALS))
         return sorted(number for number in found if number is not None)
 
-    def records(self) -> Iterator[Record]:
-        """All records by ascending number, one at a time in memory."""
+    def records(
+        self, *, on_broken: Callable[[RecordError], None] = log_left_out
+    ) -> Iterator[Record]:
+        """All records by ascending number, one at a time in memory.
+
+        Args:
+            on_broken: Called with the error of each that cannot be understood, and is left out;
+                by default it is logged.
+        """
         numbers = self.record_numbers()
         files = self._store.read_many(map(names.record_path, numbers))
         for number, (_, raw) in zip(numbers, files, strict=True):
-            if raw is not None:
-                yield encode.parse_record(raw, uri=self.record_uri(number))
+            if raw is None:
+                continue
+            try:
+                record = self._parsed(raw, number)
+            except RecordError as error:
+                on_broken(error)
+            else:
+                yield record
+
+    def _parsed(self, raw: bytes, number: int) -> Record:
+        uri = self.record_uri(number)
+        record = encode.parse_record(raw, uri=uri)
+        if record.number != number:
+            raise RecordError(f"{uri} is the record of trial {record.number}")
+        return record
 
     def write_attempt(self, number: int, attempt: Attempt) -> None:
         """Writes an attempt of a trial, once.
@@ -181,14 +209,20 @@ class Ledger:
             )
 
     def attempts(self, number: int) -> tuple[Attempt, ...]:
-        """The attempts of a trial that were written, oldest first, of every epoch."""
+        """The attempts of a trial that were written, oldest first, of every epoch.
+
+        Those that cannot be understood are logged and left out.
+        """
         last = self.next_attempt_number(number)
         paths = [names.attempt_path(number, attempt) for attempt in range(1, last)]
-        return tuple(
-            encode.parse_attempt(raw, uri=f"{self.run_uri}/{path}")
-            for path, raw in self._store.read_many(paths)
-            if raw is not None
-        )
+        found = []
+        for path, raw in self._store.read_many(paths):
+            try:
+                if raw is not None:
+                    found.append(encode.parse_attempt(raw, uri=f"{self.run_uri}/{path}"))
+            except RecordError as error:
+                log_left_out(error)
+        return tuple(found)
 
     def next_attempt_number(self, number: int, *, kept: Sequence[Attempt] | None = None) -> int:
         """One more than the number of any attempt of the trial that was ever kept.
@@ -360,6 +394,7 @@ class Ledger:
 
 
 def _inside(name: str) -> str:
-    if not name or any(part in ("", ".", "..") for part in name.split("/")):
+    parts = name.split("/")
+    if not name.isprintable() or "\\" in name or any(part in ("", ".", "..") for part in parts):
         raise UsageError(f"{name!r} is not the name of a file inside a run")
     return name

@@ -8,6 +8,18 @@ from typing import Any
 
 from podmap import names
 from podmap.errors import RecordError
+from podmap.json_kinds import (
+    TEXT,
+    TIME,
+    WHOLE,
+    Kind,
+    check_kinds,
+    is_time,
+    list_of,
+    objects_of,
+    optional,
+    shown,
+)
 
 SCHEMA = 1
 
@@ -89,28 +101,24 @@ class Manifest:
         return ", ".join(f"{key}={value}" for key, value in self.owner.items()) or "nobody"
 
     def _check(self) -> None:
-        for name, kind, wanted in _KINDS:
-            value = getattr(self, name)
-            if not isinstance(value, kind) or isinstance(value, bool):
-                raise RecordError(f"not a manifest: {name} is {wanted}, not {value!r:.60}")
+        check_kinds({name: getattr(self, name) for name in _KINDS}, _KINDS)
         if not names.is_dns_label(self.sweep, max_length=names.MAX_SWEEP_NAME):
-            raise RecordError(f"not a manifest: {self.sweep!r:.60} is not the name of a sweep")
+            raise RecordError(f"sweep: {shown(self.sweep)} is not the name of a sweep")
         if not names.is_run_id(self.run_id):
-            raise RecordError(f"not a manifest: {self.run_id!r:.60} is not the id of a run")
-        for name in ("count", "trials_per_task"):
-            if getattr(self, name) < (1 if name == "trials_per_task" else 0):
-                raise RecordError(f"not a manifest: {name} is {getattr(self, name)}")
-        for task, numbers in (self.tasks or {}).items():
-            if not isinstance(numbers, list | tuple) or not all(type(n) is int for n in numbers):
-                raise RecordError(f"not a manifest: tasks.{task} is not a list of numbers")
+            raise RecordError(f"run_id: {shown(self.run_id)} is not the id of a run")
+        if self.trials_per_task < 1:
+            raise RecordError("trials_per_task is 0")
 
 
-_KINDS: tuple[tuple[str, Any, str], ...] = (
-    *((f.name, str, "text") for f in fields(Manifest) if f.type == "str"),
-    ("owner", Mapping, "an object"),
-    ("spec", Mapping, "an object"),
-    ("plan", Mapping | None, "an object"),
-    ("tasks", Mapping | None, "an object"),
-    ("count", int, "a number"),
-    ("trials_per_task", int, "a number"),
-)
+_OBJECT: Kind = ("an object", lambda value: isinstance(value, Mapping))
+_KINDS: dict[str, Kind] = {
+    **{f.name: TEXT for f in fields(Manifest) if f.type == "str"},
+    "created": TIME,
+    "planned": ("a time (UTC ISO 8601)", lambda value: value == "" or is_time(value)),
+    "owner": objects_of(("text or numbers", lambda value: isinstance(value, str | int))),
+    "spec": _OBJECT,
+    "plan": optional(_OBJECT),
+    "tasks": optional(objects_of(list_of(WHOLE))),
+    "count": WHOLE,
+    "trials_per_task": WHOLE,
+}

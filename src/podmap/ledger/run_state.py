@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from podmap.errors import RecordError, UsageError
+from podmap.json_kinds import TEXT, check_kinds, optional, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,9 @@ class Decisions:
         Raises:
             RecordError: It is not one.
         """
+        if not isinstance(data, Mapping):
+            raise RecordError(f"decided: {shown(data)} is not what was decided for a run")
+        check_kinds(data, {**dict.fromkeys(("planned", "stop", "at", "since"), TEXT)})
         try:
             memory = {int(base): int(learnt) for base, learnt in data.get("memory", {}).items()}
             return cls(
@@ -61,8 +65,10 @@ class Decisions:
                 str(data.get("at", "")),
                 str(data.get("since", "")),
             )
-        except (AttributeError, TypeError, ValueError) as error:
-            raise RecordError(f"decided: {data!r} is not what was decided for a run") from error
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise RecordError(
+                f"decided: {shown(data)} is not what was decided for a run"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +133,10 @@ def _check(own: Mapping[str, Any]) -> None:
     parallelism = own.get("parallelism")
     whole = isinstance(parallelism, int) and not isinstance(parallelism, bool)
     if parallelism is not None and not (whole and parallelism >= 0):
-        raise RecordError(f"parallelism: {parallelism!r} is not a number from 0")
+        raise RecordError(f"parallelism: {shown(parallelism)} is not a number from 0")
     if not isinstance(own.get("paused", False), bool):
-        raise RecordError(f"paused: {own['paused']!r} is neither true nor false")
-    for name in ("stopped", "finished"):
-        if not isinstance(own.get(name), str | None):
-            raise RecordError(f"{name}: {own[name]!r} is not text")
+        raise RecordError(f"paused: {shown(own['paused'])} is neither true nor false")
+    check_kinds(own, dict.fromkeys(("stopped", "finished"), optional(TEXT)))
 
 
 _NAMES = tuple(f.name for f in fields(RunState) if f.name != "extra")

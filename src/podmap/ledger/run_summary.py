@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from podmap import names
 from podmap.errors import RecordError, UsageError
+from podmap.json_kinds import WHOLE, check_kinds, objects_of
 from podmap.ledger import encode
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.runs import run_ids
 from podmap.ledger.store import open_store
+from podmap.records import TrialState
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +77,26 @@ def _summarise(uri: str, sweep: str, run_id: str) -> RunSummary:
 
 
 def _counts(ledger: Ledger, planned: int) -> Mapping[str, int]:
-    raw = ledger.read_file(names.SUMMARY)
-    if raw is not None:
-        summary: dict[str, Any] = encode.parse(raw, uri=f"{ledger.run_uri}/{names.SUMMARY}")
-        counts = summary.get("counts")
-        if isinstance(counts, dict) and sum(counts.values()) >= planned:
-            return counts
-    counted = Counter(record.state.value for record in ledger.records())
+    counts = _summary_counts(ledger)
+    if sum(counts.values()) >= planned and counts:
+        return counts
+    broken: list[RecordError] = []
+    counted = Counter(record.state.value for record in ledger.records(on_broken=broken.append))
+    if broken:
+        counted[TrialState.UNKNOWN.value] += len(broken)
     unwritten = planned - sum(counted.values())
     if unwritten > 0:
         counted["WAITING"] += unwritten
     return dict(counted)
+
+
+def _summary_counts(ledger: Ledger) -> Mapping[str, int]:
+    """What `summary.json` says; nothing if it is not there, or cannot be understood."""
+    raw = ledger.read_file(names.SUMMARY)
+    try:
+        counts = encode.parse(raw or b"{}", uri=names.SUMMARY).get("counts", {})
+        check_kinds({"counts": counts}, {"counts": objects_of(WHOLE)})
+    except RecordError:
+        return {}
+    known = {state.value for state in TrialState}
+    return counts if counts.keys() <= known else {}

@@ -111,6 +111,7 @@ class Leaderboard:
         started: When the first attempt started, UTC ISO 8601; None before it.
         finished: When the last trial ended; None before it.
         gpu_seconds: GPUs times the seconds they were held, over all trials.
+        left_out: Why records were left out, a line each: they cannot be understood.
     """
 
     objectives: tuple[Objective, ...]
@@ -123,6 +124,7 @@ class Leaderboard:
     started: str | None = None
     finished: str | None = None
     gpu_seconds: float = 0.0
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def build(cls, records: Iterable[Record], objectives: Sequence[Objective]) -> Leaderboard:

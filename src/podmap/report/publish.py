@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from podmap import names
 from podmap.clock import iso, parse_iso, utc_now
+from podmap.errors import RecordError, SpecError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.records import TrialState
 from podmap.report.html import report_html
 from podmap.report.leaderboard import Leaderboard, TrialRow
 from podmap.spec.load import load
+from podmap.spec.model import Objective
 
 SCHEMA = 1
+LEFT_OUT = 100
+
+log = logging.getLogger(__name__)
 
 
 def publish(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:
@@ -23,7 +30,7 @@ def publish(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:
 
     Raises:
         StoreError: The store could not be asked.
-        RecordError: A record cannot be understood.
+        SpecError: The manifest's spec is not valid in this version.
     """
     return publish_leaderboard(ledger, manifest, read_leaderboard(ledger, manifest))
 
@@ -33,10 +40,28 @@ def read_leaderboard(ledger: Ledger, manifest: Manifest) -> Leaderboard:
 
     Raises:
         StoreError: The store could not be asked.
-        RecordError: A record cannot be understood.
+        SpecError: The manifest's spec is not valid in this version.
     """
-    sweep = load(manifest.spec, search_required=False).sweep
-    return Leaderboard.build(ledger.records(), sweep.objectives)
+    try:
+        sweep = load(manifest.spec, search_required=False).sweep
+    except SpecError as error:
+        raise SpecError(error.problems, source=f"{ledger.run_uri}/{names.MANIFEST}") from None
+    return ledger_leaderboard(ledger, sweep.objectives)
+
+
+def ledger_leaderboard(ledger: Ledger, objectives: Sequence[Objective]) -> Leaderboard:
+    """The leaderboard of a ledger's records; those that cannot be understood count as UNKNOWN.
+
+    Raises:
+        StoreError: The store could not be asked.
+    """
+    broken: list[RecordError] = []
+    board = Leaderboard.build(ledger.records(on_broken=broken.append), objectives)
+    if not broken:
+        return board
+    unknown = board.counts.get(TrialState.UNKNOWN.value, 0) + len(broken)
+    counts = {**board.counts, TrialState.UNKNOWN.value: unknown}
+    return replace(board, counts=counts, left_out=tuple(map(str, broken)))
 
 
 def publish_leaderboard(
@@ -49,7 +74,6 @@ def publish_leaderboard(
 
     Raises:
         StoreError: The store could not be asked.
-        RecordError: The best trial's record cannot be understood.
     """
     summary = build_summary(ledger, manifest, leaderboard)
     ledger.write_file(names.LEADERBOARD, leaderboard.to_csv())
@@ -58,7 +82,10 @@ def publish_leaderboard(
     # A lone surrogate in a param becomes JSON's own escape of it.
     ledger.write_file(names.SUMMARY, text.encode("utf-8", "backslashreplace"))
     if _all_ended(summary["counts"]):
-        ledger.update_state(finished=summary["finished"] or iso(utc_now()))
+        try:
+            ledger.update_state(finished=summary["finished"] or iso(utc_now()))
+        except RecordError as error:
+            log.warning("not noted that the run has ended: %s", error)
     return summary
 
 
@@ -67,13 +94,13 @@ def build_summary(ledger: Ledger, manifest: Manifest, leaderboard: Leaderboard) 
 
     Returns:
         `{schema, run_uri, sweep, run_id, count, counts, best, pareto, started, finished,
-        duration_s, gpu_seconds, leaderboard_uri, report_uri}`. `best` is None or `{number,
-        params, metrics, outputs, record_uri}`, `pareto` a list of these; planned trials
-        without a record count as WAITING.
+        duration_s, gpu_seconds, leaderboard_uri, report_uri, left_out}`. `best` is None or
+        `{number, params, metrics, outputs, record_uri}`, `pareto` a list of these; planned trials
+        without a record count as WAITING. `left_out` says which records cannot be understood, as
+        UNKNOWN counts them: a line each, of at most 100.
 
     Raises:
         StoreError: The store could not be asked.
-        RecordError: The best trial's record cannot be understood.
     """
     counts = dict(leaderboard.counts)
     unwritten = manifest.count - sum(counts.values())
@@ -95,6 +122,7 @@ def build_summary(ledger: Ledger, manifest: Manifest, leaderboard: Leaderboard) 
         "gpu_seconds": leaderboard.gpu_seconds,
         "leaderboard_uri": f"{ledger.run_uri}/{names.LEADERBOARD}",
         "report_uri": f"{ledger.run_uri}/{names.REPORT}",
+        "left_out": list(leaderboard.left_out[:LEFT_OUT]),
     }
 
 
@@ -111,7 +139,10 @@ def _all_ended(counts: Mapping[str, int]) -> bool:
 
 
 def _trial_summary(ledger: Ledger, row: TrialRow) -> dict[str, Any]:
-    record = ledger.read_record(row.number)
+    try:
+        record = ledger.read_record(row.number)
+    except RecordError:
+        record = None  # it was understood a moment ago
     return {
         "number": row.number,
         "params": row.params,

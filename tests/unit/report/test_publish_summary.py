@@ -37,6 +37,7 @@ def test_summary_says_what_the_run_came_to(tmp_path: Path) -> None:
         "gpu_seconds": 0.0,
         "leaderboard_uri": f"{uri}/leaderboard.csv",
         "report_uri": f"{uri}/report.html",
+        "left_out": [],
     }
     assert json.loads(ledger.read_file(names.SUMMARY) or b"") == summary
 

@@ -149,10 +149,13 @@ class LedgerContract(StoreContract):
 
     @pytest.mark.parametrize("raw", [b"", b'{"schema":1,', b"[]", b'{"schema":1}', b"\xff"])
     def test_bad_record_is_named(self, ledger: Ledger, store: Store, raw: bytes) -> None:
+        ledger.write_record(record_of("WAITING", number=5))
         store.write("trials/4.json", raw)
-        for read in (lambda: ledger.read_record(4), lambda: list(ledger.records())):
-            with pytest.raises(RecordError, match=r"trials/4\.json"):
-                read()
+        with pytest.raises(RecordError, match=r"trials/4\.json"):
+            ledger.read_record(4)
+        broken: list[RecordError] = []
+        assert [record.number for record in ledger.records(on_broken=broken.append)] == [5]
+        assert ["trials/4.json" in str(error) for error in broken] == [True]
 
     @pytest.mark.parametrize(
         ("there", "incoming", "replaced"),

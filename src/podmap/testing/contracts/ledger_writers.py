@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from threading import Barrier
 from typing import Any
 
+from podmap import names
 from podmap.errors import AttemptExistsError, OwnerError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
@@ -86,7 +87,8 @@ def same_attempts(run_uri: str, writer: int) -> list[int]:
 def own_the_run(run_uri: str, writer: int) -> bool:
     """Whether this writer's manifest is the one that stands."""
     owner = {"kind": "test", "writer": writer}
-    manifest = Manifest("s", "00000000", owner, "2026-01-01T00:00:00.000Z", {})
+    _, sweep, run_id = names.split_run_uri(run_uri)
+    manifest = Manifest(sweep, run_id, owner, "2026-01-01T00:00:00.000Z", {})
     try:
         return Ledger.open(run_uri).write_manifest(manifest).owner == owner
     except OwnerError:
