@@ -36,6 +36,7 @@ TI = SimpleNamespace(
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODMAP_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("AIRFLOW__PODMAP__STORE", str(tmp_path / "store"))
 
 
 class Planned:

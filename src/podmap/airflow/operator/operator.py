@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import (
     AirflowRescheduleException,
 )
 
+from podmap.airflow.claims import REFUSED, owner_of
 from podmap.airflow.exceptions import TrialRetryPolicy
 from podmap.airflow.trial_log import end_task
 from podmap.airflow.triggerer import ENDED_BY_USER
@@ -149,7 +150,6 @@ class TrialPodOperator(KubernetesPodOperator):
         self.run = run
         self.numbers = numbers
         self._try: PodTry | None = None
-        self._owner: dict[str, str] = {}
 
     def execute(self, context: Context) -> None:
         """Runs an attempt, or takes over the one that runs.
@@ -302,12 +302,10 @@ class TrialPodOperator(KubernetesPodOperator):
         return self._try
 
     def _open_try(self, context: Context) -> PodTry:
-        from podmap.airflow.claims import owner_of
         from podmap.airflow.operator.attempt import PodTry
         from podmap.airflow.operator.trial import OperatorTrial, open_planned
 
-        ti = context["ti"]
-        self._owner = owner_of(ti)
+        ti, self._owner = context["ti"], owner_of(context["ti"])
         planned = open_planned(self.planned, self._owner)
         self.kubernetes_conn_id = self.planned.get("connection") or None
         if not self.finish_given:
@@ -320,7 +318,6 @@ class TrialPodOperator(KubernetesPodOperator):
 
     def _end_as_trial(self, context: Context, step: Callable[[PodTry], None]) -> None:
         """Does a step, with what podmap and the provider raise made into one end of the task."""
-        from podmap.airflow.claims import REFUSED
         from podmap.errors import SupersededError, UnreachableError
 
         try:
