@@ -120,7 +120,6 @@ class TrialPodOperator(KubernetesPodOperator):
     attempt is one try of the task; `TrialRetryPolicy` decides on the next. What could not be asked
     is asked again later (`up_for_reschedule`), which spends no try; a pod that runs goes on, and is
     found again by its labels.
-
     The provider's client makes callbacks, logs and events; all else goes through podmap's backend.
 
     Args:
