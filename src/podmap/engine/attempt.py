@@ -1,4 +1,4 @@
-"""One attempt as it is heard: its lines, its messages to podmap, and its end."""
+"""What one attempt prints and leaves: its lines, its messages to podmap, its end."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def _pieces(lines: list[str]) -> Iterator[str]:
 class Reports:
     """What an attempt has reported: step to values, in bounded memory.
 
-    Beyond `most` steps every second one is let go, and of those that come from then on as many,
-    so that the rest still covers the whole attempt evenly.
+    Beyond `most` steps every second one is dropped, and of the steps that come later as many, so
+    that those that stay cover the whole attempt evenly.
     """
 
     most: int = MOST_REPORTS

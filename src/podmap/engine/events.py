@@ -31,9 +31,9 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptReported:
-    """An attempt reported a step: as it came, or at the attempt's end if nobody heard it before.
+    """An attempt reported a step: told at once where output is streamed, else at its end.
 
-    Of an attempt with very many steps, some are left out.
+    What is told at the end may lack steps: it is what can be read in the last of the output.
     """
 
     number: int

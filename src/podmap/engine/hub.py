@@ -121,7 +121,7 @@ class Hub:
     async def _begin(self) -> None:
         """Has the hub end with its loop."""
         if self._life is None:
-            # The one thing a loop tells before it shuts down are its asynchronous generators.
+            # A loop that shuts down closes its asynchronous generators, and tells nobody else.
             self._life = self._live()
             await anext(self._life)
 

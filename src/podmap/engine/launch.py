@@ -22,7 +22,7 @@ NO_EPOCH = "0" * 16
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """Makes the launches of one run, be it planned or only looked at beforehand.
+    """Makes the launches of one run, be it planned or only to be shown.
 
     Attributes:
         sweep: The effective spec.

@@ -13,7 +13,7 @@ from podmap.records import Record
 log = logging.getLogger(__name__)
 
 _TRIES = 5
-"""An attempt is in the ledger before its record tells of it; some are never told of."""
+"""So often a record is read that does not list its last attempt: that one is written first."""
 
 
 class OtherTrials:

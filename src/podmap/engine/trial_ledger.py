@@ -56,7 +56,7 @@ class Standing:
 
 
 class TrialLedger:
-    """One trial's side of the ledger, for one epoch.
+    """What one epoch reads and writes of one trial.
 
     All its methods block and are called off the event loop, one at a time. Each raises
     `StoreError` when the store could not be asked, and leaves things so that it can be called
@@ -65,8 +65,8 @@ class TrialLedger:
     Attributes:
         record: The trial's record as this process last saw or wrote it.
         rules: What the trial may cost.
-        shows_waiting: Whether the ledger tells already that the trial waits, or something that
-            must stand until the trial really is run.
+        shows_waiting: Whether the ledger says already that the trial waits, or has a record that
+            must stay until the trial is run.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class TrialLedger:
 
     def _continue_record(self, record: Record) -> None:
         """Goes on from a record of this epoch."""
-        # An attempt whose end nobody saw is told of by this time alone.
+        # Of an attempt that vanished before anyone saw its end, this time is all that is left.
         self._ran_since = record.started
         started = record.started if record.attempts else None
         self.record = replace(record, state=TrialState.WAITING, reason="", started=started)
