@@ -35,7 +35,8 @@ class AttemptStarted:
 class AttemptReported:
     """An attempt reported a step: told at once where output is streamed, else at its end.
 
-    What is told at the end may lack steps: it is what can be read in the last of the output.
+    What is told at the end may lack steps: it is what can be read in the last of the output. A step
+    may be told again.
     """
 
     number: int
