@@ -8,6 +8,7 @@ PodmapError                      1  anything below
 │   ├── BackendError             3  the thing that runs attempts cannot be asked
 │   │   ├── ApiError             3  the API server refused: backends.kubernetes.client.errors
 │   │   ├── CredentialsError     3  none to ask it with: backends.kubernetes.client.errors
+│   │   ├── OutputError          3  an attempt's output cannot be read, though all else can
 │   │   └── QuotaError           3  no quota has room now: backends.kubernetes.create
 │   ├── StoreError               3  the store cannot be read or written
 │   └── PausedError              3  the run is paused, ask again: airflow.operator.trial
@@ -105,6 +106,18 @@ class UnreachableError(PodmapError):
 
 class BackendError(UnreachableError):
     """The backend that runs attempts could not be asked."""
+
+
+class OutputError(BackendError):
+    """What an attempt has printed cannot be read now, though all else can be asked.
+
+    Attributes:
+        forbidden: Whether it is a right that is missing.
+    """
+
+    def __init__(self, text: str, *, forbidden: bool = False) -> None:
+        self.forbidden = forbidden
+        super().__init__(text)
 
 
 class StoreError(UnreachableError):

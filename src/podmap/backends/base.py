@@ -334,7 +334,7 @@ class Backend(ABC):
 
     @abstractmethod
     async def tail(self, name: str, *, max_bytes: int) -> bytes:
-        """The last bytes of the attempt's output so far; empty if there is none."""
+        """The last bytes of the output so far; empty if none; OutputError if they are kept back."""
 
     @abstractmethod
     async def kill(self, name: str, *, reason: Diagnosis, grace_s: float) -> None:

@@ -7,12 +7,15 @@ import codecs
 import json
 import logging
 import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from podmap.backends.base import Backend, Observation
+from podmap.engine.timing import TIMING
+from podmap.errors import OutputError
 
 log = logging.getLogger(__name__)
 
@@ -169,11 +172,13 @@ class EndedAttempt:
         seen: The attempt as last seen.
         messages: What it said.
         tail: The end of its output, at most `TAIL_BYTES`.
+        unread: Why its output could not be read, or not to its end; None if it was.
     """
 
     seen: Observation
     messages: Messages
     tail: bytes
+    unread: OutputError | None = None
 
 
 class Listener:
@@ -188,6 +193,8 @@ class Listener:
         on_line: LineHandler | None,
         on_report: ReportHandler = lambda step, values: None,
         streams: bool,
+        lacks_result: Callable[[Observation, Messages], bool],
+        patience_s: float = TIMING.output_patience_s,
     ) -> None:
         """Nothing is read yet.
 
@@ -198,6 +205,10 @@ class Listener:
             on_line: Gets its lines; None if nobody wants them.
             on_report: Called with step and values of its reports.
             streams: Whether `on_line` gets them as they come, or the last ones at the end.
+            lacks_result: Whether the result of an attempt, if there is one, can only stand in
+                output that was not read.
+            patience_s: For how long output in which the result may stand is asked for, if it
+                cannot be read; all other output is done without.
         """
         self.name = name
         self._backend = backend
@@ -209,6 +220,9 @@ class Listener:
         self._splitter = LineSplitter()
         self._offset = 0
         self._tail = bytearray()
+        self._lacks_result = lacks_result
+        self._patience_s = patience_s
+        self._unread_since: float | None = None
 
     async def listen(self) -> EndedAttempt:
         """What the attempt leaves, once it has ended or is gone.
@@ -216,22 +230,43 @@ class Listener:
         Raises:
             BackendError: The backend could not be asked.
         """
+        unread: OutputError | None = None
         async with self._telling_waits():
             if self._streams:
-                await self._read_output(self._on_line)
+                try:
+                    await self._read_output(self._on_line)
+                except OutputError as error:
+                    unread = error
             seen = await self._wait_end(self.name)
         if self._streams:  # all of it was read, so its end need not be asked for
             tail = bytes(self._tail)
         else:
+            tail, unread = await self._read_end(seen)
+        if unread is not None and self._lacks_result(seen, self._messages):
+            self._check_patience(unread)
+        return EndedAttempt(seen, self._messages, tail, unread)
+
+    async def _read_end(self, seen: Observation) -> tuple[bytes, OutputError | None]:
+        """The end of the output, with the messages in it, and why it could not be read."""
+        try:
             tail = await self._backend.tail(self.name, max_bytes=TAIL_BYTES)
             self._messages = read_messages(tail)
-            if len(tail) == TAIL_BYTES and self._lacks_result(seen):
+            if len(tail) == TAIL_BYTES and self._may_stand_above(seen):
                 self._messages = Messages()
                 await self._read_output(None)
-            self._show_end(tail)
-            for step, values in self._messages.reports:
-                self._on_report(step, values)
-        return EndedAttempt(seen, self._messages, tail)
+        except OutputError as error:
+            return b"", error
+        self._show_end(tail)
+        for step, values in self._messages.reports:
+            self._on_report(step, values)
+        return tail, None
+
+    def _check_patience(self, unread: OutputError) -> None:
+        """Raises the error until it has been had for long enough."""
+        if self._unread_since is None:
+            self._unread_since = time.monotonic()
+        if time.monotonic() - self._unread_since < self._patience_s:
+            raise unread
 
     @asynccontextmanager
     async def _telling_waits(self) -> AsyncIterator[None]:
@@ -250,7 +285,7 @@ class Listener:
         finally:
             telling.cancel()
 
-    def _lacks_result(self, seen: Observation) -> bool:
+    def _may_stand_above(self, seen: Observation) -> bool:
         """Whether the result, if there is one, stands further up in the output."""
         told = self._messages.final is not None or self._messages.pruned
         return not told and (not seen.result or seen.result_cut is not None)

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from podmap.backends.base import Cut, Observation, Phase
-from podmap.engine.attempt import PREFIX, Messages
+from podmap.engine.attempt import PREFIX, EndedAttempt, Messages
+from podmap.engine.cut_result import whole_pairs
+from podmap.errors import OutputError
 from podmap.records import Category, Diagnosis, TrialState
 
 MAX_METRICS = 1000
@@ -28,9 +30,6 @@ _KEPT_PART = {
     Cut.BOTH: ("a piece of it", "Or write less."),
 }
 """What was kept of a result that was cut, and what to do about it."""
-_SPACE = " \t\r\n"
-# The comma shows that the quote opens a string, and is not an escaped one within.
-_NEXT_PAIR = re.compile(r',[ \t\r\n]*(?=")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +89,57 @@ def judge(
     except _BadResultError as error:
         diagnosis = Diagnosis(error.category, str(error), resolution=error.cure)
         return _failed(diagnosis, tail)
+
+
+def judge_attempt(ended: EndedAttempt, *, objectives: Sequence[str]) -> Outcome:
+    """The outcome of an attempt that was listened to; it never raises.
+
+    Args:
+        ended: What is left of it.
+        objectives: As for `judge`.
+    """
+    seen, messages, unread = ended.seen, ended.messages, ended.unread
+    tail = ended.tail.decode("utf-8", "replace")
+    outcome = judge(seen, messages, objectives=objectives, tail=tail)
+    if unread is None or not lacks_result(seen, messages, objectives):
+        return outcome
+    if outcome.diagnosis is None:
+        return replace(outcome, warning=f"its output is not known: {unread}")
+    return Outcome(TrialState.FAILED, diagnosis=_unread(seen, unread))
+
+
+def lacks_result(seen: Observation, messages: Messages, objectives: Sequence[str]) -> bool:
+    """Whether the result, if there is one, can only stand in output that was not read.
+
+    Args:
+        seen: The attempt as last seen.
+        messages: What was heard of it.
+        objectives: As for `judge`.
+    """
+    if seen.diagnosis is not None or seen.phase is not Phase.ENDED or seen.exit_code != 0:
+        return False
+    if messages.final is not None or messages.pruned:
+        return False
+    if not (seen.result or b"").strip():
+        return True
+    return judge(seen, messages, objectives=objectives).diagnosis is not None
+
+
+def _unread(seen: Observation, unread: OutputError) -> Diagnosis:
+    """Why an attempt failed whose result, if it left one, nobody can read."""
+    if unread.forbidden:
+        category = Category.NO_RESULT
+        cure = "Give podmap the right, or have the command write its result to $PODMAP_RESULT. "
+    else:
+        category, cure = Category.NODE_LOST, ""
+    return Diagnosis(
+        category,
+        "the command ended with exit code 0, but its output, in which its result may stand, "
+        "cannot be read",
+        str(unread),
+        f"{cure}{seen.name} is kept: its log may still be there (`kubectl logs {seen.name}`). "
+        "`podmap clean` removes it.",
+    )
 
 
 def objective_of(
@@ -282,81 +332,3 @@ def _finite(value: float | None) -> float | None:
         return value if value is not None and math.isfinite(value) else None
     except OverflowError:  # a whole number too large for a float
         return None
-
-
-def whole_pairs(raw: bytes, cut: Cut) -> Mapping[str, Any]:
-    """The pairs of an object that are whole, and certainly its own, in what was kept of it.
-
-    Args:
-        raw: What was kept.
-        cut: Which end of it is missing. With both ends gone nothing is certain, since the pairs
-            of an object within the result look the same as its own.
-    """
-    if cut is Cut.END:
-        return leading_pairs(raw)
-    return trailing_pairs(raw) if cut is Cut.START else {}
-
-
-def leading_pairs(raw: bytes) -> dict[str, Any]:
-    """The whole leading pairs of an object whose end was cut off; empty if there are none."""
-    text = _decoded(raw)
-    decoder = json.JSONDecoder()
-    pairs: dict[str, Any] = {}
-    position = _after(text, 0, "{")
-    try:
-        while position >= 0:
-            key, position = decoder.raw_decode(text, _after_space(text, position))
-            position = _after(text, position, ":")
-            if not isinstance(key, str) or position < 0:
-                break
-            value, end = decoder.raw_decode(text, _after_space(text, position))
-            position = _after(text, end, ",")
-            if position < 0 and _after(text, end, "}") < 0:
-                break  # the value may itself be cut: 12 of 12.5, or 1 of 1e-5
-            pairs[key] = value
-    except (ValueError, RecursionError):
-        pass  # here it was cut
-    return pairs
-
-
-def trailing_pairs(raw: bytes) -> dict[str, Any]:
-    """The whole trailing pairs of an object whose beginning was cut off; empty if there are none.
-
-    They begin behind the first comma from where the rest, with a brace before it, is one object
-    that ends where the result does. There the real object is as deep in brackets as that one, so
-    the pairs are its own. A pair counts only if the comma before it was kept.
-    """
-    text = _decoded(raw)
-    if not text.rstrip(_SPACE).endswith("}"):
-        return {}
-    for found in _NEXT_PAIR.finditer(text):
-        try:
-            pairs = json.loads("{" + text[found.end() :])
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(pairs, dict):
-            return pairs
-    return {}
-
-
-def _decoded(raw: bytes) -> str:
-    """The text between the characters that were cut through, if it was text at all."""
-    start = 0
-    while start < min(3, len(raw)) and raw[start] & 0b1100_0000 == 0b1000_0000:
-        start += 1
-    try:
-        return raw[start:].decode("utf-8")
-    except UnicodeDecodeError as error:
-        return raw[start : start + error.start].decode("utf-8")
-
-
-def _after(text: str, position: int, mark: str) -> int:
-    """The position behind the mark that comes next, space apart; -1 if another thing does."""
-    position = _after_space(text, position)
-    return position + 1 if text.startswith(mark, position) else -1
-
-
-def _after_space(text: str, position: int) -> int:
-    while position < len(text) and text[position] in _SPACE:
-        position += 1
-    return position

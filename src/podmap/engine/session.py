@@ -81,13 +81,17 @@ class RunSession:
             return await self.coordinator.gates.create(launch, confirm=confirm)
         return await self.backend.create(launch, limit=self.slots.parallelism, confirm=confirm)
 
-    async def remove_attempt(self, attempt: Attempt) -> None:
+    async def remove_attempt(self, attempt: Attempt, *, keep: bool = False) -> None:
         """Removes what is left of an attempt whose end is in the ledger, unless it is to be kept.
+
+        Args:
+            attempt: The attempt.
+            keep: Whether it holds what could not be read, so that it is kept in any case.
 
         Raises:
             BackendError: The backend could not be asked.
         """
-        if self._keeps(attempt):
+        if keep or self._keeps(attempt):
             await self.backend.keep(attempt.pod)
         else:
             await self.backend.delete(attempt.pod)

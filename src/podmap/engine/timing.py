@@ -23,6 +23,8 @@ class Timing:
         first_gate_pause_s: A gate of which it is not known whether it was opened is tried again
             after this time, and then after twice the pause before.
         longest_gate_pause_s: The longest of these pauses.
+        output_patience_s: For how long the output of an ended attempt is asked for, if it cannot
+            be read and is the only place where its result may be.
     """
 
     first_pause_s: float = 0.5
@@ -34,6 +36,7 @@ class Timing:
     check_gates_s: float = 2.0
     first_gate_pause_s: float = 0.1
     longest_gate_pause_s: float = 5.0
+    output_patience_s: float = 600.0
 
 
 TIMING = Timing()

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from podmap.aio import Backoff
@@ -25,6 +26,7 @@ from podmap.engine.events import (
     AttemptStarted,
     RecordSettled,
 )
+from podmap.engine.result import lacks_result
 from podmap.engine.session import RunSession
 from podmap.engine.settlement import Settlement
 from podmap.engine.slots import RunStoppedError, Slot
@@ -268,7 +270,9 @@ class TrialRunner:
         interrupted = session.slots.interrupted
         settlement = self._trial_ledger.settle_end(ended, interrupted=interrupted)
         gone = ended.seen.phase is Phase.GONE
-        return await self._write_settlement(settlement, tail=ended.tail, gone=gone)
+        objectives = session.planned.objectives
+        keep = ended.unread is not None and lacks_result(ended.seen, ended.messages, objectives)
+        return await self._write_settlement(settlement, tail=ended.tail, gone=gone, keep=keep)
 
     def _listening_to(self, seen: Observation) -> Listener:
         if self._listener is None or self._listener.name != seen.name:
@@ -284,11 +288,18 @@ class TrialRunner:
                 on_line=self._on_line,
                 on_report=on_report,
                 streams=session.planned.streams,
+                lacks_result=partial(lacks_result, objectives=session.planned.objectives),
+                patience_s=session.timing.output_patience_s,
             )
         return self._listener
 
     async def _write_settlement(
-        self, settlement: Settlement, *, tail: bytes = b"", gone: bool = False
+        self,
+        settlement: Settlement,
+        *,
+        tail: bytes = b"",
+        gone: bool = False,
+        keep: bool = False,
     ) -> Record | None:
         """Writes what an attempt left, then removes it; None if there is more to do."""
         session, attempt = self._session, settlement.attempt
@@ -298,7 +309,7 @@ class TrialRunner:
         if not await session.call(lambda: write(settlement, tail, gone=gone)):
             return None
         session.events.emit(AttemptEnded(self._number, attempt))
-        await session.remove_attempt(attempt)
+        await session.remove_attempt(attempt, keep=keep)
         session.coordinator.count_record(settlement.record)
         return None if settlement.again else settlement.record
 

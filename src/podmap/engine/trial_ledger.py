@@ -13,7 +13,7 @@ from podmap.clock import iso, utc_now
 from podmap.engine.attempt import EndedAttempt
 from podmap.engine.launch import Launcher, ResultPath
 from podmap.engine.planned import PlannedRun, as_recorded
-from podmap.engine.result import Outcome, judge
+from podmap.engine.result import Outcome, judge_attempt
 from podmap.engine.reuse import (
     completed_record,
     read_left_result,
@@ -177,12 +177,7 @@ class TrialLedger:
             ended: What is left of it.
             interrupted: Whether one that was cancelled leaves the trial open for a resume.
         """
-        outcome = judge(
-            ended.seen,
-            ended.messages,
-            objectives=self._planned.objectives,
-            tail=ended.tail.decode("utf-8", "replace"),
-        )
+        outcome = judge_attempt(ended, objectives=self._planned.objectives)
         ledger = self._planned.ledger
         log_uri = ledger.log_uri(self._number, ended.seen.attempt) if ended.tail else ""
         attempt = ended_attempt(ended.seen, outcome.diagnosis, log_uri=log_uri)

@@ -19,6 +19,7 @@ import pytest
 
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
+from podmap.backends.kubernetes.pauses import Pauses
 from podmap.engine.gatekeeper import Role
 from podmap.engine.io import StoreCalls
 from podmap.engine.planned import PlannedRun, prepare_run
@@ -83,7 +84,9 @@ class Scene:
     async def process(
         self, planned: PlannedRun, timing: Timing = TIMING
     ) -> AsyncIterator[RunSession]:
-        backend = KubernetesBackend.connect(self.cluster.connection(), renew_every_s=0.1)
+        backend = KubernetesBackend.connect(
+            self.cluster.connection(), renew_every_s=0.1, pauses=Pauses(log_pauses_s=(0.01, 0.1))
+        )
         with ThreadPoolExecutor(4) as io:
             session = await open_session(planned, backend, StoreCalls(io), timing=timing)
             try:

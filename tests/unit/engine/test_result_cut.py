@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podmap.backends.base import Cut
-from podmap.engine.result import leading_pairs, trailing_pairs, whole_pairs
+from podmap.engine.cut_result import leading_pairs, trailing_pairs, whole_pairs
 
 # Text that looks like JSON's own marks is what could deceive a reader.
 TEXTS = st.text(st.sampled_from('",:{}[]\\ \nyé1'), max_size=12) | st.text(

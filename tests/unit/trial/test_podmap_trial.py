@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import podmap_trial
-from podmap.engine.result import trailing_pairs
+from podmap.engine.cut_result import trailing_pairs
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from podmap.airflow.connections import planned_target
@@ -18,6 +19,7 @@ from podmap.backends.kubernetes.pauses import Pauses
 from podmap.backends.kubernetes.pod.build import CONTAINER, build_pod
 from podmap.engine.attempt import LineHandler, Listener
 from podmap.engine.planned import PlannedRun
+from podmap.engine.result import lacks_result
 from podmap.engine.teardown import AT_ONCE, GRACE_S
 from podmap.engine.timing import TIMING
 from podmap.errors import BackendError, SpecError, UnreachableError
@@ -168,6 +170,7 @@ class PodAttempt:
                 wait_end=self._backend.wait,
                 on_line=on_line,
                 streams=self.trial.planned.streams,
+                lacks_result=partial(lacks_result, objectives=self.trial.planned.objectives),
             )
         # The backend sees to the timeout of what it waits for, also while the output is read.
         waiting = asyncio.ensure_future(self._backend.wait(name))

@@ -247,6 +247,7 @@ class KubernetesBackend(Backend):
         twice. What the node has thrown away of a long log is not given.
 
         Raises:
+            OutputError: The server answers, but it or the pod's node does not give the log.
             BackendError: The server cannot be asked.
         """
         return self._logs.follow(name, offset=offset)
@@ -254,9 +255,8 @@ class KubernetesBackend(Backend):
     async def tail(self, name: str, *, max_bytes: int) -> bytes:
         """The last bytes of the attempt's output so far; empty if there is none.
 
-        It is empty, too, where the server answers but the pod's node does not.
-
         Raises:
+            OutputError: The server answers, but it or the pod's node does not give the log.
             BackendError: The server cannot be asked.
         """
         return await self._logs.tail(name, max_bytes=max_bytes)

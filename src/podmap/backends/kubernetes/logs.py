@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator
@@ -14,7 +15,7 @@ from podmap.backends.kubernetes.pauses import Pauses
 from podmap.backends.kubernetes.pod.build import CONTAINER
 from podmap.backends.kubernetes.watch.namespace import Namespace
 from podmap.backends.kubernetes.watch.pods import KnownPod
-from podmap.errors import BackendError
+from podmap.errors import BackendError, OutputError
 
 if TYPE_CHECKING:
     from podmap.backends.kubernetes.client.requests import Client
@@ -25,6 +26,9 @@ FOLLOW_SILENCE_S = 600.0
 """A trial may say nothing for hours; after so long the connection is made anew, to be sure."""
 TAIL_SILENCE_S = 20.0
 TRIES = 4
+READ_AT_ONCE = 8
+"""So many logs of ended pods are read at once: hundreds may end together, and the API server has
+kubelets answer for them."""
 END_SHOWS_S = 5.0
 """How long after a log's end the watch may take to show that the container has ended."""
 _NO_LOGS = frozenset({404, 405, 501})
@@ -199,11 +203,14 @@ class PodLogs:
         self._namespace = namespace
         self._pauses_s = pauses.log_pauses_s
         self._cursors: dict[str, LogCursor] = {}
+        self._turns = asyncio.Semaphore(READ_AT_ONCE)
+        self._forbidden: set[str] = set()
 
     async def follow(self, name: str, *, offset: int) -> AsyncGenerator[bytes, None]:
         """The output from a byte offset, as it comes, until the attempt has ended.
 
         Raises:
+            OutputError: The log cannot be read, though the server answers.
             BackendError: The server cannot be asked; ask again from where it was left.
         """
         cursor = self._cursors.get(name)
@@ -223,7 +230,7 @@ class PodLogs:
                             yield chunk[skipped:]
             except BackendError as error:
                 failures += 1
-                if await self._is_at_end(name, error, failures):
+                if await self._is_at_end(pod, error, failures):
                     break
             else:
                 if not pod.alive or await self._has_ended(name):
@@ -233,9 +240,10 @@ class PodLogs:
         self.forget(name)
 
     async def tail(self, name: str, *, max_bytes: int) -> bytes:
-        """The last bytes of the output so far; empty if there is none, or its node is lost.
+        """The last bytes of the output so far; empty if there is none.
 
         Raises:
+            OutputError: The log cannot be read, though the server answers.
             BackendError: The server cannot be asked.
         """
         pod = await self._namespace.find_pod(name)
@@ -245,9 +253,10 @@ class PodLogs:
         backoff = self._backoff()
         for failures in range(1, TRIES + 1):
             try:
-                return await read_tail(client, namespace, name, max_bytes=max_bytes)
+                async with self._turns:
+                    return await read_tail(client, namespace, name, max_bytes=max_bytes)
             except BackendError as error:
-                if await self._is_at_end(name, error, failures, live=False):
+                if await self._is_at_end(pod, error, failures, live=False):
                     break
             await backoff.pause()
         return b""
@@ -256,9 +265,13 @@ class PodLogs:
         """Forgets where an output was left."""
         self._cursors.pop(name, None)
 
-    def _connect(self, pod: KnownPod, cursor: LogCursor) -> AsyncGenerator[bytes, None]:
+    async def _connect(self, pod: KnownPod, cursor: LogCursor) -> AsyncGenerator[bytes, None]:
         client, namespace = self._namespace.client, self._namespace.name
-        return follow_log(client, namespace, pod.name, cursor, live=pod.alive)
+        turn = contextlib.nullcontext() if pod.alive else self._turns
+        log_bytes = follow_log(client, namespace, pod.name, cursor, live=pod.alive)
+        async with turn, contextlib.aclosing(log_bytes) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def _backoff(self) -> Backoff:
         return Backoff(*self._pauses_s, jitter=0.5)
@@ -278,12 +291,13 @@ class PodLogs:
         return pod is None or not pod.alive
 
     async def _is_at_end(
-        self, name: str, error: BackendError, failures: int, *, live: bool = True
+        self, pod: KnownPod, error: BackendError, failures: int, *, live: bool = True
     ) -> bool:
         """Whether a log that cannot be read is at its end; else it is to be read again.
 
         Raises:
-            BackendError: The error, if it says nothing of the log.
+            OutputError: It cannot be read for now, though the server answers.
+            BackendError: The server cannot be asked.
         """
         if not isinstance(error, ApiError):
             if failures >= TRIES:
@@ -291,16 +305,30 @@ class PodLogs:
             return False
         if error.status in _NO_LOGS:
             return True
-        # 400: the container waits to be started, or never was
-        if error.status not in _TRANSIENT and error.status != 400:
+        if error.status == 403:
+            self._tell_forbidden(pod, error)
+            raise OutputError(str(error), forbidden=True) from error
+        if error.status == 401:
             raise error
-        pod = await self._namespace.find_pod(name)
-        if pod is None or not pod.there:
-            return True
-        if failures < TRIES or (live and pod.alive):
-            return False
-        log.warning("the log of %s cannot be had: %s", name, error)
-        return True
+        # 400: the container waits to be started, or never was
+        if error.status in _TRANSIENT or error.status == 400:
+            now = await self._namespace.find_pod(pod.name)
+            if now is None or not now.there:
+                return True
+            if failures < TRIES or (live and now.alive):
+                return False
+        raise OutputError(f"the log of {pod.name} cannot be read: {error}") from error
+
+    def _tell_forbidden(self, pod: KnownPod, error: ApiError) -> None:
+        """Tells once a run that its logs may not be read."""
+        if pod.seen.run_id not in self._forbidden:
+            self._forbidden.add(pod.seen.run_id)
+            log.warning(
+                "%s; what trials of run %s print is not shown, and those end whose result is in "
+                "the status of their pod",
+                error,
+                pod.seen.run_id,
+            )
 
 
 def _has_log(pod: KnownPod) -> bool:

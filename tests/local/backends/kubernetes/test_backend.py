@@ -16,7 +16,7 @@ from podmap.backends.kubernetes.create import QuotaError
 from podmap.backends.kubernetes.diagnosis.observe import KILLED_ANNOTATION
 from podmap.backends.kubernetes.pauses import Pauses
 from podmap.backends.kubernetes.pod.build import RESULT_PATH, SLOT_GATE
-from podmap.errors import BackendError, ConflictError, SpecError, UsageError
+from podmap.errors import BackendError, ConflictError, OutputError, SpecError, UsageError
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import Kubernetes, PodOverlay, TrialTemplate
 from podmap.testing.fake_cluster import FakeCluster, Script
@@ -615,13 +615,17 @@ class TestLogs:
         with FakeCluster(script=replace(HOLD, output=text.decode())) as cluster:
             play(cluster, scenario)
 
-    def test_a_log_that_cannot_be_had_is_empty(self, cluster: FakeCluster) -> None:
+    def test_a_log_that_is_kept_back_is_told_and_read_later(self, cluster: FakeCluster) -> None:
         async def scenario(backend: KubernetesBackend) -> None:
             await backend.create(launch())
             await backend.wait(launch().name)
             cluster.fail("get", "pods/log", times=None, status=500, message="dial tcp: refused")
+            with pytest.raises(OutputError, match=r"log of digits-.* cannot be read"):
+                await backend.tail(launch().name, max_bytes=100)
+            with pytest.raises(OutputError, match="dial tcp: refused"):
+                [chunk async for chunk in backend.output(launch().name)]
+            cluster.heal()
             assert b"" == await backend.tail(launch().name, max_bytes=100)
-            assert [] == [chunk async for chunk in backend.output(launch().name)]
 
         play(cluster, scenario)
 
