@@ -16,6 +16,7 @@ from podmap.backends.kubernetes.lease import RENEW_EVERY_S
 from podmap.backends.kubernetes.logs import PodLogs
 from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.backends.kubernetes.pod.build import RESULT_PATH
+from podmap.backends.kubernetes.pod.fields import UNREADABLE
 from podmap.backends.kubernetes.watch.namespace import Namespace
 from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.errors import UsageError
@@ -235,7 +236,10 @@ class KubernetesBackend(Backend):
             pod = watch.pods.get(name) if watch else None
             if pod is None or pod.raw is None or pod.seen.phase is not Phase.PENDING:
                 return
-            reason = "" if pod.gated else waiting_reason(pod.raw)
+            try:
+                reason = "" if pod.gated else waiting_reason(pod.raw)
+            except UNREADABLE:
+                return
             if reason and reason != last:
                 last = reason
                 yield reason

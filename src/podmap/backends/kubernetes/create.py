@@ -15,6 +15,7 @@ from podmap.backends.kubernetes.client import ApiError, pods_path
 from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
 from podmap.backends.kubernetes.pauses import Pauses
 from podmap.backends.kubernetes.pod.build import build_pod
+from podmap.backends.kubernetes.pod.fields import UNREADABLE
 from podmap.backends.kubernetes.watch.namespace import Namespace
 from podmap.backends.kubernetes.watch.pods import KnownPod, known_pod
 from podmap.errors import BackendError, SpecError, UsageError
@@ -219,7 +220,7 @@ class PodCreator:
                     ) from error
                 await backoff.pause()
             else:
-                return watch.note_answer(raw) or known_pod(raw)
+                return watch.note_answer(raw) or self._own_pod(raw)
 
     async def _existing_pod(self, name: str) -> KnownPod | None:
         """The pod that has the name already; None if it is about to go."""
@@ -233,7 +234,17 @@ class PodCreator:
             return None
         watch = await self._namespace.synced_watch()
         watch.note_pod(raw)
-        return known_pod(raw)
+        return self._own_pod(raw)
+
+    def _own_pod(self, raw: Mapping[str, Any]) -> KnownPod:
+        try:
+            return known_pod(raw)
+        except UNREADABLE as error:
+            raise BackendError(
+                f"pod {raw['metadata']['name']} in namespace {self._namespace.name} is not as "
+                f"podmap makes pods ({error}): somebody else has this name, or has changed its "
+                "labels or status; delete the pod"
+            ) from error
 
 
 _NO_ROOM = Diagnosis(Category.QUOTA, "pods wait for room in a ResourceQuota of the namespace")

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import aiohttp
 
 from podmap.aio import Backoff
+from podmap.backends.kubernetes.client.answers import MAX_BYTES, parse_json
 from podmap.backends.kubernetes.client.connection import Connection, Load
 from podmap.backends.kubernetes.client.errors import (
     ApiError,
@@ -41,6 +42,10 @@ _PATCH_TYPES: Mapping[PatchKind, str] = {
     "merge": "application/merge-patch+json",
     "json": "application/json-patch+json",
 }
+
+
+class _TooLargeError(BackendError):
+    """An answer is larger than any that is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,13 @@ class Client:
         if selector:
             params["labelSelector"] = selector
         while True:
-            page = await self._send(_Request("list", "GET", path, dict(params)))
+            try:
+                page = await self._send(_Request("list", "GET", path, dict(params)))
+            except _TooLargeError:
+                if params["limit"] == "1":
+                    raise
+                params["limit"] = str(max(1, int(params["limit"]) // 8))
+                continue
             yield page
             more = page.get("metadata", {}).get("continue")
             if not more:
@@ -262,7 +273,7 @@ class Client:
                     raise
                 failure: BackendError = error
                 retry_s = error.retry_after_s
-            except CredentialsError:
+            except (CredentialsError, _TooLargeError):
                 raise
             except BackendError as error:
                 if not retry:
@@ -282,15 +293,28 @@ class Client:
             async with response:
                 if response.status >= 300:
                     raise await self._refusal(request, response)
-                raw = await response.read()
+                raw = await self._read_body(request, response)
         try:
-            return json.loads(raw)
+            return parse_json(raw)
         except ValueError as error:
             connection = await self.connection()
             raise BackendError(
                 f"{connection.server} is not a Kubernetes API: its answer to "
                 f"{describe(request.verb, request.path)} is not JSON ({connection.origin})"
             ) from error
+
+    async def _read_body(self, request: _Request, response: aiohttp.ClientResponse) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        async for part in response.content.iter_any():
+            parts.append(part)
+            size += len(part)
+            if size > MAX_BYTES:
+                raise _TooLargeError(
+                    f"the answer to {describe(request.verb, request.path)} has more than "
+                    f"{MAX_BYTES >> 20} MiB"
+                )
+        return b"".join(parts)
 
     async def _open(
         self, request: _Request, timeout: aiohttp.ClientTimeout

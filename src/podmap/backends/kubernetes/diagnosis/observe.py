@@ -111,9 +111,13 @@ def _killed(pod: PodJson) -> Diagnosis | None:
     if text is None:
         return None
     try:
-        return Diagnosis.from_json(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError):  # somebody else wrote it
-        return Diagnosis(Category.CANCELLED, "podmap ended it", f"{KILLED_ANNOTATION}: {text}")
+        found = Diagnosis.from_json(json.loads(text))
+        if all(isinstance(each, str) for each in (found.summary, found.detail, found.resolution)):
+            return found
+        raise TypeError("not all of it is text")
+    except fields.UNREADABLE:  # somebody else wrote it
+        detail = f"{KILLED_ANNOTATION}: {text!s:.200}"
+        return Diagnosis(Category.CANCELLED, "podmap ended it", detail)
 
 
 def _unanswered(pod: PodJson, due: datetime) -> Diagnosis:

@@ -22,6 +22,20 @@ from podmap.spec.quantity import parse_bytes
 PodJson = Mapping[str, Any]
 """A pod as the API gives it: raw JSON."""
 
+UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What reading a pod may raise whose parts are not of the kinds that the API gives.
+
+Annotations, labels and the status of a pod are written by others, too, so that anything may stand
+there: such a pod is left alone.
+"""
+
 _EPOCH = 0.0
 _TERMINAL = ("Succeeded", "Failed")
 
@@ -43,6 +57,28 @@ def attempt_of(pod: PodJson) -> tuple[str, int, int]:
     if metadata.get("name") != attempt_name(sweep, run_id, int(number), int(attempt)):
         raise ValueError(f"not the pod of the attempt in its labels: {metadata.get('name')}")
     return run_id, int(number), int(attempt)
+
+
+def identity_of(pod: PodJson) -> tuple[str, str, str]:
+    """The pod's name, uid and resourceVersion; empty where one is missing.
+
+    Raises:
+        TypeError: One is no text; any of `UNREADABLE` where there are no metadata.
+    """
+    metadata = pod["metadata"]
+    name, uid = text(metadata.get("name", "")), text(metadata.get("uid", ""))
+    return name, uid, text(metadata.get("resourceVersion", ""))
+
+
+def text(value: Any) -> str:
+    """The value, if it is a text.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is no text")
+    return value
 
 
 def epoch_of(pod: PodJson) -> str:
@@ -136,11 +172,11 @@ def condition(pod: PodJson, kind: str) -> Mapping[str, Any] | None:
     return next((each for each in conditions if each.get("type") == kind), None)
 
 
-def moment(text: Any) -> datetime | None:
+def moment(value: Any) -> datetime | None:
     """The time in a field; None if it is missing, or the zero that runtimes write for unknown."""
-    if not text:
+    if not value:
         return None
-    found = parse_iso(str(text))
+    found = parse_iso(str(value))
     return found if found.timestamp() > _EPOCH else None
 
 

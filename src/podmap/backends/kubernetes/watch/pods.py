@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
@@ -13,6 +15,8 @@ from podmap.backends.kubernetes.diagnosis.observe import KILLED_ANNOTATION, obse
 from podmap.backends.kubernetes.pod import fields
 from podmap.backends.kubernetes.pod.build import SLOT_GATE, TIMEOUT_ANNOTATION
 from podmap.clock import utc_now
+
+log = logging.getLogger(__name__)
 
 REMEMBERED = 1000
 """Of so many pods that somebody else removed the last state is still known."""
@@ -107,22 +111,24 @@ def known_pod(
         there: Whether it still exists; else this is the last that was seen of it.
 
     Raises:
-        ValueError: It is not a pod that podmap made.
+        ValueError: It is not a pod that podmap made; any of `fields.UNREADABLE` where it cannot
+            be understood.
     """
     metadata, spec = raw["metadata"], raw.get("spec") or {}
     annotations = metadata.get("annotations") or {}
     seen = observe(raw, now=now, deleted=not there)
+    _check_kinds(seen)
     return KnownPod(
         seen=seen,
-        uid=metadata.get("uid", ""),
-        resource_version=metadata.get("resourceVersion", ""),
+        uid=fields.text(metadata.get("uid", "")),
+        resource_version=fields.text(metadata.get("resourceVersion", "")),
         gates=tuple(fields.gates(raw)),
         placed=bool(spec.get("nodeName")),
         deleting=metadata.get("deletionTimestamp") is not None,
         killing=KILLED_ANNOTATION in annotations,
         stopped=not there or fields.containers_ended(raw),
         timeout_s=_seconds(annotations.get(TIMEOUT_ANNOTATION)),
-        grace_s=spec.get("terminationGracePeriodSeconds", _DEFAULT_GRACE_S),
+        grace_s=max(0.0, float(spec.get("terminationGracePeriodSeconds", _DEFAULT_GRACE_S))),
         recheck_at=recheck_at(raw) if there else None,
         there=there,
         raw=None if seen.phase is Phase.ENDED else _slim(raw),
@@ -146,15 +152,28 @@ def _removed(last: KnownPod) -> KnownPod:
     """A pod that is not there any more, as it was seen last."""
     if last.raw is None:
         return replace(last, there=False, recheck_at=None)
-    seen = observe(last.raw, deleted=True)
+    try:
+        seen = observe(last.raw, deleted=True)
+        _check_kinds(seen)
+    except fields.UNREADABLE:  # it could be understood as long as it ran
+        seen = replace(last.seen, phase=Phase.GONE)
     return replace(last, seen=seen, there=False, recheck_at=None, stopped=True, raw=None)
 
 
 def _seconds(text: Any) -> float | None:
     try:
-        return None if text is None else float(text)
-    except ValueError:
+        seconds = None if text is None else float(text)
+    except (TypeError, ValueError):
         return None
+    return seconds if seconds is not None and 0 <= seconds < math.inf else None
+
+
+def _check_kinds(seen: Observation) -> None:
+    """Makes sure that whoever gets the observation can rely on the kinds of its values."""
+    for value in (seen.name, seen.node, seen.image_id):
+        fields.text(value)
+    if type(seen.exit_code) not in (int, type(None)):
+        raise TypeError(f"{seen.exit_code!r:.40} is no exit code")
 
 
 class KnownPods:
@@ -172,6 +191,7 @@ class KnownPods:
         self._due: dict[str, datetime] = {}
         self._busy: dict[str, set[str]] = {}
         self._listed_version: int | None = None
+        self._unreadable: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -206,24 +226,47 @@ class KnownPods:
             raw: The pod as the API server sends it.
             removed: Whether this is its last state, and it is not there any more.
         """
-        metadata = raw["metadata"]
-        if metadata.get("uid") in self._removed_uids:
-            return None
-        known = self._by_name.get(metadata.get("name", ""))
-        is_known = known is not None and known.uid == metadata.get("uid")
-        if known is not None and not _newer(
-            metadata.get("resourceVersion", ""), _number(known.resource_version)
-        ):
-            return self._remove(known) if removed and is_known else None
         try:
-            pod = known_pod(raw)
-        except (ValueError, LookupError):
-            return None  # it has our label, but we did not make it
+            name, uid, version = fields.identity_of(raw)
+        except fields.UNREADABLE:
+            return None
+        if uid in self._removed_uids:
+            return None
+        known = self._by_name.get(name)
+        is_known = known is not None and known.uid == uid
+        if known is not None and not _newer(version, _number(known.resource_version)):
+            return self._remove(known) if removed and is_known else None
+        pod = self._read(raw)
+        if pod is None:
+            return self._remove(known) if known is not None and removed and is_known else None
         if known is None or not is_known:
             return self._add_new(pod, known, removed=removed)
         if known.ended:
             pod = replace(pod, seen=known.seen, raw=None)
         return self._remove(pod) if removed else self._store(pod)
+
+    def _read(self, raw: Mapping[str, Any]) -> KnownPod | None:
+        """What is kept of a pod; None if we did not make it, or it cannot be understood."""
+        try:
+            fields.attempt_of(raw)
+        except fields.UNREADABLE:
+            return None  # it has our label, but we did not make it
+        try:
+            return known_pod(raw)
+        except fields.UNREADABLE as error:
+            self._tell_unreadable(raw, error)
+            return None
+
+    def _tell_unreadable(self, raw: Mapping[str, Any], error: Exception) -> None:
+        name = str(raw["metadata"]["name"])
+        if name not in self._unreadable:
+            log.warning(
+                "pod %s cannot be understood and is left as it is: %r; whoever may write to pods "
+                "of the namespace may have changed its annotations or status",
+                name,
+                error,
+            )
+        _remember(self._unreadable, name, None, most=REMEMBERED)
 
     def drop_missing(self, present: set[str], version: str) -> list[KnownPod]:
         """Ends a list whose pods were given to `apply`: drops the others, and returns them.
@@ -254,7 +297,11 @@ class KnownPods:
             known = self._by_name[name]
             del self._due[name]
             if known.raw is not None:
-                pod = known_pod(known.raw, now=now)
+                try:
+                    pod = known_pod(known.raw, now=now)
+                except fields.UNREADABLE as error:
+                    self._tell_unreadable(known.raw, error)
+                    continue
                 if self._store(pod).seen != known.seen:
                     changed.append(pod)
         return changed

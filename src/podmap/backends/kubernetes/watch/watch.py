@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
 import random
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from podmap.aio import Backoff, spawn
 from podmap.backends.kubernetes.client import SELECTOR, ApiError, pods_path
+from podmap.backends.kubernetes.client.answers import MAX_BYTES, parse_json
 from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.backends.kubernetes.watch.pods import KnownPod, KnownPods
 from podmap.errors import BackendError
@@ -262,9 +262,9 @@ class PodWatch:
             version = ""
             try:
                 async for page in self._client.pages(self._path, selector=self._selector):
-                    version = page["metadata"]["resourceVersion"]
+                    version = _version_of(page)
                     for raw in page.get("items") or ():
-                        present.add(raw["metadata"].get("uid", ""))
+                        present.add(_uid_of(raw))
                         self.note_pod(raw)
             except ApiError as error:
                 if error.status == 410:
@@ -298,18 +298,20 @@ class PodWatch:
 
     def _apply_event(self, line: bytes) -> None:
         try:
-            event = json.loads(line)
+            event = parse_json(line)
             kind, raw = event["type"], event["object"]
-        except (ValueError, LookupError, TypeError) as error:
+            failed = (raw.get("code"), raw.get("message")) if kind == "ERROR" else None
+            version = "" if failed else _version_of(raw)
+        except (AttributeError, ValueError, LookupError, TypeError) as error:
             raise BackendError(f"the watch of {self._path} sent no event: {line[:80]!r}") from error
-        if kind == "ERROR":
-            if raw.get("code") == 410:
+        if failed is not None:
+            if failed[0] == 410:
                 raise _ExpiredError
-            raise BackendError(f"the watch of {self._path} failed: {raw.get('message')}")
+            raise BackendError(f"the watch of {self._path} failed: {failed[1]}")
         self._heard_at = self._clock()
         if kind != "BOOKMARK":
             self.note_pod(raw, removed=kind == "DELETED")
-        self._advance(raw["metadata"]["resourceVersion"])
+        self._advance(version)
 
     def _advance(self, version: str) -> None:
         """Goes on from a version, which may be older than the one already reached."""
@@ -328,9 +330,19 @@ class PodWatch:
         self._progress.set()
 
 
+def _version_of(item: Mapping[str, Any]) -> str:
+    return str(item["metadata"]["resourceVersion"])
+
+
+def _uid_of(raw: Mapping[str, Any]) -> str:
+    return str(raw["metadata"].get("uid", ""))
+
+
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     rest = b""
     async for chunk in chunks:
+        if len(rest) > MAX_BYTES:
+            raise BackendError(f"a watch sent an event of more than {MAX_BYTES >> 20} MiB")
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             if line:
