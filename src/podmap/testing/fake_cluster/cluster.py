@@ -243,6 +243,17 @@ class FakeCluster:
 
         self._call(expire)
 
+    def turn_back(self, versions: int) -> None:
+        """Makes all versions smaller, as a store restored from a backup does; ends all watches."""
+
+        def turn() -> None:
+            self._objects.turn_back(versions)
+            for watcher in tuple(self._objects.watchers):
+                watcher.end()
+                self._objects.watchers.discard(watcher)
+
+        self._call(turn)
+
     def repeat_events(self, older: int = 3) -> None:
         """Has each event followed by some that are older, and by itself once more."""
         self._call(lambda: setattr(self._objects, "repeats", older))

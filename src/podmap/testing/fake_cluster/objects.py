@@ -145,8 +145,8 @@ class FakeObjects:
     ) -> OpenWatch:
         """A new watch, with the events since a version at hand."""
         watcher = OpenWatch(resource, namespace, selector)
-        if since < self._forgotten:
-            watcher.send(expired_line())
+        if since < self._forgotten or since > self.version:
+            watcher.send(expired_line() if since < self._forgotten else self._too_large_line(since))
             watcher.end()
             return watcher
         for event in self._history:
@@ -160,6 +160,19 @@ class FakeObjects:
         self._history.clear()
         self.version += 1
         self._forgotten = self.version
+
+    def turn_back(self, versions: int) -> None:
+        """Makes all versions smaller, as a store that was restored from a backup does."""
+        self._history.clear()
+        self.version = max(1, self.version - versions)
+        self._forgotten = self.version
+        for item in self.by_key.values():
+            old = int(item["metadata"]["resourceVersion"])
+            item["metadata"]["resourceVersion"] = str(max(1, old - versions))
+
+    def _too_large_line(self, since: int) -> bytes:
+        text = f"Too large resource version: {since}, current: {self.version}"
+        return _line({"type": "ERROR", "object": RefusedError(504, "Timeout", text).body})
 
     def bookmark(self, kind: str = "Pod") -> bytes:
         """A bookmark of the newest version."""

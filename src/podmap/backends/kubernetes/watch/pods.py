@@ -285,6 +285,16 @@ class KnownPods:
             self._listed_version = max(listed, self._listed_version or 0)
         return [self._remove(pod) for pod in missing]
 
+    def forget_versions(self) -> None:
+        """Has all that comes next count as newer: the versions of the server have gone back.
+
+        So it is after a restored backup. What was removed since may be there again.
+        """
+        self._listed_version = None
+        self._removed_uids.clear()
+        for name, pod in self._by_name.items():
+            self._by_name[name] = replace(pod, resource_version="0")
+
     def recheck(self, now: datetime | None = None) -> list[KnownPod]:
         """The pods that mean something else than before, since time has passed.
 

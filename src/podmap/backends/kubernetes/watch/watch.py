@@ -87,6 +87,7 @@ class PodWatch:
         self._listing = asyncio.Lock()
         self._progress = asyncio.Event()
         self._version = ""
+        self._reached = 0
         self._following = False
         self._heard_at = -math.inf
         self._listed_at = -math.inf
@@ -243,7 +244,7 @@ class PodWatch:
         try:
             await self._watch_to_the_end()
         except ApiError as error:
-            if error.status == 410:
+            if error.status == 410 or _is_ahead(error.message):
                 raise _ExpiredError from error
             if error.status != 403:
                 raise
@@ -257,12 +258,12 @@ class PodWatch:
 
     async def _list(self) -> None:
         async with self._listing:
-            begun = self._clock()
+            begun, reached = self._clock(), self._reached
             present: set[str] = set()
             version = ""
             try:
                 async for page in self._client.pages(self._path, selector=self._selector):
-                    version = _version_of(page)
+                    version = version or self._listed(_version_of(page), reached)
                     for raw in page.get("items") or ():
                         present.add(_uid_of(raw))
                         self.note_pod(raw)
@@ -276,6 +277,21 @@ class PodWatch:
             self._heard_at = max(self._heard_at, begun)
             self._listed_at = begun
             self._set_trouble(None)
+
+    def _listed(self, version: str, reached: int) -> str:
+        """The version of a list, which is older than what was reached only if all went back."""
+        if version.isdecimal() and int(version) < reached:
+            log.warning(
+                "the pods of namespace %s are at version %s, and were at %d before: the cluster's "
+                "store was restored from a backup, so all is looked at anew",
+                self._namespace,
+                version,
+                reached,
+            )
+            self.pods.forget_versions()
+            self._written.clear()
+            self._version, self._reached = "", 0
+        return version
 
     async def _watch_to_the_end(self) -> None:
         params = {
@@ -305,7 +321,7 @@ class PodWatch:
         except (AttributeError, ValueError, LookupError, TypeError) as error:
             raise BackendError(f"the watch of {self._path} sent no event: {line[:80]!r}") from error
         if failed is not None:
-            if failed[0] == 410:
+            if failed[0] == 410 or _is_ahead(str(failed[1])):
                 raise _ExpiredError
             raise BackendError(f"the watch of {self._path} failed: {failed[1]}")
         self._heard_at = self._clock()
@@ -318,6 +334,7 @@ class PodWatch:
         comparable = version.isdecimal() and self._version.isdecimal()
         if not comparable or int(version) > int(self._version):
             self._version = version
+            self._reached = max(self._reached, int(version) if version.isdecimal() else 0)
         while self._written and version.isdecimal() and self._written[0][0] <= int(version):
             self._written.popleft()
 
@@ -328,6 +345,11 @@ class PodWatch:
             log.warning("the pods of namespace %s can be watched again", self._namespace)
         self.trouble = trouble
         self._progress.set()
+
+
+def _is_ahead(message: str) -> bool:
+    """Whether the server has not come as far as the version that a watch began at."""
+    return "too large resource version" in message.lower()
 
 
 def _version_of(item: Mapping[str, Any]) -> str:

@@ -470,3 +470,25 @@ def test_a_bug_is_told_to_those_who_wait() -> None:
         await watch.close()
 
     asyncio.run(run())
+
+
+def test_versions_that_go_back_are_recovered_from(
+    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a restored etcd: what is known is newer than all that comes."""
+
+    async def scenario(w: Watching) -> None:
+        await w.watch.wait_synced(5)
+        made = [await w.create(number) for number in range(3)]
+        await w.until(lambda: len(w.watch.pods) == 3)
+        cluster.turn_back(50)
+        cluster.delete_pod(made[0])
+        cluster.change_pod(made[1], {"status": raw_pod("running")["status"]})
+        await w.create(7)
+        await w.until(lambda: {1, 2, 7} == {pod.number for pod in w.watch.pods})
+        assert {Phase.RUNNING, Phase.PENDING} == set(w.phases())
+        await w.until(lambda: w.watch.fresh)
+
+    with caplog.at_level(logging.WARNING):
+        play(cluster, scenario)
+    assert 1 == sum("restored from a backup" in each.getMessage() for each in caplog.records)
