@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
@@ -10,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from podmap.aio import Backoff
+from podmap.aio import Backoff, spawn
 from podmap.backends.base import (
     FullError,
     Launch,
@@ -102,6 +103,26 @@ async def kill_trial(session: RunSession, number: int, epoch: str, *, reason: st
         if seen.epoch == epoch:
             await session.backend.kill(seen.name, reason=diagnosis, grace_s=grace_s)
     await TrialRunner(session, number, epoch).end_trial(reason)
+    await _end_late_attempts(session, number, epoch, diagnosis)
+
+
+async def _end_late_attempts(
+    session: RunSession, number: int, epoch: str, diagnosis: Diagnosis
+) -> None:
+    """Ends what was being created while its trial was ended.
+
+    The creation asks, once the attempt is there, whether it is still due. One that has asked
+    before the record said that it is not has made an attempt that is to be seen by now.
+    """
+    backend, run_id = session.backend, session.planned.manifest.run_id
+    gates = backend.gates(run_id)
+    if gates is not None:
+        await gates.relist()
+    for seen in await backend.list(run_id, number=number):
+        if seen.epoch == epoch and seen.phase in (Phase.PENDING, Phase.RUNNING):
+            grace_s = session.timing.kill_grace_s
+            await backend.kill(seen.name, reason=diagnosis, grace_s=grace_s)
+            await backend.delete(seen.name)
 
 
 class TrialRunner:
@@ -242,10 +263,15 @@ class TrialRunner:
         session.slots.check_open()
 
         async def confirm() -> bool:
+            if session.slots.interrupted:
+                return False
             return await session.call(self._trial_ledger.is_still_due, launch.attempt)
 
         try:
-            seen = await session.create_attempt(launch, confirm=confirm)
+            # A request that is cancelled may be carried out all the same: it is seen to its end.
+            creating = spawn(session.create_attempt(launch, confirm=confirm))
+            creating.add_done_callback(_look_at_error)
+            seen: Observation = await asyncio.shield(creating)
         except (LaunchError, FullError, WithdrawnError):
             raise
         except BaseException:
@@ -327,3 +353,9 @@ class TrialRunner:
 
     def _superseded(self, error: SupersededError) -> Record:
         return replace(self._trial_ledger.record, state=TrialState.CANCELLED, reason=str(error))
+
+
+def _look_at_error(creating: asyncio.Task[Observation]) -> None:
+    """Has asyncio not complain of an error that nobody waits for any more."""
+    if not creating.cancelled():
+        creating.exception()

@@ -284,7 +284,7 @@ class KubernetesBackend(Backend):
         await self._ender.kill(name, reason, grace_s)
 
     async def delete(self, name: str) -> None:
-        """Removes all that is left of an attempt; ends it at once if it still runs.
+        """Removes all that is left of an attempt; one that still runs has its pod's own grace.
 
         Raises:
             BackendError: The server cannot be asked, or the node does not end the pod.
@@ -295,8 +295,10 @@ class KubernetesBackend(Backend):
     async def keep(self, name: str) -> None:
         """Has an ended pod stay, which is not podmap's to manage any more.
 
+        What may still run of it, or start, is ended before; a pod that cannot be is deleted.
+
         Raises:
-            BackendError: The server cannot be asked.
+            BackendError: The server cannot be asked, or the node does not end the pod.
         """
         await self._ender.keep(name)
         self._logs.forget(name)

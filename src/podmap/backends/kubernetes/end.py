@@ -81,12 +81,18 @@ class PodEnder:
     async def keep(self, name: str) -> None:
         """Has an ended pod stay: its label `managed-by` goes, its others still say whose it was.
 
+        A pod that was given up may still run, or start, and so may its sidecars: it is ended
+        first, and deleted if that cannot be done, since nobody looks after a pod that is kept.
+
         Args:
             name: The pod; one that is gone already is none to keep.
 
         Raises:
-            BackendError: The server could not be asked.
+            BackendError: The server could not be asked, or the node does not end the pod.
         """
+        if not await self._stop(name):
+            log.warning("%s is not kept, since it could not be ended but by deleting it", name)
+            return await self.delete(name)
         watch = await self._namespace.synced_watch()
         path = pods_path(self._namespace.name, name)
         change = {"metadata": {"labels": {MANAGED_BY: None}}}
@@ -97,6 +103,24 @@ class PodEnder:
                 raise
             return
         watch.note_removal(name, raw["metadata"]["uid"])
+
+    async def _stop(self, name: str) -> bool:
+        """Whether nothing of a pod runs, or will; it is ended by its deadline if need be."""
+        pod = await self._namespace.find_pod(name)
+        if pod is None or not pod.there or pod.stopped:
+            return True
+        if pod.deleting or not pod.placed:
+            return False
+        try:
+            pod = await self._patch(pod, {"spec": {"activeDeadlineSeconds": AT_ONCE_S}})
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return True
+        if pod is not None:
+            limit_s = pod.grace_s + NODE_PATIENCE_S
+            pod = await self._namespace.wait_until(name, _is_stopped, limit_s=limit_s)
+        return pod is None or _is_stopped(pod)
 
     async def remove_kept(self, run_id: str) -> int:
         """Deletes the pods of a run that were kept; returns how many.
@@ -182,7 +206,7 @@ class PodEnder:
         if not asked and not await self._ask_to_delete(pod, _delete_grace_s(pod)):
             return False
         if pod.alive:
-            await self._await_end(pod, AT_ONCE_S)
+            await self._await_end(pod, pod.grace_s)
         watch.note_removal(pod.name, pod.uid)
         return True
 
@@ -293,6 +317,10 @@ def _is_over(pod: KnownPod) -> bool:
     return not pod.alive
 
 
+def _is_stopped(pod: KnownPod) -> bool:
+    return pod.stopped or not pod.there
+
+
 def _can_stay(pod: KnownPod, grace_s: float | None) -> bool:
     """Whether a pod can be ended by its deadline, so that it stays to be looked at."""
     return pod.placed and (grace_s is None or pod.grace_s <= grace_s + _SLACK_S)
@@ -311,6 +339,4 @@ def _ending(pod: KnownPod, reason: Diagnosis, grace_s: float | None) -> Mapping[
 
 def _delete_grace_s(pod: KnownPod) -> int | None:
     """What a pod's containers get when it is deleted; None for the pod's own grace."""
-    if pod.stopped:
-        return 0
-    return None if pod.ended else AT_ONCE_S
+    return 0 if pod.stopped else None

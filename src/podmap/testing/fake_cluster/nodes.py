@@ -232,11 +232,16 @@ class FakeNodes:
                 self._end(key, container.script.exit_code)
 
     def expire(self, key: ObjectKey) -> None:
-        """The pod's deadline has come, if it runs."""
+        """The pod's deadline has come, if it is on a node."""
         pod = self._objects.get(key)
         container = self.containers.get(pod["metadata"]["uid"])
-        if container is not None and container.started and not container.over:
+        if container is None or container.over:
+            return
+        if container.started:
             self.stop(key, pod["spec"].get("terminationGracePeriodSeconds", 30))
+        elif container.script.waiting:
+            container.over = True
+            self._update(key, pod, {"phase": "Failed", "reason": "DeadlineExceeded"})
 
     def _stopped(self, key: ObjectKey, uid: str, exit_code: int) -> None:
         pod = self._objects.by_key.get(key)

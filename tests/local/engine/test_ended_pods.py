@@ -1,0 +1,125 @@
+"""Pods that are ended, kept or let go of: nothing runs on that nobody looks after."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.local.kubernetes.scene import (
+    CANCELLED,
+    COMPLETE,
+    HELD,
+    NO_IMAGE,
+    RUN_ID,
+    Scene,
+    play,
+    scene,
+    settle_all,
+    until,
+)
+
+from podmap.backends.kubernetes.client.requests import Client
+from podmap.engine.trial import kill_trial, run_trial
+from podmap.names import MANAGED_BY
+
+__all__ = ["scene"]
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["created before", "created after"])
+def test_a_trial_killed_while_its_pod_is_being_created_leaves_none(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, answered: bool
+) -> None:
+    scene.script = lambda number: HELD
+    post = Client.create
+    sent, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(self: Client, path: str, body: Mapping[str, Any], **more: Any) -> Any:
+        if not path.endswith("/pods"):
+            return await post(self, path, body, **more)
+        made = await post(self, path, body, **more) if answered else None
+        sent.set()
+        await go_on.wait()
+        return made or await post(self, path, body, **more)
+
+    async def scenario() -> None:
+        async with scene.process(scene.plan(1)) as session:
+            monkeypatch.setattr(Client, "create", slow)
+            running = asyncio.ensure_future(run_trial(session, 0, "e1"))
+            await sent.wait()
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+            await kill_trial(session, 0, "e1", reason="a user said so")
+            go_on.set()
+            await until(lambda: not scene.cluster.pod_names())
+            record = session.planned.ledger.read_record(0)
+            assert record is not None
+            assert CANCELLED is record.state
+
+    play(scenario)
+
+
+def test_a_pod_that_may_still_start_is_ended_before_it_is_kept(scene: Scene) -> None:
+    scene.script = lambda number: NO_IMAGE
+
+    async def scenario() -> None:
+        planned = scene.plan(1, kubernetes={"keep_pods": "failed"})
+        async with scene.process(planned) as session:
+            await settle_all(session, 0)
+        [name] = scene.cluster.pod_names()
+        pod = scene.cluster.pod(name)
+        assert pod is not None
+        assert MANAGED_BY not in pod["metadata"]["labels"]
+        assert "Failed" == pod["status"]["phase"]
+
+    play(scenario)
+
+
+def test_a_pod_that_runs_and_is_to_be_deleted_is_not_kept(scene: Scene) -> None:
+    scene.script = lambda number: replace(HELD, ignores_term=True)
+
+    async def scenario() -> None:
+        planned = scene.plan(1)
+        async with scene.process(planned) as session:
+            running = asyncio.ensure_future(run_trial(session, 0, "e1"))
+            await until(lambda: scene.cluster.most_alive(RUN_ID))
+            [name] = scene.cluster.pod_names()
+            await until(lambda: "Running" == scene.cluster.pod(name)["status"]["phase"])  # type: ignore[index]
+            scene.cluster.delete_pod(name, grace_s=1)
+            await session.backend.keep(name)
+            assert name not in scene.cluster.pod_names()
+            running.cancel()
+
+    play(scenario)
+
+
+def test_a_cleared_trials_old_pod_has_its_own_grace(scene: Scene) -> None:
+    scene.script = lambda number: HELD
+    asked: list[Any] = []
+    delete = Client.delete
+
+    async def told(self: Client, path: str, **more: Any) -> Any:
+        if "/pods/" in path:
+            asked.append(more.get("grace_s"))
+        return await delete(self, path, **more)
+
+    async def scenario() -> None:
+        async with scene.process(scene.plan(1)) as session:
+            first = asyncio.ensure_future(run_trial(session, 0, "e1"))
+            await until(lambda: scene.cluster.most_alive(RUN_ID))
+            first.cancel()
+            second = asyncio.ensure_future(run_trial(session, 0, "e2"))
+            await until(lambda: asked)
+            assert [None] == asked
+            await until(lambda: any("a2" in name for name in scene.cluster.pod_names()))
+            [name] = scene.cluster.pod_names()
+            scene.cluster.release(name)
+            assert COMPLETE is (await second).state
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Client, "delete", told)
+        play(scenario)
