@@ -8,6 +8,7 @@ PodmapError                      1  anything below
 │   ├── BackendError             3  the thing that runs attempts cannot be asked
 │   │   ├── ApiError             3  the API server refused: backends.kubernetes.client.errors
 │   │   ├── CredentialsError     3  none to ask it with: backends.kubernetes.client.errors
+│   │   ├── TooLargeError        3  an answer without end: backends.kubernetes.client.errors
 │   │   ├── OutputError          3  an attempt's output cannot be read, though all else can
 │   │   └── QuotaError           3  no quota has room now: backends.kubernetes.create
 │   ├── StoreError               3  the store cannot be read or written

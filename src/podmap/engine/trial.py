@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from podmap.aio import Backoff, spawn
+from podmap.aio import Backoff
 from podmap.backends.base import (
     FullError,
     Launch,
@@ -36,6 +36,8 @@ from podmap.errors import SupersededError, UnreachableError
 from podmap.records import Category, Diagnosis, Record, TrialState
 
 log = logging.getLogger(__name__)
+
+_creating: set[asyncio.Task[Observation]] = set()
 
 
 async def run_trial(
@@ -269,8 +271,9 @@ class TrialRunner:
 
         try:
             # A request that is cancelled may be carried out all the same: it is seen to its end.
-            creating = spawn(session.create_attempt(launch, confirm=confirm))
-            creating.add_done_callback(_look_at_error)
+            creating = asyncio.ensure_future(session.create_attempt(launch, confirm=confirm))
+            _creating.add(creating)
+            creating.add_done_callback(_end_creation)
             seen: Observation = await asyncio.shield(creating)
         except (LaunchError, FullError, WithdrawnError):
             raise
@@ -355,7 +358,8 @@ class TrialRunner:
         return replace(self._trial_ledger.record, state=TrialState.CANCELLED, reason=str(error))
 
 
-def _look_at_error(creating: asyncio.Task[Observation]) -> None:
-    """Has asyncio not complain of an error that nobody waits for any more."""
+def _end_creation(creating: asyncio.Task[Observation]) -> None:
+    """Lets go of it; asyncio would complain of an error that nobody waits for any more."""
+    _creating.discard(creating)
     if not creating.cancelled():
         creating.exception()

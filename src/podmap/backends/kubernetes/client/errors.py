@@ -39,6 +39,10 @@ class CredentialsError(BackendError):
     """There are no credentials to ask with now; asking again at once does not help."""
 
 
+class TooLargeError(BackendError):
+    """An answer is larger than any that is taken."""
+
+
 class ApiError(BackendError):
     """The API server answered, but not with what was asked for.
 

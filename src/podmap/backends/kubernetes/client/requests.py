@@ -19,6 +19,7 @@ from podmap.backends.kubernetes.client.connection import Connection, Load
 from podmap.backends.kubernetes.client.errors import (
     ApiError,
     CredentialsError,
+    TooLargeError,
     api_error,
     describe,
     resource_of,
@@ -42,10 +43,6 @@ _PATCH_TYPES: Mapping[PatchKind, str] = {
     "merge": "application/merge-patch+json",
     "json": "application/json-patch+json",
 }
-
-
-class _TooLargeError(BackendError):
-    """An answer is larger than any that is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +126,7 @@ class Client:
         while True:
             try:
                 page = await self._send(_Request("list", "GET", path, dict(params)))
-            except _TooLargeError:
+            except TooLargeError:
                 if params["limit"] == "1":
                     raise
                 params["limit"] = str(max(1, int(params["limit"]) // 8))
@@ -273,7 +270,7 @@ class Client:
                     raise
                 failure: BackendError = error
                 retry_s = error.retry_after_s
-            except (CredentialsError, _TooLargeError):
+            except (CredentialsError, TooLargeError):
                 raise
             except BackendError as error:
                 if not retry:
@@ -310,7 +307,7 @@ class Client:
             parts.append(part)
             size += len(part)
             if size > MAX_BYTES:
-                raise _TooLargeError(
+                raise TooLargeError(
                     f"the answer to {describe(request.verb, request.path)} has more than "
                     f"{MAX_BYTES >> 20} MiB"
                 )

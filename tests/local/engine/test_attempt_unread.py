@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.local.kubernetes.scene import (
+from tests.local.engine.shared_run import (
     COMPLETE,
     FAILED,
     RUN_ID,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.local.kubernetes.scene import (
+from tests.local.engine.shared_run import (
     CANCELLED,
     COMPLETE,
     HELD,
