@@ -100,9 +100,14 @@ class NotSupportedError(UsageError):
 
 
 class UnreachableError(PodmapError):
-    """Something podmap depends on could not be asked; not the same as "no"."""
+    """Something podmap depends on could not be asked; not the same as "no".
+
+    Attributes:
+        forbidden: Whether a right is missing, so that it does not help to ask again soon.
+    """
 
     exit_code = 3
+    forbidden = False
 
 
 class BackendError(UnreachableError):
@@ -110,11 +115,7 @@ class BackendError(UnreachableError):
 
 
 class OutputError(BackendError):
-    """What an attempt has printed cannot be read now, though all else can be asked.
-
-    Attributes:
-        forbidden: Whether it is a right that is missing.
-    """
+    """What an attempt has printed cannot be read now, though all else can be asked."""
 
     def __init__(self, text: str, *, forbidden: bool = False) -> None:
         self.forbidden = forbidden

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import enum
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 from podmap.aio import Backoff, set_within, spawn
@@ -78,6 +79,7 @@ class Gatekeeper:
         self._closing = False
         self._term = 0
         self._changed = asyncio.Event()
+        self._not_before = -math.inf
 
     def set_limit(self, parallelism: int) -> None:
         """Changes how many attempts may be open; those that are too many go on."""
@@ -148,7 +150,7 @@ class Gatekeeper:
         self._sent = {name for name in self._sent if name in alive and alive[name].gated}
         opened = sum(not attempt.gated for attempt in alive.values()) + len(self._sent)
         free = self._parallelism - opened
-        if free <= 0:
+        if free <= 0 or asyncio.get_running_loop().time() < self._not_before:
             return
         waiting = [a for a in alive.values() if a.gated and a.openable and a.name not in self._sent]
         for attempt in sorted(waiting, key=lambda a: (a.number, a.name))[:free]:
@@ -174,6 +176,9 @@ class Gatekeeper:
                     await asyncio.sleep(pause_s)  # the watch does not show the change yet
                 attempt = current
             except (BackendError, asyncio.TimeoutError) as error:
+                if getattr(error, "forbidden", False):
+                    self._wait_for_right(error)
+                    break  # it was not carried out
                 log.warning("not known whether %s was let go: %r", attempt.name, error)
                 if self._closing:
                     await asyncio.sleep(OPEN_LIMIT_S)  # so long the server may still carry it out
@@ -182,6 +187,13 @@ class Gatekeeper:
                 attempt = self._current(attempt.name) or attempt
         self._sent.discard(attempt.name)
         self._changed.set()
+
+    def _wait_for_right(self, error: BaseException) -> None:
+        """Has no gate tried for a while: the right to open them is missing."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._not_before:
+            log.warning("no attempt is let go: %s", error)
+        self._not_before = loop.time() + self._timing.longest_pause_s
 
     async def _send(self, attempt: GatedAttempt, term: int) -> None:
         """Opens a gate as it was seen, unless that is not this term's to do any more.

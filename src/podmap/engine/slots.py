@@ -353,8 +353,9 @@ class Slots:
                 await self._backend.kill(name, reason=why, grace_s=self._timing.kill_grace_s)
                 return
             except BackendError as error:
+                pause_s = self._timing.longest_pause_s if error.forbidden else 0.0
                 log.error("%s could not be ended, trying again: %s", name, error)
-                await asyncio.sleep(self._timing.ask_again_s)
+                await asyncio.sleep(max(pause_s, self._timing.ask_again_s))
 
     def close(self) -> None:
         """Forgets the timers and stops watching; attempts go on."""

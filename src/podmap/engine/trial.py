@@ -72,6 +72,7 @@ async def run_trial(
     slots, timing = session.slots, session.timing
     backoff = Backoff(timing.first_pause_s, timing.longest_pause_s)
     waited_s = 0.0
+    told = ""
     while True:
         asked = time.monotonic()
         try:
@@ -85,10 +86,12 @@ async def run_trial(
                 waited_s = 0.0
             if waited_s >= patience_s or slots.interrupted:
                 raise
-            pause_s = backoff.next_s()
-            log.warning("trial %d: %s; asking again in %.1f s", number, error, pause_s)
-            if on_line:
-                on_line(f"podmap: {error}; asking again in {pause_s:.1f} s")
+            pause_s = timing.longest_pause_s if error.forbidden else backoff.next_s()
+            if not error.forbidden or str(error) != told:  # a missing right is told once
+                log.warning("trial %d: %s; asking again in %.1f s", number, error, pause_s)
+                if on_line:
+                    on_line(f"podmap: {error}; asking again in {pause_s:.1f} s")
+            told = str(error)
             await slots.sleep(pause_s)
             waited_s += pause_s
 

@@ -85,7 +85,9 @@ class Scene:
         self, planned: PlannedRun, timing: Timing = TIMING
     ) -> AsyncIterator[RunSession]:
         backend = KubernetesBackend.connect(
-            self.cluster.connection(), renew_every_s=0.1, pauses=Pauses(log_pauses_s=(0.01, 0.1))
+            self.cluster.connection(),
+            renew_every_s=0.1,
+            pauses=Pauses(log_pauses_s=(0.01, 0.1), notice_every_s=0.05),
         )
         with ThreadPoolExecutor(4) as io:
             session = await open_session(planned, backend, StoreCalls(io), timing=timing)

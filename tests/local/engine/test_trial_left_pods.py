@@ -15,6 +15,7 @@ from tests.local.engine.shared_run import (
     HELD,
     NO_IMAGE,
     RUN_ID,
+    TIMING,
     Scene,
     play,
     scene,
@@ -123,3 +124,26 @@ def test_a_cleared_trials_old_pod_has_its_own_grace(scene: Scene) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Client, "delete", told)
         play(scenario)
+
+
+@pytest.mark.parametrize("verb", ["patch", "delete"])
+def test_a_missing_right_is_told_once_in_the_trials_log_and_asked_for_slowly(
+    scene: Scene, verb: str
+) -> None:
+    heard: list[str] = []
+    timing = replace(TIMING, longest_pause_s=0.2)
+
+    async def scenario() -> None:
+        async with scene.process(scene.plan(1), timing) as session:
+            scene.cluster.forbid(verb)
+            running = asyncio.ensure_future(run_trial(session, 0, "e1", on_line=heard.append))
+            await until(lambda: scene.cluster.requests[f"{verb} pods"] >= 3)
+            await until(lambda: [line for line in heard if "not allowed" in line])
+            assert scene.cluster.requests[f"{verb} pods"] < 30
+            scene.cluster.heal()
+            assert COMPLETE is (await running).state
+
+    play(scenario)
+    told = [line for line in heard if f"not allowed to {verb} pods" in line]
+    assert 1 == len(told), heard
+    assert "deploy/rbac.yaml" in told[0]

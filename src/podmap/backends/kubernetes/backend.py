@@ -237,12 +237,16 @@ class KubernetesBackend(Backend):
             if pod is None or pod.raw is None or pod.seen.phase is not Phase.PENDING:
                 return
             try:
-                reason = "" if pod.gated else waiting_reason(pod.raw)
+                reason = self._missing_right() if pod.gated else waiting_reason(pod.raw)
             except UNREADABLE:
                 return
             if reason and reason != last:
                 last = reason
                 yield reason
+
+    def _missing_right(self) -> str:
+        """The right without which no pod is let go, if it is missing."""
+        return self.client.missing_rights.get("patch pods", "")
 
     def output(self, name: str, *, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """The attempt's output from a byte offset, as it comes, until it has ended.

@@ -30,6 +30,7 @@ NODE_PATIENCE_S = 60.0
 _SLACK_S = 5.0
 _TRIES = 10
 _TRY_AGAIN_S = 5.0
+_FORBIDDEN_AGAIN_S = 60.0
 
 
 class PodEnder:
@@ -310,7 +311,7 @@ class PodTimeouts:
                 return await self._ender.kill(name, reason, self._grace_s)
             except BackendError as error:
                 log.warning("%s has run out of time but cannot be ended yet: %s", name, error)
-                await asyncio.sleep(_TRY_AGAIN_S)
+                await asyncio.sleep(_FORBIDDEN_AGAIN_S if error.forbidden else _TRY_AGAIN_S)
 
 
 def _is_over(pod: KnownPod) -> bool:

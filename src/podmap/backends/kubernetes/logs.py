@@ -324,9 +324,8 @@ class PodLogs:
         if pod.seen.run_id not in self._forbidden:
             self._forbidden.add(pod.seen.run_id)
             log.warning(
-                "%s; what trials of run %s print is not shown, and those end whose result is in "
-                "the status of their pod",
-                error,
+                "what trials of run %s print is not shown, since the right to read logs is "
+                "missing; those end whose result is in the status of their pod",
                 pod.seen.run_id,
             )
 

@@ -77,6 +77,7 @@ class ApiError(BackendError):
         self.status = status
         self.reason = reason
         self.body = body
+        self.forbidden = status == 403 and _lacks_right(self.message)
 
     @property
     def message(self) -> str:

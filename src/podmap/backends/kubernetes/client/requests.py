@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -27,6 +28,8 @@ from podmap.backends.kubernetes.client.errors import (
 from podmap.backends.kubernetes.client.transport import CONNECT_S, SessionSource, unreachable
 from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.errors import BackendError
+
+log = logging.getLogger(__name__)
 
 LIMIT_S = 30.0
 """How long a request may take, with all its retries."""
@@ -70,6 +73,7 @@ class Client:
 
     Attributes:
         requests: Verb and resource to how many requests were sent, for example "create pods".
+        missing_rights: Verb and resource that were forbidden, to what the server said of it last.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class Client:
         self._pauses = pauses
         self._page = page
         self.requests: Counter[str] = Counter()
+        self.missing_rights: dict[str, str] = {}
         self._sessions = SessionSource(load)
         self._limit_s = limit_s
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -341,7 +346,7 @@ class Client:
         except asyncio.IncompleteReadError as whole:
             raw = whole.partial
         connection = await self.connection()
-        return api_error(
+        error = api_error(
             request.verb,
             request.path,
             response.status,
@@ -350,6 +355,14 @@ class Client:
             origin=connection.origin,
             retry_after=response.headers.get("Retry-After", ""),
         )
+        if error.forbidden:
+            self._note_missing(request, error)
+        return error
+
+    def _note_missing(self, request: _Request, error: ApiError) -> None:
+        if request.counted_as not in self.missing_rights:
+            log.warning("%s", error)
+        self.missing_rights[request.counted_as] = str(error)
 
     @contextlib.asynccontextmanager
     async def _naming_the_server(self) -> AsyncIterator[None]:
