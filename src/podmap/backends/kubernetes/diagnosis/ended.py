@@ -22,6 +22,8 @@ _CHECKPOINTS = (
 _SIGNALLED = (0, 137, 143)
 """Exit codes that an end by SIGTERM and SIGKILL may have: 0 where SIGTERM is handled."""
 
+_KILLED = (137, 143)
+
 # Where the image or command is at fault, no node will start it. Else the node is.
 _BAD_COMMAND = re.compile(
     r"\bexec: \"|exec format error|executable file|exec user process|chdir to cwd"
@@ -137,6 +139,10 @@ def _by_kubelet(pod: PodJson) -> Diagnosis | None:
             "scheduling and arrival, or when its devices are not ready; if it goes on, look at "
             f"`kubectl describe node {node}`.",
         )
+    code = (fields.ended(pod) or {}).get("exitCode")
+    if reason and (code is None or code in _KILLED):
+        text = f"node {node} ended the pod ({reason})"
+        return Diagnosis(Category.NODE_LOST, text, message, _CHECKPOINTS)
     return None
 
 

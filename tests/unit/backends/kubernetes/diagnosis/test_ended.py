@@ -165,6 +165,20 @@ ENDS = {
         "node_lost",
         "node gpu-7 shut down or was lost",
     ),
+    **{
+        f"{reason} with exit code {code}": (
+            {"phase": "Failed", "reason": reason, "message": "why", "state": ended(code)},
+            "node_lost",
+            rf"node gpu-7 ended the pod \({reason}\)",
+        )
+        for reason in ("NodeShutdown", "UnexpectedAdmissionError", "NodeAffinity", "Drained")
+        for code in (137, 143)
+    },
+    "a failure of its own, whatever the node says later": (
+        {"phase": "Failed", "reason": "NodeAffinity", "state": ended(3)},
+        "user_exit",
+        "exit code 3",
+    ),
     "node gone": (
         {"phase": "Failed", "state": RUNNING, "conditions": (disrupted("DeletionByPodGC"),)},
         "node_lost",
