@@ -235,7 +235,7 @@ def _estimate(sweep: Sweep, plan: Plan, *, each_s: float | None) -> Estimate:
 
 def _simulate(sweep: Sweep, plan: Plan, each_s: float | None) -> tuple[float | None, float]:
     """Seconds and GPU-hours with every slot filled as soon as it is free."""
-    from podmap.spec.template import TrialTemplates
+    from podmap.spec.template import TrialTemplates, gpus_of
 
     same_for_all = not sweep.trial.cases and plan.kind != "list"
     if same_for_all:
@@ -243,7 +243,7 @@ def _simulate(sweep: Sweep, plan: Plan, each_s: float | None) -> tuple[float | N
         if seconds is None:
             return None, 0.0
         waves = math.ceil(plan.count / sweep.parallelism)
-        gpus = _gpus(sweep.trial.resources)
+        gpus = gpus_of(sweep.trial)
         return waves * seconds, plan.count * gpus * seconds / SECONDS_PER_HOUR
     slots = [0.0] * min(sweep.parallelism, plan.count)
     gpu_seconds = 0.0
@@ -254,12 +254,8 @@ def _simulate(sweep: Sweep, plan: Plan, each_s: float | None) -> tuple[float | N
         if seconds is None:
             return None, 0.0
         heapq.heapreplace(slots, slots[0] + seconds)
-        gpu_seconds += _gpus(template.resources) * seconds
+        gpu_seconds += gpus_of(template) * seconds
     return max(slots), gpu_seconds / SECONDS_PER_HOUR
-
-
-def _gpus(resources: object) -> int:
-    return getattr(resources, "gpu", None) or 0
 
 
 def _limit(sweep: Sweep, plan: Plan, makespan_s: float | None) -> str:

@@ -33,7 +33,7 @@ from podmap.errors import AttemptExistsError, StoreError, SupersededError
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 from podmap.retries import memory_of_next
 from podmap.spec.model import TrialTemplate
-from podmap.spec.template import memory_of, with_memory
+from podmap.spec.template import gpus_of, memory_of, with_memory
 
 log = logging.getLogger(__name__)
 
@@ -101,13 +101,12 @@ class TrialLedger:
         self._template = planned.template(self._trial)
         self._shows_running = False
         self._ran_since: str | None = None
-        resources = self._template.resources
         self.shows_waiting = False
         self.rules = Rules(
             retries=planned.sweep.retries,
             exit_codes=self._template.exit_codes,
             deadline_s=self._template.deadline,
-            gpus=(resources.gpu or 0) if resources else 0,
+            gpus=gpus_of(self._template),
         )
         self.record = Record(
             number=number,

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from podmap.spec.check_pod import check_pod
 from podmap.spec.check_search import check_when
 from podmap.spec.findings import Finding, Place, did_you_mean, show
-from podmap.spec.model import Resources, Sweep, TrialPatch, TrialTemplate
+from podmap.spec.model import GPU, Resources, Sweep, TrialPatch, TrialTemplate, is_gpu
 from podmap.spec.placeholder import KNOWN, Placeholder, find_placeholders
 from podmap.spec.quantity import format_bytes
 from podmap.spec.search import SEARCH_KINDS, ListSearch
@@ -246,6 +246,7 @@ def _check_resources(place: Place, resources: Resources) -> Iterator[Finding]:
         message = f"{format_bytes(memory)} bytes" if memory < 1000 else format_bytes(memory)
         message += f" is not enough to start any container: at least {format_bytes(_LEAST_MEMORY)}"
         yield Finding((*place, "memory"), message, hint)
+    yield from _check_gpus(place, resources)
     known = list(Resources.model_fields)
     for name, count in (resources.model_extra or {}).items():
         if "/" not in name:
@@ -255,6 +256,18 @@ def _check_resources(place: Place, resources: Resources) -> Iterator[Finding]:
         elif not isinstance(count, int) or isinstance(count, bool) or count < 0:
             message = f"{show(count)} is not allowed: a whole number from 0 is needed"
             yield Finding((*place, name), message)
+
+
+def _check_gpus(place: Place, resources: Resources) -> Iterator[Finding]:
+    """GPUs are asked for once, under one name."""
+    given = {name: count for name, count in resources if is_gpu(name) and count}
+    vendors = {name.rpartition("/")[0] or "nvidia.com" for name in given}
+    if "gpu" in given and GPU in given:
+        message = f"gpu is {GPU}, and {given['gpu']} and {given[GPU]} contradict each other"
+        yield Finding((*place, GPU), message, "give one of them")
+    elif len(vendors) > 1:
+        message = f"{' and '.join(given)}: no node has GPUs of both kinds"
+        yield Finding((*place, list(given)[-1]), message, "give one of them")
 
 
 def _check_items_complete(

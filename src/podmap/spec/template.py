@@ -21,6 +21,7 @@ from podmap.spec.model import (
     SecretRef,
     TrialPatch,
     TrialTemplate,
+    is_gpu,
 )
 from podmap.spec.overlay import merge
 from podmap.spec.placeholder import fill_placeholders, to_text
@@ -140,12 +141,31 @@ def _merge_field(name: str, old: Any, new: Any) -> Any:
     if name in ("env", "volumes"):
         return {**old, **new}
     if name == "resources":
-        return old.model_copy(update=new.model_dump(exclude_unset=True))
+        return _merge_resources(old, new)
     if name == "pod":
         return PodOverlay(
             metadata=merge(old.metadata, new.metadata), spec=merge(old.spec, new.spec)
         )
     return new
+
+
+def _merge_resources(old: Resources, new: Resources) -> Resources:
+    """The resources with others over them; GPUs take the place of GPUs of any kind."""
+    given = new.model_dump(exclude_unset=True)
+    other_gpus = any(is_gpu(name) for name in given)
+    kept = old.model_dump(exclude_unset=True)
+    kept = {name: value for name, value in kept.items() if not (other_gpus and is_gpu(name))}
+    return Resources.model_construct(**{**kept, **given})
+
+
+def gpus_of(template: TrialTemplate) -> int:
+    """How many GPUs, of any kind, the trial's container holds; the overlay's count before."""
+    limits = _overlaid(template).get("limits") or {}
+    overlaid = limits if isinstance(limits, Mapping) else {}
+    counts = [each for name, each in overlaid.items() if is_gpu(name)]
+    if counts:
+        return sum(int(each) for each in counts if str(each).isdecimal())
+    return template.resources.gpus if template.resources else 0
 
 
 def memory_of(template: TrialTemplate) -> int | None:

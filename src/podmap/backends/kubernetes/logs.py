@@ -324,8 +324,9 @@ class PodLogs:
         if pod.seen.run_id not in self._forbidden:
             self._forbidden.add(pod.seen.run_id)
             log.warning(
-                "what trials of run %s print is not shown, since the right to read logs is "
-                "missing; those end whose result is in the status of their pod",
+                "%s; what trials of run %s print is not shown, and those end whose result is in "
+                "the status of their pod",
+                error,
                 pod.seen.run_id,
             )
 

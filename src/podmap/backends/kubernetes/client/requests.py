@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -28,8 +27,6 @@ from podmap.backends.kubernetes.client.errors import (
 from podmap.backends.kubernetes.client.transport import CONNECT_S, SessionSource, unreachable
 from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.errors import BackendError
-
-log = logging.getLogger(__name__)
 
 LIMIT_S = 30.0
 """How long a request may take, with all its retries."""
@@ -356,13 +353,8 @@ class Client:
             retry_after=response.headers.get("Retry-After", ""),
         )
         if error.forbidden:
-            self._note_missing(request, error)
+            self.missing_rights[request.counted_as] = str(error)
         return error
-
-    def _note_missing(self, request: _Request, error: ApiError) -> None:
-        if request.counted_as not in self.missing_rights:
-            log.warning("%s", error)
-        self.missing_rights[request.counted_as] = str(error)
 
     @contextlib.asynccontextmanager
     async def _naming_the_server(self) -> AsyncIterator[None]:
