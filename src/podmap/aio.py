@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 _running: set[asyncio.Task[Any]] = set()
 
@@ -112,3 +115,58 @@ class Backoff:
     def reset(self) -> None:
         """Begins anew: a try has succeeded."""
         self._coming_s = min(self._first_s, self._longest_s)
+
+
+class KeptRunning:
+    """A task in the background that is begun anew, after a pause, whenever an error has ended it.
+
+    Such an error is a fault in podmap, or what nobody thought of; it is logged with its traceback.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        make: Callable[[], Coroutine[Any, Any, None]],
+        *,
+        backoff: Backoff | None = None,
+    ) -> None:
+        """Begins at once; nothing of the caller's context is in it.
+
+        Args:
+            what: What it does, for the log.
+            make: Makes what is to be run.
+            backoff: The pauses before it is begun anew; None for 1 s to 60 s.
+        """
+        self._what = what
+        self._make = make
+        self._backoff = backoff or Backoff(1.0, 60.0)
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._task = self._begin()
+
+    async def close(self) -> None:
+        """Ends it, and returns once it has ended."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    def _begin(self) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = spawn(self._make())
+        task.add_done_callback(self._note_end)
+        return task
+
+    def _begin_again(self) -> None:
+        if not self._closed:
+            self._task = self._begin()
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is None or self._closed:
+            return
+        pause_s = self._backoff.next_s()
+        log.error(
+            "%s has failed, and goes on in %.0f s: %r", self._what, pause_s, error, exc_info=error
+        )
+        self._timer = asyncio.get_running_loop().call_later(pause_s, self._begin_again)

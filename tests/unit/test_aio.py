@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from podmap.aio import Backoff, acquired_within, set_within
+from podmap.aio import Backoff, KeptRunning, acquired_within, set_within
 
 STEPS = range(8)
 """Rounds of the event loop between what is waited for and the cancellation."""
@@ -117,3 +117,40 @@ def test_a_pause_is_slept_as_long_as_it_says() -> None:
 
     asyncio.run(main())
     assert [0.1, 0.2, 0.2] == slept
+
+
+def test_what_is_kept_running_is_begun_anew_after_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun: list[int] = []
+    went_on = asyncio.Event()
+
+    async def work() -> None:
+        begun.append(len(begun))
+        if len(begun) < 3:
+            raise KeyError("not thought of")
+        went_on.set()
+        await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        kept = KeptRunning("the work", work, backoff=Backoff(0.001, 0.002))
+        await asyncio.wait_for(went_on.wait(), 10)
+        await kept.close()
+        assert [0, 1, 2] == begun
+
+    asyncio.run(scenario())
+    assert 2 == sum("the work has failed" in text for text in caplog.messages)
+    assert all(record.exc_info for record in caplog.records)
+
+
+def test_what_was_kept_running_ends_for_good_between_two_tries() -> None:
+    async def work() -> None:
+        raise KeyError("not thought of")
+
+    async def scenario() -> None:
+        kept = KeptRunning("the work", work, backoff=Backoff(60.0, 60.0))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await kept.close()
+
+    asyncio.run(scenario())

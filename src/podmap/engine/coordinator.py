@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from podmap.aio import set_within, spawn
+from podmap.aio import KeptRunning, set_within
 from podmap.backends.base import Backend
 from podmap.clock import iso, utc_now
 from podmap.engine.gatekeeper import Role, RunGates
@@ -90,7 +90,7 @@ class Coordinator:
         self._withdrawn: set[str] = set()
         self._changed = asyncio.Event()
         self._stopping = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self._task: KeptRunning | None = None
         self._trouble = ""
         self.gates = self._make_gates(planned, backend)
         self.slots = self._make_slots(backend, tally)
@@ -135,7 +135,7 @@ class Coordinator:
         self.slots.adopt(alive)
         self._note_published(state)
         self._apply(state, self._role)
-        self._task = spawn(self._run())
+        self._task = KeptRunning("what is decided for the run", self._run)
 
     @property
     def limit(self) -> int:
@@ -216,8 +216,7 @@ class Coordinator:
         """Publishes what is not yet, reads no more, and lets another process decide."""
         self.slots.close()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await self._task.close()
             if self._has_unpublished:
                 try:
                     await self._publish()

@@ -7,13 +7,12 @@ holds the run's lease and is its coordinator; it alone opens gates.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import enum
 import logging
 import math
 from collections.abc import Callable, Sequence
 
-from podmap.aio import Backoff, set_within, spawn
+from podmap.aio import Backoff, KeptRunning, set_within, spawn
 from podmap.backends.base import (
     Backend,
     Confirm,
@@ -267,7 +266,7 @@ class RunGates:
         )
         self._on_role = on_role
         self._lease: RunLease | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: KeptRunning | None = None
 
     async def start(self) -> None:
         """Begins to try for the lease, and to open gates while it is held.
@@ -275,9 +274,9 @@ class RunGates:
         Raises:
             BackendError: The backend could not be asked.
         """
-        self._lease = await self._gates.lease(self._lease_changed)
-        self._task = spawn(self._gatekeeper.run(self._lease))
-        self._lease.start()
+        lease = self._lease = await self._gates.lease(self._lease_changed)
+        self._task = KeptRunning("letting attempts go", lambda: self._gatekeeper.run(lease))
+        lease.start()
 
     def _lease_changed(self) -> None:
         self._gatekeeper.check_soon()
@@ -329,9 +328,7 @@ class RunGates:
     async def close(self) -> None:
         """Opens no more gates and lets another process do it at once."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await self._task.close()
         await self._gatekeeper.finish_openings()
         if self._lease is not None:
             await self._lease.close()

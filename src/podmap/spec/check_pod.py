@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,6 +17,9 @@ MAIN = "trial"
 _VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _PREFIX = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+_OWN_FOLDER = "podmap"
+"""The folder of the result in the trial's container, under the root."""
+_OWN_PREFIX = "PODMAP_"
 _CONTAINERS = ("containers", "initContainers")
 _OWN_OF_SPEC = {
     "nodeName": "a pod that waits for its slot cannot have one yet; use nodeSelector: "
@@ -28,6 +32,12 @@ _OWN_OF_MAIN = {
     "restartPolicy": "retries are podmap's: see retries",
     "restartPolicyRules": "retries are podmap's: see retries",
 }
+
+
+def hides_result(path: str) -> bool:
+    """Whether what is mounted at a path would hide, or move, the file of the result."""
+    parts = [part for part in posixpath.normpath(path).split("/") if part]
+    return not parts or parts[0] == _OWN_FOLDER
 
 
 def check_pod(place: Place, overlay: PodOverlay) -> Iterator[Finding]:
@@ -50,6 +60,7 @@ def check_pod(place: Place, overlay: PodOverlay) -> Iterator[Finding]:
     if policy != "Never":
         message = f"{show(policy)} is not allowed: retries are podmap's, so it is always Never"
         yield Finding((*where, "restartPolicy"), message, "see retries")
+    yield from _check_gates((*where, "schedulingGates"), overlay.spec.get("schedulingGates"))
     for key in _CONTAINERS:
         if key in overlay.spec:
             yield from _check_containers((*where, key), overlay.spec[key], key)
@@ -130,7 +141,36 @@ def _check_containers(place: Place, containers: Any, key: str) -> Iterator[Findi
             yield from _check_main(where, container)
 
 
+def _check_gates(place: Place, gates: Any) -> Iterator[Finding]:
+    for index, gate in enumerate(gates if isinstance(gates, list) else ()):
+        name = gate.get("name") if isinstance(gate, Mapping) else None
+        if isinstance(name, str) and is_own_key(name):
+            yield Finding((*place, index), f"{show(name)} is podmap's own gate")
+
+
+def _check_mounts(place: Place, container: Mapping[str, Any]) -> Iterator[Finding]:
+    for key, where in (("volumeMounts", "mountPath"), ("volumeDevices", "devicePath")):
+        mounts = container.get(key)
+        for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
+            path = mount.get(where) if isinstance(mount, Mapping) else None
+            if isinstance(path, str) and hides_result(path):
+                message = f"{show(path)} is not allowed: the result is written to /{_OWN_FOLDER}"
+                yield Finding((*place, key, index, where), message, "mount it elsewhere")
+
+
+def _check_env_from(place: Place, sources: Any) -> Iterator[Finding]:
+    for index, source in enumerate(sources if isinstance(sources, list) else ()):
+        prefix = source.get("prefix") if isinstance(source, Mapping) else None
+        if not isinstance(prefix, str) or not prefix:
+            continue
+        if prefix.startswith(_OWN_PREFIX) or _OWN_PREFIX.startswith(prefix):
+            message = f"{show(prefix)} is not allowed: names that begin with {_OWN_PREFIX} are"
+            yield Finding((*place, index, "prefix"), f"{message} podmap's own")
+
+
 def _check_main(place: Place, container: Mapping[str, Any]) -> Iterator[Finding]:
+    yield from _check_mounts(place, container)
+    yield from _check_env_from((*place, "envFrom"), container.get("envFrom"))
     for key, why in _OWN_OF_MAIN.items():
         if key in container:
             yield Finding((*place, key), f"{key} is not allowed: {why}", on="key")

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from podmap.spec.check_pod import check_pod
+from podmap.spec.check_pod import check_pod, hides_result
 from podmap.spec.check_search import check_when
 from podmap.spec.findings import Finding, Place, did_you_mean, show
 from podmap.spec.model import GPU, Resources, Sweep, TrialPatch, TrialTemplate, is_gpu
@@ -226,6 +226,9 @@ def _check_volumes(place: Place, patch: TrialPatch) -> Iterator[Finding]:
             yield Finding(
                 where, f"{show(path)} is not an absolute path inside the container", on="key"
             )
+        elif hides_result(path):
+            message = f"{show(path)} is not allowed: the result is written to /podmap"
+            yield Finding(where, message, on="key")
         if path == "/dev/shm" and patch.shm is not None:
             yield Finding(where, "/dev/shm is mounted already, by trial.shm", on="key")
         given = [source for source in _SOURCES if getattr(volume, source) is not None]

@@ -18,6 +18,19 @@ SPECS = Path(__file__).parent / "specs"
 BAD = Path(__file__).parent / "bad"
 
 
+def in_main(**container: Any) -> dict[str, Any]:
+    """A trial whose overlay gives its own container something."""
+    return {"pod": {"spec": {"containers": [{"name": "trial", **container}]}}}
+
+
+MINIMAL: dict[str, Any] = {
+    "apiVersion": "podmap/v1",
+    "name": "s",
+    "search": {"kind": "list", "items": [{"x": 1}]},
+    "objective": {"metric": "y", "direction": "maximize"},
+}
+
+
 def spec(**changes: Any) -> dict[str, Any]:
     """A right spec as a mapping, with top-level keys changed."""
     right: dict[str, Any] = {
@@ -302,3 +315,40 @@ def test_importing_the_loader_does_not_import_the_yaml_reader() -> None:
     code = "import sys, podmap.spec.load; print('ruamel.yaml' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "False\n" == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("trial", "place"),
+    [
+        ({"volumes": {"/podmap": {"claim": "c"}}}, "volumes"),
+        ({"volumes": {"/podmap/result": {"claim": "c"}}}, "volumes"),
+        *(
+            (in_main(volumeMounts=[{"name": "v", "mountPath": path, "subPath": "x"}]), "mountPath")
+            for path in ("/", "/podmap", "//podmap/", "/podmap/result", "/x/../podmap", "podmap")
+        ),
+        (in_main(volumeDevices=[{"name": "v", "devicePath": "/podmap/result"}]), "devicePath"),
+        *(
+            (in_main(envFrom=[{"prefix": prefix, "configMapRef": {"name": "m"}}]), "prefix")
+            for prefix in ("PODMAP_", "PODMAP", "P", "PODMAP_TR")
+        ),
+        ({"pod": {"spec": {"schedulingGates": [{"name": "podmap.io/slot"}]}}}, "schedulingGates"),
+    ],
+)
+def test_an_overlay_cannot_move_the_result_the_gate_or_podmaps_variables(
+    trial: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        load({**MINIMAL, "trial": {"image": "i", "command": ["x"], **trial}})
+    assert any(place in problem.path for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [
+        {"volumes": {"/podmap-data": {"claim": "c"}, "/data/podmap": {"claim": "c"}}},
+        in_main(volumeMounts=[{"name": "v", "mountPath": "/podmaps"}]),
+        in_main(envFrom=[{"prefix": "MY_", "configMapRef": {"name": "m"}}, {"secretRef": {}}]),
+    ],
+)
+def test_what_is_near_podmaps_own_is_allowed(trial: dict[str, Any]) -> None:
+    load({**MINIMAL, "trial": {"image": "i", "command": ["x"], **trial}})

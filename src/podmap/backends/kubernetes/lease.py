@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from podmap.aio import spawn
+from podmap.aio import KeptRunning
 from podmap.backends.base import RunLease
 from podmap.backends.kubernetes.client import ApiError, leases_path
 from podmap.clock import utc_now
@@ -90,7 +90,7 @@ class Lease(RunLease):
         self._seen_at = -math.inf
         self._until = -math.inf
         self._reported = False
-        self._task: asyncio.Task[None] | None = None
+        self._task: KeptRunning | None = None
 
     @property
     def held(self) -> bool:
@@ -115,7 +115,7 @@ class Lease(RunLease):
     def start(self) -> None:
         """Begins to try for the lease, and to renew it once it is held."""
         if self._task is None:
-            self._task = spawn(self.run())
+            self._task = KeptRunning(f"the lease {self._name}", self.run)
 
     async def run(self) -> None:
         """Tries for the lease and renews it, for ever; `start` is the usual way."""
@@ -142,8 +142,7 @@ class Lease(RunLease):
     async def close(self) -> None:
         """Stops; where it is held it is removed, since other candidates make it anew."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await self._task.close()
             self._task = None
         held, self._until = self.held, -math.inf
         self._report_change()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import ssl
@@ -22,6 +23,8 @@ from podmap._version import __version__
 from podmap.backends.kubernetes.client.connection import Connection, Load
 from podmap.backends.kubernetes.client.errors import CredentialsError
 from podmap.errors import BackendError, UsageError
+
+log = logging.getLogger(__name__)
 
 CONNECT_S = 10.0
 KEEP_ALIVE_S = 60.0
@@ -235,6 +238,7 @@ class SessionSource:
         self._session: HttpSession | None = None
         self._changing = asyncio.Lock()
         self._closed = False
+        self._warned = False
         self._renewed_at = -math.inf
 
     async def current(self) -> HttpSession:
@@ -283,9 +287,29 @@ class SessionSource:
     async def _opened(self, connection: Connection) -> HttpSession:
         if self._closed:
             raise BackendError("the connection to Kubernetes is closed")
+        if not self._warned and not _is_checked(connection):
+            self._warned = True
+            log.warning(
+                "the certificate of %s is not checked (%s): whoever is between can read and change "
+                "all that podmap asks, with its credentials; give certificate-authority, and take "
+                "insecure-skip-tls-verify or disable_verify_ssl away",
+                connection.server,
+                connection.origin,
+            )
         session = HttpSession(connection)
         await session.open()
         return session
+
+
+def _is_checked(connection: Connection) -> bool:
+    """Whether the server shows who it is; on this host it need not."""
+    if connection.server.startswith("https://"):
+        return connection.verify
+    try:
+        host = urlsplit(connection.server).hostname or ""
+    except ValueError:
+        return True  # told as an address that is none
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def tls_context(

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from podmap.aio import spawn
+from podmap.aio import KeptRunning
 from podmap.backends.kubernetes.client import ApiError, pods_path
 from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.backends.kubernetes.watch.pods import KnownPod
@@ -44,7 +44,7 @@ class Namespace:
         self._run_id = run_id
         self._watch: PodWatch | None = None
         self._opening = asyncio.Lock()
-        self._ticking: asyncio.Task[None] | None = None
+        self._ticking: KeptRunning | None = None
         self._listeners: dict[object, Listener] = {}
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._trouble_since: float | None = None
@@ -141,8 +141,7 @@ class Namespace:
     async def close(self) -> None:
         """Stops watching; whoever waits gets a BackendError."""
         if self._ticking is not None:
-            self._ticking.cancel()
-            await asyncio.wait([self._ticking])
+            await self._ticking.close()
         if self._watch is not None:
             await self._watch.close()
         self._fail_waiters(BackendError("the connection to Kubernetes is closed"))
@@ -160,7 +159,7 @@ class Namespace:
                     pauses=self._pauses,
                 )
                 self._watch.start()
-                self._ticking = spawn(self._recheck_forever())
+                self._ticking = KeptRunning("looking after pods", self._recheck_forever)
             return self._watch
 
     async def _wait_for_change(self, name: str, limit_s: float | None) -> None:
