@@ -183,11 +183,17 @@ class TrialRunner:
                 if record is None and standing.attempt is None:
                     return await self._cancel(reason)
                 if record is None and standing.attempt is not None:
+                    await self._kill(standing.attempt, reason)
                     record = await self._await_end(standing.attempt)
                 if record is not None:
                     return record
         except SupersededError as superseded:
             return self._superseded(superseded)
+
+    async def _kill(self, seen: Observation, reason: str) -> None:
+        if seen.phase in (Phase.PENDING, Phase.RUNNING):
+            why, grace_s = Diagnosis(Category.CANCELLED, reason), self._session.timing.kill_grace_s
+            await self._session.backend.kill(seen.name, reason=why, grace_s=grace_s)
 
     async def _take_step(self) -> Record | None:
         """One step towards the record; None if there is more to do."""

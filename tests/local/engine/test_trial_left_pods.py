@@ -24,31 +24,45 @@ from tests.local.engine.shared_run import (
 )
 
 from podmap.backends.kubernetes.client.requests import Client
+from podmap.engine import trial as trial_module
 from podmap.engine.trial import kill_trial, run_trial
 from podmap.names import MANAGED_BY
+from podmap.records import Record
 
 __all__ = ["scene"]
 
 
-@pytest.mark.parametrize("answered", [True, False], ids=["created before", "created after"])
+@pytest.mark.parametrize("made", ["after the kill", "during the kill"])
 def test_a_trial_killed_while_its_pod_is_being_created_leaves_none(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, answered: bool
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, made: str
 ) -> None:
+    """The server carries out what it was sent, though nobody waits for the answer any more."""
     scene.script = lambda number: HELD
-    post = Client.create
+    post, end = Client.create, trial_module.TrialRunner.end_trial
     sent, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(self: Client, path: str, body: Mapping[str, Any], **more: Any) -> Any:
         if not path.endswith("/pods"):
             return await post(self, path, body, **more)
-        made = await post(self, path, body, **more) if answered else None
+
+        async def carry_out() -> Any:
+            await go_on.wait()
+            return await post(self, path, body, **more)
+
+        at_the_server = asyncio.ensure_future(carry_out())
         sent.set()
-        await go_on.wait()
-        return made or await post(self, path, body, **more)
+        return await asyncio.shield(at_the_server)
+
+    async def end_later(self: trial_module.TrialRunner, reason: str) -> Record:
+        if made == "during the kill":
+            go_on.set()
+            await until(lambda: not trial_module._creating)
+        return await end(self, reason)
 
     async def scenario() -> None:
         async with scene.process(scene.plan(1)) as session:
             monkeypatch.setattr(Client, "create", slow)
+            monkeypatch.setattr(trial_module.TrialRunner, "end_trial", end_later)
             running = asyncio.ensure_future(run_trial(session, 0, "e1"))
             await sent.wait()
             running.cancel()
@@ -56,6 +70,7 @@ def test_a_trial_killed_while_its_pod_is_being_created_leaves_none(
                 await running
             await kill_trial(session, 0, "e1", reason="a user said so")
             go_on.set()
+            await until(lambda: scene.cluster.requests["delete pods"])
             await until(lambda: not scene.cluster.pod_names())
             record = session.planned.ledger.read_record(0)
             assert record is not None
