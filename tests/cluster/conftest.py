@@ -105,7 +105,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     # The namespace would grant its pods half a minute each, and the next tests need the room.
     within = f"--namespace={name}"
     cluster.kubectl("delete", "pods", "--all", "--grace-period=1", "--wait=false", within)
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture
