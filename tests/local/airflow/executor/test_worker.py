@@ -229,7 +229,9 @@ def test_a_users_failure_is_retried_in_the_worker_and_then_final(tmp_path: Path)
 
 def test_a_trial_of_a_stopped_run_is_skipped(tmp_path: Path) -> None:
     worker = Worker(tmp_path, "exit 1", failures={"allow": 0})
-    failed = replace(worker_record(worker, 1), state=TrialState.FAILED, finished="2999-01-01")
+    failed = replace(
+        worker_record(worker, 1), state=TrialState.FAILED, finished="2999-01-01T00:00:00.000Z"
+    )
     worker.ledger.write_record(failed)
     record = worker.settle()
     assert TrialState.CANCELLED is record.state
