@@ -199,5 +199,7 @@ def test_a_resumed_run_of_a_host_that_is_gone_says_so(cli: Any) -> None:
     manifest = Path(cli.store / "grid" / cli.run_id() / "manifest.json")
     here = os.uname().nodename
     manifest.write_text(manifest.read_text().replace(f'"host":"{here}"', '"host":"elsewhere"'))
+    # What the other host has kept of the run is not here.
+    (Path(cli.env["PODMAP_STATE_DIR"]) / ".runs" / f"{cli.run_id()}.manifest").unlink()
     ran = cli("resume", cli.run_id())
     assert (0, True) == (ran.code, "the run was started on elsewhere" in ran.err)
