@@ -10,6 +10,8 @@ from typing import TextIO
 
 import click
 
+from podmap.cli._output import safe
+
 WINDOW_S = 10.0
 WARNINGS_PER_WINDOW = 3
 
@@ -37,11 +39,11 @@ class Console:
     def say(self, line: str) -> None:
         """Says a line, unless quiet."""
         if not self.quiet:
-            self._print(line)
+            self._print(safe(line))
 
     def warn(self, line: str) -> None:
         """Says a line, quiet or not."""
-        self._print(line)
+        self._print(safe(line))
 
     def redirect(self, print_line: Callable[[str], None] | None) -> None:
         """Hands all lines to a function, while a bar is drawn; None ends that."""

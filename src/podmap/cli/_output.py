@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +14,24 @@ if TYPE_CHECKING:
     from podmap.report.leaderboard import Leaderboard
 
 _WIDEST = 40
+_UNSAFE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
+"""Control characters but for tab and new line, and what changes the direction of text."""
 _LEFT_OUT = 10
 _RIGHT = frozenset("0123456789.-+e")
 
 
 def print_json(data: Any) -> None:
     """Prints a value as JSON on standard output."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    raw = json.dumps(data, indent=2, ensure_ascii=False)
+    click.echo(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", raw))
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Prints rows below their heads, in columns; columns of numbers stand to the right."""
     cells = [[text(value) for value in row] for row in rows]
+    head = [text(name) for name in head]
     columns = list(zip(head, *cells, strict=True))
     widths = [max(map(len, column)) for column in columns]
     right = [all(_is_number(cell) for cell in column[1:]) for column in columns]
@@ -56,9 +63,14 @@ def print_leaderboard(leaderboard: Leaderboard, *, top: int | None) -> None:
 def say_left_out(lines: Sequence[str]) -> None:
     """Says on standard error which files were left out, since they cannot be understood."""
     for line in lines[:_LEFT_OUT]:
-        click.echo(f"podmap: left out: {line}", err=True)
+        click.echo(f"podmap: left out: {safe(line)}", err=True)
     if len(lines) > _LEFT_OUT:
         click.echo(f"podmap: left out: {len(lines) - _LEFT_OUT} more files", err=True)
+
+
+def safe(line: str) -> str:
+    """The text, with all that a terminal would obey, or show elsewhere, as a question mark."""
+    return _UNSAFE.sub("?", line)
 
 
 def text(value: Any) -> str:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from podmap.backends.base import Cut, Observation, Phase
@@ -24,6 +25,10 @@ _RESULT_HELP = (
     "Write one JSON object, metric name to number, to $PODMAP_RESULT, "
     'for example {"accuracy": 0.9}.'
 )
+_OBJECTIVE_HELP = (
+    "Write that metric to $PODMAP_RESULT, or name one of the others in objective.metric of the "
+    "spec. What was measured is kept: podmap results RUN --objective METRIC:maximize ranks by it."
+)
 _KEPT_PART = {
     Cut.START: ("its end", "Or write the objective last."),
     Cut.END: ("its beginning", "Or write the objective first."),
@@ -38,7 +43,8 @@ class Outcome:
 
     Attributes:
         state: COMPLETE, PRUNED or FAILED.
-        metrics: Metric name to number; None for NaN.
+        metrics: Metric name to number; None for NaN. Those of a result that lacks the objective,
+            too, which is FAILED.
         objective: The objective's value, a list for several; None if there is none.
         outputs: Name to URI of what the trial left.
         diagnosis: Why it failed; None unless FAILED.
@@ -57,10 +63,17 @@ class _BadResultError(Exception):
     """Why a result cannot be used."""
 
     def __init__(
-        self, text: str, category: Category = Category.BAD_RESULT, *, cure: str = _RESULT_HELP
+        self,
+        text: str,
+        category: Category = Category.BAD_RESULT,
+        *,
+        cure: str = _RESULT_HELP,
+        metrics: Mapping[str, float | None] = MappingProxyType({}),
+        outputs: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.category = category
         self.cure = cure
+        self.metrics, self.outputs = dict(metrics), dict(outputs)
         super().__init__(text)
 
 
@@ -88,7 +101,7 @@ def judge(
         return _complete(seen, messages, objectives)
     except _BadResultError as error:
         diagnosis = Diagnosis(error.category, str(error), resolution=error.cure)
-        return _failed(diagnosis, tail)
+        return replace(_failed(diagnosis, tail), metrics=error.metrics, outputs=error.outputs)
 
 
 def judge_attempt(ended: EndedAttempt, *, objectives: Sequence[str]) -> Outcome:
@@ -214,11 +227,16 @@ def _complete(seen: Observation, messages: Messages, objectives: Sequence[str]) 
         if name not in given:
             have = ", ".join(sorted(metrics)[:10]) or "nothing"
             raise _BadResultError(
-                f"the result has no metric {name!r}, the objective; it has {have}"
+                f"the result has no metric {name!r}, the objective; it has {have}",
+                cure=_OBJECTIVE_HELP,
+                metrics=metrics,
+                outputs=outputs,
             )
         if metrics.get(name) is None:
             raise _BadResultError(
-                f"the objective {name!r} is {_shown(given[name])}, which is not a finite number"
+                f"the objective {name!r} is {_shown(given[name])}, which is not a finite number",
+                metrics=metrics,
+                outputs=outputs,
             )
     return Outcome(
         TrialState.COMPLETE,

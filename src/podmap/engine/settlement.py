@@ -116,7 +116,8 @@ def settle_attempt(
         return Settlement(
             end_record(record, TrialState.CANCELLED, reason, attempt.finished), attempt
         )
-    return _after_failure(record, attempt, attempt.diagnosis, rules)
+    kept = replace(record, metrics=outcome.metrics, outputs=outcome.outputs)
+    return _after_failure(kept, attempt, attempt.diagnosis, rules)
 
 
 def _after_failure(

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from podmap.spec.model import Objective
 
 REASON_LENGTH = 200
 SCREEN_METRICS = 6
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(r"[\s\0\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212|%]|[\t\r\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +388,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    text = f"'{text}" if _FORMULA.match(text) else text
     # The csv module quotes a lone carriage return only from Python 3.13 on.
     return text.replace("\r", "\n")

@@ -13,7 +13,7 @@ from podmap.clock import iso, parse_iso, utc_now
 from podmap.errors import RecordError, SpecError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
-from podmap.records import TrialState
+from podmap.records import Record, TrialState
 from podmap.report.html import report_html
 from podmap.report.leaderboard import Leaderboard, TrialRow
 from podmap.spec.load import load
@@ -35,8 +35,15 @@ def publish(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:
     return publish_leaderboard(ledger, manifest, read_leaderboard(ledger, manifest))
 
 
-def read_leaderboard(ledger: Ledger, manifest: Manifest) -> Leaderboard:
+def read_leaderboard(
+    ledger: Ledger, manifest: Manifest, *, objectives: Sequence[Objective] | None = None
+) -> Leaderboard:
     """The run's leaderboard as it is now; nothing is written.
+
+    Args:
+        ledger: The run's records.
+        manifest: Its manifest.
+        objectives: What to rank by; None for the spec's.
 
     Raises:
         StoreError: The store could not be asked.
@@ -46,22 +53,43 @@ def read_leaderboard(ledger: Ledger, manifest: Manifest) -> Leaderboard:
         sweep = load(manifest.spec, search_required=False).sweep
     except SpecError as error:
         raise SpecError(error.problems, source=f"{ledger.run_uri}/{names.MANIFEST}") from None
-    return ledger_leaderboard(ledger, sweep.objectives)
+    if objectives is None:
+        return ledger_leaderboard(ledger, sweep.objectives)
+    return ledger_leaderboard(ledger, objectives, judge_anew=True)
 
 
-def ledger_leaderboard(ledger: Ledger, objectives: Sequence[Objective]) -> Leaderboard:
+def ledger_leaderboard(
+    ledger: Ledger, objectives: Sequence[Objective], *, judge_anew: bool = False
+) -> Leaderboard:
     """The leaderboard of a ledger's records; those that cannot be understood count as UNKNOWN.
+
+    Args:
+        ledger: The run's records.
+        objectives: What to rank by.
+        judge_anew: Whether they are others than the run had: then a trial counts that failed for
+            want of the run's own, and has these.
 
     Raises:
         StoreError: The store could not be asked.
     """
     broken: list[RecordError] = []
-    board = Leaderboard.build(ledger.records(on_broken=broken.append), objectives)
+    records = ledger.records(on_broken=broken.append)
+    if judge_anew:
+        records = (_judged_anew(record, objectives) for record in records)
+    board = Leaderboard.build(records, objectives)
     if not broken:
         return board
     unknown = board.counts.get(TrialState.UNKNOWN.value, 0) + len(broken)
     counts = {**board.counts, TrialState.UNKNOWN.value: unknown}
     return replace(board, counts=counts, left_out=tuple(map(str, broken)))
+
+
+def _judged_anew(record: Record, objectives: Sequence[Objective]) -> Record:
+    # Only a result that lacked the objective leaves metrics with a trial that failed.
+    values = [record.metrics.get(goal.metric) for goal in objectives]
+    failed = record.state is TrialState.FAILED and None not in values
+    state = TrialState.COMPLETE if failed else record.state
+    return replace(record, state=state, objective=None)
 
 
 def publish_leaderboard(

@@ -240,3 +240,29 @@ def test_a_sweep_without_an_objective_lists_its_trials_by_number(cli: Any) -> No
     ran = cli("run", cli.spec(), *shards, "--set", 'trial.args=["{shard.index}"]')
     assert 0 == ran.code
     assert ["TRIAL", "0", "1", "2"] == [line.split()[0] for line in ran.out.splitlines()]
+
+
+def test_results_rank_anew_by_a_metric_that_was_not_the_objective(cli: Any) -> None:
+    spec = cli.spec()
+    assert 1 == cli("run", spec, "-q", "--set", "objective.metric=other").code
+    run = cli.run_id()
+    assert {"FAILED": 4} == cli("results", run, "--json").json["counts"]
+    for direction, numbers in (("minimize", [0, 1, 2, 3]), ("maximize", [3, 2, 1, 0])):
+        data = cli("results", run, "--json", "--objective", f"y:{direction}").json
+        assert numbers == [row["number"] for row in data["leaderboard"]]
+        assert numbers[0] == data["best"]["number"]
+    for wrong in ("y", "y:up", ":minimize"):
+        assert 2 == cli("results", run, "--objective", wrong).code
+
+
+def test_what_a_terminal_would_obey_is_not_printed(cli: Any, run: str) -> None:
+    path = cli.store / "grid" / run / "trials" / "1.json"
+    data = json.loads(path.read_text())
+    bad = "a\x1b[2J\u202eb\x9bc"
+    data.update(metrics={**data["metrics"], bad: 1.0}, params={"x": 1, bad: bad}, reason=bad)
+    path.write_text(json.dumps(data))
+    (cli.store / "grid" / run / "trials" / "2.json").write_text(json.dumps({"schema": bad}))
+    for args in (["results", run], ["status", run], ["results", run, "--json"]):
+        ran = cli(*args)
+        assert not set("\x1b\u202e\x9b") & set(ran.out + ran.err), args
+    assert bad in cli("results", run, "--json").json["leaderboard"][1]["metrics"]

@@ -293,3 +293,11 @@ def test_the_last_line_of_the_output_says_why_the_command_failed(
 )
 def test_last_line(output: str, line: str) -> None:
     assert line == last_line(output)
+
+
+def test_a_result_without_the_objective_keeps_what_was_measured() -> None:
+    given = outcome('{"accuracy": 0.5, "outputs": {"model": "s3://b/m"}}', "y")
+    assert TrialState.FAILED is given.state
+    assert ({"accuracy": 0.5}, {"model": "s3://b/m"}) == (given.metrics, given.outputs)
+    assert given.diagnosis is not None
+    assert "--objective" in given.diagnosis.resolution

@@ -94,7 +94,8 @@ def test_policy_lets_only_the_pages_own_script_run(tmp_path: Path) -> None:
     digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
     policies = [a["content"] for tag, a in page.tags if tag == "meta" and "http-equiv" in a]
     assert policies == [
-        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
     ]
     assert page.count("script") == 1
 
