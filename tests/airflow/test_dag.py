@@ -126,7 +126,8 @@ for _ in range(2):
     plan.execute({{"dag_run": SimpleNamespace(dag_id="d", run_id="r"), "ti": ti}})
 print(len({{run["uri"] for run in runs}}), len({{run["digest"] for run in runs}}))
 """
-    out = python(code, AIRFLOW_HOME=str(tmp_path / "home"))
+    store = {"AIRFLOW__PODMAP__STORE": str(tmp_path)}
+    out = python(code, AIRFLOW_HOME=str(tmp_path / "home"), **store)
     assert "1 2" == out.splitlines()[-1]
 
 

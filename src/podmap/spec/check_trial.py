@@ -80,7 +80,7 @@ def may_be_shards(raw: Mapping[str, Any]) -> bool:
     if search is None:
         return False
     kind = search.get("kind") if isinstance(search, Mapping) else None
-    return kind == "shards" or kind not in SEARCH_KINDS
+    return kind == "shards" or not isinstance(kind, str) or kind not in SEARCH_KINDS
 
 
 def known_params(raw_search: Any) -> frozenset[str] | None:

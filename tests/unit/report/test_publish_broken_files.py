@@ -144,7 +144,7 @@ def with_file(ledger: Ledger, name: str, raw: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_value_of_any_kind_is_an_error_of_its_file(
     run: Ledger, name: str, data: st.DataObject
@@ -169,7 +169,7 @@ def test_what_is_no_json_is_an_error_of_its_file(run: Ledger, name: str, raw: by
         assert len(error) < 2000
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_broken_record_costs_the_leaderboard_one_row(run: Ledger, data: st.DataObject) -> None:
     path = Path(run.run_uri) / "trials" / "1.json"
