@@ -105,29 +105,29 @@ def test_a_trigger_survives_serialization() -> None:
 
 def test_a_run_that_is_planned_anew_has_another_digest(tmp_path: Path) -> None:
     """Else a session of a triggerer would go on with the stops and the time of before."""
-    code = f"""
+    code = """
 from types import SimpleNamespace
 from airflow.sdk import DAG
 from podmap.airflow import PlanOperator
 
-spec = {{
+spec = {
     "apiVersion": "podmap/v1",
     "name": "s",
-    "search": {{"kind": "list", "items": [{{"x": 1}}]}},
-    "objective": {{"metric": "y", "direction": "maximize"}},
-    "trial": {{"command": ["true"]}},
-    "store": {str(tmp_path)!r},
-}}
+    "search": {"kind": "list", "items": [{"x": 1}]},
+    "objective": {"metric": "y", "direction": "maximize"},
+    "trial": {"command": ["true"]},
+}
 with DAG("d", schedule=None):
     plan = PlanOperator(task_id="s.plan", spec=spec, backend="process", runtime="pods")
 runs = []
 ti = SimpleNamespace(xcom_push=lambda key, value: runs.append(value))
 for _ in range(2):
-    plan.execute({{"dag_run": SimpleNamespace(dag_id="d", run_id="r"), "ti": ti}})
-print(len({{run["uri"] for run in runs}}), len({{run["digest"] for run in runs}}))
+    plan.execute({"dag_run": SimpleNamespace(dag_id="d", run_id="r"), "ti": ti})
+print(len({run["uri"] for run in runs}), len({run["digest"] for run in runs}))
 """
-    store = {"AIRFLOW__PODMAP__STORE": str(tmp_path)}
-    out = python(code, AIRFLOW_HOME=str(tmp_path / "home"), **store)
+    out = python(
+        code, AIRFLOW_HOME=str(tmp_path / "home"), AIRFLOW__PODMAP__STORE=str(tmp_path / "store")
+    )
     assert "1 2" == out.splitlines()[-1]
 
 

@@ -178,6 +178,7 @@ def cluster(
         stack.callback(close)
         kubeconfig = str(cluster.kubeconfig(tmp_path / "kubeconfig"))
         monkeypatch.setenv("KUBECONFIG", kubeconfig)
+        monkeypatch.setenv("AIRFLOW__PODMAP__STORE", str(tmp_path))
         # The client of the provider reads the variable when it is imported.
         monkeypatch.setattr(
             "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", kubeconfig

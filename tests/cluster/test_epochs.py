@@ -242,6 +242,7 @@ def test_a_late_triggerer_that_is_told_to_kill_ends_nothing(
     wait_until(lambda: len(scene.marks.of("start")) == 4, "both trials to run anew")
     before = {name: item["metadata"]["uid"] for name, item in scene.pods().items()}
     monkeypatch.setenv("KUBECONFIG", str(scene.account.kubeconfig))
+    monkeypatch.setenv("AIRFLOW__PODMAP__STORE_ROOTS", ledger.run_uri)
     manifest = ledger.read_manifest()
     digest = content_digest(dump_manifest(manifest))
     run = {"uri": ledger.run_uri, "digest": digest, "backend": "kubernetes"}
