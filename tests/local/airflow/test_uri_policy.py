@@ -128,6 +128,8 @@ def test_more_schemes_are_the_deployments_to_allow(
 
 def test_results_are_collected_of_runs_in_the_store_alone(folder: Path, tmp_path: Path) -> None:
     run = {**plan(folder), "uri": str(tmp_path / "elsewhere" / "x" / "01234567")}
-    ti = SimpleNamespace(xcom_pull=lambda **asked: run)
+    ti = SimpleNamespace(
+        task_id="sweep.collect", dag_id="d", run_id="r", xcom_pull=lambda **asked: run
+    )
     with pytest.raises(UsageError, match="is not where runs may be kept"):
         collect_run({"ti": ti}, "sweep.plan", outlets=[], log=LOG)
