@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,15 @@ _RIGHT = frozenset("0123456789.-+e")
 
 def print_json(data: Any) -> None:
     """Prints a value as JSON on standard output."""
-    raw = json.dumps(data, indent=2, ensure_ascii=False)
+    encoding = str(getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    plain = not encoding.startswith("utf")  # then other characters have JSON's own escapes
+    raw = json.dumps(data, indent=2, ensure_ascii=plain)
     click.echo(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", raw))
+
+
+def print_error(message: str, exit_code: int, **more: Any) -> None:
+    """Prints an error as JSON, for commands that were asked for JSON."""
+    print_json({"error": message, "exit_code": exit_code, **more})
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

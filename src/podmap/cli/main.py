@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +10,14 @@ from typing import Any
 import click
 
 from podmap._version import __version__
-from podmap.errors import PodmapError, Problem, SpecError
+from podmap.cli._output import print_error
+from podmap.cli._streams import StandardStreams, folder_is_gone, reader_is_gone
+from podmap.errors import PodmapError, Problem, SpecError, UsageError
 
 BUG = "this is a bug in podmap: please report it with the lines above"
+FOLDER_GONE = "the working folder does not exist any more: go to one that does, with cd"
+DATA_LOST = 3
+"""The exit code of a command whose data could not be written, as of one whose store cannot."""
 
 VERBS: Mapping[str, str] = {
     "demo": "Run a small sweep that comes with podmap, to see one.",
@@ -51,7 +54,7 @@ standard error. RUN is a run's id, the first characters of it, or its URI.
 
 \b
 Exit codes: 0 ok; 1 trials failed beyond the allowance, or another error;
-2 wrong spec or usage; 3 the store or cluster cannot be reached;
+2 wrong spec or usage; 3 the store or cluster cannot be reached, or the output be written;
 130 after Ctrl-C; 143 after SIGTERM.
 """
 
@@ -106,25 +109,37 @@ def main(args: Sequence[str] | None = None) -> int:
         args: The arguments; None for those of this process.
     """
     given = list(sys.argv[1:] if args is None else args)
+    streams = StandardStreams()
+    code = _run(given, as_json="--json" in given)
+    lost = streams.finish()
+    if lost is None:
+        return code
+    if not reader_is_gone(lost):
+        click.echo(f"podmap: cannot write to standard output: {lost.strerror}", err=True)
+    return DATA_LOST if code in (0, 1) else code
+
+
+def _run(given: list[str], *, as_json: bool) -> int:
     try:
         code = podmap.main(given, prog_name="podmap", standalone_mode=False)
-        sys.stdout.flush()
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("podmap: interrupted", err=True)
+        if as_json:
+            print_error("interrupted", 130)
         return 130
     except click.ClickException as error:
-        return _usage(error, as_json="--json" in given)
+        return _usage(error, as_json=as_json)
     except PodmapError as error:
-        return _refuse(error, as_json="--json" in given)
-    except BrokenPipeError:
-        # Whoever read the output has seen enough. The interpreter flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception:  # the border: what nobody foresaw
+        return _refuse(error, as_json=as_json)
+    except Exception as error:  # the border: what nobody foresaw
+        if folder_is_gone():
+            return _refuse(UsageError(FOLDER_GONE), as_json=as_json)
         import traceback
 
         traceback.print_exc()
         click.echo(BUG, err=True)
+        if as_json:
+            print_error(f"{type(error).__name__}: {error}; {BUG}", 1)
         return 1
     return code if isinstance(code, int) else 0
 
@@ -132,7 +147,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _usage(error: click.ClickException, *, as_json: bool) -> int:
     error.show(sys.stderr)
     if as_json:
-        _print_error(error.format_message(), 2)
+        print_error(error.format_message(), 2)
     return 2
 
 
@@ -147,7 +162,7 @@ def _refuse(error: PodmapError, *, as_json: bool) -> int:
     if as_json:
         source = error.source if isinstance(error, SpecError) else ""
         shown = [_problem(problem, source) for problem in problems]
-        _print_error(str(error), error.exit_code, **({"problems": shown} if shown else {}))
+        print_error(str(error), error.exit_code, **({"problems": shown} if shown else {}))
     return error.exit_code
 
 
@@ -160,10 +175,6 @@ def _problem(problem: Problem, source: str) -> dict[str, Any]:
         "message": problem.message,
         "hint": problem.hint,
     }
-
-
-def _print_error(message: str, exit_code: int, **more: Any) -> None:
-    click.echo(json.dumps({"error": message, "exit_code": exit_code, **more}, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ _ELSEWHERE = "choose another store with --store or PODMAP_STORE"
 _NEXT_STEP = {
     errno.ENOSPC: f"free some space there, or {_ELSEWHERE}",
     errno.EDQUOT: f"the quota is used up: free some space there, or {_ELSEWHERE}",
+    errno.EFBIG: f"files may not be so large: raise the limit (ulimit -f), or {_ELSEWHERE}",
     errno.EROFS: f"the file system is mounted read-only: mount it for writing, or {_ELSEWHERE}",
     errno.EACCES: f"give this user the right to do so, or {_ELSEWHERE}",
     errno.EPERM: f"give this user the right to do so, or {_ELSEWHERE}",
