@@ -18,6 +18,7 @@ PodmapError                      1  anything below
 │   └── AttemptExistsError       1  the attempt number is taken
 ├── RecordError                  1  a record in the ledger cannot be understood
 │   └── ManifestChangedError     1  the manifest is not the one that was planned
+├── LedgerGoneError              3  the run's ledger was deleted while it went on
 ├── LaunchError                  2  the attempt can never be created: backends.base
 ├── FullError                    1  as many attempts are alive as may be: backends.base
 ├── WithdrawnError               1  whoever asked for the attempt took it back: backends.base
@@ -152,6 +153,12 @@ class ManifestChangedError(RecordError):
             "if not, somebody who can write the store has changed it: look who that is, then plan "
             "the run anew (in Airflow: clear plan, with all that follows it)"
         )
+
+
+class LedgerGoneError(PodmapError):
+    """The run's ledger was deleted while the run went on; asking again is of no use."""
+
+    exit_code = 3
 
 
 class SupersededError(PodmapError):

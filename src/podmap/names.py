@@ -133,6 +133,11 @@ def record_path(number: int) -> str:
     return f"trials/{number}.json"
 
 
+def former_path(number: int, count: int) -> str:
+    """The path, inside its run, of a record that was taken away so that the trial is run again."""
+    return f"former/{number}-{count}.json"
+
+
 def parse_record_file(name: str) -> int | None:
     """The trial whose record a file in `TRIALS` is; None if it is none."""
     match = _RECORD_FILE.fullmatch(name)

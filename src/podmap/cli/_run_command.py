@@ -8,6 +8,7 @@ import getpass
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,14 @@ from podmap.backends.connect import Target, connected
 from podmap.cli._digest import keep_digest
 from podmap.cli._lock import hold_run
 from podmap.cli._options import run_reference
-from podmap.cli._output import counted, duration, print_json, print_leaderboard, say_left_out
+from podmap.cli._output import (
+    counted,
+    duration,
+    print_error,
+    print_json,
+    print_leaderboard,
+    say_left_out,
+)
 from podmap.cli._progress import Progress, progress_display
 from podmap.clock import parse_iso, utc_now
 from podmap.engine.events import RecordSettled, RunEvent, RunEvents, RunPublished
@@ -33,8 +41,8 @@ if TYPE_CHECKING:
     from podmap.report.leaderboard import Leaderboard
     from podmap.spec.load import LoadedSpec
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-_SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+_SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "a closed terminal"}
 _ROWS = 10
 _FAILURES_SHOWN = 5
 
@@ -156,6 +164,11 @@ class RunCommand:
             f"{self._planned.sweep.parallelism} at once"
         )
         self._console.say(f"ledger: {self._ledger.run_uri}")
+        if self._ledger.run_uri.startswith("memory://"):
+            self._console.warn(
+                "podmap: a store in memory:// is gone when this command ends, with all records: "
+                "choose a folder or bucket with --store to keep them"
+            )
         self._console.say(f"if it is interrupted: podmap resume {self._reference}")
         try:
             with self._display:
@@ -191,18 +204,23 @@ class RunCommand:
     @contextlib.contextmanager
     def _signals(self, sweep_run: SweepRun) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        for number in EXIT_CODES:
+        # Under nohup a terminal that is closed is to change nothing.
+        caught = [n for n in EXIT_CODES if signal.getsignal(n) is not signal.SIG_IGN]
+        for number in caught:
             loop.add_signal_handler(number, self._interrupt, sweep_run, number)
         try:
             yield
         finally:
-            for number in EXIT_CODES:
+            for number in caught:
                 loop.remove_signal_handler(number)
 
     def _interrupt(self, sweep_run: SweepRun, number: signal.Signals) -> None:
         if self._signal_code:  # the second time: at once, leaving alone what runs
             self._display.__exit__(None, None, None)
             self._console.warn(f"left at once; go on with: podmap resume {self._reference}")
+            if self._options.as_json:
+                print_error("left at once", EXIT_CODES[number], run_uri=self._ledger.run_uri)
+                sys.stdout.flush()
             os._exit(EXIT_CODES[number])
         self._signal_code = EXIT_CODES[number]
         self._console.warn("ending the trials that run; again to leave them running")
@@ -214,7 +232,8 @@ class RunCommand:
 
     def _show_record(self, record: Record) -> None:
         earlier = bool(record.finished) and parse_iso(record.finished or "") < self._began
-        self._progress.add(record, earlier=earlier)
+        # A trial that was reused says nothing of the speed either.
+        self._progress.add(record, earlier=earlier or not record.attempts)
         if record.state is TrialState.FAILED:
             self._cannot_run = why_none_can_run(record) or self._cannot_run
             if not earlier:

@@ -96,7 +96,7 @@ def reader_is_gone(error: OSError) -> bool:
 
 def _text(raw: UnfailingWriter, before: TextIO | None, *, line_buffering: bool) -> TextIO:
     return io.TextIOWrapper(
-        io.BufferedWriter(raw),
+        io.BufferedWriter(raw),  # type: ignore[type-var]  # FileIO is what it takes
         encoding=(before.encoding if before else None) or "utf-8",
         errors="backslashreplace",
         line_buffering=line_buffering,

@@ -44,7 +44,7 @@ def command(store: str | None, as_json: bool) -> None:
         print_table(head, [_row(run) for run in runs])
         for run in runs:
             if run.problem:
-                click.echo(f"{run.run_id}: {safe(run.problem)}", err=True)
+                click.echo(f"podmap: {run.run_id or run.sweep}: {safe(run.problem)}", err=True)
 
 
 def _row(run: RunSummary) -> list[Any]:

@@ -55,7 +55,7 @@ standard error. RUN is a run's id, the first characters of it, or its URI.
 \b
 Exit codes: 0 ok; 1 trials failed beyond the allowance, or another error;
 2 wrong spec or usage; 3 the store or cluster cannot be reached, or the output be written;
-130 after Ctrl-C; 143 after SIGTERM.
+130 after Ctrl-C; 143 after SIGTERM; 129 after SIGHUP.
 """
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from podmap.backends.base import Observation, Phase
-from podmap.clock import parse_iso
+from podmap.clock import iso, parse_iso, utc_now
 from podmap.engine.attempt import Messages
 from podmap.engine.result import Outcome, judge, objective_of
 from podmap.engine.settlement import end_record
@@ -64,9 +64,7 @@ def reused_record(keys: KeyIndex, fresh: Record, objectives: Sequence[str]) -> R
         objective=usable.objective,
         outputs=usable.outputs,
         log_tail=usable.log_tail,
-        started=usable.started,
-        finished=usable.finished,
-        duration_s=usable.duration_s,
+        finished=iso(utc_now()),  # and no start: what another run did counts for no time of this
         reason=f"reused from {found.uri}",
     )
 

@@ -18,7 +18,7 @@ from podmap.engine.planned import PlannedRun
 from podmap.engine.session import RunSession, open_session
 from podmap.engine.timing import TIMING, Timing
 from podmap.engine.trial import run_trial
-from podmap.errors import PodmapError, UnreachableError
+from podmap.errors import LedgerGoneError, PodmapError, UnreachableError
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class SweepRun:
             BackendError: The backend could not be asked at the start, or for `patience_s`.
                 What runs goes on, to be adopted by the next run of the same epoch.
             RecordError: What the ledger holds of a trial cannot be understood.
+            LedgerGoneError: The ledger was deleted meanwhile; what ran was ended.
         """
         workers = _Workers()
         with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as threads:
@@ -117,6 +118,10 @@ class SweepRun:
                 )
             except UnreachableError:
                 raise
+            except LedgerGoneError as error:  # then there is no run any more
+                if not isinstance(self._error, LedgerGoneError):
+                    self._error = error
+                    self.interrupt(str(error))
             except Exception as error:  # one trial's error is not the others'
                 bug = not isinstance(error, PodmapError)
                 log.error("trial %d: %s", number, error, exc_info=bug)

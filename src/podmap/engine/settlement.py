@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from podmap.backends.base import Observation
 from podmap.clock import iso, parse_iso, utc_now
@@ -16,6 +18,7 @@ from podmap.spec.model import Retries
 OUTGROWN = "made anew, since trials like it need more memory"
 """Why an attempt is ended that waits at a gate when that becomes known."""
 _ROUNDING_S = 0.01  # times are kept in milliseconds
+_CLOCKS_DIFFER_S = 2.0  # a cluster tells whole seconds, and a clock is set right by little steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +61,32 @@ class Settlement:
         return f"trial {self.record.number} cannot run: {diagnosis.summary if diagnosis else ''}"
 
 
-def ended_attempt(seen: Observation, diagnosis: Diagnosis | None, *, log_uri: str) -> Attempt:
-    """What is kept of an attempt that ended or is gone."""
+def ended_attempt(
+    seen: Observation, diagnosis: Diagnosis | None, *, log_uri: str, most_s: float = math.inf
+) -> Attempt:
+    """What is kept of an attempt that ended or is gone.
+
+    Args:
+        seen: The attempt at its end.
+        diagnosis: Why it failed; None if it did not.
+        log_uri: Where its output is kept; may be empty.
+        most_s: Seconds by a monotonic clock that it cannot have taken more than: where the wall
+            clock jumped meanwhile, they count.
+    """
+    finished = seen.finished or iso(utc_now())
+    if seen.started is not None:
+        took_s = _span_s(seen.started, finished)
+        if took_s < 0 or took_s > most_s + _CLOCKS_DIFFER_S:
+            # Back to before the start: what is known of the length is its limit.
+            took_s = most_s if math.isfinite(most_s) else 0.0
+            finished = iso(parse_iso(seen.started) + timedelta(seconds=took_s))
     return Attempt(
         number=seen.attempt,
         pod=seen.name,
         node=seen.node,
         image_id=seen.image_id,
         started=seen.started,
-        finished=seen.finished or iso(utc_now()),
+        finished=finished,
         exit_code=seen.exit_code,
         diagnosis=diagnosis,
         memory_bytes=seen.memory_bytes,
@@ -152,7 +172,7 @@ def end_record(
     finished = finished or iso(utc_now())
     duration_s = None
     if record.started:
-        duration_s = round((parse_iso(finished) - parse_iso(record.started)).total_seconds(), 3)
+        duration_s = round(max(0.0, _span_s(record.started, finished)), 3)
     return replace(record, state=state, finished=finished, duration_s=duration_s, reason=reason)
 
 
@@ -169,4 +189,8 @@ def time_left_s(record: Record, deadline_s: float | None) -> float | None:
 def _took_s(attempt: Attempt) -> float:
     if attempt.started is None or attempt.finished is None:
         return 0.0
-    return (parse_iso(attempt.finished) - parse_iso(attempt.started)).total_seconds()
+    return max(0.0, _span_s(attempt.started, attempt.finished))
+
+
+def _span_s(start: str, end: str) -> float:
+    return (parse_iso(end) - parse_iso(start)).total_seconds()

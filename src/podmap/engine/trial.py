@@ -151,6 +151,7 @@ class TrialRunner:
         self._slot: Slot | None = None
         self._listener: Listener | None = None
         self._listed = False
+        self._created = ("", 0.0)
 
     async def run(self) -> Record:
         """The terminal record.
@@ -272,6 +273,7 @@ class TrialRunner:
     async def _create_attempt(self, launch: Launch) -> Observation:
         session = self._session
         session.slots.check_open()
+        self._created = (launch.name, asyncio.get_running_loop().time())
 
         async def confirm() -> bool:
             if session.slots.interrupted:
@@ -306,11 +308,18 @@ class TrialRunner:
             session.slots.adopt([seen.name])
         ended = await self._listening_to(seen).listen()
         interrupted = session.slots.interrupted
-        settlement = self._trial_ledger.settle_end(ended, interrupted=interrupted)
+        settlement = self._trial_ledger.settle_end(
+            ended, interrupted=interrupted, most_s=self._alive_s(seen.name)
+        )
         gone = ended.seen.phase is Phase.GONE
         objectives = session.planned.objectives
         keep = ended.unread is not None and lacks_result(ended.seen, ended.messages, objectives)
         return await self._write_settlement(settlement, tail=ended.tail, gone=gone, keep=keep)
+
+    def _alive_s(self, name: str) -> float:
+        """Seconds since this process began to create the attempt; infinite if it did not."""
+        made, at_s = self._created
+        return asyncio.get_running_loop().time() - at_s if made == name else math.inf
 
     def _listening_to(self, seen: Observation) -> Listener:
         if self._listener is None or self._listener.name != seen.name:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -169,17 +170,20 @@ class TrialLedger:
         """
         return self._write_record(self.record)
 
-    def settle_end(self, ended: EndedAttempt, *, interrupted: bool = False) -> Settlement:
+    def settle_end(
+        self, ended: EndedAttempt, *, interrupted: bool = False, most_s: float = math.inf
+    ) -> Settlement:
         """What an attempt that ended, or is gone, makes of the record; nothing is written.
 
         Args:
             ended: What is left of it.
             interrupted: Whether one that was cancelled leaves the trial open for a resume.
+            most_s: As `ended_attempt` takes it.
         """
         outcome = judge_attempt(ended, objectives=self._planned.objectives)
         ledger = self._planned.ledger
         log_uri = ledger.log_uri(self._number, ended.seen.attempt) if ended.tail else ""
-        attempt = ended_attempt(ended.seen, outcome.diagnosis, log_uri=log_uri)
+        attempt = ended_attempt(ended.seen, outcome.diagnosis, log_uri=log_uri, most_s=most_s)
         return self._settle(attempt, outcome, tail=ended.tail, interrupted=interrupted)
 
     def settle_refusal(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from podmap.ledger.claim import RunClaim
 from podmap.ledger.manifest import Manifest
 from podmap.ledger.precedence import may_replace
 from podmap.ledger.run_state import RunState
-from podmap.ledger.runs import no_such_run
+from podmap.ledger.runs import deleted_in_mid_run, no_such_run
 from podmap.ledger.store import Store, open_store
 from podmap.records import Attempt, Record
 
@@ -47,6 +48,7 @@ class Ledger:
         self._store = store
         self._lock = threading.Lock()
         self._last_attempts: dict[int, int] | None = None
+        self._has_manifest = False
 
     @classmethod
     def open(cls, run_uri: str) -> Ledger:
@@ -78,6 +80,7 @@ class Ledger:
             OwnerError: The run was started by another owner.
         """
         if self._store.create(names.MANIFEST, encode.dump_manifest(manifest)):
+            self._has_manifest = True
             return manifest
         existing = self.read_manifest()
         if dict(existing.owner) != dict(manifest.owner):
@@ -119,6 +122,7 @@ class Ledger:
         raw = self._store.read(names.MANIFEST)
         if raw is None:
             raise no_such_run(self.run_uri)
+        self._has_manifest = True
         manifest = encode.parse_manifest(raw, run_uri=self.run_uri)
         if claim is not None:
             if claim.digest and names.content_digest(raw) != claim.digest:
@@ -142,11 +146,15 @@ class Ledger:
 
         Raises:
             RecordError: The record holds something that JSON cannot.
+            LedgerGoneError: The run was deleted meanwhile.
         """
         path = names.record_path(record.number)
+        self._check_not_deleted(is_cheap_only=True)
         with self._store.lock():
             while True:
                 raw = self._store.read(path)
+                if raw is None and record.state.terminal:
+                    self._check_not_deleted()
                 data = self._replacing(record, raw)
                 if data is None:
                     return False
@@ -272,7 +280,11 @@ class Ledger:
 
         Returns:
             As `write_record`.
+
+        Raises:
+            LedgerGoneError: As `write_record` does.
         """
+        self._check_not_deleted(is_cheap_only=True)
         if log is not None:
             uri = self.write_log(record.number, attempt.number, log)
             if not attempt.log_uri:
@@ -290,14 +302,16 @@ class Ledger:
         return self.write_record(record)
 
     def delete_record(self, number: int) -> None:
-        """Drops the trial's record, so that it is run again; its attempts are kept.
+        """Takes the trial's record away, so that it is run again; its attempts are kept.
 
-        The run's summary goes too, since it is no longer true.
+        The record is kept too, as a former one: `former/<number>-<count>.json`. The run's summary
+        goes, since it is no longer true.
         """
         with self._store.lock():
             raw = self._store.read(names.record_path(number))
             if raw is not None:
                 self._keep_attempts(number, raw)
+                self._keep_former(number, raw)
             self._store.delete(names.record_path(number))
             self._store.delete(names.SUMMARY)
 
@@ -306,7 +320,9 @@ class Ledger:
 
         Raises:
             UsageError: The name leads out of the run's folder.
+            LedgerGoneError: The run was deleted meanwhile.
         """
+        self._check_not_deleted()
         self._store.write(_inside(name), data)
         return f"{self.run_uri}/{name}"
 
@@ -361,9 +377,24 @@ class Ledger:
 
     def delete(self) -> None:
         """Removes the run and all that was kept of it; nothing happens if it is not there."""
+        self._has_manifest = False
         self._store.delete_all()
         with self._lock:
             self._last_attempts = None
+
+    def _check_not_deleted(self, *, is_cheap_only: bool = False) -> None:
+        """Refuses to make a run's folder anew, with a part of its records, after it was deleted.
+
+        Args:
+            is_cheap_only: Not where it costs a request.
+
+        Raises:
+            LedgerGoneError: The manifest was there, and is not any more.
+        """
+        if not self._has_manifest or (is_cheap_only and "://" in self.run_uri):
+            return
+        if not self._store.exists(names.MANIFEST):
+            raise deleted_in_mid_run(self.run_uri)
 
     def _create_attempt(self, number: int, attempt: Attempt) -> bool:
         raw = encode.dump_attempt(attempt, number=number)
@@ -377,6 +408,10 @@ class Ledger:
             return
         for attempt in record.attempts:
             self._create_attempt(number, attempt)
+
+    def _keep_former(self, number: int, raw: bytes) -> None:
+        paths = (names.former_path(number, count) for count in itertools.count(1))
+        next(path for path in paths if self._store.create(path, raw))
 
     def _listed_attempts(self) -> dict[int, int]:
         with self._lock:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from podmap import names
-from podmap.errors import RecordError, UsageError
+from podmap.errors import RecordError, StoreError, UsageError
 from podmap.json_kinds import WHOLE, check_kinds, objects_of
 from podmap.ledger import encode
 from podmap.ledger.ledger import Ledger
@@ -45,21 +45,25 @@ class RunSummary:
 def iter_runs(store: str) -> Iterator[RunSummary]:
     """All runs of a store, by sweep, then by id.
 
-    A run whose files cannot be understood is listed with its `problem`.
+    A run whose files cannot be read or understood is listed with its `problem`; so is a sweep's
+    folder that cannot be read, without a run's id.
 
     Raises:
         StoreError: The store could not be asked.
     """
     place = open_store(store).uri
-    for sweep, run_id in run_ids(place):
+    unread: list[tuple[str, StoreError]] = []
+    for sweep, run_id in run_ids(place, on_error=lambda *found: unread.append(found)):
         uri = names.run_uri(place, sweep, run_id)
         try:
             summary = _summarise(uri, sweep, run_id)
-        except RecordError as error:
+        except (RecordError, StoreError) as error:
             summary = RunSummary(uri, sweep, run_id, problem=str(error))
         except UsageError:
             continue
         yield summary
+    for sweep, reason in unread:
+        yield RunSummary(f"{place}/{sweep}", sweep, "", problem=str(reason))
 
 
 def _summarise(uri: str, sweep: str, run_id: str) -> RunSummary:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from podmap import names
-from podmap.errors import UsageError
+from podmap.errors import LedgerGoneError, StoreError, UsageError
 from podmap.ledger.store import open_store, resolve_uri
 
 DEFAULT_STORE = "~/.podmap/runs"
@@ -55,17 +55,28 @@ def _find_by_path(store: str, run: str) -> str:
     raise no_such_run(candidates[-1])
 
 
-def run_ids(store: str) -> Iterator[tuple[str, str]]:
+def run_ids(
+    store: str, *, on_error: Callable[[str, StoreError], None] = lambda sweep, error: None
+) -> Iterator[tuple[str, str]]:
     """Sweep and id of all runs of a store, of which nothing is read.
+
+    Args:
+        store: The store's URI.
+        on_error: Called with a sweep whose folder could not be read, and why; its runs are
+            left out.
 
     Raises:
         StoreError: The store could not be asked.
     """
     place = open_store(store)
     for sweep in sorted(place.folders()):
-        for run_id in sorted(place.folders(sweep)):
-            if names.is_run_id(run_id):
-                yield sweep, run_id
+        try:
+            found = sorted(place.folders(sweep))
+        except StoreError as error:
+            on_error(sweep, error)
+            continue
+        for run_id in filter(names.is_run_id, found):
+            yield sweep, run_id
 
 
 def no_such_run(run_uri: str) -> UsageError:
@@ -75,6 +86,14 @@ def no_such_run(run_uri: str) -> UsageError:
     siblings = [(sweep, name) for name in open_store(folder).folders() if names.is_run_id(name)]
     near = _near(run_id, siblings, folder)
     return UsageError(f"there is no run at {run_uri}; {near}")
+
+
+def deleted_in_mid_run(run_uri: str) -> LedgerGoneError:
+    """The error for a run whose manifest was there, and is not any more."""
+    return LedgerGoneError(
+        f"the ledger {run_uri} was deleted while the run went on (its {names.MANIFEST} is gone): "
+        "nothing more can be kept of this run; start a new one"
+    )
 
 
 def _near(run: str, found: list[tuple[str, str]], where: str) -> str:

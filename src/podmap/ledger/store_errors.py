@@ -12,6 +12,8 @@ _NEXT_STEP = {
     errno.ENOSPC: f"free some space there, or {_ELSEWHERE}",
     errno.EDQUOT: f"the quota is used up: free some space there, or {_ELSEWHERE}",
     errno.EFBIG: f"files may not be so large: raise the limit (ulimit -f), or {_ELSEWHERE}",
+    errno.EAGAIN: "this user has too many processes: end some, or raise the limit (ulimit -u)",
+    errno.ENOMEM: "this machine has too little memory left: end something, or lower parallelism",
     errno.EROFS: f"the file system is mounted read-only: mount it for writing, or {_ELSEWHERE}",
     errno.EACCES: f"give this user the right to do so, or {_ELSEWHERE}",
     errno.EPERM: f"give this user the right to do so, or {_ELSEWHERE}",
@@ -26,12 +28,32 @@ _NEXT_STEP = {
     errno.ESTALE: "the network file system lost the folder: mount it again",
     errno.EIO: "the disk or the network file system fails: see the system's log",
 }
+_OF_THE_MACHINE = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.EAGAIN,
+        errno.ENOMEM,
+    }
+)
 
 
 def store_error(action: str, uri: str, error: BaseException) -> StoreError:
     """The error for an action (`"write"`, `"read"` …) on a URI that failed with `error`."""
     why = masked(_reason(error))
     return StoreError(f"cannot {action} {masked(uri)}: {why}; {_next_step(error)}")
+
+
+def limit_hint(error: OSError) -> str:
+    """What to do about a limit or a disk of this machine; empty if it is something else.
+
+    It fits whatever was to be done, so does not speak of stores.
+    """
+    hint = _NEXT_STEP.get(error.errno or 0, "") if error.errno in _OF_THE_MACHINE else ""
+    return hint.removesuffix(f", or {_ELSEWHERE}")
 
 
 def _reason(error: BaseException) -> str:

@@ -195,7 +195,7 @@ class LocalStore:
         try:
             with os.scandir(self._prefix + folder) as entries:
                 for entry in entries:
-                    if not entry.name.startswith(".") and entry.is_dir() is folders:
+                    if not entry.name.startswith(".") and _is_folder(entry) is folders:
                         yield entry.name
         except FileNotFoundError:
             return
@@ -204,6 +204,13 @@ class LocalStore:
 
     def _error(self, action: str, path: str, error: OSError) -> StoreError:
         return store_error(action, f"{self.uri}/{path}" if path else self.uri, error)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere must not hide the others
+        return False
 
 
 def _open_in_folder(path: str, flags: int) -> int:

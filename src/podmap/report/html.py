@@ -107,7 +107,7 @@ def _tiles(board: Leaderboard, summary: Mapping[str, Any]) -> list[dict[str, str
     if board.gpu_seconds:
         tiles.append(("GPU hours", f"{board.gpu_seconds / 3600:.3g}"))
     else:
-        retried = sum(row.attempts - 1 for row in board.rows if row.attempts > 1)
+        retried = sum(max(0, row.attempts - row.interrupted - 1) for row in board.rows)
         tiles.append(("Retries", str(retried)))
     return [{"name": name, "value": value} for name, value in tiles]
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from podmap.clock import parse_iso
 from podmap.records import Record, TrialState
+from podmap.report.busy import BusyTime, attempts_s, interrupted_attempts
 from podmap.report.words import shard_texts
 from podmap.spec.model import Objective
 
@@ -41,6 +41,7 @@ class TrialRow:
         attempts: How many attempts it took.
         reason: Why it failed, or a warning, cut to one short line.
         shard: The URI of the piece of data that defines the trial; empty if none does.
+        interrupted: How many of the attempts were ended from outside.
     """
 
     number: int
@@ -54,6 +55,7 @@ class TrialRow:
     attempts: int
     reason: str
     shard: str = ""
+    interrupted: int = 0
 
     @property
     def params(self) -> dict[str, Any]:
@@ -113,6 +115,7 @@ class Leaderboard:
         finished: When the last trial ended; None before it.
         gpu_seconds: GPUs times the seconds they were held, over all trials.
         left_out: Why records were left out, a line each: they cannot be understood.
+        busy_s: Seconds in which trials were under way; None before the first has run.
     """
 
     objectives: tuple[Objective, ...]
@@ -126,6 +129,7 @@ class Leaderboard:
     finished: str | None = None
     gpu_seconds: float = 0.0
     left_out: tuple[str, ...] = ()
+    busy_s: float | None = None
 
     @classmethod
     def build(cls, records: Iterable[Record], objectives: Sequence[Objective]) -> Leaderboard:
@@ -159,6 +163,7 @@ class Leaderboard:
             started=builder.started,
             finished=builder.finished,
             gpu_seconds=builder.gpu_seconds,
+            busy_s=builder.busy.seconds(),
         )
 
     @property
@@ -282,10 +287,12 @@ class _RowBuilder:
         self.started: str | None = None
         self.finished: str | None = None
         self.gpu_seconds = 0.0
+        self.busy = BusyTime()
 
     def row(self, record: Record) -> TrialRow:
         self.counts[record.state.value] += 1
         self.gpu_seconds += record.gpu_seconds
+        self.busy.add(record)
         self._note_times(record)
         return TrialRow(
             number=record.number,
@@ -295,10 +302,11 @@ class _RowBuilder:
             param_values=tuple(map(self._share, record.params.values())),
             metric_names=self._names(record.metrics, self.metric_names),
             metric_values=tuple(record.metrics.values()),
-            duration_s=_busy_s(record),
+            duration_s=attempts_s(record),
             attempts=len(record.attempts),
             reason=self._share(_one_line(record.reason)),
             shard=record.shard.uri if record.shard else "",
+            interrupted=interrupted_attempts(record),
         )
 
     def _note_times(self, record: Record) -> None:
@@ -361,18 +369,6 @@ def _costs(row: TrialRow, signs: Sequence[float]) -> tuple[float, ...]:
 
 def _equal(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
-
-
-def _busy_s(record: Record) -> float | None:
-    """Seconds that the attempts ran, where there were several: a pause between is no work."""
-    if record.duration_s is None or len(record.attempts) < 2:
-        return record.duration_s
-    spans = [
-        (parse_iso(attempt.finished) - parse_iso(attempt.started)).total_seconds()
-        for attempt in record.attempts
-        if attempt.started and attempt.finished
-    ]
-    return round(math.fsum(spans), 3) if spans else record.duration_s
 
 
 def _one_line(text: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from podmap import names
-from podmap.clock import iso, parse_iso, utc_now
+from podmap.clock import iso, utc_now
 from podmap.errors import RecordError, SpecError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
@@ -146,20 +146,12 @@ def build_summary(ledger: Ledger, manifest: Manifest, leaderboard: Leaderboard) 
         "pareto": [_trial_summary(ledger, row) for row in leaderboard.pareto],
         "started": leaderboard.started,
         "finished": leaderboard.finished,
-        "duration_s": _duration_s(leaderboard),
+        "duration_s": leaderboard.busy_s,
         "gpu_seconds": leaderboard.gpu_seconds,
         "leaderboard_uri": f"{ledger.run_uri}/{names.LEADERBOARD}",
         "report_uri": f"{ledger.run_uri}/{names.REPORT}",
         "left_out": list(leaderboard.left_out[:LEFT_OUT]),
     }
-
-
-def _duration_s(leaderboard: Leaderboard) -> float | None:
-    """Seconds from the first start to the last end; None if either is missing."""
-    if leaderboard.started is None or leaderboard.finished is None:
-        return None
-    span = parse_iso(leaderboard.finished) - parse_iso(leaderboard.started)
-    return round(span.total_seconds(), 3)
 
 
 def _all_ended(counts: Mapping[str, int]) -> bool:

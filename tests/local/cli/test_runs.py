@@ -10,6 +10,8 @@ import pytest
 
 from podmap.cli._lock import hold_run
 
+TRIAL = 'echo "{\\"y\\": $1}" >"$PODMAP_RESULT"'
+
 ENDS = ["COMPLETE", "FAILED", "CANCELLED"]
 
 
@@ -94,7 +96,7 @@ def test_status_counts_the_trials_by_state(cli: Any, run: str) -> None:
 
 
 def test_status_of_a_run_that_is_being_run_names_the_process(cli: Any, run: str) -> None:
-    cli("reset", run, "0")
+    cli("reset", run, "0", "--yes")
     assert "open" == cli("status", run, "--json").json["state"]
     with hold_run(run):
         data = cli("status", run, "--json").json
@@ -143,7 +145,7 @@ def test_report_prints_where_it_was_written_anew(cli: Any, run: str) -> None:
 
 def test_reset_forgets_trials_and_resume_runs_them_alone_again(cli: Any, run: str) -> None:
     before = cli.records()
-    assert [1, 3] == cli("reset", run, "3", "1", "--json").json["reset"]
+    assert [1, 3] == cli("reset", run, "3", "1", "--yes", "--json").json["reset"]
     assert {0, 2} == set(cli.records())
     assert {"COMPLETE": 2, "WAITING": 2} == cli("status", run, "--json").json["counts"]
     assert {"COMPLETE": 4} == cli("resume", run, "--json").json["counts"]
@@ -152,6 +154,50 @@ def test_reset_forgets_trials_and_resume_runs_them_alone_again(cli: Any, run: st
         [attempt["number"] for attempt in after[n]["attempts"]] for n in range(4)
     ]
     assert before[0] == after[0]
+    former = cli.store / "grid" / run / "former"
+    assert before[1] == json.loads((former / "1-1.json").read_text())
+
+
+def test_reset_of_results_asks_first(cli: Any, run: str) -> None:
+    ran = cli("reset", run, "3", "1")
+    said = "reset gives up the results of COMPLETE trials 1, 3: without a terminal, say --yes"
+    assert (2, f"podmap: {said}\n", 4) == (ran.code, ran.err, len(cli.records()))
+
+
+def test_ls_lists_the_others_if_a_run_cannot_be_read(cli: Any, run: str) -> None:
+    broken, other = cli.store / "grid" / "00000000", cli.store / "other"
+    (broken / "manifest.json").mkdir(parents=True)
+    other.touch()
+    other.unlink()
+    other.symlink_to(other)  # a loop, which even root cannot read
+    ran = cli("ls")
+    assert (0, ["00000000", run]) == (
+        ran.code,
+        sorted(line.split()[0] for line in ran.out.splitlines()[1:]),
+    )
+    assert "00000000: cannot read" in ran.err
+    assert [True, False] == [bool(one["problem"]) for one in cli("ls", "--json").json]
+
+
+def test_what_was_reused_counts_for_nothing_in_a_runs_times(cli: Any) -> None:
+    spec = cli.spec(trial=TRIAL)
+    first = cli("run", spec, "--json", "--set", "reuse=sweep").json
+    assert first["duration_s"] is not None
+    again = cli("run", spec, "--json", "--set", "reuse=sweep").json
+    assert ({"COMPLETE": 4}, None) == (again["counts"], again["duration_s"])
+    assert again["finished"] > first["finished"]
+
+
+def test_a_ledger_deleted_in_mid_run_is_an_error_with_its_path(cli: Any) -> None:
+    spec = cli.spec(trial=f"[ $1 = 1 ] && rm -r {cli.store}; {TRIAL}")
+    ran = cli("run", spec, "--json", "--set", "parallelism=1")
+    assert (3, False) == (ran.code, cli.store.exists())
+    assert f"the ledger {cli.store}/grid/" in ran.json["error"]
+
+
+def test_a_store_in_memory_is_warned_of(cli: Any) -> None:
+    ran = cli("run", cli.spec(), "--store", "memory://runs", "-q")
+    assert (0, True) == (ran.code, "a store in memory:// is gone" in ran.err)
 
 
 def test_reset_failed_forgets_those_that_failed(cli: Any) -> None:

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
+from podmap.backends.base import Observation, Phase
+from podmap.clock import iso
 from podmap.engine.result import Outcome
-from podmap.engine.settlement import OUTGROWN, Rules, Settlement, settle_attempt, time_left_s
+from podmap.engine.settlement import (
+    OUTGROWN,
+    Rules,
+    Settlement,
+    ended_attempt,
+    settle_attempt,
+    time_left_s,
+)
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 from podmap.spec.model import OomRetries, Retries
 
@@ -153,3 +164,26 @@ def test_an_attempt_that_was_outgrown_is_followed_by_another_and_pays_nothing() 
     assert (TrialState.WAITING, True) == (got.record.state, got.again)
     assert not after(outgrown, interrupted=True).again
     assert after(outgrown, replace(attempt(Category.NODE_LOST), number=2), infra=1).again
+
+
+@pytest.mark.parametrize(
+    ("finished", "most_s", "took_s"),
+    [(60.0, 61.0, 60.0), (3660.0, 60.0, 60.0), (-3540.0, 60.0, 60.0), (-5.0, math.inf, 0.0)],
+    ids=["steady", "set forward", "set back", "adopted, set back"],
+)
+def test_a_wall_clock_that_jumps_does_not_change_how_long_an_attempt_took(
+    finished: float, most_s: float, took_s: float
+) -> None:
+    began = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    seen = Observation(
+        "a",
+        "r",
+        0,
+        1,
+        "e",
+        Phase.ENDED,
+        started=iso(began),
+        finished=iso(began + timedelta(seconds=finished)),
+    )
+    ended = ended_attempt(seen, None, log_uri="", most_s=most_s)
+    assert iso(began + timedelta(seconds=took_s)) == ended.finished

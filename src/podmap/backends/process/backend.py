@@ -24,6 +24,7 @@ from podmap.backends.process.observe import observe, running
 from podmap.backends.process.spawn import Reservation, inherited_env
 from podmap.backends.process.watch import ProcessWatch, end_stragglers
 from podmap.errors import BackendError, UsageError
+from podmap.ledger.store_errors import limit_hint
 from podmap.names import parse_attempt_name
 from podmap.records import Category, Diagnosis
 
@@ -268,9 +269,9 @@ class ProcessBackend(Backend):
         try:
             yield
         except OSError as error:
+            hint = limit_hint(error) or "set PODMAP_STATE_DIR to another folder of this host"
             raise BackendError(
-                f"cannot {verb} the state of local processes in {self._state_dir}: {error}; "
-                "set PODMAP_STATE_DIR to another folder of this host"
+                f"cannot {verb} the state of local processes in {self._state_dir}: {error}; {hint}"
             ) from error
 
     def _observe(self, name: str, ended: ProcessWatch | None = None) -> Observation | None:

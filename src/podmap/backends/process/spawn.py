@@ -15,6 +15,7 @@ from podmap.backends.base import Launch, LaunchError
 from podmap.backends.process import system
 from podmap.backends.process.folder import AskedLaunch, AttemptFolder
 from podmap.errors import BackendError
+from podmap.ledger.store_errors import limit_hint
 from podmap.records import Category, Diagnosis
 
 # $1 is the attempt's folder, $2 the host's boot id, the rest the command; nothing is ever put into
@@ -242,8 +243,10 @@ class Reservation:
         try:
             pid = spawn_wrapper(self.folder.path, self._command, output=self._output, null=null)
         except OSError as error:
+            hint = limit_hint(error)
             raise BackendError(
                 f"cannot start a process on {self.asked.host} now: {error}"
+                + (f"; {hint}" if hint else "")
             ) from error
         self._started = True
         return pid
