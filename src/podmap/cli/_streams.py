@@ -7,13 +7,13 @@ import io
 import os
 import select
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 _NULL = {0: os.O_RDONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}
 """How /dev/null stands in for a descriptor that is closed: writing data to it must fail."""
 
 
-class UnfailingWriter(io.FileIO):
+class UnfailingWriter(io.RawIOBase):
     """Writes to a descriptor; from its first error on, what is written is dropped.
 
     Attributes:
@@ -22,26 +22,33 @@ class UnfailingWriter(io.FileIO):
 
     def __init__(self, descriptor: int) -> None:
         """Takes an open descriptor, which it never closes."""
-        super().__init__(descriptor, "w", closefd=False)
+        self._descriptor = descriptor
         self.error: OSError | None = None
 
-    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]  # the stubs of Python 3.10 to 3.14 differ
-        """Takes all of the data, whether it can be written or not."""
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        """Whether a person may see it."""
+        return os.isatty(self._descriptor)
+
+    def writable(self) -> bool:
+        """Always: what cannot be written is dropped."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Takes all of the bytes, whether they can be written or not."""
         view = memoryview(data).cast("B")
         written = 0
         while self.error is None and written < len(view):
             try:
-                count = super().write(view[written:])
+                written += os.write(self._descriptor, view[written:])
+            except BlockingIOError:  # a descriptor that does not block: until it takes more
+                select.select([], [self._descriptor], [])
             except OSError as error:
                 self.error = error
-            else:
-                written += count or self._wait()
         return len(view)
-
-    def _wait(self) -> int:
-        """Waits until a descriptor that does not block takes more."""
-        select.select([], [self.fileno()], [])
-        return 0
 
 
 def open_closed_descriptors() -> None:
@@ -96,7 +103,7 @@ def reader_is_gone(error: OSError) -> bool:
 
 def _text(raw: UnfailingWriter, before: TextIO | None, *, line_buffering: bool) -> TextIO:
     return io.TextIOWrapper(
-        io.BufferedWriter(raw),  # type: ignore[type-var]  # FileIO is what it takes
+        io.BufferedWriter(raw),
         encoding=(before.encoding if before else None) or "utf-8",
         errors="backslashreplace",
         line_buffering=line_buffering,
