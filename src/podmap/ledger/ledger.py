@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,14 +14,14 @@ from podmap.errors import (
     ManifestChangedError,
     OwnerError,
     RecordError,
-    UsageError,
 )
 from podmap.ledger import encode
 from podmap.ledger.claim import RunClaim
+from podmap.ledger.deletion import DeletionGuard, inside_run, keep_former
 from podmap.ledger.manifest import Manifest
 from podmap.ledger.precedence import may_replace
 from podmap.ledger.run_state import RunState
-from podmap.ledger.runs import deleted_in_mid_run, no_such_run
+from podmap.ledger.runs import no_such_run
 from podmap.ledger.store import Store, open_store
 from podmap.records import Attempt, Record
 
@@ -48,7 +47,7 @@ class Ledger:
         self._store = store
         self._lock = threading.Lock()
         self._last_attempts: dict[int, int] | None = None
-        self._has_manifest = False
+        self._deletion = DeletionGuard(store)
 
     @classmethod
     def open(cls, run_uri: str) -> Ledger:
@@ -80,7 +79,7 @@ class Ledger:
             OwnerError: The run was started by another owner.
         """
         if self._store.create(names.MANIFEST, encode.dump_manifest(manifest)):
-            self._has_manifest = True
+            self._deletion.expect_run()
             return manifest
         existing = self.read_manifest()
         if dict(existing.owner) != dict(manifest.owner):
@@ -122,7 +121,7 @@ class Ledger:
         raw = self._store.read(names.MANIFEST)
         if raw is None:
             raise no_such_run(self.run_uri)
-        self._has_manifest = True
+        self._deletion.expect_run()
         manifest = encode.parse_manifest(raw, run_uri=self.run_uri)
         if claim is not None:
             if claim.digest and names.content_digest(raw) != claim.digest:
@@ -146,15 +145,13 @@ class Ledger:
 
         Raises:
             RecordError: The record holds something that JSON cannot.
-            LedgerGoneError: The run was deleted meanwhile.
         """
         path = names.record_path(record.number)
-        self._check_not_deleted(is_cheap_only=True)
+        self._deletion.check(is_cheap_only=True)
         with self._store.lock():
             while True:
                 raw = self._store.read(path)
-                if raw is None and record.state.terminal:
-                    self._check_not_deleted()
+                self._deletion.check(is_cheap_only=raw is not None or not record.state.terminal)
                 data = self._replacing(record, raw)
                 if data is None:
                     return False
@@ -280,11 +277,8 @@ class Ledger:
 
         Returns:
             As `write_record`.
-
-        Raises:
-            LedgerGoneError: As `write_record` does.
         """
-        self._check_not_deleted(is_cheap_only=True)
+        self._deletion.check(is_cheap_only=True)
         if log is not None:
             uri = self.write_log(record.number, attempt.number, log)
             if not attempt.log_uri:
@@ -302,16 +296,12 @@ class Ledger:
         return self.write_record(record)
 
     def delete_record(self, number: int) -> None:
-        """Takes the trial's record away, so that it is run again; its attempts are kept.
-
-        The record is kept too, as a former one: `former/<number>-<count>.json`. The run's summary
-        goes, since it is no longer true.
-        """
+        """Takes the record, kept as a former one, and the summary away: the trial is run again."""
         with self._store.lock():
             raw = self._store.read(names.record_path(number))
             if raw is not None:
                 self._keep_attempts(number, raw)
-                self._keep_former(number, raw)
+                keep_former(self._store, number, raw)
             self._store.delete(names.record_path(number))
             self._store.delete(names.SUMMARY)
 
@@ -320,10 +310,9 @@ class Ledger:
 
         Raises:
             UsageError: The name leads out of the run's folder.
-            LedgerGoneError: The run was deleted meanwhile.
         """
-        self._check_not_deleted()
-        self._store.write(_inside(name), data)
+        self._deletion.check()
+        self._store.write(inside_run(name), data)
         return f"{self.run_uri}/{name}"
 
     def read_file(self, name: str) -> bytes | None:
@@ -332,7 +321,7 @@ class Ledger:
         Raises:
             UsageError: The name leads out of the run's folder.
         """
-        return self._store.read(_inside(name))
+        return self._store.read(inside_run(name))
 
     def read_state(self) -> RunState:
         """What is decided for the whole run; the defaults if nothing was."""
@@ -377,24 +366,10 @@ class Ledger:
 
     def delete(self) -> None:
         """Removes the run and all that was kept of it; nothing happens if it is not there."""
-        self._has_manifest = False
+        self._deletion = DeletionGuard(self._store)
         self._store.delete_all()
         with self._lock:
             self._last_attempts = None
-
-    def _check_not_deleted(self, *, is_cheap_only: bool = False) -> None:
-        """Refuses to make a run's folder anew, with a part of its records, after it was deleted.
-
-        Args:
-            is_cheap_only: Not where it costs a request.
-
-        Raises:
-            LedgerGoneError: The manifest was there, and is not any more.
-        """
-        if not self._has_manifest or (is_cheap_only and "://" in self.run_uri):
-            return
-        if not self._store.exists(names.MANIFEST):
-            raise deleted_in_mid_run(self.run_uri)
 
     def _create_attempt(self, number: int, attempt: Attempt) -> bool:
         raw = encode.dump_attempt(attempt, number=number)
@@ -409,10 +384,6 @@ class Ledger:
         for attempt in record.attempts:
             self._create_attempt(number, attempt)
 
-    def _keep_former(self, number: int, raw: bytes) -> None:
-        paths = (names.former_path(number, count) for count in itertools.count(1))
-        next(path for path in paths if self._store.create(path, raw))
-
     def _listed_attempts(self) -> dict[int, int]:
         with self._lock:
             if self._last_attempts is None:
@@ -426,10 +397,3 @@ class Ledger:
                 number, attempt = found
                 last[number] = max(last.get(number, 0), attempt)
         return last
-
-
-def _inside(name: str) -> str:
-    parts = name.split("/")
-    if not name.isprintable() or "\\" in name or any(part in ("", ".", "..") for part in parts):
-        raise UsageError(f"{name!r} is not the name of a file inside a run")
-    return name

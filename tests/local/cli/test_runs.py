@@ -240,7 +240,7 @@ def test_resume_of_a_run_whose_manifest_was_changed_runs_nothing(cli: Any, run: 
     spec = json.loads((cli.store / "grid" / run / "manifest.json").read_text())["spec"]
     spec["trial"]["command"] = ["touch", str(cli.folder / "evil")]
     change_manifest(cli, run, spec=spec)
-    assert 0 == cli("reset", run, "1").code
+    assert 0 == cli("reset", run, "1", "--yes").code
     ran = cli("resume", run)
     assert 1 == ran.code
     assert "not the one that was planned" in ran.err
