@@ -76,16 +76,21 @@ class Diagnosis:
         summary: One line.
         detail: What was seen: exit code, message, the last lines of the log.
         resolution: What to do about it.
+        own: Whether it comes of what this trial alone has, so says nothing of the others.
     """
 
     category: Category
     summary: str
     detail: str = ""
     resolution: str = ""
+    own: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The diagnosis as a JSON object."""
-        return {**_values(self), "category": self.category.value}
+        data = {**_values(self), "category": self.category.value}
+        if not self.own:
+            del data["own"]
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Diagnosis:

@@ -55,7 +55,7 @@ def payer_of(attempt: Attempt, exit_codes: Mapping[int, str]) -> Payer:
         attempt: A failed attempt; its diagnosis is set.
         exit_codes: Exit code to "fail", "retry" or "infra"; codes not listed mean "retry".
     """
-    if attempt.diagnosis is None:
+    if attempt.diagnosis is None or attempt.diagnosis.own:
         return Payer.NONE
     if attempt.diagnosis.category is Category.USER_EXIT and attempt.exit_code is not None:
         meaning = exit_codes.get(attempt.exit_code, "retry")

@@ -29,10 +29,10 @@ from podmap.cli._output import (
 from podmap.cli._progress import Progress, progress_display
 from podmap.clock import parse_iso, utc_now
 from podmap.engine.events import RecordSettled, RunEvent, RunEvents, RunPublished
-from podmap.engine.planned import PlannedRun, ignored_by_processes, prepare_run
+from podmap.engine.planned import PlannedRun, ignored_by_processes, prepare_run, why_nothing_to_run
 from podmap.engine.run import SweepRun
 from podmap.engine.tally import verdict, why_none_can_run
-from podmap.errors import PodmapError, UnreachableError
+from podmap.errors import PodmapError, UnreachableError, UsageError
 from podmap.ledger.runs import default_store
 from podmap.records import Record, TrialState
 
@@ -78,6 +78,9 @@ def start_run(loaded: LoadedSpec, options: RunOptions, *, folder: str, store: st
     Raises:
         PodmapError: The run could not be made, or not be run to its end.
     """
+    nothing = why_nothing_to_run(loaded.sweep)
+    if nothing:
+        raise UsageError(nothing)
     run_id = names.new_run_id()
     with hold_run(run_id):
         planned = prepare_run(

@@ -25,8 +25,9 @@ from podmap.cli._output import counted, duration, print_json, print_table
 
 if TYPE_CHECKING:
     from podmap.cli._dry_run import PodCheck
-    from podmap.records import Trial
+    from podmap.records import Diagnosis, Trial
     from podmap.search.plan import Plan
+    from podmap.spec.load import LoadedSpec
     from podmap.spec.model import Sweep
 
 EXAMPLES = example("""
@@ -62,6 +63,9 @@ class Estimate:
     help=f"""Show the trials that SPEC would make, and what they would take; nothing is run.
 
 Time and GPU-hours are estimated from --seconds-per-trial, or at most from `trial.timeout`.
+
+The exit code is 2 if there is nothing to run, or if a trial can never be started: an argument that
+is too long for a process, or holds a NUL.
 
 With --dry-run the cluster checks the pods as if they were to be created: one of each kind that
 `trial.cases` makes. The exit code is 1 if it would refuse one.
@@ -103,6 +107,7 @@ def command(
     """Shows a plan."""
     from podmap.backends.connect import Target
     from podmap.cli._dry_run import dry_run
+    from podmap.engine.planned import why_nothing_to_run
     from podmap.errors import UsageError
     from podmap.search.plan import make_plan
     from podmap.spec.load import load
@@ -112,6 +117,7 @@ def command(
     loaded = load(spec, overrides=overrides(sets), overrides_from="--set")
     sweep, plan = loaded.sweep, make_plan(loaded)
     refused = _unsupported(sweep, backend)
+    faults = _faults(loaded, plan)
     checks = []
     if asks_cluster and not refused:
         namespace = namespace or sweep.kubernetes.namespace
@@ -120,12 +126,13 @@ def command(
     guess = _estimate(sweep, plan, each_s=each_s)
     if as_json:
         asked = {"dry_run": [each.to_json() for each in checks]} if asks_cluster else {}
-        print_json({**_json(sweep, plan, guess), "not_supported": refused, **asked})
+        more = {"not_supported": refused, **_never_started(faults), **asked}
+        print_json({**_json(sweep, plan, guess), **more})
     else:
         _print(sweep, plan, guess)
-    for line in refused:
-        click.echo(f"podmap run will refuse it: {line}", err=True)
-    return _say_checks(checks) or (2 if asks_cluster and refused else 0)
+    _say_faults(refused, faults)
+    wrong = faults or why_nothing_to_run(sweep) or (asks_cluster and refused)
+    return _say_checks(checks) or (2 if wrong else 0)
 
 
 def _shown_trials(plan: Plan) -> list[Trial]:
@@ -137,7 +144,7 @@ def _shown_trials(plan: Plan) -> list[Trial]:
 
 def _unsupported(sweep: Sweep, backend: str) -> list[str]:
     """What keeps this version from running the sweep."""
-    from podmap.engine.planned import check_supported
+    from podmap.engine.planned import check_supported, why_nothing_to_run
     from podmap.errors import UsageError
     from podmap.uris import check_store_uri
 
@@ -146,8 +153,35 @@ def _unsupported(sweep: Sweep, backend: str) -> list[str]:
         if sweep.store is not None:
             check_store_uri(sweep.store)
     except UsageError as error:
-        return str(error).splitlines()
-    return []
+        found = str(error).splitlines()
+    else:
+        found = []
+    nothing = why_nothing_to_run(sweep)
+    return [*found, nothing] if nothing else found
+
+
+def _faults(loaded: LoadedSpec, plan: Plan) -> list[tuple[int, Diagnosis]]:
+    """The trials that can never be started, whatever runs them."""
+    from podmap.engine.launch import Launcher, refused_trials
+    from podmap.ledger.runs import default_store
+
+    sweep = loaded.sweep
+    launcher = Launcher.before_run(
+        sweep, lambda name: f"/podmap/{name}", store=default_store(sweep.store)
+    )
+    return list(refused_trials(launcher, plan))
+
+
+def _never_started(faults: list[tuple[int, Diagnosis]]) -> dict[str, Any]:
+    return {"never_started": [{"trial": n, "reason": why.summary} for n, why in faults]}
+
+
+def _say_faults(refused: list[str], faults: list[tuple[int, Diagnosis]]) -> None:
+    for line in refused:
+        click.echo(f"podmap run will refuse it: {line}", err=True)
+    for number, why in faults:
+        text = f"{why.summary}; {why.resolution}"
+        click.echo(f"trial {number} can never be started: {text}", err=True)
 
 
 def _say_checks(checks: list[PodCheck]) -> int:

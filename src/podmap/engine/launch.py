@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from podmap.backends.base import Backend, Launch
+from podmap.backends.values import refuse_values
 from podmap.engine.planned import PlannedRun
 from podmap.names import attempt_name, new_epoch, run_uri
-from podmap.records import Trial
+from podmap.records import Diagnosis, Trial
+from podmap.search.plan import Plan
 from podmap.spec.model import Sweep, TrialTemplate
+from podmap.spec.placeholder import to_text
 from podmap.spec.template import own_template, render
 
 ResultPath = Callable[[str], str]
 """Attempt name to where the attempt must write its result, as it sees the path."""
 NO_RUN = "0" * 8
 """Stands for a run's id, before there is a run."""
+_LONG_CHARS = 1000
 NO_EPOCH = "0" * 16
 """Stands for the epoch of its trials."""
 
@@ -105,6 +110,29 @@ class Launcher:
             placement=sweep.kubernetes,
             checkpoint=rendered.checkpoint,
         )
+
+
+def refused_trials(launcher: Launcher, plan: Plan) -> Iterator[tuple[int, Diagnosis]]:
+    """The trials that can never be started as they are, each with why, found without a backend.
+
+    Only trials whose params are long or odd are rendered, beside the first.
+
+    Raises:
+        SpecError: Placeholders have no value in one of these trials.
+    """
+    for trial in plan.trials():
+        if trial.number and not _may_be_refused(trial.params):
+            continue
+        launch = launcher.make_launch(trial, epoch=NO_EPOCH)
+        refused = refuse_values(launch.argv, launch.env)
+        if refused is not None:
+            yield trial.number, refused
+
+
+def _may_be_refused(params: Mapping[str, Any]) -> bool:
+    texts = [to_text(value) for value in params.values()]
+    long = sum(map(len, texts)) > _LONG_CHARS
+    return long or any("\0" in text or not text.isascii() for text in texts)
 
 
 async def check_first_launch(planned: PlannedRun, backend: Backend) -> None:

@@ -229,6 +229,13 @@ def check_supported(sweep: Sweep, backend: str) -> None:
         raise NotSupportedError("\n".join(problems))
 
 
+def why_nothing_to_run(sweep: Sweep) -> str:
+    """Why no backend could run the sweep: it says neither what to run nor in what; else empty."""
+    if _has_image(sweep) or sweep.trial.command or any(one.command for one in sweep.trial.cases):
+        return ""
+    return "trial: there is neither a command nor an image, so there is nothing to run"
+
+
 def _has_image(sweep: Sweep) -> bool:
     """Whether every trial may have an image: of the template, or else of cases or items."""
     if sweep.trial.image or sweep.trial.pod is not None:

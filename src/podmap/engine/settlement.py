@@ -12,7 +12,7 @@ from podmap.clock import iso, parse_iso, utc_now
 from podmap.engine.attempt import RECORD_TAIL_BYTES
 from podmap.engine.result import Outcome
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
-from podmap.retries import NextStep, next_step, why_no_more_memory
+from podmap.retries import NextStep, Payer, next_step, payer_of, why_no_more_memory
 from podmap.spec.model import Retries
 
 OUTGROWN = "made anew, since trials like it need more memory"
@@ -30,12 +30,15 @@ class Rules:
         exit_codes: Exit code to "fail", "retry" or "infra".
         deadline_s: Seconds that all attempts together may take; None for no limit.
         gpus: How many GPUs each attempt holds.
+        own_template: Whether what runs the trial is not what runs all others: then an image or a
+            command that is no good is this trial's fault alone.
     """
 
     retries: Retries
     exit_codes: Mapping[int, str]
     deadline_s: float | None = None
     gpus: int = 0
+    own_template: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ def settle_attempt(
         rules: What the trial may cost.
         interrupted: Whether an attempt that was cancelled leaves the trial open for a resume.
     """
+    attempt = _with_own_fault(attempt, rules)
     record = replace(
         record,
         attempts=(*record.attempts, attempt),
@@ -138,6 +142,16 @@ def settle_attempt(
         )
     kept = replace(record, metrics=outcome.metrics, outputs=outcome.outputs)
     return _after_failure(kept, attempt, attempt.diagnosis, rules)
+
+
+def _with_own_fault(attempt: Attempt, rules: Rules) -> Attempt:
+    """The attempt; what would stop the run is marked as its own where the others run otherwise."""
+    diagnosis = attempt.diagnosis
+    if diagnosis is None or not rules.own_template:
+        return attempt
+    if payer_of(attempt, rules.exit_codes) is not Payer.SWEEP:
+        return attempt
+    return replace(attempt, diagnosis=replace(diagnosis, own=True))
 
 
 def _after_failure(

@@ -34,7 +34,7 @@ from podmap.errors import AttemptExistsError, StoreError, SupersededError
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 from podmap.retries import memory_of_next
 from podmap.spec.model import TrialTemplate
-from podmap.spec.template import gpus_of, memory_of, with_memory
+from podmap.spec.template import gpus_of, is_own_template, memory_of, with_memory
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +108,7 @@ class TrialLedger:
             exit_codes=self._template.exit_codes,
             deadline_s=self._template.deadline,
             gpus=gpus_of(self._template),
+            own_template=is_own_template(planned.sweep.trial, self._template),
         )
         self.record = Record(
             number=number,

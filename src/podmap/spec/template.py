@@ -24,7 +24,7 @@ from podmap.spec.model import (
     is_gpu,
 )
 from podmap.spec.overlay import merge
-from podmap.spec.placeholder import fill_placeholders, to_text
+from podmap.spec.placeholder import fill_placeholders, find_placeholders, to_text
 from podmap.spec.quantity import parse_bytes
 
 T = TypeVar("T")
@@ -70,6 +70,18 @@ def own_template(template: TrialTemplate, trial: Trial) -> TrialTemplate:
     many trials.
     """
     return _apply(template, _matching(template, trial.params), trial.patch)
+
+
+def is_own_template(sweeps: TrialTemplate, own: TrialTemplate) -> bool:
+    """Whether what a trial runs, and in what, is not the same for all trials of the sweep.
+
+    So it is where a case or its item changes it, or where params stand in the program's name.
+    """
+    parts = ("image", "command", "pod", "volumes")
+    if any(getattr(sweeps, part) != getattr(own, part) for part in parts):
+        return True
+    program = (own.command or [""])[0]
+    return any(found.root in ("params", "shard") for found in find_placeholders(program))
 
 
 class PerTemplate(Generic[T]):

@@ -193,6 +193,6 @@ def test_a_dry_run_without_a_cluster_is_refused(cli: Any, tmp_path: Path) -> Non
 def test_a_plan_of_pods_needs_an_image(cli: Any) -> None:
     spec = cli.spec(PODS.replace("  image: train:1\n", ""))
     ran = cli("plan", spec, "--backend", "kubernetes", "--json")
-    assert 0 == ran.code
+    assert 2 == ran.code
     assert ran.json["not_supported"][0].startswith("trial.image: a pod needs an image")
     assert 2 == cli("plan", spec, "--backend", "kubernetes", "--dry-run").code

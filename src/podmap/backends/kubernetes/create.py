@@ -18,6 +18,7 @@ from podmap.backends.kubernetes.pod.build import build_pod
 from podmap.backends.kubernetes.pod.fields import UNREADABLE
 from podmap.backends.kubernetes.watch.namespace import Namespace
 from podmap.backends.kubernetes.watch.pods import KnownPod, known_pod
+from podmap.backends.values import refuse_values
 from podmap.errors import BackendError, SpecError, UsageError
 from podmap.records import Category, Diagnosis
 
@@ -185,6 +186,9 @@ class PodCreator:
                 f"attempt {launch.name} is for namespace {wanted}, but this backend creates pods "
                 f"in {self._namespace.name}"
             )
+        refused = refuse_values(launch.argv, launch.env)
+        if refused is not None:
+            raise LaunchError(refused)
         try:
             return build_pod(launch, gated=gated, namespace=self._namespace.name)
         except SpecError as error:

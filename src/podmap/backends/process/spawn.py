@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from podmap.backends.base import Launch, LaunchError
 from podmap.backends.process import system
 from podmap.backends.process.folder import AskedLaunch, AttemptFolder
+from podmap.backends.values import refuse_values
 from podmap.errors import BackendError
 from podmap.ledger.store_errors import limit_hint
 from podmap.records import Category, Diagnosis
@@ -92,11 +93,9 @@ def check_command(launch: Launch, inherited: Mapping[str, str]) -> CheckedComman
                 resolution="Make the folder, or name one that is there.",
             )
         env["PWD"] = os.path.abspath(launch.cwd)
-    if "\0" in "".join((*launch.argv, *launch.env, *launch.env.values())):
-        raise _refusal(
-            "an argument or environment variable holds a NUL character",
-            resolution="Take the NUL out of the params, the arguments or the environment.",
-        )
+    refused = refuse_values(launch.argv, launch.env)
+    if refused is not None:
+        raise LaunchError(refused)
     _check_program(launch, env)
     odd = {name: env.pop(name) for name in _names_for_env(env)}
     if any("=" in name or not name for name in odd):
@@ -194,15 +193,17 @@ def spawn_wrapper(folder: str, command: CheckedCommand, *, output: int, null: in
             raise
         raise _refusal(
             "the arguments and environment are too long for a process",
-            detail=f"{sum(map(len, command.argv))} characters of arguments; the system's limit "
-            "is 128 KiB for one argument or variable.",
+            detail=f"{sum(map(len, command.argv))} characters of arguments, and "
+            f"{sum(map(len, command.env.values()))} of environment.",
             resolution="Hand long values over in a file.",
+            own=True,
         ) from error
     except UnicodeError as error:
         raise _refusal(
             "an argument or environment variable cannot be encoded",
             detail=str(error),
             resolution="Take the lone surrogates out of the params.",
+            own=True,
         ) from error
     # Its end is seen by a watch; without this, Popen would warn that it was left running.
     process.returncode = 0
@@ -259,5 +260,5 @@ class Reservation:
                 self.folder.remove()
 
 
-def _refusal(summary: str, *, detail: str = "", resolution: str) -> LaunchError:
-    return LaunchError(Diagnosis(Category.CREATE_ERROR, summary, detail, resolution))
+def _refusal(summary: str, *, detail: str = "", resolution: str, own: bool = False) -> LaunchError:
+    return LaunchError(Diagnosis(Category.CREATE_ERROR, summary, detail, resolution, own))
