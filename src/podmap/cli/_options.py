@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from podmap.ledger.ledger import Ledger
     from podmap.ledger.manifest import Manifest
+    from podmap.spec.load import LoadedSpec
 
 _DEPTH = 6
 
@@ -124,6 +125,23 @@ SET = click.option(
     shell_complete=complete_set,
     help="Set a value of the spec, for example search.trials=80. May be given again.",
 )
+
+STRICT = click.option(
+    "--strict",
+    is_flag=True,
+    help="Take what is probably not meant, of which there are warnings, as an error.",
+)
+
+
+def say_warnings(loaded: LoadedSpec) -> None:
+    """Says what in a spec is allowed, and probably not meant."""
+    for problem in loaded.warnings:
+        click.echo(f"warning: {problem.describe(loaded.source)}", err=True)
+
+
+def warnings_json(loaded: LoadedSpec) -> dict[str, list[str]]:
+    """What `say_warnings` says, for JSON."""
+    return {"warnings": [problem.describe(loaded.source) for problem in loaded.warnings]}
 
 
 def example(text: str) -> str:

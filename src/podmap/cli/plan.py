@@ -17,9 +17,12 @@ from podmap.cli._options import (
     NAMESPACE,
     SET,
     SPEC,
+    STRICT,
     duration_s,
     example,
     overrides,
+    say_warnings,
+    warnings_json,
 )
 from podmap.cli._output import counted, duration, print_json, print_table
 
@@ -89,6 +92,7 @@ With --dry-run the cluster checks the pods as if they were to be created: one of
     is_flag=True,
     help="Have the cluster check the pods, without creating any; with --backend kubernetes.",
 )
+@STRICT
 @NAMESPACE
 @KUBECONFIG
 @CONTEXT
@@ -99,6 +103,7 @@ def command(
     each_s: float | None,
     backend: str,
     asks_cluster: bool,
+    strict: bool,
     namespace: str | None,
     kubeconfig: str | None,
     context: str | None,
@@ -114,20 +119,19 @@ def command(
 
     if asks_cluster and backend != "kubernetes":
         raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
-    loaded = load(spec, overrides=overrides(sets), overrides_from="--set")
+    loaded = load(spec, overrides=overrides(sets), overrides_from="--set", strict=strict)
+    say_warnings(loaded)
     sweep, plan = loaded.sweep, make_plan(loaded)
     refused = _unsupported(sweep, backend)
     faults = _faults(loaded, plan)
-    checks = []
-    if asks_cluster and not refused:
-        namespace = namespace or sweep.kubernetes.namespace
-        target = Target(backend, namespace=namespace, kubeconfig=kubeconfig, context=context)
-        checks = dry_run(loaded, plan, target)
+    namespace = namespace or sweep.kubernetes.namespace
+    target = Target(backend, namespace=namespace, kubeconfig=kubeconfig, context=context)
+    checks = dry_run(loaded, plan, target) if asks_cluster and not refused else []
     guess = _estimate(sweep, plan, each_s=each_s)
     if as_json:
         asked = {"dry_run": [each.to_json() for each in checks]} if asks_cluster else {}
         more = {"not_supported": refused, **_never_started(faults), **asked}
-        print_json({**_json(sweep, plan, guess), **more})
+        print_json({**_json(sweep, plan, guess), **more, **warnings_json(loaded)})
     else:
         _print(sweep, plan, guess)
     _say_faults(refused, faults)
@@ -224,6 +228,8 @@ def _json(sweep: Sweep, plan: Plan, guess: Estimate) -> dict[str, Any]:
 
 
 def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
+    from podmap.spec.placeholder import to_text
+
     trials = _shown_trials(plan)
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     shards = ["shard"] if any(trial.shard for trial in trials) else []
@@ -231,7 +237,7 @@ def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
         [
             trial.number,
             *([trial.shard.uri if trial.shard else None] if shards else []),
-            *(trial.params.get(name, "") for name in names),
+            *(to_text(trial.params[name]) if name in trial.params else "" for name in names),
         ]
         for trial in trials
     ]

@@ -18,8 +18,10 @@ from podmap.cli._options import (
     SET,
     SPEC,
     STORE,
+    STRICT,
     example,
     overrides,
+    say_warnings,
 )
 
 EXAMPLES = example("""
@@ -42,6 +44,7 @@ ends the trials that run, the second leaves at once and leaves them running.
 )
 @SPEC
 @SET
+@STRICT
 @BACKEND
 @NAMESPACE
 @KUBECONFIG
@@ -54,6 +57,7 @@ ends the trials that run, the second leaves at once and leaves them running.
 def command(
     spec: str,
     sets: tuple[str, ...],
+    strict: bool,
     backend: str,
     namespace: str | None,
     kubeconfig: str | None,
@@ -70,7 +74,8 @@ def command(
     from podmap.cli._run_command import RunOptions, start_run
     from podmap.spec.load import load
 
-    loaded = load(spec, overrides=overrides(sets), overrides_from="--set")
+    loaded = load(spec, overrides=overrides(sets), overrides_from="--set", strict=strict)
+    say_warnings(loaded)
     target = Target(
         backend,
         namespace=namespace or loaded.sweep.kubernetes.namespace,

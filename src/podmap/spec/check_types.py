@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from podmap.spec.findings import Finding, Place, any_of, did_you_mean, show
+from podmap.spec.placeholder import find_placeholders
 from podmap.spec.types import LIST, MAPPING, PLAIN
 
 _MISSING = object()
@@ -52,6 +53,9 @@ def explain(error: ValidationError, data: Any, model: type[BaseModel]) -> list[F
 def _finding(error: ErrorDetails, data: Any, model: type[BaseModel]) -> Finding:
     place = _place(error["loc"], data)
     kind = error["type"]
+    unquoted = _unquoted_placeholder(place, data)
+    if unquoted is not None:
+        return unquoted
     value = value_at(data, place)
     context: Mapping[str, Any] = error.get("ctx") or {}
     if kind == "missing":
@@ -67,6 +71,18 @@ def _finding(error: ErrorDetails, data: Any, model: type[BaseModel]) -> Finding:
     on: typing.Literal["key", "value"] = "key" if error["loc"][-1:] == ("[key]",) else "value"
     shown = place[-1] if on == "key" else value
     return Finding(place, _message(kind, shown, context, error["msg"]), _hint(kind, value), on)
+
+
+def _unquoted_placeholder(place: Place, data: Any) -> Finding | None:
+    """What to do about `{params.lr}` without quotes, which YAML reads as a mapping."""
+    for length in range(len(place), 0, -1):
+        value = value_at(data, place[:length])
+        if isinstance(value, dict) and len(value) == 1:
+            ((key, inner),) = value.items()
+            if inner is None and find_placeholders(f"{{{key}}}"):
+                message = f"{{{key}}} without quotes is a mapping in YAML, not text"
+                return Finding(place[:length], message, f'put quotes around it: "{{{key}}}"')
+    return None
 
 
 def _message(kind: str, value: Any, context: Mapping[str, Any], fallback: str) -> str:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from podmap.errors import Problem, SpecError, UsageError
 from podmap.spec.check import check
+from podmap.spec.check_trial import check_near_misses
 from podmap.spec.check_types import explain, value_at
 from podmap.spec.findings import Finding, Place, path_text, show
 from podmap.spec.model import Sweep
@@ -39,11 +40,13 @@ class LoadedSpec:
         sweep: The parsed spec.
         raw: The effective spec as plain JSON data, as written, overrides applied.
         source: The file's path as given; empty for a mapping.
+        warnings: What is allowed, and probably not meant.
     """
 
     sweep: Sweep
     raw: dict[str, Any]
     source: str
+    warnings: tuple[Problem, ...] = ()
 
 
 def load(
@@ -53,6 +56,7 @@ def load(
     base: Path | None = None,
     search_required: bool = True,
     overrides_from: Literal["--set", "overrides"] = "overrides",
+    strict: bool = False,
 ) -> LoadedSpec:
     """Reads, overrides, validates and checks a spec.
 
@@ -62,6 +66,7 @@ def load(
         base: The folder that a relative path starts from; None for the working directory.
         search_required: False where the experiments come from elsewhere.
         overrides_from: How an override is named in messages.
+        strict: Whether what is probably not meant is an error too.
 
     Raises:
         SpecError: The spec is wrong; it holds all problems found.
@@ -82,7 +87,10 @@ def load(
     problems += [placer.problem(one) for one in _first_told(findings, wrong, more)]
     if problems or sweep is None:
         raise SpecError(problems, source=name)
-    return LoadedSpec(sweep=sweep, raw=raw, source=name)
+    warnings = [placer.problem(one) for one in check_near_misses(sweep, raw)]
+    if warnings and strict:
+        raise SpecError(warnings, source=name)
+    return LoadedSpec(sweep=sweep, raw=raw, source=name, warnings=tuple(warnings))
 
 
 def _parsed(source: str | Path, base: Path | None) -> tuple[Node, list[Problem]]:
@@ -205,7 +213,15 @@ class _Placer:
         if self._root is None:
             return Problem(path, finding.message, hint=finding.hint)
         line, column = self._root.mark_of(finding.place, key=finding.on == "key")
-        return Problem(path, finding.message, line=line, column=column, hint=finding.hint)
+        message, hint = finding.message, finding.hint
+        node = self._root.at(finding.place)
+        if node is not None and node.written and finding.on == "value":
+            # A number as it was written: 12.10 is not to be told as 12.1.
+            given = show(node.value)
+            if message.startswith(f"{given} "):
+                message = node.written + message[len(given) :]
+            hint = hint.replace(f'"{given}"', f'"{node.written}"')
+        return Problem(path, message, line=line, column=column, hint=hint)
 
     def _override(self, place: Place) -> str | None:
         for length in range(len(place), 0, -1):

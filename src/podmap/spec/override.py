@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from podmap.errors import UsageError
 from podmap.spec.findings import Finding, Place, path_text, show
-from podmap.spec.yaml import YamlError, parse, to_data, to_plain
+from podmap.spec.yaml import YamlError, parse, scalar, to_data, to_plain
 
 _PART = re.compile(r"([^.\[\]]+)((?:\[[0-9]{1,9}\])*)")
 
@@ -17,7 +17,8 @@ def parse_set(text: str) -> tuple[str, Any]:
     """The path and the value of one `--set`, for example `search.trials=80`.
 
     The value is read as YAML: `80` is a number, `[a, b]` a list, `{low: 1, high: 2}` a mapping,
-    and nothing after the `=` is null.
+    and nothing after the `=` is null. Where the key takes text and no such number, true or false,
+    it is the text as written: `cache_version=2026.10`.
 
     Raises:
         UsageError: There is no `=`, or path or value cannot be read.
@@ -28,10 +29,52 @@ def parse_set(text: str) -> tuple[str, Any]:
             f"--set {text}: it has no '='; write path=value, for example search.trials=80"
         )
     try:
-        parse_path(path)
+        parts = parse_path(path)
+        if value.strip() and takes_text_alone(parts, value):
+            return path, value
         return path, read_value(value)
     except ValueError as error:
         raise UsageError(f"--set {text}: {error}") from error
+
+
+def takes_text_alone(place: Place, text: str) -> bool:
+    """Whether the spec takes a plain value at a place as text, and not as what YAML makes of it."""
+    from podmap.spec.reference import json_schema
+
+    value = scalar(text.strip())
+    if isinstance(value, str):
+        return False  # it may need YAML's quotes taken away
+    kind = {bool: "boolean", int: "integer", float: "number", type(None): "null"}[type(value)]
+    schema = json_schema()
+    taken = set(_types_at(schema, schema, place))
+    return "string" in taken and not taken & {kind, *(["number"] if kind == "integer" else [])}
+
+
+def _types_at(schema: Any, root: Any, place: Place) -> Iterator[str]:
+    """The JSON types that a schema allows at a place."""
+    if not isinstance(schema, Mapping):
+        return
+    if "$ref" in schema:
+        yield from _types_at(root["$defs"][schema["$ref"].rpartition("/")[2]], root, place)
+    for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
+        yield from _types_at(branch, root, place)
+    if not place:
+        types = schema.get("type", ())
+        yield from [types] if isinstance(types, str) else types
+        yield from ["string" for value in _literals(schema) if isinstance(value, str)]
+        return
+    part, rest = place[0], place[1:]
+    children = schema.get("properties", {})
+    if isinstance(part, str) and part in children:
+        yield from _types_at(children[part], root, rest)
+    elif isinstance(part, str) and not part.isdecimal():
+        yield from _types_at(schema.get("additionalProperties"), root, rest)
+    else:
+        yield from _types_at(schema.get("items"), root, rest)
+
+
+def _literals(schema: Mapping[str, Any]) -> list[Any]:
+    return [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else [])]
 
 
 def read_value(text: str) -> Any:

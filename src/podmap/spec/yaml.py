@@ -43,11 +43,25 @@ class YamlError(Exception):
 
 @dataclass(slots=True)
 class Node:
-    """A value with its mark; `keys` holds the marks of a mapping's keys."""
+    """A value with its mark; `keys` holds the marks of a mapping's keys.
+
+    `written` is the text of a number, true or false as it stands in the file, else empty.
+    """
 
     value: dict[str, Node] | list[Node] | str | int | float | None
     mark: Mark
     keys: dict[str, Mark] = field(default_factory=dict)
+    written: str = ""
+
+    def at(self, place: Place) -> Node | None:
+        """The node at a place; None if there is none."""
+        node: Node | None = self
+        for part in place:
+            value: Any = node.value if node is not None else None
+            if isinstance(value, list):
+                value = dict(enumerate(value))
+            node = value.get(part) if isinstance(value, dict) else None
+        return node
 
     def mark_of(self, place: Place, *, key: bool = False) -> Mark:
         """The mark of what stands at a place, or of the nearest thing around it that exists.
@@ -161,7 +175,7 @@ class _Reader:
         if event.tag is not None:
             raise YamlError(_tagged(event), mark)
         if name == "ScalarEvent":
-            node = Node(scalar(event.value) if event.implicit[0] else event.value, mark)
+            node = _scalar_node(event, mark)
         elif name == "SequenceStartEvent":
             node = self._sequence(mark, depth)
         else:
@@ -224,6 +238,12 @@ class _Reader:
         if event.implicit[0] and event.value == "":
             raise YamlError("a key is missing before the colon", mark)
         return str(event.value)
+
+
+def _scalar_node(event: Any, mark: Mark) -> Node:
+    value = scalar(event.value) if event.implicit[0] else event.value
+    written = "" if value is None or isinstance(value, str) else event.value
+    return Node(value, mark, written=written)
 
 
 def _tagged(event: Any) -> str:
