@@ -62,6 +62,54 @@ def test_odd_params_reach_the_trial_as_they_are(cli: Any) -> None:
     assert 1 + len(ODD) == len(cli("results", cli.run_id()).out.splitlines())
 
 
+def test_trials_that_wreck_their_state_fail_alone(cli: Any) -> None:
+    wrecks = [
+        'for f in "$F"/*; do rm "$f"; mkfifo "$f"; done',
+        'rm "$F/process"; mkfifo "$F/process"',
+        'printf "\\n\\n\\n \\n" >"$F/process"',
+        'echo "[1]" | tee "$F/launch.json" >"$F/killed.json"; rm "$F/process"; mkdir "$F/process"',
+    ]
+    items(cli, [*wrecks, *["true"] * 4])
+    trial = 'F=$(dirname "$PODMAP_RESULT"); echo "{\\"y\\": 1}" >"$PODMAP_RESULT"; eval "$1"'
+    ran = cli.process("run", cli.spec(LIST, trial=trial.replace("\\\\", "\\")), "--json")
+    assert (1, {"COMPLETE": 4, "FAILED": 4}) == (ran.code, ran.json["counts"])
+    for number in range(4):
+        record = cli.records()[number]
+        assert record["reason"].startswith("bad_result: how it ended cannot be told"), record
+        assert 1 == len(record["attempts"])
+    assert not any((cli.folder / "state").rglob("output"))
+
+
+def test_processes_that_a_trial_leaves_are_ended_and_the_record_says_so(cli: Any) -> None:
+    items(cli, ["x"])
+    trial = """\
+setsid sh -c 'echo $$ >left; exec sleep 600' &
+while [ ! -s left ]; do sleep 0.01; done
+echo '{"y": 1}' >"$PODMAP_RESULT"
+"""
+    ran = cli.process("run", cli.spec(LIST, trial=trial), "--json")
+    assert (0, {"COMPLETE": 1}) == (ran.code, ran.json["counts"])
+    assert "had to be killed" in cli.records()[0]["reason"]
+    pid = (cli.folder / "left").read_text().strip()
+    command = Path(f"/proc/{pid}/cmdline")
+    assert not command.exists() or b"sleep" not in command.read_bytes()
+
+
+def test_a_deadline_holds_for_a_trial_that_ignores_sigterm(cli: Any) -> None:
+    items(cli, ["x"])
+    trial = "trap '' TERM; echo x >>attempts; while :; do sleep 0.1; done"
+    spec = cli.spec(LIST, trial=trial)
+    settings = ["trial.timeout=1s", "trial.deadline=8s", "retries={user: 5}"]
+    given = [word for setting in settings for word in ("--set", setting)]
+    ran = cli.process("run", spec, *given)
+    assert 1 == ran.code
+    # One takes 1 s and the grace of 10 s, which is more than the deadline.
+    assert 1 == (cli.folder / "attempts").read_text().count("x")
+    record = cli.records()[0]
+    assert "the deadline of 8 s for all attempts is over" in record["reason"]
+    assert record["duration_s"] > 10
+
+
 def test_a_result_of_10_mb_does_not_lose_the_objective(cli: Any) -> None:
     items(cli, ["first", "last"])
     (cli.folder / "train.py").write_text(

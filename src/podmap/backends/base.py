@@ -118,6 +118,7 @@ class Observation:
         diagnosis: Set when the backend itself knows why it ended badly (lost, timed out, killed
             for a reason …), whatever the exit code.
         memory_bytes: The memory that it may use; None if the backend sets no limit.
+        warning: What a person is to be told of its end, however it ended; may be empty.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Observation:
     result_cut: Cut | None = None
     diagnosis: Diagnosis | None = None
     memory_bytes: int | None = None
+    warning: str = ""
 
     @classmethod
     def gone(cls, name: str) -> Observation:
@@ -262,8 +264,7 @@ class SlotGates(Protocol):
 class Backend(ABC):
     """Runs attempts.
 
-    Subclass it. The methods that are not abstract are abilities that not every backend has; their
-    defaults are those of a backend without.
+    Subclass it. What is not abstract not every backend can do; its default is that of one without.
 
     All methods belong to one event loop. Every method that asks something outside raises
     `BackendError` when it could not ask, which never means that the attempt is gone.

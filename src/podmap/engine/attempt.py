@@ -8,7 +8,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +26,12 @@ TAIL_BYTES = 64 * 1024
 RECORD_TAIL_BYTES = 4096
 STREAM_LIMIT_BYTES = 16 * 1024 * 1024
 """Of one attempt's output, no more than this is streamed; the tail is always kept."""
+SLICE_BYTES = 16 * 1024
+SLICE_LINES = 500
+"""More lines than this in a slice of output that comes at once are a flood: few are shown."""
+FLOOD_LINES = 4
+TURN_LINES = 200
+"""After so many lines all else on the loop has its turn."""
 PREFIX = "podmap:"
 MAX_LINE_CHARS = 64 * 1024
 """A longer line is handed on in pieces of this size, so that memory stays bounded."""
@@ -60,6 +66,12 @@ class LineSplitter:
 
 
 def _pieces(lines: list[str]) -> Iterator[str]:
+    if max(map(len, lines), default=0) <= MAX_LINE_CHARS:
+        return filter(None, lines)  # a flood of short lines is hundreds of thousands of them
+    return _cut(lines)
+
+
+def _cut(lines: list[str]) -> Iterator[str]:
     for line in lines:
         if len(line) <= MAX_LINE_CHARS:
             if line:
@@ -223,6 +235,8 @@ class Listener:
         self._lacks_result = lacks_result
         self._patience_s = patience_s
         self._unread_since: float | None = None
+        self._shows = SLICE_LINES
+        self._in_turn = 0
 
     async def listen(self) -> EndedAttempt:
         """What the attempt leaves, once it has ended or is gone.
@@ -244,6 +258,8 @@ class Listener:
             tail, unread = await self._read_end(seen)
         if unread is not None and self._lacks_result(seen, self._messages):
             self._check_patience(unread)
+        if seen.warning and self._on_line is not None:
+            self._on_line(f"podmap: {self.name}: {seen.warning}")
         return EndedAttempt(seen, self._messages, tail, unread)
 
     async def _read_end(self, seen: Observation) -> tuple[bytes, OutputError | None]:
@@ -256,7 +272,7 @@ class Listener:
                 await self._read_output(None)
         except OutputError as error:
             return b"", error
-        self._show_end(tail)
+        await self._show_end(tail)
         for step, values in self._messages.reports:
             self._on_report(step, values)
         return tail, None
@@ -290,10 +306,10 @@ class Listener:
         told = self._messages.final is not None or self._messages.pruned
         return not told and (not seen.result or seen.result_cut is not None)
 
-    def _show_end(self, tail: bytes) -> None:
+    async def _show_end(self, tail: bytes) -> None:
         if self._on_line is not None:
-            for line in tail[-RECORD_TAIL_BYTES:].decode("utf-8", "replace").splitlines():
-                self._on_line(line)
+            lines = tail[-RECORD_TAIL_BYTES:].decode("utf-8", "replace").splitlines()
+            await self._show(lines, self._on_line)
 
     async def _read_output(self, on_line: LineHandler | None) -> None:
         """Reads the whole output from where it was left, in bounded memory."""
@@ -303,15 +319,40 @@ class Listener:
                 self._offset += len(chunk)
                 self._tail += chunk
                 del self._tail[:-TAIL_BYTES]
-                for line in self._splitter.feed(chunk):
-                    self._read_line(line, on_line if shown else None)
+                for start in range(0, len(chunk), SLICE_BYTES):
+                    lines = list(self._splitter.feed(chunk[start : start + SLICE_BYTES]))
+                    await self._read_lines(lines, on_line if shown else None)
                 if on_line and shown and self._offset >= STREAM_LIMIT_BYTES:
                     on_line("podmap: more output is not shown here; its end is in the record")
         shown = self._offset <= STREAM_LIMIT_BYTES
-        for line in self._splitter.finish():
-            self._read_line(line, on_line if shown else None)
+        await self._read_lines(list(self._splitter.finish()), on_line if shown else None)
 
-    def _read_line(self, line: str, on_line: LineHandler | None) -> None:
-        self._messages.read_line(line)
-        if on_line is not None:
+    async def _read_lines(self, lines: Sequence[str], on_line: LineHandler | None) -> None:
+        """Reads what came at once: all messages in it, and as many lines as are to be shown."""
+        for line in lines:
+            if PREFIX in line:
+                self._messages.read_line(line)
+                await self._count()
+        if on_line is None:
+            await self._count(TURN_LINES)
+        else:
+            await self._show(lines, on_line)
+
+    async def _show(self, lines: Sequence[str], on_line: LineHandler) -> None:
+        """Hands lines on; in a flood only some of them, the fewer the longer it lasts."""
+        flood = len(lines) > SLICE_LINES
+        shows = self._shows if flood else SLICE_LINES
+        self._shows = max(FLOOD_LINES, shows // 2) if flood else SLICE_LINES
+        for line in lines[:shows]:
             on_line(line)
+            await self._count()
+        if flood:
+            on_line(f"podmap: … {len(lines) - shows:,} lines left out")
+            await self._count(TURN_LINES)
+
+    async def _count(self, lines: int = 1) -> None:
+        """Counts what was done in this turn of the loop, and lets others have theirs in time."""
+        self._in_turn += lines
+        if self._in_turn >= TURN_LINES:
+            self._in_turn = 0
+            await asyncio.sleep(0)

@@ -89,6 +89,16 @@ def judge(
         tail: The end of its output, which goes into the failure's detail; its last line goes
             into the summary where the command itself is at fault.
     """
+    outcome = _judge(seen, messages, objectives, tail)
+    if not seen.warning:
+        return outcome
+    if outcome.diagnosis is not None:
+        detail = "\n".join(filter(None, (seen.warning, outcome.diagnosis.detail)))
+        return replace(outcome, diagnosis=replace(outcome.diagnosis, detail=detail))
+    return replace(outcome, warning="; ".join(filter(None, (outcome.warning, seen.warning))))
+
+
+def _judge(seen: Observation, messages: Messages, objectives: Sequence[str], tail: str) -> Outcome:
     if seen.diagnosis is not None:
         return _failed(seen.diagnosis, tail)
     if seen.phase is Phase.GONE:

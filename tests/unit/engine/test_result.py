@@ -301,3 +301,11 @@ def test_a_result_without_the_objective_keeps_what_was_measured() -> None:
     assert ({"accuracy": 0.5}, {"model": "s3://b/m"}) == (given.metrics, given.outputs)
     assert given.diagnosis is not None
     assert "--objective" in given.diagnosis.resolution
+
+
+def test_a_backend_s_warning_is_told_however_it_ended() -> None:
+    done = outcome('{"y": 1}', warning="2 processes went on")
+    assert (TrialState.COMPLETE, "2 processes went on") == (done.state, done.warning)
+    failed = outcome(None, exit_code=3, warning="2 processes went on")
+    assert failed.diagnosis is not None
+    assert "2 processes went on" in failed.diagnosis.detail

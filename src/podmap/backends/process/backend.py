@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import replace
 
-from podmap.aio import Backoff
 from podmap.backends.base import (
     Backend,
     Confirm,
@@ -18,20 +18,24 @@ from podmap.backends.base import (
     WithdrawnError,
     timed_out,
 )
-from podmap.backends.process.folder import RESULT, AttemptFolder, attempt_names, default_state_dir
-from podmap.backends.process.lock import StateLock
-from podmap.backends.process.observe import observe, running
+from podmap.backends.process.folder import (
+    RESULT,
+    AttemptFolder,
+    attempt_names,
+    default_state_dir,
+    remove_run_folder,
+)
+from podmap.backends.process.lock import StateLock, check_state_folder
+from podmap.backends.process.observe import look, observe, running
+from podmap.backends.process.output import follow
 from podmap.backends.process.spawn import Reservation, inherited_env
-from podmap.backends.process.watch import ProcessWatch, end_stragglers
+from podmap.backends.process.watch import ProcessWatch, end_stragglers, ended_too
 from podmap.errors import BackendError, UsageError
 from podmap.ledger.store_errors import limit_hint
 from podmap.names import parse_attempt_name
 from podmap.records import Category, Diagnosis
 
 PENDING_POLL_S = 0.05
-OUTPUT_POLLS_S = (0.02, 0.3)
-CHUNK_BYTES = 64 * 1024
-_LIST_IN_THREAD = 50
 _DELETED = Diagnosis(Category.CANCELLED, "deleted while it ran")
 
 
@@ -42,8 +46,12 @@ class ProcessBackend(Backend):
     any process and at any time, sees them, waits for them and enforces their timeouts. Several
     may do so at once. An attempt is started once, also if its creator is killed at any moment.
 
-    A trial leads a session of its own; when its command ends, what it left in its process group
-    is killed. It inherits the environment the backend was made in, except Airflow's variables.
+    A trial leads a session of its own; when its command ends, what it left is killed: its process
+    group by its wrapper, and what has gone elsewhere by who waits for it. It inherits the
+    environment the backend was made in, except Airflow's variables.
+
+    A trial runs as the same user, and can write all of this, its own state and that of others:
+    nothing here is a boundary. What it does to its own state is its own problem alone.
 
     Args:
         state_dir: The folder for the attempts' state, on a disk of this host; made if missing.
@@ -68,6 +76,7 @@ class ProcessBackend(Backend):
         self._lock = StateLock(self._state_dir)
         self._turn = asyncio.Lock()
         self._watches: dict[str, ProcessWatch] = {}
+        self._trusted = False
         self._null: int | None = None
 
     def result_path(self, attempt_name: str) -> str:
@@ -97,10 +106,9 @@ class ProcessBackend(Backend):
                 if name in self._watches
             }
             unknown = [name for name in names if name not in found]
-            if len(unknown) > _LIST_IN_THREAD:
+            seen: list[Observation | None] = []
+            if unknown:
                 seen = await asyncio.to_thread(lambda: [self._observe(name) for name in unknown])
-            else:
-                seen = [self._observe(name) for name in unknown]
         for name, observation in zip(unknown, seen, strict=True):
             pending = observation is not None and observation.phase is Phase.PENDING
             found[name] = await self._observe_now(name) if pending else observation
@@ -159,14 +167,11 @@ class ProcessBackend(Backend):
         if watch is not None:
             await asyncio.shield(watch.ended)
         with self._access("read"):
-            observation = self._observe(name, watch)
+            observation = await asyncio.to_thread(self._observe, name, watch)
+        left = await self._clear(name, watch)
         if observation is None:
             return Observation.gone(name)
-        if observation.exit_code is None:
-            await end_stragglers(self._folder(name))
-        elif watch is not None and observation.diagnosis is None:
-            watch.clean = True
-        return observation
+        return replace(observation, warning=ended_too(left)) if left else observation
 
     async def output(self, name: str, *, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """The attempt's output from a byte offset, as it comes, until it has ended.
@@ -179,20 +184,12 @@ class ProcessBackend(Backend):
             descriptor = self._folder(name).open_output()
         if descriptor is None:
             return
-        backoff = Backoff(*OUTPUT_POLLS_S)
         try:
-            while True:
-                over = watch is None or watch.ended.done()
+            chunks = follow(descriptor, offset, watch.ended if watch else None)
+            async with contextlib.aclosing(chunks):
                 with self._access("read"):
-                    chunk = os.pread(descriptor, CHUNK_BYTES, offset)
-                if chunk:
-                    offset += len(chunk)
-                    yield chunk
-                    await asyncio.sleep(0)
-                elif watch is None or over:
-                    return
-                else:
-                    await asyncio.wait({watch.ended}, timeout=backoff.next_s())
+                    async for chunk in chunks:
+                        yield chunk
         finally:
             os.close(descriptor)
 
@@ -224,6 +221,7 @@ class ProcessBackend(Backend):
         watch = await self._watch_of(name)
         if watch is not None and not watch.ended.done():
             await watch.end(reason, grace_s)
+            await self._clear(name, watch)
 
     async def delete(self, name: str) -> None:
         """Removes all that is left of an attempt; ends it at once if it still runs.
@@ -234,18 +232,15 @@ class ProcessBackend(Backend):
         watch = await self._watch_of(name)
         if watch is not None and not watch.ended.done():
             await watch.end(_DELETED, 0.0)
+        await self._clear(name, watch)
         folder = self._folder(name)
-        if watch is None or not watch.clean:
-            wrapper = folder.read_wrapper()
-            if wrapper is not None and wrapper.ending is None:
-                await end_stragglers(folder)
         async with self._lock.held():
             with self._access("write"):
-                folder.remove()
+                empty_trash = folder.take_away()
                 self._watches.pop(name, None)
-                if not self._watches:
-                    with contextlib.suppress(OSError):  # it holds other attempts
-                        os.rmdir(os.path.dirname(folder.path))
+        await asyncio.to_thread(empty_trash)
+        if not self._watches:
+            remove_run_folder(os.path.dirname(folder.path))
 
     async def close(self) -> None:
         """Closes the watches and open files; attempts go on."""
@@ -267,6 +262,9 @@ class ProcessBackend(Backend):
     @contextlib.contextmanager
     def _access(self, verb: str) -> Iterator[None]:
         try:
+            if not self._trusted:
+                check_state_folder(self._state_dir)
+                self._trusted = os.path.isdir(self._state_dir)
             yield
         except OSError as error:
             hint = limit_hint(error) or "set PODMAP_STATE_DIR to another folder of this host"
@@ -285,6 +283,7 @@ class ProcessBackend(Backend):
             asked=ended.asked,
             over=True,
             reason=ended.reason,
+            seen_end=ended.seen_end,
         )
 
     def _observe_watched(self, name: str, watch: ProcessWatch) -> Observation | None:
@@ -317,10 +316,9 @@ class ProcessBackend(Backend):
     def _find_attempt(self, name: str) -> Observation | None:
         """The attempt that has this name; what was never started is removed. Needs the lock."""
         folder = self._folder(name)
-        asked = folder.read_launch()
+        asked, _ = look(name, folder)
         if asked is None:
-            if folder.exists():
-                self._remove_broken(name, folder)
+            folder.remove()
             return None
         watch = self._watches.get(name)
         observation = self._observe_watched(name, watch) if watch else self._observe(name)
@@ -333,14 +331,12 @@ class ProcessBackend(Backend):
             return None
         return self._observe(name) or Observation.gone(name)
 
-    def _remove_broken(self, name: str, folder: AttemptFolder) -> None:
-        wrapper = folder.read_wrapper()
-        if wrapper is not None and folder.is_running(wrapper):
-            raise BackendError(
-                f"{name} runs as process {wrapper.pid}, but what was asked of it cannot be read "
-                f"in {folder.path}: end the process, then remove the folder"
-            )
-        folder.remove()
+    async def _clear(self, name: str, watch: ProcessWatch | None) -> int:
+        """Ends what an attempt that has ended left behind; how many processes that were."""
+        folder = self._folder(name)
+        if watch is not None:
+            return await watch.clear()
+        return await end_stragglers(folder) if folder.exists() else 0
 
     async def _observe_now(self, name: str) -> Observation | None:
         """The observation of an attempt now; None if it is not there, or was never started."""
@@ -359,13 +355,15 @@ class ProcessBackend(Backend):
             watch = self._watches.get(name)
             if watch is not None:
                 return watch
-            wrapper = folder.read_wrapper()
+            with self._access("read"):
+                wrapper = folder.read_wrapper()
             if wrapper is not None and wrapper.ending is not None:
                 return None
             observation = await self._observe_now(name)
             if observation is None or observation.phase in (Phase.ENDED, Phase.GONE):
                 return None
-            asked, wrapper = folder.read_launch(), folder.read_wrapper()
+            with self._access("read"):
+                asked, wrapper = look(name, folder)
             if name not in self._watches and asked is not None and wrapper and wrapper.pid:
                 watch = ProcessWatch(asked, folder, wrapper.pid, child=False)
                 self._start_watch(name, watch, adopted=True)
@@ -374,7 +372,8 @@ class ProcessBackend(Backend):
 
     def _start_watch(self, name: str, watch: ProcessWatch, *, adopted: bool) -> None:
         self._watches[name] = watch  # until it is deleted: its folder may not tell that it ended
-        order = watch.folder.read_kill_order() if adopted else None
+        with self._access("read"):
+            order = watch.folder.read_kill_order() if adopted else None
         if order is not None:
             watch.call_at(order.force_up_s, watch.force)
         if watch.asked.timeout_s is not None:

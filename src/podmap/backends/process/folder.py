@@ -9,149 +9,35 @@ for its end.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
-import shutil
+import secrets
 import stat
-from dataclasses import dataclass, fields
-from datetime import datetime, timezone
-from typing import Any
+from collections.abc import Callable
 
-from podmap.backends.base import Launch
 from podmap.backends.process import system
-from podmap.clock import iso, utc_now
+from podmap.backends.process.state import AskedLaunch, KillOrder, Wrapper
+from podmap.disk import OddFileError, file_mode, make_folders, open_regular, read_regular, shared
 from podmap.names import parse_attempt_name
-from podmap.records import Diagnosis
 
 LAUNCH = "launch.json"
 PROCESS = "process"
 OUTPUT = "output"
 RESULT = "result"
 KILLED = "killed.json"
-PATIENCE_S = 30.0
-"""A wrapper that has not said who it is after this long never will."""
-_FILES = (LAUNCH, PROCESS, OUTPUT, RESULT, KILLED)
 _WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-# A trial may put anything where its result belongs: a link leads out, a FIFO would block.
-_READ_PLAIN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_TRASH = ".trash-"
 _NOBODY = b"0\n\n"
-
-
-@dataclass(frozen=True, slots=True)
-class AskedLaunch:
-    """What was asked, as `launch.json` keeps it.
-
-    Attributes:
-        run_id: As `Launch.run_id`.
-        number: As `Launch.number`.
-        attempt: As `Launch.attempt`.
-        epoch: As `Launch.epoch`.
-        argv: As `Launch.argv`; kept for people who look.
-        timeout_s: As `Launch.timeout_s`.
-        host: Where it runs.
-        boot_id: The host's boot when it was asked.
-        maker_pid: The process that asked.
-        maker_born: The start of that process.
-        started: UTC ISO 8601.
-        started_up_s: The same on `system.uptime_s`.
-    """
-
-    run_id: str
-    number: int
-    attempt: int
-    epoch: str
-    argv: tuple[str, ...]
-    timeout_s: float | None
-    host: str
-    boot_id: str
-    maker_pid: int
-    maker_born: str
-    started: str
-    started_up_s: float
-
-    @classmethod
-    def now(cls, launch: Launch) -> AskedLaunch:
-        """What `launch` asks, by this process at this moment."""
-        maker_pid, maker_born = system.own_identity()
-        return cls(
-            run_id=launch.run_id,
-            number=launch.number,
-            attempt=launch.attempt,
-            epoch=launch.epoch,
-            argv=tuple(launch.argv),
-            timeout_s=launch.timeout_s,
-            host=system.host(),
-            boot_id=system.boot_id(),
-            maker_pid=maker_pid,
-            maker_born=maker_born,
-            started=iso(utc_now()),
-            started_up_s=system.uptime_s(),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """What `launch.json` holds."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @property
-    def maker_is_alive(self) -> bool:
-        """Whether the process that asked is still there."""
-        same_boot = self.boot_id == system.boot_id()
-        return same_boot and system.birth(self.maker_pid) == self.maker_born
-
-    @property
-    def overdue(self) -> bool:
-        """Whether it is too late for a wrapper to begin with this."""
-        if self.boot_id != system.boot_id():
-            return True
-        return system.uptime_s() - self.started_up_s > PATIENCE_S
-
-
-@dataclass(frozen=True, slots=True)
-class CommandEnd:
-    """How the command ended.
-
-    Attributes:
-        code: As a shell gives it.
-        executed: False if the command could not be executed at all.
-        finished: UTC ISO 8601.
-    """
-
-    code: int
-    executed: bool
-    finished: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wrapper:
-    """The process that runs the attempt, as it says itself.
-
-    Attributes:
-        pid: The wrapper, which leads its session and group; 0 if the attempt was never to be
-            started; None if it died before it could say so.
-        boot_id: The host's boot in which it runs.
-        ending: How the command ended; None if it has not, or if that was never written.
-    """
-
-    pid: int | None
-    boot_id: str = ""
-    ending: CommandEnd | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KillOrder:
-    """Why, when and how somebody asked for the attempt's end.
-
-    Attributes:
-        reason: What its observation carries.
-        force_up_s: When it is to be ended by force, on `system.uptime_s`.
-    """
-
-    reason: Diagnosis
-    force_up_s: float
+_PROCESS_BYTES = 4096
 
 
 class AttemptFolder:
-    """Reads and writes the folder of one attempt; all calls are short and block."""
+    """Reads and writes the folder of one attempt; all calls but `remove` are short, and block.
+
+    The attempt may have put anything in the place of its files. What is not a regular file of the
+    right form is never opened in a way that could block, and never raises but as it is said here.
+    """
 
     __slots__ = ("path",)
 
@@ -169,61 +55,50 @@ class AttemptFolder:
             OSError: It could not be made whole; what was made is removed.
         """
         try:
-            os.mkdir(self.path, 0o700)
+            os.mkdir(self.path, 0o777 if shared() else 0o700)
         except FileNotFoundError:
-            os.makedirs(self.path, 0o700)
+            make_folders(os.path.dirname(self.path))
+            os.mkdir(self.path, 0o777 if shared() else 0o700)
         try:
             _write_new(self.path_of(LAUNCH), json.dumps(asked.to_json()).encode())
             # It is there before the trial is, as in a pod.
-            os.close(os.open(self.path_of(RESULT), _WRITE_NEW, 0o666))
-            return os.open(self.path_of(OUTPUT), _WRITE_NEW | os.O_APPEND, 0o600)
+            os.close(os.open(self.path_of(RESULT), _WRITE_NEW, file_mode()))
+            return os.open(self.path_of(OUTPUT), _WRITE_NEW | os.O_APPEND, file_mode())
         except OSError:
             self.remove()
             raise
 
-    def open_output(self) -> int | None:
-        """A descriptor to read the output, for the caller to close; None if there is none.
+    def exists(self) -> bool:
+        """Whether something is there."""
+        return os.path.lexists(self.path)
+
+    def read_launch(self) -> AskedLaunch | None:
+        """What was asked; None if nothing is there that says so.
 
         Raises:
-            OSError: It cannot be read.
+            OddFileError: What is there cannot be understood.
+            OSError: It could not be read now.
         """
         try:
-            return os.open(self.path_of(OUTPUT), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            return AskedLaunch.parse(
+                read_regular(self.path_of(LAUNCH)), os.path.basename(self.path)
+            )
         except FileNotFoundError:
             return None
 
-    def exists(self) -> bool:
-        """Whether the folder is there."""
-        return os.path.isdir(self.path)
-
-    def read_launch(self) -> AskedLaunch | None:
-        """What was asked; None if the folder is not there or not whole."""
-        data = _read_json(self.path_of(LAUNCH))
-        if data is None:
-            return None
-        try:
-            return AskedLaunch(**{**data, "argv": tuple(data["argv"])})
-        except (KeyError, TypeError):
-            return None
-
     def read_wrapper(self) -> Wrapper | None:
-        """Which process runs it, and how that ended; None before the process has said so."""
+        """Who runs it, and how that ended; None as long as nobody said so.
+
+        Raises:
+            OSError: It could not be read now.
+        """
         try:
-            descriptor = os.open(self.path_of(PROCESS), _READ_PLAIN)
-        except OSError:
+            return Wrapper.parse(read_regular(self.path_of(PROCESS), _PROCESS_BYTES))
+        except FileNotFoundError:
             return None
-        try:
-            lines = os.read(descriptor, 4096).decode("ascii", "replace").split("\n")
-            moment = os.fstat(descriptor).st_mtime
-        finally:
-            os.close(descriptor)
-        if len(lines) < 3 or not lines[0].isdigit():
-            return Wrapper(None)
-        words = lines[2].split()
-        ending = None
-        if len(lines) > 3 and words[0].isdigit():
-            ending = CommandEnd(int(words[0]), len(words) == 1, _iso_of(moment))
-        return Wrapper(int(lines[0]), lines[1], ending)
+        except OddFileError as error:
+            pid = system.find(self.path)
+            return Wrapper(pid, system.boot_id() if pid else "", odd=str(error))
 
     def is_running(self, wrapper: Wrapper) -> bool:
         """Whether that very process is still there."""
@@ -234,80 +109,156 @@ class AttemptFolder:
         )
 
     def forbid_start(self) -> bool:
-        """Prevents for good that the attempt is started; False if it runs or has run."""
+        """Sees to it that the attempt is never started; False if somebody runs or ran it."""
         try:
             _write_new(self.path_of(PROCESS), _NOBODY)
         except FileExistsError:
             wrapper = self.read_wrapper()
             return wrapper is not None and wrapper.pid == 0
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # so there is nothing in which a wrapper could say that it runs
         return True
 
-    def last_written(self) -> str:
-        """When something was last written here, as UTC ISO 8601."""
-        moments = [0.0]
-        for name in (LAUNCH, PROCESS, OUTPUT, RESULT):
-            with contextlib.suppress(OSError):
-                moments.append(os.lstat(self.path_of(name)).st_mtime)
-        return _iso_of(max(moments))
+    def open_output(self) -> int | None:
+        """A descriptor of the output, for the caller to close; None if there is none to read.
+
+        Raises:
+            OSError: It could not be opened now.
+        """
+        try:
+            return open_regular(self.path_of(OUTPUT))
+        except (FileNotFoundError, OddFileError):
+            return None
 
     def read_result(self, limit_bytes: int) -> tuple[bytes | None, bool]:
-        """What the trial left, at most `limit_bytes` of it, and whether there was more."""
+        """What the trial left, at most `limit_bytes` of it, and whether there was more.
+
+        Raises:
+            OSError: It could not be read now.
+        """
         try:
-            descriptor = os.open(self.path_of(RESULT), _READ_PLAIN)
-        except OSError:
+            descriptor = open_regular(self.path_of(RESULT))
+        except (FileNotFoundError, OddFileError):
             return None, False
         try:
-            about = os.fstat(descriptor)
-            if not stat.S_ISREG(about.st_mode):
-                return None, False
             data = os.pread(descriptor, limit_bytes, 0)
+            return data or None, os.fstat(descriptor).st_size > limit_bytes
         finally:
             os.close(descriptor)
-        return data or None, about.st_size > limit_bytes
 
-    def write_kill_order(self, order: KillOrder) -> bool:
-        """Writes why and when the attempt is to end; False if that was written before."""
-        data = {"reason": order.reason.to_json(), "force_up_s": order.force_up_s}
-        draft = self.path_of(f".{KILLED}.{os.getpid()}")
+    def write_kill_order(self, killing: KillOrder) -> bool:
+        """Keeps why the attempt is to end, for whoever looks next; False if a reason was there.
+
+        Raises:
+            OSError: It could not be kept.
+        """
+        draft = self.path_of(f".{KILLED}.{secrets.token_hex(8)}")
+        _write_new(draft, json.dumps(killing.to_json()).encode())
         try:
-            with open(draft, "wb") as file:
-                file.write(json.dumps(data).encode())
             os.link(draft, self.path_of(KILLED))
         except FileExistsError:
             return False
         finally:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 os.unlink(draft)
         return True
 
     def read_kill_order(self) -> KillOrder | None:
-        """Why somebody asked for the attempt's end; None if nobody did."""
-        data = _read_json(self.path_of(KILLED))
-        if data is None:
+        """Why somebody asked for the attempt's end; None if nobody did, as far as can be known.
+
+        Raises:
+            OSError: It could not be read now.
+        """
+        try:
+            return KillOrder.parse(read_regular(self.path_of(KILLED)))
+        except (FileNotFoundError, OddFileError):
             return None
-        return KillOrder(Diagnosis.from_json(data["reason"]), data["force_up_s"])
 
     def remove_kill_order(self) -> None:
-        """Removes what `write_kill_order` has written."""
-        with contextlib.suppress(FileNotFoundError):
+        """Takes back `write_kill_order`."""
+        with contextlib.suppress(OSError):
             os.unlink(self.path_of(KILLED))
 
     def remove(self) -> None:
         """Removes the folder with all that is in it.
 
         Raises:
-            OSError: Something of it could not be removed.
+            OSError: It could not be moved away.
         """
-        for name in _FILES:
-            # A folder in a file's place is left to rmtree below.
-            with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):
-                os.unlink(self.path_of(name))
+        self.take_away()()
+
+    def take_away(self) -> Callable[[], None]:
+        """Moves the folder out of everybody's sight, and returns what removes it from the disk.
+
+        That blocks for as long as there is much in it.
+
+        Raises:
+            OSError: It could not be moved away.
+        """
+        parent, name = os.path.split(self.path)
+        trash = f"{parent}/{_TRASH}{name}-{secrets.token_hex(4)}"
         try:
-            os.rmdir(self.path)
-        except FileNotFoundError:
-            return
-        except OSError:
-            shutil.rmtree(self.path)
+            os.rename(self.path, trash)
+        except (FileNotFoundError, NotADirectoryError):
+            return lambda: None
+        return functools.partial(_remove_tree, trash)
+
+
+def _remove_tree(path: str) -> None:
+    """Removes what can be removed of a file or folder. Blocks for as long as there is much in it.
+
+    However deep it is, it takes no depth of stack, of paths or of open files: each folder in a
+    folder is moved to the top first.
+    """
+    if not _is_folder(path):
+        return
+    mark, folders, count = secrets.token_hex(4), [path], 0
+    while folders:
+        folder = folders.pop()
+        for name in _without_files(folder):
+            inner = f"{folder}/{name}"
+            if folder != path:
+                count += 1
+                try:
+                    os.rename(inner, raised := f"{path}/{mark}-{count}")
+                except OSError:
+                    continue
+                inner = raised
+            folders.append(inner)
+        if folder != path:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+    with contextlib.suppress(OSError):
+        os.rmdir(path)
+
+
+def _is_folder(path: str) -> bool:
+    """Whether it is a folder, made writable; anything else is removed."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            os.chmod(path, 0o700)
+            return True
+        os.unlink(path)
+    return False
+
+
+def _without_files(folder: str) -> list[str]:
+    """Removes what is in a folder and no folder itself; returns the names of those."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return [name for name in names if _is_folder(f"{folder}/{name}")]
+
+
+def remove_run_folder(path: str) -> None:
+    """Removes the folder of a run's attempts if there are none in it any more."""
+    with contextlib.suppress(OSError):
+        left = os.listdir(path)
+        if all(name.startswith(_TRASH) for name in left):
+            for name in left:
+                _remove_tree(f"{path}/{name}")
+            os.rmdir(path)
 
 
 def default_state_dir() -> str:
@@ -328,7 +279,7 @@ def attempt_names(run_folder: str, number: int | None = None) -> list[str]:
     """
     try:
         names = os.listdir(run_folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     if number is not None:
         mark = f"-{number}-a"
@@ -344,21 +295,8 @@ def _is_attempt(name: str, number: int | None) -> bool:
 
 
 def _write_new(path: str, data: bytes) -> None:
-    descriptor = os.open(path, _WRITE_NEW, 0o600)
+    descriptor = os.open(path, _WRITE_NEW, file_mode())
     try:
         os.write(descriptor, data)
     finally:
         os.close(descriptor)
-
-
-def _read_json(path: str) -> dict[str, Any] | None:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            data = json.loads(file.read())
-    except (OSError, ValueError):
-        return None
-    return data if isinstance(data, dict) else None
-
-
-def _iso_of(moment: float) -> str:
-    return iso(datetime.fromtimestamp(moment, timezone.utc))

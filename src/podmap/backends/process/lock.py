@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import time
 from collections.abc import AsyncIterator
 
+from podmap import disk
 from podmap.errors import BackendError
 
-_PAUSE_S = 0.005
 _PATIENCE_S = 30.0
 
 
@@ -24,6 +23,7 @@ class StateLock:
 
     def __init__(self, state_dir: str) -> None:
         self._state_dir = state_dir
+        self._path = f"{state_dir}/.lock"
         self._descriptor: int | None = None
 
     @contextlib.asynccontextmanager
@@ -34,17 +34,15 @@ class StateLock:
             BackendError: The lock cannot be made, or another process does not give it back.
         """
         descriptor = self._open()
-        patience_ends = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for pause_s in disk.tries(_PATIENCE_S):
+            if disk.try_lock(descriptor):
                 break
-            except BlockingIOError as error:
-                if time.monotonic() > patience_ends:
-                    raise BackendError(
-                        f"another process holds {self._state_dir}/.lock and does not give it back"
-                    ) from error
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(pause_s)
+        else:
+            raise BackendError(
+                f"{disk.lock_holder(descriptor)} holds {self._path} and does not give it back; "
+                "end it, or set PODMAP_STATE_DIR to another folder of this host"
+            )
         try:
             yield
         finally:
@@ -59,13 +57,28 @@ class StateLock:
     def _open(self) -> int:
         if self._descriptor is None:
             try:
-                os.makedirs(self._state_dir, 0o700, exist_ok=True)
-                self._descriptor = os.open(
-                    f"{self._state_dir}/.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-                )
+                disk.make_folders(self._state_dir)
+                check_state_folder(self._state_dir)
+                self._descriptor = disk.open_lock(self._path)
             except OSError as error:
                 raise BackendError(
                     f"cannot write the state of local processes in {self._state_dir}: {error}; "
                     "set PODMAP_STATE_DIR to another folder of this host"
                 ) from error
         return self._descriptor
+
+
+def check_state_folder(path: str) -> None:
+    """Sees to it that nobody else has put anything into a state folder, as far as it is there.
+
+    Raises:
+        BackendError: It is another user's, or others may write it.
+        OSError: It cannot be looked at.
+    """
+    trouble = disk.trouble_with(path)
+    if trouble:
+        raise BackendError(
+            f"the state folder cannot be trusted: {trouble}\n"
+            "or set PODMAP_STATE_DIR to another folder of this host, or PODMAP_SHARED=1 if "
+            "others are to have a say in what runs here"
+        )

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from podmap.backends.base import Cut, Observation, Phase
 from podmap.backends.process import system
-from podmap.backends.process.folder import AskedLaunch, AttemptFolder, Wrapper
+from podmap.backends.process.folder import AttemptFolder
+from podmap.backends.process.state import AskedLaunch, Wrapper
+from podmap.clock import iso, parse_iso, utc_now
+from podmap.disk import OddFileError
 from podmap.errors import BackendError
 from podmap.records import Category, Diagnosis
 
@@ -26,6 +32,28 @@ def running(name: str, asked: AskedLaunch, phase: Phase = Phase.RUNNING) -> Obse
     )
 
 
+def look(name: str, folder: AttemptFolder) -> tuple[AskedLaunch | None, Wrapper | None]:
+    """What was asked of an attempt, and who runs it; no asking if it is not there or never began.
+
+    Where the folder cannot be understood, the process table says whether it runs.
+
+    Raises:
+        OSError: The folder could not be read now.
+    """
+    odd, asked = "launch.json: it is gone", None
+    try:
+        asked = folder.read_launch()
+    except OddFileError as error:
+        odd = str(error)
+    wrapper = folder.read_wrapper()
+    if (wrapper is None or wrapper.pid is None) and folder.exists():
+        pid = system.find(folder.path)
+        wrapper = Wrapper(pid, system.boot_id()) if pid else wrapper
+    if asked is not None or wrapper is None:
+        return asked, wrapper
+    return AskedLaunch.unknown(name), replace(wrapper, odd=wrapper.odd or odd)
+
+
 def observe(
     name: str,
     folder: AttemptFolder,
@@ -34,32 +62,38 @@ def observe(
     asked: AskedLaunch | None = None,
     over: bool = False,
     reason: Diagnosis | None = None,
+    seen_end: str | None = None,
 ) -> Observation | None:
-    """What is seen of an attempt; None if it is not there, or was never to be started.
+    """What is to be seen of an attempt; None if it is not there, or was given up unstarted.
 
     Args:
         name: The attempt's name.
         folder: Its folder.
         result_limit_bytes: How much of a result is read.
-        asked: What the folder says was asked, if this process knows.
+        asked: What was asked, if this process knows.
         over: The process is known to have ended.
         reason: Why it was killed, if this process knows.
+        seen_end: When its end was seen, as UTC ISO 8601; None if it is seen now.
 
     Raises:
         BackendError: It was started on another host, which alone can tell.
+        OSError: The folder could not be read now.
     """
-    asked = asked or folder.read_launch()
-    wrapper = folder.read_wrapper()
+    if asked is None:
+        asked, wrapper = look(name, folder)
+    else:
+        wrapper = folder.read_wrapper()
     if asked is None or (wrapper is None and not folder.exists()):
         return None
-    if wrapper is not None and wrapper.pid == 0:
+    if wrapper is not None and wrapper.pid == 0 and not over:
         return None
     if not over and (wrapper is None or wrapper.ending is None):
         phase = _phase(name, folder, asked, wrapper)
         if phase is not Phase.ENDED:
             return running(name, asked, phase)
         wrapper = folder.read_wrapper()  # the end may have come between the two looks
-    return _ended(name, asked, folder, wrapper, result_limit_bytes, reason)
+    seen_end = seen_end or iso(utc_now())
+    return _ended(name, asked, folder, wrapper, result_limit_bytes, reason, seen_end)
 
 
 def _phase(name: str, folder: AttemptFolder, asked: AskedLaunch, wrapper: Wrapper | None) -> Phase:
@@ -71,7 +105,7 @@ def _phase(name: str, folder: AttemptFolder, asked: AskedLaunch, wrapper: Wrappe
     if wrapper is None:
         return Phase.PENDING
     if wrapper.pid is None:
-        return Phase.ENDED if asked.overdue else Phase.PENDING
+        return Phase.ENDED if asked.overdue or wrapper.odd else Phase.PENDING
     return Phase.RUNNING if folder.is_running(wrapper) else Phase.ENDED
 
 
@@ -82,13 +116,13 @@ def _ended(
     wrapper: Wrapper | None,
     limit_bytes: int,
     reason: Diagnosis | None,
+    seen_end: str,
 ) -> Observation:
-    order = folder.read_kill_order()
-    if order is not None:
-        reason = order.reason
+    killing = folder.read_kill_order()
+    if killing is not None:
+        reason = killing.reason
     ending = wrapper.ending if wrapper else None
     result, cut = folder.read_result(limit_bytes)
-    finished = ending.finished if ending else folder.last_written()
     return Observation(
         name=name,
         run_id=asked.run_id,
@@ -98,7 +132,7 @@ def _ended(
         phase=Phase.ENDED,
         node=asked.host,
         started=asked.started,
-        finished=max(asked.started, finished),
+        finished=_finished(asked, wrapper, seen_end),
         exit_code=ending.code if ending else KILLED_CODE if reason else None,
         result=result,
         result_cut=Cut.END if cut else None,
@@ -106,12 +140,28 @@ def _ended(
     )
 
 
+def _finished(asked: AskedLaunch, wrapper: Wrapper | None, seen_end: str) -> str:
+    """When it ended: what its wrapper measured, else when it was seen; never a file's time."""
+    if wrapper is not None and wrapper.ending is not None and wrapper.ending.took_s is not None:
+        ended = parse_iso(asked.started) + timedelta(seconds=wrapper.ending.took_s)
+        return min(iso(ended), max(asked.started, seen_end))
+    if _was_restarted(asked, wrapper):
+        seen_end = min(seen_end, iso(utc_now() - timedelta(seconds=system.uptime_s())))
+    return max(asked.started, seen_end)
+
+
+def _was_restarted(asked: AskedLaunch, wrapper: Wrapper | None) -> bool:
+    return ((wrapper and wrapper.boot_id) or asked.boot_id) != system.boot_id()
+
+
 def _own_diagnosis(
     asked: AskedLaunch, folder: AttemptFolder, wrapper: Wrapper | None
 ) -> Diagnosis | None:
+    if wrapper is not None and wrapper.odd:
+        return _odd(folder, wrapper.odd)
     if wrapper is not None and wrapper.ending is not None:
         return None if wrapper.ending.executed else _not_executed(asked, wrapper.ending.code)
-    if ((wrapper and wrapper.boot_id) or asked.boot_id) != system.boot_id():
+    if _was_restarted(asked, wrapper):
         return Diagnosis(
             Category.NODE_LOST,
             f"host {asked.host} was restarted while the process ran",
@@ -128,10 +178,21 @@ def _own_diagnosis(
     )
 
 
+def _odd(folder: AttemptFolder, what: str) -> Diagnosis:
+    return Diagnosis(
+        Category.BAD_RESULT,
+        f"how it ended cannot be told: its state was changed ({what})",
+        f"podmap keeps in {folder.path} what it asked of the process and how that ended. The "
+        "trial, or somebody else, has changed that.",
+        "Write nothing there but the result, to $PODMAP_RESULT, and remove nothing.",
+    )
+
+
 def _not_executed(asked: AskedLaunch, code: int) -> Diagnosis:
+    program = repr(asked.argv[0]) if asked.argv else "the command"
     return Diagnosis(
         Category.CREATE_ERROR,
         f"the command could not be executed (exit code {code})",
-        f"The shell could not execute {asked.argv[0]!r}; its output says why.",
+        f"The shell could not execute {program}; its output says why.",
         "See that the program and its interpreter (its first line) are there and executable.",
     )

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from podmap.backends.base import Launch, LaunchError
 from podmap.backends.process import system
-from podmap.backends.process.folder import AskedLaunch, AttemptFolder
+from podmap.backends.process.folder import AttemptFolder
+from podmap.backends.process.state import AskedLaunch
 from podmap.backends.values import refuse_values
 from podmap.errors import BackendError
 from podmap.ledger.store_errors import limit_hint
@@ -21,17 +22,22 @@ from podmap.records import Category, Diagnosis
 
 # $1 is the attempt's folder, $2 the host's boot id, the rest the command; nothing is ever put into
 # this text. `set -C` makes ">" refuse a file that is there, so `process` is made once: a second
-# wrapper of the same attempt ends there. What the shell traps is reset in the subshell, so signals
-# to the group end the command and not the wrapper. If exec fails the subshell is still a shell, and
-# says so first (where sh is bash, only of what it cannot find). The last line ends what the command
-# left in its group, and the wrapper with it.
+# wrapper of the same attempt ends there. From then on it is written by its descriptor: whatever the
+# command puts in its place, the wrapper is not held up. What the shell traps is reset in the
+# subshell, so signals to the group end the command and not the wrapper. If exec fails the subshell
+# is still a shell, and says so first (where sh is bash, only of what it cannot find). The last line
+# ends what the command left in its group, and the wrapper with it.
 _SCRIPT = """\
 set -C
 trap : HUP INT QUIT TERM USR1 USR2
 echo "$$
 $2" >"$1/process" || exit
-(own=$1/process; shift 2; trap 'echo $? not executed >>"$own"' EXIT; exec "$@") 2>&1
-echo $? >>"$1/process"
+exec 9>>"$1/process"
+read -r since _ </proc/uptime
+(own=$1/process; shift 2; trap 'echo $? not executed >>"$own"' EXIT; exec "$@" 9>&-) 2>&1
+code=$?
+read -r until _ </proc/uptime
+echo "$code $since $until" >&9
 kill -KILL 0
 """
 _PLAIN_NAMES: set[str] = set()  # names that were looked at before: most are always the same
@@ -47,6 +53,7 @@ _CONTRACT = frozenset(
         "CHECKPOINT",
         "OUTPUT",
         "ATTEMPT",
+        "ATTEMPT_FOLDER",
     )
 )
 
@@ -184,7 +191,7 @@ def spawn_wrapper(folder: str, command: CheckedCommand, *, output: int, null: in
             stdin=null,
             stdout=output,
             stderr=null,
-            env=command.env,
+            env={**command.env, system.MARK: folder},
             cwd=command.cwd,
             start_new_session=True,
         )

@@ -10,10 +10,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+MARK = "PODMAP_ATTEMPT_FOLDER"
+"""The variable by which what an attempt has started is known, wherever it has gone."""
 _PROC = os.path.exists("/proc/self/stat")
 _DEAD_STATES = "ZXx"
-_END_ROUNDS = 50
+_END_ROUNDS = 150
 _END_PAUSE_S = 0.02
 _EXEC_ROUNDS = 100
 _EXEC_PAUSE_S = 0.001
@@ -139,39 +142,87 @@ def signal_group(pid: int, number: int) -> None:
         os.killpg(pid, number)
 
 
-def end_session(pid: int, mark: str) -> None:
-    """Kills all that is left of the session a process leads or led. Blocks for up to a second.
-
-    A session's number is not given to another process while the session has members, so if
-    another process has the pid now, nothing is left to kill.
+def find(mark: str) -> int | None:
+    """The wrapper that has `mark` as one of its arguments; None if none lives.
 
     Args:
-        pid: The leader; it may have ended.
-        mark: The leader's, as in `is_running`.
+        mark: As in `is_running`.
     """
+    if _PROC:
+        for process in _processes():
+            if process.pid == process.session and is_running(process.pid, mark):
+                return process.pid
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    pid: int
+    parent: int
+    group: int
+    session: int
+
+
+def end_all(leader: int, mark: str) -> int:
+    """Kills all that an attempt has left, and returns how many processes; blocks for seconds.
+
+    Those are what is left of the session that its wrapper leads or led, what has the attempt's
+    `MARK` in its environment, wherever it is, and all their children. A session's number is not
+    given to another process while the session has members, so if another process has the pid
+    now, nothing is left of the session.
+
+    Args:
+        leader: The wrapper; it may have ended; 0 if it is not known.
+        mark: The attempt's folder: the wrapper's mark, as in `is_running`, and the value of `MARK`.
+    """
+    ended: set[int] = set()
     for _ in range(_END_ROUNDS):
-        if birth(pid) is not None and not is_running(pid, mark):
-            return
-        members = list(_members(pid))
+        members = _family(leader, mark)
         if not members:
-            return
-        signal_group(pid, signal.SIGKILL)
+            break
+        ended |= members
         for member in members:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(member, signal.SIGKILL)
         time.sleep(_END_PAUSE_S)
+    return len(ended - {leader})
 
 
-def _members(leader: int) -> Iterator[int]:
+def _family(leader: int, mark: str) -> set[int]:
+    leads = leader > 0 and (birth(leader) is None or is_running(leader, mark))
     if not _PROC:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, 0)
-            yield leader
-        return
+            if leads:
+                os.killpg(leader, signal.SIGKILL)
+                return {leader}
+        return set()
+    table = list(_processes())
+    item = os.fsencode(f"{MARK}={mark}")
+    family = {
+        each.pid
+        for each in table
+        if (leads and leader in (each.group, each.session)) or _has_in_environment(each.pid, item)
+    }
+    grown = family
+    while grown:
+        grown = {each.pid for each in table if each.parent in family} - family
+        family |= grown
+    return family - {os.getpid()}
+
+
+def _has_in_environment(pid: int, item: bytes) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            return item in file.read().split(b"\0")
+    except OSError:  # it has ended, or is another user's
+        return False
+
+
+def _processes() -> Iterator[_Process]:
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
-        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-            state, _, group, session = _fields(file.read().decode("ascii", "replace"))[:4]
-            if state not in _DEAD_STATES and str(leader) in (group, session):
-                yield int(name)
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb", buffering=0) as file:
+            state, *numbers = _fields(file.read().decode("ascii", "replace"))[:4]
+            if state not in _DEAD_STATES:
+                yield _Process(int(name), *map(int, numbers))

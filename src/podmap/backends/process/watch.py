@@ -10,10 +10,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from podmap.backends.process import system
-from podmap.backends.process.folder import AskedLaunch, AttemptFolder, KillOrder
+from podmap.backends.process.folder import AttemptFolder
+from podmap.backends.process.state import AskedLaunch, KillOrder
+from podmap.clock import iso, utc_now
 from podmap.records import Diagnosis
 
 POLL_S = 0.25
+_MOMENT_S = 1.0
 
 
 class ProcessWatch:
@@ -28,7 +31,7 @@ class ProcessWatch:
         pid: The wrapper.
         ended: Done once the process has ended; cancelled by `close`.
         reason: Why this process asked for its end, if it did.
-        clean: Whether its wrapper was seen to have done all it does at the end.
+        seen_end: When its end was seen, as UTC ISO 8601; None before it.
     """
 
     def __init__(self, asked: AskedLaunch, folder: AttemptFolder, pid: int, *, child: bool) -> None:
@@ -36,7 +39,8 @@ class ProcessWatch:
         self.folder = folder
         self.pid = pid
         self.reason: Diagnosis | None = None
-        self.clean = False
+        self.seen_end: str | None = None
+        self._clearing: asyncio.Future[int] | None = None
         self._child = child
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self._loop.create_future()
@@ -84,30 +88,51 @@ class ProcessWatch:
             reason: What its observation will carry, unless it ends by itself before this.
             grace_s: Seconds from SIGTERM to SIGKILL; at 0 there is no SIGTERM.
         """
-        force_up_s = system.uptime_s() + grace_s
-        self.reason = self.reason or reason
-        mine = False
-        # A full disk must not keep the process alive; then only this process knows why.
-        with contextlib.suppress(OSError):
-            mine = self.folder.write_kill_order(KillOrder(reason, force_up_s))
-        wrapper = self.folder.read_wrapper()
-        if wrapper is not None and wrapper.ending is not None:  # it was faster
+        mine = self._give_reason(reason, grace_s)
+        if self._says_ended():  # it was faster, unless it only says so
             self.reason = None
             if mine:
                 self.folder.remove_kill_order()
-        elif grace_s > 0:
-            self.call_at(force_up_s, self.force)
+            await asyncio.wait({self.ended}, timeout=_MOMENT_S)
+            if self.ended.done():
+                return
+            self._give_reason(reason, grace_s)
+        if grace_s > 0:
+            self.call_at(system.uptime_s() + grace_s, self.force)
             if self.is_alive:
                 system.signal_group(self.pid, signal.SIGTERM)
         else:
             await self.force()
         await asyncio.shield(self.ended)
-        await end_stragglers(self.folder)
+
+    def _give_reason(self, reason: Diagnosis, grace_s: float) -> bool:
+        """Keeps why the attempt is to end; whether nobody had given a reason before."""
+        self.reason = self.reason or reason
+        # A full disk must not keep the process alive; then only this process knows why.
+        with contextlib.suppress(OSError):
+            return self.folder.write_kill_order(KillOrder(reason, system.uptime_s() + grace_s))
+        return False
+
+    def _says_ended(self) -> bool:
+        with contextlib.suppress(OSError):
+            wrapper = self.folder.read_wrapper()
+            return wrapper is not None and wrapper.ending is not None
+        return False
+
+    async def clear(self) -> int:
+        """Waits for the end, then ends what is left behind; returns how many processes that were.
+
+        That is done once, and goes on if this call is cancelled.
+        """
+        await asyncio.shield(self.ended)
+        if self._clearing is None:
+            self._clearing = asyncio.ensure_future(end_stragglers(self.folder, self.pid))
+        return await asyncio.shield(self._clearing)
 
     async def force(self) -> None:
         """Kills all processes of the attempt, if it has not ended."""
         if self.is_alive:
-            await asyncio.to_thread(system.end_session, self.pid, self.folder.path)
+            await asyncio.to_thread(system.end_all, self.pid, self.folder.path)
 
     def close(self) -> None:
         """Stops watching; the process goes on."""
@@ -132,6 +157,7 @@ class ProcessWatch:
             system.reap(self.pid, self._pidfd)
         self._release()
         if not self.ended.done():
+            self.seen_end = iso(utc_now())
             self.ended.set_result(None)
 
     def _release(self) -> None:
@@ -146,8 +172,25 @@ class ProcessWatch:
             self._pidfd = None
 
 
-async def end_stragglers(folder: AttemptFolder) -> None:
-    """Kills what an attempt that has ended left in its session."""
-    wrapper = folder.read_wrapper()
-    if wrapper is not None and wrapper.pid and wrapper.boot_id == system.boot_id():
-        await asyncio.to_thread(system.end_session, wrapper.pid, folder.path)
+async def end_stragglers(folder: AttemptFolder, pid: int | None = None) -> int:
+    """Kills what an attempt that has ended left behind; returns how many processes that were.
+
+    Args:
+        folder: Its folder.
+        pid: Its wrapper, if this process knows.
+    """
+    if pid is None:
+        with contextlib.suppress(OSError):
+            wrapper = folder.read_wrapper()
+            if wrapper is not None and wrapper.boot_id == system.boot_id():
+                pid = wrapper.pid
+    return await asyncio.to_thread(system.end_all, pid or 0, folder.path)
+
+
+def ended_too(count: int) -> str:
+    """The warning of so many processes that `end_stragglers` has ended."""
+    processes = "1 process" if count == 1 else f"{count} processes"
+    return (
+        f"{processes} that it had started went on after its end and had to be killed; "
+        "a trial waits for what it starts"
+    )

@@ -10,7 +10,7 @@ import pytest
 from tests.local.backends.process.conftest import RUN_ID, Host
 
 from podmap.backends.base import Cut, Phase
-from podmap.backends.process.backend import CHUNK_BYTES
+from podmap.backends.process.output import CHUNK_BYTES
 
 MIB = 1024 * 1024
 

@@ -15,9 +15,10 @@ from tests.local.backends.process.conftest import RUN_ID, Host, alive, pids, unt
 
 from podmap.backends.base import Launch, Observation, Phase
 from podmap.backends.process import system
-from podmap.backends.process.folder import PATIENCE_S, AskedLaunch, AttemptFolder, Wrapper
+from podmap.backends.process.folder import AttemptFolder
 from podmap.backends.process.observe import observe
 from podmap.backends.process.spawn import check_command, spawn_wrapper
+from podmap.backends.process.state import PATIENCE_S, AskedLaunch, Wrapper
 from podmap.backends.process.watch import ProcessWatch
 from podmap.errors import BackendError
 from podmap.records import Category, Diagnosis
@@ -235,14 +236,6 @@ def test_kill_ends_the_whole_family(host: Host, grace_s: float) -> None:
 
     members = host.play(scenario)
     assert [False] * 4 == [alive(pid) for pid in members]
-
-
-def test_what_a_trial_leaves_ends_with_it_unless_it_left_the_group(host: Host) -> None:
-    seen = host.run(host.launch(family(host, "exit")))
-    assert (9, None) == (seen.exit_code, seen.diagnosis)
-    members = pids(host.work / "ran", 4)
-    wait_until(lambda: [members[-1]] == [pid for pid in members if alive(pid)])
-    os.kill(members[-1], signal.SIGKILL)
 
 
 def test_an_ended_child_is_reaped(host: Host) -> None:
