@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 
-from podmap.backends.process import default_state_dir
+from podmap import disk
+from podmap.backends.process import check_state_folder, default_state_dir
 from podmap.errors import BackendError, ConflictError
 
 
@@ -34,14 +34,15 @@ def hold_run(run_id: str) -> Iterator[None]:
 def run_holder(run_id: str) -> int | None:
     """The process of this host that holds the run; None if none does, 0 if it is not known."""
     try:
-        descriptor = os.open(_path(run_id), os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
+        descriptor = disk.open_regular(_path(run_id))
+    except (OSError, disk.OddFileError):
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if not disk.try_lock(descriptor, exclusive=False):
+            pid = os.pread(descriptor, 20, 0)
+            return int(pid) if pid.isdigit() else 0
     except OSError:
-        pid = os.pread(descriptor, 20, 0)
-        return int(pid) if pid.isdigit() else 0
+        return 0
     finally:
         os.close(descriptor)
     return None
@@ -54,25 +55,36 @@ def _path(run_id: str) -> str:
 def _lock_file(path: str, run_id: str) -> int:
     while True:
         try:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            folder = os.path.dirname(path)
+            disk.make_folders(folder)
+            check_state_folder(os.path.dirname(folder))
+            descriptor = disk.open_lock(path)
         except OSError as error:
             raise BackendError(
                 f"cannot lock run {run_id} with {path}: {error.strerror}; "
                 "set PODMAP_STATE_DIR to a folder of this host that can be written"
             ) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not _try(descriptor, run_id):
             pid = run_holder(run_id)
             os.close(descriptor)
             if pid is None:
                 continue  # it has ended meanwhile
-            raise _held_error(run_id, pid) from error
+            raise _held_error(run_id, pid)
         # The last holder removes the file; then this one is nobody's any more.
         if os.fstat(descriptor).st_nlink:
             return descriptor
         os.close(descriptor)
+
+
+def _try(descriptor: int, run_id: str) -> bool:
+    try:
+        return disk.try_lock(descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        raise BackendError(
+            f"cannot lock run {run_id}: {error.strerror}; "
+            "set PODMAP_STATE_DIR to a folder of this host's own disk"
+        ) from error
 
 
 def _held_error(run_id: str, pid: int) -> ConflictError:

@@ -8,14 +8,17 @@ import itertools
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+from podmap import disk
 from podmap.errors import StoreError
 from podmap.ledger.store_errors import store_error
 
 _LOCK = ".lock"
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_LOCK_PATIENCE_S = 60.0
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _DELETE_TRIES = 5
 
@@ -24,7 +27,8 @@ class LocalStore:
     """Files below a local folder; see `Store` for the contract.
 
     A file is written beside its place under a name of its own, then moved over it, so a reader
-    sees the old bytes or the new ones, even when the writer is killed in between. Nothing is
+    sees the old bytes or the new ones, even when the writer is killed in between. Folders and files
+    are this user's alone, unless PODMAP_SHARED is set. Nothing is
     synced to the disk: after a power cut the last seconds may be missing.
     """
 
@@ -150,16 +154,30 @@ class LocalStore:
     def _acquire_lock(self) -> int:
         path = self._prefix + _LOCK
         while True:
-            fd = _open_in_folder(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX)
+                fd = disk.open_lock(path)
+            except FileNotFoundError:
+                disk.make_folders(os.path.dirname(path))
+                fd = disk.open_lock(path)
+            try:
+                self._wait_for_lock(fd, path)
                 # Whoever deleted the run took the file that we were waiting for with it.
                 if os.fstat(fd).st_nlink:
                     return fd
-            except OSError:
+            except BaseException:
                 os.close(fd)
                 raise
             os.close(fd)
+
+    def _wait_for_lock(self, fd: int, path: str) -> None:
+        for pause_s in disk.tries(_LOCK_PATIENCE_S):
+            if disk.try_lock(fd):
+                return
+            time.sleep(pause_s)
+        raise StoreError(
+            f"cannot lock {self.uri}: {disk.lock_holder(fd)} has held {path} for more than "
+            f"{_LOCK_PATIENCE_S:g} s; wait for it or end it, then try again"
+        )
 
     def _write_temp(self, action: str, path: str, data: bytes) -> str:
         folder, _, name = (self._prefix + path).rpartition("/")
@@ -177,7 +195,7 @@ class LocalStore:
 
     def _create_in_place(self, path: str, data: bytes) -> bool:
         try:
-            fd = os.open(self._prefix + path, _NEW_FILE, 0o666)
+            fd = os.open(self._prefix + path, _NEW_FILE, disk.file_mode())
         except FileExistsError:
             return False
         except OSError as error:
@@ -215,10 +233,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _open_in_folder(path: str, flags: int) -> int:
     try:
-        return os.open(path, flags, 0o666)
+        return os.open(path, flags, disk.file_mode())
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        return os.open(path, flags, 0o666)
+        disk.make_folders(os.path.dirname(path))
+        return os.open(path, flags, disk.file_mode())
 
 
 def _write_whole(fd: int, data: bytes) -> None:

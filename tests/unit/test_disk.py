@@ -1,0 +1,153 @@
+"""What podmap writes on a host is its user's alone, and what others have put there is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from podmap import disk
+from podmap.backends.process import ProcessBackend, check_state_folder
+from podmap.cli._lock import hold_run, run_holder
+from podmap.errors import BackendError, StoreError
+from podmap.ledger import store_local
+from podmap.ledger.store import open_store
+
+RUN = "0123abcd"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PODMAP_STATE_DIR", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("usual_umask")
+@pytest.mark.parametrize(
+    ("shared", "folder", "file"), [("", 0o700, 0o600), ("1", 0o755, 0o644)], ids=["own", "shared"]
+)
+def test_a_ledger_is_its_users_alone_unless_it_is_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: str, folder: int, file: int
+) -> None:
+    monkeypatch.setenv("PODMAP_SHARED", shared)
+    store = open_store(str(tmp_path / "a" / "b"))
+    store.write("trials/0.json", b"{}")
+    store.create("attempts/0-a1.json", b"{}")
+    with store.lock():
+        pass
+    made = [tmp_path / "a", *(tmp_path / "a").rglob("*")]
+    assert {folder} == {mode(path) for path in made if path.is_dir()}
+    assert {file} == {mode(path) for path in made if path.is_file()}
+
+
+@pytest.mark.parametrize("others", [0o020, 0o002], ids=["group", "all"])
+def test_a_state_folder_that_others_may_write_is_refused(state: Path, others: int) -> None:
+    state.mkdir()
+    state.chmod(0o700 | others)
+    with pytest.raises(BackendError, match=f"run: chmod go-w {state}"):
+        check_state_folder(str(state))
+    with pytest.raises(BackendError, match="cannot be trusted"), hold_run(RUN):
+        pass
+
+
+async def _list(state: Path) -> None:
+    backend = ProcessBackend(state)
+    try:
+        await backend.list(RUN)
+    finally:
+        await backend.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root can give a folder away")
+def test_a_state_folder_of_somebody_else_is_refused(state: Path) -> None:
+    state.mkdir(mode=0o700)
+    os.chown(state, 12345, -1)
+    with pytest.raises(BackendError, match=f"belongs to user 12345.*run: chown -R 0 {state}"):
+        asyncio.run(_list(state))
+
+
+def test_a_shared_state_folder_is_taken_as_it_is(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.mkdir()
+    state.chmod(0o777)
+    monkeypatch.setenv("PODMAP_SHARED", "1")
+    check_state_folder(str(state))
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(state: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (state / ".runs").mkdir(parents=True, mode=0o700)
+    state.chmod(0o700)
+    (state / ".runs" / f"{RUN}.lock").symlink_to(victim)
+    with pytest.raises(BackendError, match="cannot lock run"), hold_run(RUN):
+        pass
+    assert run_holder(RUN) is None
+    store = open_store(str(tmp_path / "ledger"))
+    store.write("x", b"")
+    (tmp_path / "ledger" / ".lock").symlink_to(victim)
+    with pytest.raises(StoreError, match="cannot lock"), store.lock():
+        pass
+    assert "precious" == victim.read_text()
+
+
+def test_a_fifo_in_the_place_of_a_lock_holds_up_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".lock")
+    with pytest.raises(StoreError, match="no regular file"), open_store(str(tmp_path)).lock():
+        pass
+
+
+HOLDER = (
+    "import fcntl, sys; file = open(sys.argv[1]); fcntl.flock(file, 2); "
+    "print(1, flush=True); input()"
+)
+
+
+def test_a_lock_that_is_never_given_back_ends_in_an_error_that_names_who_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_local, "_LOCK_PATIENCE_S", 0.05)
+    (tmp_path / ".lock").touch()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path / ".lock"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    try:
+        with pytest.raises(StoreError, match=r"has held .*/\.lock for more than") as caught:
+            open_store(str(tmp_path)).lock().__enter__()
+        if os.path.exists("/proc/locks"):
+            assert f"process {holder.pid}" in str(caught.value)
+    finally:
+        holder.communicate(b"\n")
+    with open_store(str(tmp_path)).lock(), open(tmp_path / ".lock") as file:
+        assert not disk.try_lock(file.fileno())
+
+
+def test_pauses_for_a_lock_grow_until_patience_is_over() -> None:
+    now = iter([0.0, 0.0, 1.0, 2.0, 9.0, 11.0])
+    pauses = list(disk.tries(10.0, clock=lambda: next(now)))
+    assert sorted(pauses) == pauses
+    assert 4 == len(pauses)
+    assert fcntl.LOCK_EX == 2  # what HOLDER takes
