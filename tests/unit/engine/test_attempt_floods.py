@@ -68,6 +68,7 @@ def heard(said: bytes, *, chunk_bytes: int = TAIL_BYTES, streams: bool = True) -
             cast("Backend", backend),
             NAME,
             wait_end=backend.ended,
+            lacks_result=lambda seen, messages: False,
             on_line=on_line,
             streams=streams,
         )
