@@ -19,6 +19,7 @@ from podmap.ledger.manifest import Manifest
 from podmap.names import content_digest, run_id_for
 from podmap.spec.load import LoadedSpec, load
 from podmap.spec.override import read_value
+from podmap.spec.search import ListSearch
 
 
 def plan_run(
@@ -103,7 +104,9 @@ def _load(group: SweepGroup) -> LoadedSpec:
         except ValueError:
             raise error from None
         loaded = _load_with(overrides, group)
-    if group.experiments is not None and loaded.sweep.search is not None:
+    search = loaded.sweep.search
+    has_trials = search is not None and not (isinstance(search, ListSearch) and not search.items)
+    if group.experiments is not None and has_trials:
         raise UsageError(
             "the trials are given twice: by experiments= in the DAG and by search: in "
             f"{loaded.source or 'the spec'}; leave one of them out"

@@ -115,7 +115,9 @@ def command(
     from podmap.engine.planned import why_nothing_to_run
     from podmap.errors import UsageError
     from podmap.search.plan import make_plan
+    from podmap.search.random import too_few_combinations
     from podmap.spec.load import load
+    from podmap.spec.search import RandomSearch
 
     if asks_cluster and backend != "kubernetes":
         raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
@@ -134,6 +136,8 @@ def command(
         print_json({**_json(sweep, plan, guess), **more, **warnings_json(loaded)})
     else:
         _print(sweep, plan, guess)
+    if isinstance(sweep.search, RandomSearch) and (note := too_few_combinations(sweep.search)):
+        click.echo(note, err=True)
     _say_faults(refused, faults)
     wrong = faults or why_nothing_to_run(sweep) or (asks_cluster and refused)
     return _say_checks(checks) or (2 if wrong else 0)

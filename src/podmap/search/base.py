@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from podmap.errors import Problem, SpecError
@@ -117,6 +118,26 @@ def section(sweep: Sweep, model: type[M]) -> M:
     if not isinstance(sweep.search, model):
         raise ValueError(f"the spec has no {model.__name__}")
     return sweep.search
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """One item as read, not checked yet.
+
+    Attributes:
+        values: Param name to value, and perhaps `trial`.
+        path: Where it stands if not on a line, for example `experiments[7]`.
+        line: One-based line in its file.
+    """
+
+    values: Any
+    path: str = ""
+    line: int | None = None
+
+    def problem(self, message: str, *, name: str = "", hint: str = "") -> Problem:
+        """A problem at this item's place, perhaps with one of its values."""
+        path = f"{self.path}.{name}" if self.path and name else self.path or name
+        return Problem(path, message, line=self.line, column=self.line and 1, hint=hint)
 
 
 class ItemProblems:

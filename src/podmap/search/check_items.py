@@ -6,18 +6,22 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from podmap.errors import Problem
 from podmap.names import digest
-from podmap.search.base import ItemProblems
-from podmap.search.list_files import ItemRow
+from podmap.search.base import ItemProblems, ItemRow
+from podmap.search.columns import converted
+from podmap.search.limits import LIMITS, TableLimits
 from podmap.spec.check_search import check_item
 from podmap.spec.check_trial import check_item_patch, texts
+from podmap.spec.data_patch import check_data_patch
 from podmap.spec.findings import Finding, did_you_mean, path_text
 from podmap.spec.model import TrialPatch, TrialTemplate
 from podmap.spec.placeholder import Placeholder, find_placeholders
+from podmap.spec.search import ColumnType
 from podmap.spec.template import PerTemplate
+from podmap.spec.yaml import unwrapped
 
 PATCH = "trial"
 """The key of an item that is no param: what differs in the template for that trial."""
@@ -32,6 +36,9 @@ def check_items(
     *,
     place: str = "",
     distinct: bool = False,
+    patches: Literal["safe", "all"] = "all",
+    types: Mapping[str, ColumnType] | None = None,
+    limits: TableLimits = LIMITS,
 ) -> list[dict[str, Any]]:
     """The items, their values made plain, once all of them are found good.
 
@@ -41,35 +48,59 @@ def check_items(
         template: What the items must fit.
         place: Where the items stand in the spec; empty for a file.
         distinct: Whether an item that was there before is a problem.
+        patches: What an item's `trial` may hold, as `search.item_patches` says.
+        types: Param name to what its values shall be, as `search.types` says.
+        limits: How many items and params there may be.
 
     Raises:
         SpecError: Items are wrong, or there are none.
     """
-    checker = _ItemChecker(template)
+    checker = _ItemChecker(template, safe=patches == "safe")
     items: list[dict[str, Any]] = []
     seen: dict[str, ItemRow] = {}
+    unseen = set(types or ())
     for row in rows:
-        item = _checked(row, problems, checker)
+        item = _checked(row, problems, checker, types or {}, limits)
         if item is None:
             continue
         items.append(item)
+        if len(items) > limits.rows:
+            message = f"more than {limits.rows:,} items, which is the limit"
+            problems.add(row.problem(message, hint="split the list into several sweeps"))
+            break
+        unseen -= item.keys()
         if distinct:
             first = seen.setdefault(digest(item), row)
             if first is not row:
                 message = f"the same as {first.path}: {_short(item)}"
                 hint = "to try the same params again, tell them apart with one more param"
                 problems.add(row.problem(message, hint=hint))
+    if items and not problems:
+        for name in sorted(unseen):
+            hint = did_you_mean(name, items[0])
+            problems.add(Problem(f"search.types.{name}", "no item has this param", hint=hint))
     if not items and not problems:
         problems.add(Problem(place, "there are no items, so there is nothing to try"))
     problems.raise_if_any()
     return items
 
 
-def _checked(row: ItemRow, problems: ItemProblems, checker: _ItemChecker) -> dict[str, Any] | None:
+def _checked(
+    row: ItemRow,
+    problems: ItemProblems,
+    checker: _ItemChecker,
+    types: Mapping[str, ColumnType],
+    limits: TableLimits,
+) -> dict[str, Any] | None:
     if not isinstance(row.values, Mapping):
         problems.add(row.problem(f"{_short(row.values)} is no object of param names and values"))
         return None
-    params, wrong = _plain_params(row)
+    if len(row.values) > limits.columns:
+        message = f"{len(row.values):,} params; at most {limits.columns:,} are allowed"
+        hint = "a trial with so many is better given by a file that it reads"
+        problems.add(row.problem(message, hint=hint))
+        return None
+    params, wrong = _plain_params(row, types)
     item = params
     given = row.values.get(PATCH)
     if given is not None:
@@ -86,7 +117,9 @@ def _checked(row: ItemRow, problems: ItemProblems, checker: _ItemChecker) -> dic
     return None if wrong else item
 
 
-def _plain_params(row: ItemRow) -> tuple[dict[str, Any], list[Problem]]:
+def _plain_params(
+    row: ItemRow, types: Mapping[str, ColumnType]
+) -> tuple[dict[str, Any], list[Problem]]:
     params: dict[str, Any] = {}
     wrong: list[Problem] = []
     for name, value in row.values.items():
@@ -96,7 +129,8 @@ def _plain_params(row: ItemRow) -> tuple[dict[str, Any], list[Problem]]:
             wrong.append(row.problem(f"{name!r} is no param name: names are text"))
             continue
         try:
-            params[name] = _plain(value)
+            plain = _plain(value)
+            params[name] = converted(plain, types[name]) if name in types else plain
         except ValueError as error:
             wrong.append(row.problem(str(error), name=name))
         except RecursionError:
@@ -110,6 +144,7 @@ def _plain(value: Any) -> Any:
     Raises:
         ValueError: The value is of another type, not finite, or no program can be given it.
     """
+    value = unwrapped(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -173,8 +208,10 @@ class _ItemChecker:
     so that an item costs microseconds.
     """
 
-    def __init__(self, template: TrialTemplate) -> None:
-        """Takes the sweep's template, as in the spec."""
+    def __init__(self, template: TrialTemplate, *, safe: bool) -> None:
+        """Takes the sweep's template, as in the spec, and whether patches are data."""
+        self._template = template
+        self._safe = safe
         self._needs = PerTemplate(template, _needs_of)
         self._good_names: set[str] = set()
 
@@ -188,7 +225,9 @@ class _ItemChecker:
         needs = self._needs.for_params(params, patch)
         if patch:
             own = TrialPatch.model_validate(patch)
-            wrong = list(check_item_patch((PATCH,), own, params=params, unset=needs.unset))
+            if self._safe:
+                wrong = list(check_data_patch((PATCH,), own, self._template))
+            wrong += list(check_item_patch((PATCH,), own, params=params, unset=needs.unset))
         return wrong or [
             _missing(placeholder, where, params)
             for where, placeholder in needs.placeholders

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from podmap.errors import Problem, SpecError
-from podmap.search.base import Enumerated, ItemProblems, section
+from podmap.search.base import Enumerated, ItemProblems, ItemRow, section
 from podmap.search.check_items import PATCH, check_items
-from podmap.search.list_files import ItemRow, read_rows
+from podmap.search.list_files import read_rows
 from podmap.search.uris import absolute_uri
-from podmap.spec.model import Sweep, TrialTemplate
+from podmap.spec.model import Sweep
 from podmap.spec.search import ListSearch
 from podmap.uris import masked
 
@@ -28,22 +28,27 @@ class ItemList(Enumerated):
     @classmethod
     def from_spec(cls, sweep: Sweep, *, folder: str = "") -> ItemList:
         """The items of a spec, or of the file it names."""
-        items = section(sweep, ListSearch).items
+        search = section(sweep, ListSearch)
+        items = search.items or []
         if isinstance(items, str):
             uri = absolute_uri(items, folder)
             problems = ItemProblems(masked(uri))
-            rows = read_rows(uri, problems, folder=folder)
-            return cls(check_items(rows, problems, sweep.trial))
+            rows = read_rows(uri, problems, folder=folder, types=search.types)
+            checked = check_items(
+                rows, problems, sweep.trial, patches=search.item_patches, types=search.types
+            )
+            return cls(checked)
         given = (ItemRow(item, path=f"search.items[{index}]") for index, item in enumerate(items))
-        return cls(check_items(given, ItemProblems(), sweep.trial, place="search.items"))
+        place, types = "search.items", search.types
+        return cls(check_items(given, ItemProblems(), sweep.trial, place=place, types=types))
 
     @classmethod
-    def from_experiments(cls, given: Any, template: TrialTemplate) -> ItemList:
+    def from_experiments(cls, given: Any, sweep: Sweep) -> ItemList:
         """The trials that an upstream task gave.
 
         Args:
             given: A list of dicts, one a trial; may come from anywhere, so it is checked.
-            template: What the experiments must fit.
+            sweep: The spec, whose template the experiments must fit.
 
         Raises:
             SpecError: It is no list of dicts of JSON values, is empty, or has duplicates.
@@ -52,12 +57,28 @@ class ItemList(Enumerated):
             message = f"is of type {type(given).__name__}, but must be a list of dicts, one a trial"
             raise SpecError([Problem("experiments", message)])
         rows = (ItemRow(each, path=f"experiments[{index}]") for index, each in enumerate(given))
-        return cls(check_items(rows, ItemProblems(), template, place="experiments", distinct=True))
+        search = sweep.search if isinstance(sweep.search, ListSearch) else None
+        return cls(
+            check_items(
+                rows,
+                ItemProblems(),
+                sweep.trial,
+                place="experiments",
+                distinct=True,
+                patches=search.item_patches if search else "safe",
+                types=search.types if search else None,
+            )
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], sweep: Sweep) -> ItemList:
         """The items that were checked when the run was planned, wherever they came from."""
-        return cls(data["items"])
+        items = data["items"]
+        if not all(
+            isinstance(one, Mapping) and isinstance(one.get(PATCH, {}), Mapping) for one in items
+        ):
+            raise ValueError("its items are no params")
+        return cls(items)
 
     def to_json(self) -> dict[str, Any]:
         """The items."""

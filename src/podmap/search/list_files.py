@@ -2,52 +2,35 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import json
-import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, cast
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
 from podmap.errors import NotSupportedError, Problem, SpecError, UnreachableError
-from podmap.search.base import ItemProblems
+from podmap.search.base import ItemProblems, ItemRow
+from podmap.search.columns import PARQUET_INDEX
+from podmap.search.csv_table import check_names, read_csv
+from podmap.search.limits import LIMITS, TableLimits, TooMuchError, check_size, lines, too_long
 from podmap.search.uris import open_file
+from podmap.spec.search import ColumnType
 from podmap.uris import masked
 
-if TYPE_CHECKING:
-    from _csv import Reader as _CsvReader
-
 FORMATS = ".csv, .jsonl, .ndjson (each also .gz) or .parquet"
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-_WORDS = {"true": True, "false": False, "True": True, "False": False}
-
-
-@dataclass(frozen=True, slots=True)
-class ItemRow:
-    """One item as read, not checked yet.
-
-    Attributes:
-        values: Param name to value, and perhaps `trial`.
-        path: Where it stands if not on a line, for example `experiments[7]`.
-        line: One-based line in its file.
-    """
-
-    values: Any
-    path: str = ""
-    line: int | None = None
-
-    def problem(self, message: str, *, name: str = "", hint: str = "") -> Problem:
-        """A problem at this item's place, perhaps with one of its values."""
-        path = f"{self.path}.{name}" if self.path and name else self.path or name
-        return Problem(path, message, line=self.line, column=self.line and 1, hint=hint)
+_BATCH_ROWS = 1024
 
 
 def read_rows(
-    uri: str, problems: ItemProblems, *, folder: str, key: str = "search.items"
+    uri: str,
+    problems: ItemProblems,
+    *,
+    folder: str,
+    types: Mapping[str, ColumnType] | None = None,
+    limits: TableLimits = LIMITS,
+    key: str = "search.items",
 ) -> Iterator[ItemRow]:
     """The items of a file; what cannot be read goes to `problems`.
 
@@ -55,6 +38,8 @@ def read_rows(
         uri: Its suffix says what it is.
         problems: Gets a problem for each bad line; reading goes on where it can.
         folder: The folder of the spec.
+        types: What the spec says of columns.
+        limits: How much is read.
         key: Where the URI stands in the spec.
 
     Raises:
@@ -75,73 +60,22 @@ def read_rows(
         if packed:
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
         try:
-            yield from reader(stream, problems)
+            yield from reader(stream, problems, types or {}, limits)
+        except TooMuchError as error:
+            problems.add(Problem("", str(error)))
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             problems.add(Problem("", f"the file is not whole gzip: {error}"))
         except OSError as error:
             raise UnreachableError(f"{masked(uri)} cannot be read: {masked(str(error))}") from error
 
 
-def _read_csv(stream: IO[bytes], problems: ItemProblems) -> Iterator[ItemRow]:
-    with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
-        reader = csv.reader(text, strict=True)
-        names: list[str] = []
-        for row in _records(reader, problems):
-            cells = row.values
-            if not names:
-                names = [name.strip() for name in cells]
-                if not _is_header(names, row, problems):
-                    return
-            elif len(cells) != len(names):
-                message = f"{len(cells)} cells, but the header has {len(names)}"
-                problems.add(row.problem(message, hint="quote cells that hold a comma"))
-            else:
-                filled = ((name, cell) for name, cell in zip(names, cells, strict=True) if cell)
-                yield ItemRow({name: _cell(name, cell) for name, cell in filled}, line=row.line)
-
-
-def _records(reader: _CsvReader, problems: ItemProblems) -> Iterator[ItemRow]:
-    """The cells of each record, with the line it begins on; blank lines left out."""
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader, None)
-        except (csv.Error, UnicodeDecodeError) as error:
-            problems.add(ItemRow([], line=line).problem(f"not CSV in UTF-8: {error}"))
-            return
-        if cells is None:
-            return
-        if cells:
-            yield ItemRow(cells, line=line)
-
-
-def _is_header(names: list[str], row: ItemRow, problems: ItemProblems) -> bool:
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
-    for name in repeated:
-        problems.add(row.problem(f"{names.count(name)} columns have this name", name=name))
-    unnamed = [str(place) for place, name in enumerate(names, start=1) if not name]
-    if unnamed:
-        problems.add(row.problem(f"the header has no name for column {', '.join(unnamed)}"))
-    return not repeated and not unnamed
-
-
-def _cell(name: str, cell: str) -> Any:
-    text = cell.strip()
-    if name == "trial":
-        try:
-            return json.loads(text)
-        except ValueError:
-            return cell
-    if text in _WORDS:
-        return _WORDS[text]
-    number = _NUMBER.fullmatch(text)
-    if number is None or len(text) > 400:
-        return cell
-    return float(text) if number[2] or number[3] else int(text)
-
-
-def _read_jsonl(stream: IO[bytes], problems: ItemProblems) -> Iterator[ItemRow]:
-    for line, raw in enumerate(stream, start=1):
+def _read_jsonl(
+    stream: IO[bytes],
+    problems: ItemProblems,
+    types: Mapping[str, ColumnType],
+    limits: TableLimits,
+) -> Iterator[ItemRow]:
+    for line, raw in enumerate(lines(stream, limits), start=1):
         row = ItemRow({}, line=line)
         try:
             text = raw.decode("utf-8-sig" if line == 1 else "utf-8")
@@ -160,8 +94,8 @@ def _read_jsonl(stream: IO[bytes], problems: ItemProblems) -> Iterator[ItemRow]:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        counts = Counter(name for name, _ in pairs)
+        repeated = sorted(name for name, times in counts.items() if times > 1)
         raise ValueError(f"the object has {', '.join(map(repr, repeated))} more than once")
     return found
 
@@ -170,7 +104,12 @@ def _not_json(word: str) -> float:
     raise ValueError(f"{word} is not JSON, and no finite number")
 
 
-def _read_parquet(stream: IO[bytes], problems: ItemProblems) -> Iterator[ItemRow]:
+def _read_parquet(
+    stream: IO[bytes],
+    problems: ItemProblems,
+    types: Mapping[str, ColumnType],
+    limits: TableLimits,
+) -> Iterator[ItemRow]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -179,16 +118,45 @@ def _read_parquet(stream: IO[bytes], problems: ItemProblems) -> Iterator[ItemRow
         raise NotSupportedError(message) from error
     try:
         table = parquet.ParquetFile(stream)
-        names = table.schema_arrow.names
-        if not _is_header(names, ItemRow({}), problems):
+        names = [n for n in table.schema_arrow.names if not PARQUET_INDEX.fullmatch(n)]
+        if not check_names(names, [], ItemRow({}), problems):
             return
         number = 0
-        for batch in table.iter_batches(batch_size=1024):
+        for batch in table.iter_batches(batch_size=_batch_rows(table, limits), columns=names):
             for values in batch.to_pylist():
                 number += 1
-                yield ItemRow(_filled(values), path=f"row {number}")
+                if filled := _filled(values):
+                    yield ItemRow(filled, path=f"row {number}")
     except pyarrow.ArrowException as error:
         problems.add(Problem("", f"not Parquet: {error}"))
+
+
+def _batch_rows(table: Any, limits: TableLimits) -> int:
+    """How many rows are read at once: fewer where one value may be large.
+
+    Raises:
+        TooMuchError: The file is larger than is read.
+    """
+    about = table.metadata
+    groups = [about.row_group(index) for index in range(about.num_row_groups)]
+    for what, found, limit in (
+        ("columns", about.num_columns, limits.columns),
+        ("rows", about.num_rows, limits.rows),
+        ("cells", about.num_rows * about.num_columns, limits.cells),
+    ):
+        if found > limit:
+            raise too_long(what, limit, way="split the list, or leave out columns")
+    check_size(sum(group.total_byte_size for group in groups), limits)
+    # A value that stands in many rows is kept once: no value is larger than its column's chunk.
+    largest = max(
+        (
+            group.column(i).total_uncompressed_size
+            for group in groups
+            for i in range(group.num_columns)
+        ),
+        default=1,
+    )
+    return max(1, min(_BATCH_ROWS, limits.unpacked_bytes // max(1, largest)))
 
 
 def _filled(values: dict[str, Any]) -> dict[str, Any]:
@@ -200,8 +168,11 @@ def _filled(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_READERS: dict[str, Callable[[IO[bytes], ItemProblems], Iterable[ItemRow]]] = {
-    ".csv": _read_csv,
+_Reader = Callable[
+    [IO[bytes], ItemProblems, Mapping[str, ColumnType], TableLimits], Iterable[ItemRow]
+]
+_READERS: dict[str, _Reader] = {
+    ".csv": read_csv,
     ".jsonl": _read_jsonl,
     ".ndjson": _read_jsonl,
     ".parquet": _read_parquet,

@@ -111,7 +111,7 @@ def make_plan(
     """
     sweep = loaded.sweep
     if experiments is not None:
-        search: Enumerated = ItemList.from_experiments(experiments, sweep.trial)
+        search: Enumerated = ItemList.from_experiments(experiments, sweep)
     else:
         start = os.path.dirname(loaded.source) if folder is None else os.fspath(folder)
         search = make_search(sweep, folder=start)

@@ -54,6 +54,13 @@ def _check_name(sweep: Sweep) -> Iterator[Finding]:
 
 
 def _check_search_given(sweep: Sweep, required: bool) -> Iterator[Finding]:
+    without_items = isinstance(sweep.search, ListSearch) and sweep.search.items is None
+    if without_items and required:
+        yield Finding(
+            ("search", "items"),
+            "missing: the params of each trial, or the URI of a file that has them",
+            "leave it out only where a DAG gives the experiments",
+        )
     if sweep.search is None and required:
         yield Finding(
             ("search",),

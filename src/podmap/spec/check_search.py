@@ -27,7 +27,10 @@ from podmap.spec.search import (
 )
 from podmap.uris import masked, why_malformed
 
-MAX_GRID = 1_000_000
+MAX_TRIALS = 1_000_000
+MAX_GRID = MAX_TRIALS
+_MAX_LOG_STEPS = 10_000  # whole numbers on a logarithmic scale are all computed to be counted
+_MAX_FACTORS = 20
 _TEXT_FILES = (".csv", ".jsonl", ".ndjson")
 ITEM_FILES = (*_TEXT_FILES, *(f"{suffix}.gz" for suffix in _TEXT_FILES), ".parquet")
 _PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,99}")
@@ -58,8 +61,25 @@ def check_search(search: Search, raw: Mapping[str, Any]) -> list[Finding]:
     if isinstance(search, GridSearch):
         findings += _check_grid(search.params, wrong)
     else:
+        findings += _check_trials(search.trials)
         findings += _check_try_first(search, given)
     return findings
+
+
+def _check_trials(trials: int) -> Iterator[Finding]:
+    if trials > MAX_TRIALS:
+        yield Finding(
+            ("search", "trials"),
+            f"{_count(trials)} must be at most {MAX_TRIALS:,}, the limit of trials in a run",
+            "split the search into several sweeps, each with a seed of its own",
+        )
+
+
+def _count(count: int) -> str:
+    """A count as it can be read, however large."""
+    if count < 10**15:
+        return f"{count:,}"
+    return f"about 10^{int(count.bit_length() * math.log10(2))}"
 
 
 def _check_name(place: Place, name: str) -> Iterator[Finding]:
@@ -97,6 +117,9 @@ def _check_range(place: Place, span: Range) -> Iterator[Finding]:
         yield Finding((*place, "steps"), "step and steps cannot be given together")
     if span.steps is not None and not 1 <= span.steps <= MAX_GRID:
         yield Finding((*place, "steps"), f"{span.steps} must be from 1 to {MAX_GRID:,}")
+    elif span.steps is not None and span.log and span.is_int and span.steps > _MAX_LOG_STEPS:
+        message = f"{span.steps} must be at most {_MAX_LOG_STEPS:,} with log: true"
+        yield Finding((*place, "steps"), message, "take fewer, or type: float")
     if span.is_int:
         yield from _check_whole(place, span)
 
@@ -136,10 +159,12 @@ def _check_grid(params: Params, wrong: Mapping[str, Sequence[Finding]]) -> Itera
             counts[name] = points(dimension).count
     total = math.prod(counts.values())
     if total > MAX_GRID and len(counts) == len(params):
-        factors = " x ".join(f"{name} {n:,}" for name, n in counts.items() if n > 1)
+        several = [(name, n) for name, n in counts.items() if n > 1]
+        factors = " x ".join(f"{name} {_count(n)}" for name, n in several[:_MAX_FACTORS])
+        factors += " x …" if len(several) > _MAX_FACTORS else ""
         yield Finding(
             _PARAMS,
-            f"the grid has {total:,} points ({factors}); at most {MAX_GRID:,} are allowed",
+            f"the grid has {_count(total)} points ({factors}); at most {MAX_GRID:,} are allowed",
             "take fewer steps, or search: {kind: random}",
         )
 
@@ -199,7 +224,7 @@ def check_when(
 
 def _why_never(name: str, value: Any, search: Search | None) -> str:
     if isinstance(search, ListSearch):
-        if isinstance(search.items, str):
+        if not isinstance(search.items, list) or name in search.types:
             return ""
         taken = any(name in item and same_value(item[name], value) for item in search.items)
         return "" if taken else "no item has it"
@@ -232,6 +257,8 @@ def check_uri(place: Place, uri: str) -> Iterator[Finding]:
 
 def _check_list(search: ListSearch) -> Iterator[Finding]:
     place: Place = ("search", "items")
+    if search.items is None:
+        return
     if isinstance(search.items, str):
         yield from check_uri(place, search.items)
         if not search.items.lower().endswith(ITEM_FILES):

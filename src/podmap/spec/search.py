@@ -19,6 +19,9 @@ from podmap.spec.types import (
 AdaptiveKind = Literal["tpe", "gp", "cmaes", "qmc", "nsga2"]
 
 
+ColumnType = Literal["text", "number", "bool"]
+
+
 class Range(Model):
     """A numeric parameter between two ends, both included."""
 
@@ -60,14 +63,31 @@ class _SearchBase(Model):
     seed: int = Field(0, ge=0, description="Makes the search and the trials' own seeds repeatable.")
 
 
+_Items = Annotated[
+    Annotated[list[dict[str, Any]], Tag(LIST)] | Annotated[str, Tag(PLAIN)], by_shape(BaseModel)
+]
+
+
 class ListSearch(_SearchBase):
     """The trials are given: one a list item."""
 
     kind: Literal["list"] = Field(description="Trials that are given.")
-    items: Annotated[list[dict[str, Any]], Tag(LIST)] | Annotated[str, Tag(PLAIN)] = Field(
-        discriminator=by_shape(BaseModel),
+    items: _Items | None = Field(
+        None,
         description="The params of each trial, or the URI of a CSV, JSONL or Parquet file. "
-        "An item's `trial:` holds what differs for that trial.",
+        "An item's `trial:` holds what differs for that trial. Left out only where a DAG gives "
+        "the experiments.",
+    )
+    types: dict[str, ColumnType] = Field(
+        default_factory=dict,
+        description="Param name to text, number or bool, where a list's values shall not be what "
+        "they look like: {version: text}.",
+    )
+    item_patches: Literal["safe", "all"] = Field(
+        "safe",
+        description="What `trial:` may hold in items that come from a file, an upstream task or "
+        "`experiments=`: safe is resources, shm, timeout, deadline and plain env values; all lets "
+        "data decide what runs. Items in the spec itself may hold anything.",
     )
 
 

@@ -6,16 +6,19 @@ errors, and size, depth and the number of values are limited, so that no file ca
 
 from __future__ import annotations
 
+import enum
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from podmap.spec.findings import Finding, Place, show
 
 MAX_CHARACTERS = 1_048_576
 MAX_VALUES = 250_000
+MAX_TEXT = 4 * MAX_CHARACTERS
 MAX_DEPTH = 100
 # Below it every whole number is also a finite float.
 _TOO_LARGE = 10**300
@@ -151,6 +154,7 @@ class _Reader:
         self._anchors: dict[str, Node] = {}
         self._complaints: list[Complaint] = []
         self._values = 0
+        self._text = 0
 
     def document(self) -> tuple[Node, list[Complaint]]:
         root: Node | None = None
@@ -175,6 +179,7 @@ class _Reader:
         if event.tag is not None:
             raise YamlError(_tagged(event), mark)
         if name == "ScalarEvent":
+            self._count_text(event.value, mark)
             node = _scalar_node(event, mark)
         elif name == "SequenceStartEvent":
             node = self._sequence(mark, depth)
@@ -189,14 +194,22 @@ class _Reader:
         node = self._anchors.get(event.anchor)
         if node is None:
             raise YamlError(f"the alias *{event.anchor} has no anchor before it", mark)
-        for _ in _walk(node):
+        for one in _walk(node):
             self._count(1, mark)
+            for text in one.value if isinstance(one.value, dict) else (one.value,):
+                self._count_text(text, mark)
         return node
 
     def _count(self, values: int, mark: Mark) -> None:
         self._values += values
         if self._values > MAX_VALUES:
             raise YamlError(_too_large("it has more values, aliases written out"), mark)
+
+    def _count_text(self, text: Any, mark: Mark) -> None:
+        self._text += len(text) if isinstance(text, str) else 0
+        if self._text > MAX_TEXT:
+            what = f"it has more than {MAX_TEXT:,} characters, aliases written out"
+            raise YamlError(_too_large(what), mark)
 
     def _sequence(self, mark: Mark, depth: int) -> Node:
         items: list[Node] = []
@@ -293,10 +306,28 @@ def _plain(value: Any, place: Place, findings: list[Finding]) -> Any:
         }
     if isinstance(value, (list, tuple)):
         return [_plain(child, (*place, i), findings) for i, child in enumerate(value)]
+    value = unwrapped(value)
+    if isinstance(value, list):
+        return _plain(value, place, findings)
     wrong = _why_not_plain(value)
     if wrong:
         findings.append(Finding(place, wrong))
         return None
+    return value
+
+
+def unwrapped(value: Any) -> Any:
+    """A value of Python's own types, where it is one of an enum's or NumPy's that means it."""
+    if isinstance(value, enum.Enum):
+        return unwrapped(value.value)
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        return value.tolist()
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return value if type(value) is kind else kind(value)
+    if isinstance(value, Decimal):
+        whole = value == value.to_integral_value() if value.is_finite() else False
+        return int(value) if whole and value.as_tuple().exponent == 0 else float(value)
     return value
 
 

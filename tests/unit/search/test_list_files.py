@@ -28,6 +28,11 @@ def problems_of(loaded: LoadedSpec, **more: Any) -> list[str]:
     return str(caught.value).splitlines()
 
 
+def listed(uri: str) -> dict[str, Any]:
+    """A search by a file that may change anything."""
+    return {"kind": "list", "items": uri, "item_patches": "all"}
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str, str | bytes], str]:
     def write_file(name: str, content: str | bytes) -> str:
@@ -151,9 +156,9 @@ def test_all_bad_lines_are_reported_with_file_and_line(make_spec: MakeSpec, writ
         ("a,b,a\n1,2,3\n", [(1, "2 columns have this name")]),
         ("a,,b\n1,2,3\n", [(1, "no name for column 2")]),
         ('a,b\n1,"2\n', [(2, "not CSV")]),
-        (b"a,b\n1,\xff\n", [(1, "not CSV")]),
+        (b"a,b\n1,\xff\n", [(2, "not CSV")]),
         ('a\n"1\n2"\nx,y\n', [(4, "2 cells")]),
-        ("a\n1e999\n", [(2, "no finite number")]),
+        ("a\n1e+999\n", [(2, "no finite number")]),
     ],
     ids=["ragged", "duplicate", "unnamed", "unclosed", "encoding", "after-newline", "infinite"],
 )
@@ -249,7 +254,7 @@ def test_parquet_nulls_are_absent_and_other_types_are_named_by_row(
     good, bad = str(tmp_path / "good.parquet"), str(tmp_path / "bad.parquet")
     parquet.write_table(pa.table({"a": [1, None], "trial": [None, {"image": "x:1"}]}), good)
     parquet.write_table(pa.table({"when": [datetime.date(2026, 1, 2)], "b": [b"x"]}), bad)
-    trials = list(make_plan(make_spec({"kind": "list", "items": good})).trials())
+    trials = list(make_plan(make_spec(listed(good))).trials())
     assert [({"a": 1}, {}), ({}, {"image": "x:1"})] == [(t.params, t.patch) for t in trials]
     found = problems_of(make_spec({"kind": "list", "items": bad}))
     assert [f"{bad}: row 1.b", f"{bad}: row 1.when"] == [one[: one.rindex(": ")] for one in found]
@@ -257,7 +262,7 @@ def test_parquet_nulls_are_absent_and_other_types_are_named_by_row(
 
 def test_patches_in_files_are_read_and_checked(make_spec: MakeSpec, write: Any) -> None:
     good = write("good.csv", 'a,trial\n1,"{""image"": ""x:2""}"\n2,\n')
-    plan = make_plan(make_spec({"kind": "list", "items": good}))
+    plan = make_plan(make_spec(listed(good)))
     assert [{"image": "x:2"}, {}] == [trial.patch for trial in plan.trials()]
     bad = write(
         "bad.jsonl",
@@ -295,7 +300,7 @@ def test_placeholders_of_cases_and_patches_count_only_where_they_apply(
     ]
     uri = write("list.jsonl", "\n".join(map(json.dumps, lines)))
     loaded = make_spec(
-        {"kind": "list", "items": uri},
+        listed(uri),
         cases=[{"when": {"kernel": "rbf"}, "args": ["{params.gamma}"]}],
     )
     found = problems_of(loaded)
@@ -319,7 +324,7 @@ def test_items_and_their_patches_are_checked_as_inline_ones_are(
         {"a": 1, "trial": {"image": "x:{params.a}"}},
     ]
     uri = write("list.jsonl", "\n".join(map(json.dumps, lines)))
-    found = problems_of(make_spec({"kind": "list", "items": uri}, args=["{trial.checkpoint}"]))
+    found = problems_of(make_spec(listed(uri), args=["{trial.checkpoint}"]))
     for line, text in [
         (1, "not a param name"),
         (2, "at least one param"),

@@ -158,10 +158,10 @@ def test_no_search_and_no_experiments_is_an_error(make_spec: MakeSpec) -> None:
 
 def test_experiments_become_trials(make_spec: MakeSpec) -> None:
     loaded = make_spec(args=["{params.lr}"])
-    given_here = ({"lr": 0.1, "trial": {"image": "x:2"}}, {"lr": 0.2, "layers": (8, 8)})
+    given_here = ({"lr": 0.1, "trial": {"shm": "1Gi"}}, {"lr": 0.2, "layers": (8, 8)})
     plan = make_plan(loaded, experiments=given_here)
     assert [
-        ({"lr": 0.1}, {"image": "x:2"}),
+        ({"lr": 0.1}, {"shm": "1Gi"}),
         ({"lr": 0.2, "layers": [8, 8]}, {}),
     ] == [(trial.params, trial.patch) for trial in plan.trials()]
     again = Plan.from_json(json.loads(json.dumps(plan.to_json())), loaded.sweep)

@@ -88,7 +88,7 @@ class ExecutorRuntime(Runtime):
         items = None if isinstance(group.experiments, XComArg) else group.experiments
         if items is not None:
             # Wrong ones are told of here, and all at once.
-            ItemList.from_experiments(items, loaded.sweep.trial)
+            ItemList.from_experiments(items, loaded.sweep)
         parsed = ParsedSweep(
             shapes=find_shapes(loaded.sweep, items=items),
             sweep=loaded.sweep,

@@ -199,7 +199,7 @@ def _counted(sweep: Sweep, items: Sequence[Mapping[str, Any]] | None) -> bool:
 
 def _inline_items(sweep: Sweep) -> Sequence[Mapping[str, Any]] | None:
     search = sweep.search
-    if isinstance(search, ListSearch) and not isinstance(search.items, str):
+    if isinstance(search, ListSearch) and isinstance(search.items, list):
         return search.items
     return None
 
