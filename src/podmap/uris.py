@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import io
 import os
 import re
 import stat
@@ -369,8 +370,7 @@ def open_data_file(uri: str, *, folder: str) -> IO[bytes]:
     if not parse_uri(uri).local:
         if not fs.isfile(path):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), masked(uri))
-        remote: IO[bytes] = fs.open(path, "rb")
-        return remote
+        return io.BufferedReader(fs.open(path, "rb"))  # whose lines can be read in parts
     file = open_regular_file(path)
     try:
         # A link may have been put there since.
