@@ -29,6 +29,7 @@ class Rules:
         retries: The budgets for new attempts.
         exit_codes: Exit code to "fail", "retry" or "infra".
         deadline_s: Seconds that all attempts together may take; None for no limit.
+        timeout_s: Seconds that one attempt may take; None for no limit but the deadline.
         gpus: How many GPUs each attempt holds.
         own_template: Whether what runs the trial is not what runs all others: then an image or a
             command that is no good is this trial's fault alone.
@@ -37,6 +38,7 @@ class Rules:
     retries: Retries
     exit_codes: Mapping[int, str]
     deadline_s: float | None = None
+    timeout_s: float | None = None
     gpus: int = 0
     own_template: bool = False
 
@@ -161,8 +163,7 @@ def _after_failure(
     reason = reason_of(diagnosis)
     if following is NextStep.FAIL and diagnosis.category is Category.OOM:
         reason += f"; {why_no_more_memory(record.attempts, rules.retries.oom)}"
-    left_s = time_left_s(record, rules.deadline_s)
-    if left_s is not None and left_s <= _ROUNDING_S and following is not NextStep.STOP:
+    if _is_deadline_over(record, attempt, diagnosis, rules) and following is not NextStep.STOP:
         following = NextStep.FAIL
         reason += f"; the deadline of {rules.deadline_s:g} s for all attempts is over"
     if following is NextStep.RETRY:
@@ -193,6 +194,16 @@ def end_record(
 def reason_of(diagnosis: Diagnosis) -> str:
     """A diagnosis as a record's reason: its category and summary."""
     return f"{diagnosis.category.value}: {diagnosis.summary}"
+
+
+def _is_deadline_over(record: Record, attempt: Attempt, diagnosis: Diagnosis, rules: Rules) -> bool:
+    """Whether no time is left for another attempt."""
+    left_s = time_left_s(record, rules.deadline_s)
+    if left_s is None or left_s <= _ROUNDING_S:
+        return left_s is not None
+    # It was ended by what was left of the deadline, whatever its own clock says.
+    limit_s = math.inf if rules.timeout_s is None else rules.timeout_s
+    return diagnosis.category is Category.USER_TIMEOUT and left_s + _took_s(attempt) < limit_s
 
 
 def time_left_s(record: Record, deadline_s: float | None) -> float | None:

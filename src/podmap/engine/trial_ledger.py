@@ -107,6 +107,7 @@ class TrialLedger:
             retries=planned.sweep.retries,
             exit_codes=self._template.exit_codes,
             deadline_s=self._template.deadline,
+            timeout_s=self._template.timeout,
             gpus=gpus_of(self._template),
             own_template=is_own_template(planned.sweep.trial, self._template),
         )

@@ -126,15 +126,23 @@ def test_a_trial_that_ended_by_itself_counts_in_spite_of_an_interrupt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ends", "state"), [((4, 9.9), TrialState.WAITING), ((4, 10), TrialState.FAILED)]
+    ("ends", "timeout_s", "state"),
+    [
+        ((4, 9.9), 5.5, TrialState.WAITING),
+        ((4, 9.9), None, TrialState.FAILED),  # else nothing could have ended the second
+        ((4, 10), 5.5, TrialState.FAILED),
+    ],
 )
-def test_the_deadline_is_over_all_attempts(ends: tuple[float, float], state: TrialState) -> None:
+def test_the_deadline_is_over_all_attempts(
+    ends: tuple[float, float], timeout_s: float | None, state: TrialState
+) -> None:
     first, second = ends
     got = after(
         attempt(Category.USER_EXIT, end=first),
         attempt(Category.USER_TIMEOUT, number=2, start=20, end=20 + second - first),
         user=9,
         deadline_s=10,
+        timeout_s=timeout_s,
     )
     assert state is got.record.state
     assert ("the deadline of 10 s" in got.record.reason) == (state is TrialState.FAILED)
