@@ -63,6 +63,7 @@ def test_a_trial_cancelled_at_any_step_is_run_once(world: World) -> None:
             assert task.cancelled() or not steps.disturbed or task.result().state is COMPLETE
             record = await run_trial(session, 0, "e1")
             await until(lambda: session.slots.alive == 0)
+            await until(lambda: not world.left())
             assert (step, COMPLETE, 1) == (step, record.state, len(record.attempts))
             assert (step, 1) == (step, world.starts()[0])
             assert (step, [], 2) == (step, world.left(), free_slots(session))

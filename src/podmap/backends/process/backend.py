@@ -238,7 +238,8 @@ class ProcessBackend(Backend):
             with self._access("write"):
                 empty_trash = folder.take_away()
                 self._watches.pop(name, None)
-        await asyncio.to_thread(empty_trash)
+        # A call that is cancelled leaves nothing behind: the thread is begun all the same.
+        await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(empty_trash)))
         if not self._watches:
             remove_run_folder(os.path.dirname(folder.path))
 
