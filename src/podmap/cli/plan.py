@@ -115,9 +115,7 @@ def command(
     from podmap.engine.planned import why_nothing_to_run
     from podmap.errors import UsageError
     from podmap.search.plan import make_plan
-    from podmap.search.random import too_few_combinations
     from podmap.spec.load import load
-    from podmap.spec.search import RandomSearch
 
     if asks_cluster and backend != "kubernetes":
         raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
@@ -136,9 +134,7 @@ def command(
         print_json({**_json(sweep, plan, guess), **more, **warnings_json(loaded)})
     else:
         _print(sweep, plan, guess)
-    if isinstance(sweep.search, RandomSearch) and (note := too_few_combinations(sweep.search)):
-        click.echo(note, err=True)
-    _say_faults(refused, faults)
+    _say_faults(refused, faults, sweep)
     wrong = faults or why_nothing_to_run(sweep) or (asks_cluster and refused)
     return _say_checks(checks) or (2 if wrong else 0)
 
@@ -184,7 +180,12 @@ def _never_started(faults: list[tuple[int, Diagnosis]]) -> dict[str, Any]:
     return {"never_started": [{"trial": n, "reason": why.summary} for n, why in faults]}
 
 
-def _say_faults(refused: list[str], faults: list[tuple[int, Diagnosis]]) -> None:
+def _say_faults(refused: list[str], faults: list[tuple[int, Diagnosis]], sweep: Sweep) -> None:
+    from podmap.search.random import too_few_combinations
+    from podmap.spec.search import RandomSearch
+
+    if isinstance(sweep.search, RandomSearch) and (note := too_few_combinations(sweep.search)):
+        click.echo(note, err=True)
     for line in refused:
         click.echo(f"podmap run will refuse it: {line}", err=True)
     for number, why in faults:

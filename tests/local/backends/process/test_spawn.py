@@ -99,7 +99,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "nul": (("true", "a\0b"), {}, "NUL"),
     "nul in env": (("true",), {"env": {"A": "\0"}}, "NUL"),
     "lone surrogate": (("true", "\ud800"), {}, "cannot be encoded"),
-    "too long": (("true", "x" * 3_000_000), {}, "too long for a process"),
+    "too long": (("true", "x" * 3_000_000), {}, "is too long: 3000000 bytes"),
     "env name": (("true",), {"env": {"A=B": "c"}}, "holds '='"),
     "cwd": (("true",), {"cwd": "/no/such/folder"}, "working directory not found"),
     "secret": (("true",), {"secret_env": {"NO_TOKEN": ("hf", "token")}}, "NO_TOKEN"),
