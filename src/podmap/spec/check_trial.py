@@ -228,8 +228,13 @@ def _check_placeholder(
 
 
 def _check_env(place: Place, patch: TrialPatch) -> Iterator[Finding]:
-    for name in patch.env or {}:
-        if name.startswith("PODMAP_"):
+    for name, value in (patch.env or {}).items():
+        if name.startswith(("AIRFLOW_", "_AIRFLOW_")) and not isinstance(value, str):
+            message = (
+                f"{show(name)} is not allowed with a secret: a local trial would get Airflow's own"
+            )
+            yield Finding((*place, "env", name), message, on="key")
+        elif name.startswith("PODMAP_"):
             message = f"{show(name)} is not allowed: names that begin with PODMAP_ are podmap's own"
             yield Finding((*place, "env", name), message, on="key")
         elif not _ENV_NAME.fullmatch(name):

@@ -41,6 +41,7 @@ echo "$code $since $until" >&9
 kill -KILL 0
 """
 _PLAIN_NAMES: set[str] = set()  # names that were looked at before: most are always the same
+_AIRFLOW = ("AIRFLOW_", "_AIRFLOW_")
 _CONTRACT = frozenset(
     f"PODMAP_{name}"
     for name in (
@@ -82,7 +83,7 @@ def inherited_env(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if not name.startswith(("AIRFLOW_", "_AIRFLOW_")) and name not in _CONTRACT
+        if not name.startswith(_AIRFLOW) and name not in _CONTRACT
     }
 
 
@@ -125,6 +126,11 @@ def _names_for_env(env: Mapping[str, str]) -> list[str]:
 def _secrets_from_own_env(launch: Launch) -> dict[str, str]:
     values = {}
     for name, (secret, key) in launch.secret_env.items():
+        if name.startswith(_AIRFLOW):
+            raise _refusal(
+                f"the environment variable {name} is Airflow's own and no trial's",
+                resolution="Take it out of trial.env, or give it a value that is no secret.",
+            )
         if name not in os.environ:
             raise _refusal(
                 f"no value for the environment variable {name}",

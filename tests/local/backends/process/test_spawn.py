@@ -103,6 +103,11 @@ REFUSED: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "env name": (("true",), {"env": {"A=B": "c"}}, "holds '='"),
     "cwd": (("true",), {"cwd": "/no/such/folder"}, "working directory not found"),
     "secret": (("true",), {"secret_env": {"NO_TOKEN": ("hf", "token")}}, "NO_TOKEN"),
+    "Airflow's own": (
+        ("true",),
+        {"secret_env": {"AIRFLOW__CORE__FERNET_KEY": ("a", "b")}},
+        "AIRFLOW__CORE__FERNET_KEY is Airflow's own",
+    ),
 }
 
 
