@@ -19,7 +19,7 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--exp-id", required=True)
 parser.add_argument("--lr", type=float, required=True)
 parser.add_argument("--epochs", type=int, default=20)
-parser.add_argument("--output", default="/tmp/results.json")
+parser.add_argument("--output", default="results.json")
 args = parser.parse_args()
 
 seed = int(os.environ.get("PODMAP_SEED", "0"))

@@ -26,6 +26,7 @@ ENVIRONMENT = """\
 file, s3, gs, gcs, az and abfs: `https,sftp`. |
 | `PODMAP_STATE_DIR` | Where running local trials keep their state, on a disk of this host; \
 by default `~/.local/state/podmap/processes`. |
+| `PODMAP_SHARED` | `1`: ledgers and state are made as the umask says; else for their user alone. |
 | `NO_COLOR` | If set, nothing is coloured. |
 """
 

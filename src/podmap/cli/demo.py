@@ -13,7 +13,7 @@ from podmap.cli._options import JSON, QUIET, STORE, example
 FOLDER = Path(__file__).parent / "demo_sweep"
 EXAMPLES = example("""
 podmap demo
-podmap demo --store /tmp/podmap
+podmap demo --store ~/podmap-demo
 """)
 
 
