@@ -1,4 +1,4 @@
-"""The program of a trial that is a Python function: `python -m podmap...program REF`.
+"""The program of a trial that is a Python function, which `python -m` runs with REF.
 
 REF is `module:name` or `/path/of/file.py:name`. The params come from PODMAP_PARAMS, the result goes
 to PODMAP_RESULT: to podmap it is a trial like any other, so that timeouts, retries, logs and a
