@@ -333,7 +333,7 @@ def test_a_lease_is_held_by_one_and_handed_over(sweep: Sweep) -> None:
         await a.close()
         await until(lambda: b.held)
         c.start()
-        b._task.cancel()  # type: ignore[union-attr]  # as a process that was killed
+        await b._task.close()  # type: ignore[union-attr]  # as a process that was killed
         await until(lambda: c.held)
         assert not b.held
         lease = json.loads(sweep.kubectl("get", "lease", "podmap-run", "--output=json"))
