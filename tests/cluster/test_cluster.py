@@ -115,13 +115,14 @@ def test_fake_nodes_finish_pods_as_their_annotations_say(
 NEEDED = {
     *(f"{verb} pods" for verb in ("create", "get", "list", "watch", "patch", "delete")),
     "get pods/log",
-    *(f"{verb} leases" for verb in ("create", "get", "update", "patch", "delete")),
+    *(f"{verb} leases" for verb in ("create", "get", "update", "delete")),
 }
 REFUSED = {
     "deletecollection pods",
     "create pods/exec",
     "update pods/status",
     "list leases",
+    "patch leases",
     "get secrets",
     "get configmaps",
     "list events",
