@@ -11,31 +11,33 @@ from podmap.records import Attempt, Category, Record
 
 
 class BusyTime:
-    """The time in which at least one trial was under way, over any number of records.
+    """The time in which a run had trials that ran or waited, over any number of records.
 
     What lies between an interrupt and a resume counts for nothing, nor does a trial that was
-    reused: the run did not do it.
+    reused: the run did not do it. That pods wait for room is a part of the run's time.
     """
 
     def __init__(self) -> None:
         """Nothing is counted yet."""
-        self._starts, self._ends = array("d"), array("d")
+        self._starts, self._ends, self._interrupted = array("d"), array("d"), array("b")
 
     def add(self, record: Record) -> None:
         """Counts a trial's part."""
-        for start, end in _spans(record):
+        for start, end, interrupted in _spans(record):
             self._starts.append(start)
             self._ends.append(max(start, end))
+            self._interrupted.append(interrupted)
 
     def seconds(self) -> float | None:
         """What it comes to; None if nothing has run."""
         if not self._starts:
             return None
-        total, until = 0.0, -math.inf
-        for start, end in sorted(zip(self._starts, self._ends, strict=True)):
+        spans = sorted(zip(self._starts, self._ends, self._interrupted, strict=True))
+        total, until, idle = 0.0, spans[0][0], False
+        for start, end, interrupted in spans:
             if end > until:
-                total += end - max(start, until)
-                until = end
+                total += end - (max(start, until) if idle else until)
+                until, idle = end, bool(interrupted)
         return round(total, 3)
 
 
@@ -56,18 +58,18 @@ def interrupted_attempts(record: Record) -> int:
     return sum(map(_was_interrupted, record.attempts))
 
 
-def _spans(record: Record) -> Iterator[tuple[float, float]]:
-    """From when to when the trial was under way; each interrupt ends a span."""
+def _spans(record: Record) -> Iterator[tuple[float, float, bool]]:
+    """From when to when the trial was under way, and whether an interrupt was the end."""
     start = record.started
     end: str | None = None
     for attempt in record.attempts:
         start, end = start or attempt.started, attempt.finished
         if _was_interrupted(attempt):
             if start and end:
-                yield _seconds(start), _seconds(end)
+                yield _seconds(start), _seconds(end), True
             start = end = None
     if start and (end or record.finished):
-        yield _seconds(start), _seconds(record.finished or end or start)
+        yield _seconds(start), _seconds(record.finished or end or start), False
 
 
 def _was_interrupted(attempt: Attempt) -> bool:

@@ -37,13 +37,22 @@ def record(*spans: tuple[float, float, Diagnosis | None]) -> Record:
     ("records", "seconds"),
     [
         ([], None),
-        ([record((0, 10, None)), record((5, 12, None)), record((20, 21, None))], 13.0),
+        ([record((0, 10, None)), record((5, 12, None)), record((20, 21, None))], 21.0),
         ([record((0, 10, INTERRUPTED), (1000, 1005, None))], 15.0),
+        ([record((0, 9, None)), record((5, 12, INTERRUPTED)), record((20, 21, None))], 13.0),
         ([record((0, 10, Diagnosis(Category.OOM, "")), (40, 50, None))], 50.0),
         ([Record(0, "k", "e", TrialState.COMPLETE, finished=at(9), reason="reused")], None),
         ([record((0, 10, None)), record((9, 3, None))], 10.0),
     ],
-    ids=["none", "overlap", "interrupted", "retried", "reused", "clock set back"],
+    ids=[
+        "none",
+        "waited",
+        "interrupted",
+        "interrupted beside another",
+        "retried",
+        "reused",
+        "clock set back",
+    ],
 )
 def test_time_is_counted_once_and_idle_time_is_not(
     records: list[Record], seconds: float | None
