@@ -239,7 +239,7 @@ class ProcessBackend(Backend):
                 empty_trash = folder.take_away()
                 self._watches.pop(name, None)
         # A call that is cancelled leaves nothing behind: the thread is begun all the same.
-        await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(empty_trash)))
+        await asyncio.shield(asyncio.to_thread(empty_trash))
         if not self._watches:
             remove_run_folder(os.path.dirname(folder.path))
 
