@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from podmap.airflow import triggerer
 from podmap.airflow.claims import owner_of
-from podmap.airflow.connections import trigger_hub, until_reached
+from podmap.airflow.connections import trigger_hub
 from podmap.airflow.operator.attempt import PodAttempt, cancel_trial
 from podmap.airflow.operator.trial import OperatorTrial, open_planned
 from podmap.airflow.trial_log import TrialLog, show_error
+from podmap.airflow.triggerer import until_reached
 from podmap.engine.timing import TIMING
 from podmap.errors import PodmapError
+
+if TYPE_CHECKING:
+    from podmap.engine.hub import Hub
 
 
 class TrialPodTrigger(BaseTrigger):
@@ -87,18 +91,20 @@ class TrialPodTrigger(BaseTrigger):
         """Ends the pod when a user ended the task, and only then."""
         ti = self.task_instance
         if ti is not None and self.kills and await triggerer.ended_by_user(ti, self.log):
-            hub = await trigger_hub(self.planned)
-            trial = await hub.call(self._trial)
+            hub, trial = await until_reached(self._enter, log=self.log)
             await cancel_trial(
                 hub.backend, trial, reason=triggerer.ENDED_BY_USER, grace_s=TIMING.kill_grace_s
             )
 
     async def _wait_for_end(self) -> None:
-        hub = await trigger_hub(self.planned)
-        trial = await until_reached(lambda: hub.call(self._trial), log=self.log)
+        hub, trial = await until_reached(self._enter, log=self.log)
         attempt = PodAttempt(trial, hub.backend, last_try=self.last_try, name=self.pod)
         on_line = TrialLog(self.log, self.number).show_line if self.shows_log else None
         await until_reached(lambda: attempt.wait_for_end(on_line=on_line), log=self.log)
+
+    async def _enter(self) -> tuple[Hub, OperatorTrial]:
+        hub = await trigger_hub(self.planned)
+        return hub, await hub.call(self._trial)
 
     def _trial(self) -> OperatorTrial:
         ti = self.task_instance

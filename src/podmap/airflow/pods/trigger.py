@@ -17,8 +17,9 @@ from airflow.triggers.base import (
 
 from podmap.airflow import triggerer
 from podmap.airflow.claims import claim_of, owner_of
-from podmap.airflow.connections import trigger_hub, until_reached
+from podmap.airflow.connections import trigger_hub
 from podmap.airflow.trial_log import TrialLog, show_error
+from podmap.airflow.triggerer import until_reached
 from podmap.errors import ManifestChangedError
 from podmap.records import Record, Trial, TrialState
 
@@ -114,7 +115,7 @@ class TrialTrigger(BaseTrigger):
     async def _kill_trials(self) -> None:
         from podmap.engine.trial import kill_trial
 
-        hub, claim, session = await self._enter()
+        hub, claim, session = await until_reached(self._enter, log=self.log)
         try:
             kills = [
                 kill_trial(session, number, self._epoch, reason=triggerer.ENDED_BY_USER)
