@@ -18,7 +18,7 @@ from podmap.ledger.encode import dump_manifest
 from podmap.ledger.manifest import Manifest
 from podmap.names import content_digest, run_id_for
 from podmap.spec.load import LoadedSpec, load
-from podmap.spec.override import read_value
+from podmap.spec.override import parse_path, read_value
 from podmap.spec.search import ListSearch
 
 
@@ -79,6 +79,8 @@ def plan_run(
 
 async def _check(group: SweepGroup, planned: PlannedRun, target: Target, *, log: Any) -> Manifest:
     """The manifest with what the runtime adds, once the cluster would take the first pod."""
+    for warning in planned.warnings:
+        log.warning("%s", warning)
     backend = connect(target)
     try:
         await check_first_launch(planned, backend)
@@ -100,7 +102,7 @@ def _load(group: SweepGroup) -> LoadedSpec:
         if not wrong:
             raise
         try:
-            overrides.update({path: read_value(texts[path]) for path in wrong})
+            overrides.update({path: read_value(texts[path], parse_path(path)) for path in wrong})
         except ValueError:
             raise error from None
         loaded = _load_with(overrides, group)

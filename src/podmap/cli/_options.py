@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from podmap.ledger.ledger import Ledger
     from podmap.ledger.manifest import Manifest
-    from podmap.spec.load import LoadedSpec
 
 _DEPTH = 6
 
@@ -133,15 +132,10 @@ STRICT = click.option(
 )
 
 
-def say_warnings(loaded: LoadedSpec) -> None:
+def say_warnings(warnings: Iterable[str]) -> None:
     """Says what in a spec is allowed, and probably not meant."""
-    for problem in loaded.warnings:
-        click.echo(f"warning: {problem.describe(loaded.source)}", err=True)
-
-
-def warnings_json(loaded: LoadedSpec) -> dict[str, list[str]]:
-    """What `say_warnings` says, for JSON."""
-    return {"warnings": [problem.describe(loaded.source) for problem in loaded.warnings]}
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
 
 
 def example(text: str) -> str:

@@ -17,7 +17,7 @@ from podmap import names
 from podmap.backends.connect import Target, connected
 from podmap.cli._digest import keep_digest
 from podmap.cli._lock import hold_run
-from podmap.cli._options import run_reference
+from podmap.cli._options import run_reference, say_warnings
 from podmap.cli._output import (
     counted,
     duration,
@@ -91,6 +91,7 @@ def start_run(loaded: LoadedSpec, options: RunOptions, *, folder: str, store: st
             folder=folder,
             target=options.target,
         )
+        say_warnings(planned.warnings)
         if options.target.backend == "kubernetes":
             _check_first_pod(planned, options.target)
         elif ignored := ignored_by_processes(loaded.sweep):
@@ -312,6 +313,7 @@ class RunCommand:
             "interrupted": bool(self._signal_code),
             "verdict": verdict,
             "failures": self._progress.failures.to_json(),
+            "warnings": list(self._planned.warnings),
             "leaderboard": [row.to_json() for row in leaderboard.rows],
         }
         print_json({**summary, **more})

@@ -22,7 +22,6 @@ from podmap.cli._options import (
     example,
     overrides,
     say_warnings,
-    warnings_json,
 )
 from podmap.cli._output import counted, duration, print_json, print_table
 
@@ -112,7 +111,7 @@ def command(
     """Shows a plan."""
     from podmap.backends.connect import Target
     from podmap.cli._dry_run import dry_run
-    from podmap.engine.planned import why_nothing_to_run
+    from podmap.engine.planned import find_plan_warnings, why_nothing_to_run
     from podmap.errors import UsageError
     from podmap.search.plan import make_plan
     from podmap.spec.load import load
@@ -120,8 +119,9 @@ def command(
     if asks_cluster and backend != "kubernetes":
         raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
     loaded = load(spec, overrides=overrides(sets), overrides_from="--set", strict=strict)
-    say_warnings(loaded)
     sweep, plan = loaded.sweep, make_plan(loaded)
+    warnings = find_plan_warnings(loaded, plan)
+    say_warnings(warnings)
     refused = _unsupported(sweep, backend)
     faults = _faults(loaded, plan)
     namespace = namespace or sweep.kubernetes.namespace
@@ -131,10 +131,10 @@ def command(
     if as_json:
         asked = {"dry_run": [each.to_json() for each in checks]} if asks_cluster else {}
         more = {"not_supported": refused, **_never_started(faults), **asked}
-        print_json({**_json(sweep, plan, guess), **more, **warnings_json(loaded)})
+        print_json({**_json(sweep, plan, guess), **more, "warnings": warnings})
     else:
         _print(sweep, plan, guess)
-    _say_faults(refused, faults, sweep)
+    _say_faults(refused, faults)
     wrong = faults or why_nothing_to_run(sweep) or (asks_cluster and refused)
     return _say_checks(checks) or (2 if wrong else 0)
 
@@ -180,12 +180,7 @@ def _never_started(faults: list[tuple[int, Diagnosis]]) -> dict[str, Any]:
     return {"never_started": [{"trial": n, "reason": why.summary} for n, why in faults]}
 
 
-def _say_faults(refused: list[str], faults: list[tuple[int, Diagnosis]], sweep: Sweep) -> None:
-    from podmap.search.random import too_few_combinations
-    from podmap.spec.search import RandomSearch
-
-    if isinstance(sweep.search, RandomSearch) and (note := too_few_combinations(sweep.search)):
-        click.echo(note, err=True)
+def _say_faults(refused: list[str], faults: list[tuple[int, Diagnosis]]) -> None:
     for line in refused:
         click.echo(f"podmap run will refuse it: {line}", err=True)
     for number, why in faults:

@@ -21,7 +21,6 @@ from podmap.cli._options import (
     STRICT,
     example,
     overrides,
-    say_warnings,
 )
 
 EXAMPLES = example("""
@@ -75,7 +74,6 @@ def command(
     from podmap.spec.load import load
 
     loaded = load(spec, overrides=overrides(sets), overrides_from="--set", strict=strict)
-    say_warnings(loaded)
     target = Target(
         backend,
         namespace=namespace or loaded.sweep.kubernetes.namespace,

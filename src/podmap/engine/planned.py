@@ -9,7 +9,7 @@ from typing import Any
 from podmap._version import __version__
 from podmap.backends.connect import Target
 from podmap.clock import iso, parse_iso, utc_now
-from podmap.errors import NotSupportedError, RecordError, SpecError, UsageError
+from podmap.errors import NotSupportedError, Problem, RecordError, SpecError, UsageError
 from podmap.ledger.claim import RunClaim
 from podmap.ledger.keys import KeyIndex
 from podmap.ledger.ledger import Ledger
@@ -18,15 +18,19 @@ from podmap.names import MANIFEST, run_uri, split_run_uri
 from podmap.records import Record, Trial
 from podmap.search.kinds import KINDS, not_yet
 from podmap.search.plan import Plan, make_plan
+from podmap.spec.check_trial import known_params
+from podmap.spec.findings import path_text
 from podmap.spec.load import LoadedSpec, load
 from podmap.spec.model import Sweep, TrialTemplate
 from podmap.spec.search import ListSearch
 from podmap.spec.template import TrialTemplates
+from podmap.spec.warnings import find_near_misses
 
 STREAM_AT_MOST = 200
 """Up to this many attempts at once, `logs: auto` streams their output."""
 MAX_INSTANCES = 500
 """Up to this many trials each has a mapped task instance of its own."""
+_TRIALS_READ = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class PlannedRun:
         objectives: Names of the metrics without which a trial has no result.
         keys: The sweep's finished trials by key; None unless `reuse: sweep`.
         templates: How each trial runs, as `template` gives it.
+        warnings: What the spec probably does not mean, where the run was planned just now.
     """
 
     ledger: Ledger
@@ -50,6 +55,7 @@ class PlannedRun:
     objectives: tuple[str, ...]
     keys: KeyIndex | None
     templates: TrialTemplates
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, run: Ledger | RunClaim | str) -> PlannedRun:
@@ -79,7 +85,14 @@ class PlannedRun:
         return cls._made(ledger, manifest, sweep, plan)
 
     @classmethod
-    def _made(cls, ledger: Ledger, manifest: Manifest, sweep: Sweep, plan: Plan) -> PlannedRun:
+    def _made(
+        cls,
+        ledger: Ledger,
+        manifest: Manifest,
+        sweep: Sweep,
+        plan: Plan,
+        warnings: Sequence[str] = (),
+    ) -> PlannedRun:
         store, _, _ = split_run_uri(ledger.run_uri)
         return cls(
             ledger=ledger,
@@ -89,6 +102,7 @@ class PlannedRun:
             objectives=tuple(objective.metric for objective in sweep.objectives),
             keys=KeyIndex.open(store, manifest.sweep) if sweep.reuse == "sweep" else None,
             templates=TrialTemplates(sweep.trial),
+            warnings=tuple(warnings),
         )
 
     @property
@@ -171,13 +185,10 @@ def prepare_run(
     """
     check_supported(loaded.sweep, target.backend)
     plan = make_plan(loaded, experiments=experiments, folder=folder)
+    warned = find_plan_warnings(loaded, plan)
     size = chunk_size(plan.count, loaded.sweep.trials_per_task)
-    if most_instances is not None and plan.count > size * most_instances:
-        raise UsageError(
-            f"{plan.count} trials at {size} a task make {-(-plan.count // size)} mapped "
-            f"instances; [core] max_map_length allows {most_instances}: raise trials_per_task "
-            f"to {-(-plan.count // most_instances)}"
-        )
+    if most_instances is not None:
+        _check_instances(plan.count, size, most_instances)
     ledger = Ledger.open(run_uri(store, loaded.sweep.name, run_id))
     now = iso(utc_now())
     manifest = Manifest(
@@ -197,7 +208,37 @@ def prepare_run(
         trials_per_task=size,
         podmap_version=__version__,
     )
-    return PlannedRun._made(ledger, ledger.replace_manifest(manifest), loaded.sweep, plan)
+    return PlannedRun._made(ledger, ledger.replace_manifest(manifest), loaded.sweep, plan, warned)
+
+
+def _check_instances(count: int, size: int, most_instances: int) -> None:
+    if count > size * most_instances:
+        raise UsageError(
+            f"{count} trials at {size} a task make {-(-count // size)} mapped "
+            f"instances; [core] max_map_length allows {most_instances}: raise trials_per_task "
+            f"to {-(-count // most_instances)}"
+        )
+
+
+def find_plan_warnings(loaded: LoadedSpec, plan: Plan) -> list[str]:
+    """What a spec probably does not mean, once its trials are known, as lines for people.
+
+    Raises:
+        SpecError: There is such a thing, and the spec was loaded as `strict`.
+    """
+    problems = list(loaded.warnings)
+    if known_params(loaded.raw.get("search")) is None and plan.count:
+        some = map(plan.trial, range(min(plan.count, _TRIALS_READ)))
+        late = find_near_misses(loaded.sweep, {name for trial in some for name in trial.params})
+        told = {(problem.path, problem.message) for problem in problems}
+        problems += [
+            Problem(path_text(one.place), one.message, hint=one.hint)
+            for one in late
+            if (path_text(one.place), one.message) not in told
+        ]
+    if problems and loaded.strict:
+        raise SpecError(problems, source=loaded.source)
+    return [problem.describe(loaded.source) for problem in problems]
 
 
 def check_supported(sweep: Sweep, backend: str) -> None:

@@ -7,7 +7,6 @@ every machine and Python version, and a param that is added leaves the others' d
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
@@ -84,19 +83,6 @@ class RandomDraws(Enumerated):
             is_float = isinstance(dimension, Range) and not dimension.is_int
             params[name] = float(value) if is_float else value
         return params
-
-
-def too_few_combinations(search: RandomSearch) -> str:
-    """Says that draws must come again, where there are more than combinations; else empty."""
-    if any(is_continuous(dimension) for dimension in search.params.values()):
-        return ""
-    count = math.prod(points(dimension).count for dimension in search.params.values())
-    if search.trials <= count:
-        return ""
-    return (
-        f"search.trials is {search.trials:,}, and the params have {count:,} combinations: some are "
-        "drawn again, with other seeds; kind: grid tries each once"
-    )
 
 
 def _draw(dimension: Dimension) -> Draw:

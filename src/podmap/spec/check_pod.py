@@ -10,6 +10,7 @@ from typing import Any
 from podmap.names import MANAGED_BY, is_own_key
 from podmap.spec.findings import Finding, Place, did_you_mean, show
 from podmap.spec.model import PodOverlay
+from podmap.spec.near_miss import unquoted_placeholder
 
 MAIN = "trial"
 """The name of the container that an overlay patches to patch the trial's own."""
@@ -91,6 +92,8 @@ def _check_entry(place: Place, name: Any, value: Any, *, is_label: bool) -> Iter
         yield Finding(place, f"{show(name)} is podmap's own", on="key")
     elif value is None:
         return
+    elif unquoted := unquoted_placeholder(value, ()):
+        yield Finding(place, *unquoted)
     elif not isinstance(value, str):
         hint = f'write "{show(value)}"' if isinstance(value, (bool, int, float)) else ""
         yield Finding(place, f"{show(value)} is not allowed: text is needed", hint)

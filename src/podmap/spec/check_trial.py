@@ -14,7 +14,6 @@ from podmap.spec.check_pod import check_pod, hides_result
 from podmap.spec.check_search import check_when
 from podmap.spec.findings import Finding, Place, did_you_mean, show
 from podmap.spec.model import GPU, Resources, Sweep, TrialPatch, TrialTemplate, is_gpu
-from podmap.spec.near_miss import near_misses
 from podmap.spec.placeholder import KNOWN, Placeholder, find_placeholders
 from podmap.spec.quantity import format_bytes
 from podmap.spec.search import SEARCH_KINDS, ListSearch
@@ -51,7 +50,7 @@ def check_trials(sweep: Sweep, raw: Mapping[str, Any]) -> list[Finding]:
     """
     search = sweep.search
     known = known_params(raw.get("search"))
-    patches = list(_patches(sweep))
+    patches = list(patches_of(sweep))
     given = {
         name
         for _, patch in patches
@@ -100,7 +99,8 @@ def known_params(raw_search: Any) -> frozenset[str] | None:
     return frozenset(params) if isinstance(params, Mapping) else None
 
 
-def _patches(sweep: Sweep) -> Iterator[tuple[Place, TrialPatch]]:
+def patches_of(sweep: Sweep) -> Iterator[tuple[Place, TrialPatch]]:
+    """The template, its cases and the patches of inline items, each with its place."""
     yield ("trial",), sweep.trial
     for index, case in enumerate(sweep.trial.cases):
         yield ("trial", "cases", index), case
@@ -149,26 +149,6 @@ def _check_patch(place: Place, patch: TrialPatch, scope: _Scope) -> Iterator[Fin
         yield from _check_resources((*place, "resources"), patch.resources)
     if patch.pod is not None:
         yield from check_pod((*place, "pod"), patch.pod)
-
-
-def check_near_misses(sweep: Sweep, raw: Mapping[str, Any]) -> list[Finding]:
-    """What looks as if a placeholder was meant, in texts where they are replaced.
-
-    Args:
-        sweep: A sweep that is right.
-        raw: All of its data.
-    """
-    params = known_params(raw.get("search"))
-    return [
-        Finding(
-            (*place, *where),
-            f"{written} is no placeholder, so it stays as it is",
-            f"did you mean {meant}?",
-        )
-        for place, patch in _patches(sweep)
-        for where, text in texts(patch)
-        for written, meant in near_misses(text, params)
-    ]
 
 
 def texts(patch: TrialPatch) -> Iterator[tuple[Place, str]]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from podmap.spec.findings import Finding, Place, any_of, did_you_mean, show
-from podmap.spec.placeholder import find_placeholders
+from podmap.spec.near_miss import unquoted_placeholder
 from podmap.spec.types import LIST, MAPPING, PLAIN
 
 _MISSING = object()
@@ -47,7 +47,8 @@ def explain(error: ValidationError, data: Any, model: type[BaseModel]) -> list[F
         data: What was validated.
         model: What it was validated as.
     """
-    return [_finding(one, data, model) for one in error.errors(include_url=False)]
+    found = [_finding(one, data, model) for one in error.errors(include_url=False)]
+    return list(dict.fromkeys(found))
 
 
 def _finding(error: ErrorDetails, data: Any, model: type[BaseModel]) -> Finding:
@@ -77,12 +78,15 @@ def _unquoted_placeholder(place: Place, data: Any) -> Finding | None:
     """What to do about `{params.lr}` without quotes, which YAML reads as a mapping."""
     for length in range(len(place), 0, -1):
         value = value_at(data, place[:length])
-        if isinstance(value, dict) and len(value) == 1:
-            ((key, inner),) = value.items()
-            if inner is None and find_placeholders(f"{{{key}}}"):
-                message = f"{{{key}}} without quotes is a mapping in YAML, not text"
-                return Finding(place[:length], message, f'put quotes around it: "{{{key}}}"')
+        meant = unquoted_placeholder(value, _param_names(data))
+        if meant:
+            return Finding(place[:length], *meant)
     return None
+
+
+def _param_names(data: Any) -> list[str]:
+    params = value_at(data, ("search", "params"))
+    return list(params) if isinstance(params, dict) else []
 
 
 def _message(kind: str, value: Any, context: Mapping[str, Any], fallback: str) -> str:

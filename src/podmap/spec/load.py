@@ -15,11 +15,11 @@ from pydantic import ValidationError
 
 from podmap.errors import Problem, SpecError, UsageError
 from podmap.spec.check import check
-from podmap.spec.check_trial import check_near_misses
 from podmap.spec.check_types import explain, value_at
 from podmap.spec.findings import Finding, Place, path_text, show
 from podmap.spec.model import Sweep
 from podmap.spec.override import apply_overrides
+from podmap.spec.warnings import find_warnings
 from podmap.spec.yaml import MAX_CHARACTERS, Node, YamlError, parse, to_data, to_plain
 
 _STAND_INS: dict[str, Any] = {"apiVersion": "podmap/v1", "name": "stand-in", "trial": {}}
@@ -41,12 +41,14 @@ class LoadedSpec:
         raw: The effective spec as plain JSON data, as written, overrides applied.
         source: The file's path as given; empty for a mapping.
         warnings: What is allowed, and probably not meant.
+        strict: Whether what is found so later, when the trials are known, is an error too.
     """
 
     sweep: Sweep
     raw: dict[str, Any]
     source: str
     warnings: tuple[Problem, ...] = ()
+    strict: bool = False
 
 
 def load(
@@ -87,10 +89,10 @@ def load(
     problems += [placer.problem(one) for one in _first_told(findings, wrong, more)]
     if problems or sweep is None:
         raise SpecError(problems, source=name)
-    warnings = [placer.problem(one) for one in check_near_misses(sweep, raw)]
+    warnings = [placer.problem(one) for one in find_warnings(sweep, raw)]
     if warnings and strict:
         raise SpecError(warnings, source=name)
-    return LoadedSpec(sweep=sweep, raw=raw, source=name, warnings=tuple(warnings))
+    return LoadedSpec(sweep, raw, name, warnings=tuple(warnings), strict=strict)
 
 
 def _parsed(source: str | Path, base: Path | None) -> tuple[Node, list[Problem]]:

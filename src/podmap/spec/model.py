@@ -125,10 +125,17 @@ EnvValue = Annotated[
 ]
 
 
+_TEXTS: dict[str, Any] = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
+
+
 class PodOverlay(Model):
     """Merged over the pod as a strategic merge; the main container's name is `trial`."""
 
-    metadata: dict[str, Any] = Field(default_factory=dict, description="Labels and annotations.")
+    metadata: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Labels and annotations.",
+        json_schema_extra={"properties": {"labels": _TEXTS, "annotations": _TEXTS}},
+    )
     spec: dict[str, Any] = Field(default_factory=dict, description="A PodSpec, in part.")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 from podmap.spec.placeholder import KNOWN, ROOTS, find_placeholders
 
@@ -36,6 +37,23 @@ def near_misses(text: str, params: Collection[str] | None) -> Iterator[tuple[str
         meant = _meant(written.lstrip("$").strip("{}").strip(), params)
         if meant:
             yield written, meant
+
+
+def unquoted_placeholder(value: Any, params: Collection[str]) -> tuple[str, str] | None:
+    """What is wrong, and what to do, where a placeholder lacks its quotes; None if that is not so.
+
+    Args:
+        value: What YAML makes of `{params.lr}`: a mapping of a key to nothing.
+        params: The names of the params, as far as they are known.
+    """
+    if not isinstance(value, Mapping) or any(inner is not None for inner in value.values()):
+        return None
+    text = f"{{{next(iter(value), '')}}}"
+    nearly = [meant for _, meant in near_misses(text, params or None)]
+    for meant in [text] if find_placeholders(text) else nearly:
+        message = f"{text} without quotes is a mapping in YAML, not text"
+        return message, f'put quotes around it: "{meant}"'
+    return None
 
 
 def _is_right(written: str) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from podmap.errors import UsageError
 from podmap.spec.findings import Finding, Place, path_text, show
-from podmap.spec.yaml import YamlError, parse, scalar, to_data, to_plain
+from podmap.spec.yaml import Node, YamlError, parse, scalar, to_plain
 
 _PART = re.compile(r"([^.\[\]]+)((?:\[[0-9]{1,9}\])*)")
 
@@ -16,9 +17,7 @@ _PART = re.compile(r"([^.\[\]]+)((?:\[[0-9]{1,9}\])*)")
 def parse_set(text: str) -> tuple[str, Any]:
     """The path and the value of one `--set`, for example `search.trials=80`.
 
-    The value is read as YAML: `80` is a number, `[a, b]` a list, `{low: 1, high: 2}` a mapping,
-    and nothing after the `=` is null. Where the key takes text and no such number, true or false,
-    it is the text as written: `cache_version=2026.10`.
+    The value is read as by `read_value`, and nothing after the `=` is null.
 
     Raises:
         UsageError: There is no `=`, or path or value cannot be read.
@@ -29,25 +28,27 @@ def parse_set(text: str) -> tuple[str, Any]:
             f"--set {text}: it has no '='; write path=value, for example search.trials=80"
         )
     try:
-        parts = parse_path(path)
-        if value.strip() and takes_text_alone(parts, value):
-            return path, value
-        return path, read_value(value)
+        return path, read_value(value, parse_path(path))
     except ValueError as error:
         raise UsageError(f"--set {text}: {error}") from error
 
 
-def takes_text_alone(place: Place, text: str) -> bool:
+def _takes_text_alone(place: Place, text: str) -> bool:
     """Whether the spec takes a plain value at a place as text, and not as what YAML makes of it."""
-    from podmap.spec.reference import json_schema
-
     value = scalar(text.strip())
-    if isinstance(value, str):
+    if not text.strip() or isinstance(value, str):
         return False  # it may need YAML's quotes taken away
     kind = {bool: "boolean", int: "integer", float: "number", type(None): "null"}[type(value)]
-    schema = json_schema()
+    schema = _schema()
     taken = set(_types_at(schema, schema, place))
     return "string" in taken and not taken & {kind, *(["number"] if kind == "integer" else [])}
+
+
+@functools.cache
+def _schema() -> Mapping[str, Any]:
+    from podmap.spec.reference import json_schema
+
+    return json_schema()
 
 
 def _types_at(schema: Any, root: Any, place: Place) -> Iterator[str]:
@@ -67,9 +68,10 @@ def _types_at(schema: Any, root: Any, place: Place) -> Iterator[str]:
     children = schema.get("properties", {})
     if isinstance(part, str) and part in children:
         yield from _types_at(children[part], root, rest)
-    elif isinstance(part, str) and not part.isdecimal():
+        return
+    if isinstance(part, str):
         yield from _types_at(schema.get("additionalProperties"), root, rest)
-    else:
+    if isinstance(part, int) or part.isdecimal():
         yield from _types_at(schema.get("items"), root, rest)
 
 
@@ -77,14 +79,20 @@ def _literals(schema: Mapping[str, Any]) -> list[Any]:
     return [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else [])]
 
 
-def read_value(text: str) -> Any:
-    """The value in a text, read as YAML 1.2.
+def read_value(text: str, place: Place) -> Any:
+    """The value that a text sets at a place: `80` is a number, `[a, b]` a list.
+
+    It is read as YAML 1.2. Where the spec takes text and no such number, true, false or null, it
+    is the text as written, in lists and mappings too: `cache_version=2026.10`,
+    `trial.args=[--lr, 1.10]`.
 
     Raises:
         ValueError: It is not YAML that podmap reads.
     """
     if not text.strip():
         return None
+    if _takes_text_alone(place, text):
+        return text
     try:
         node, complaints = parse(text)
     except YamlError as error:
@@ -92,7 +100,16 @@ def read_value(text: str) -> Any:
         raise ValueError(f"the value cannot be read, {error.message} ({hint})") from error
     if complaints:
         raise ValueError(complaints[0].message)
-    return to_data(node)
+    return _data_at(node, place)
+
+
+def _data_at(node: Node, place: Place) -> Any:
+    """The plain data of a node, with scalars as text where the spec takes only that."""
+    if isinstance(node.value, dict):
+        return {key: _data_at(child, (*place, key)) for key, child in node.value.items()}
+    if isinstance(node.value, list):
+        return [_data_at(child, (*place, index)) for index, child in enumerate(node.value)]
+    return node.written if _takes_text_alone(place, node.written) else node.value
 
 
 def parse_path(path: str) -> Place:

@@ -102,7 +102,8 @@ literal text `{params.lr}`.
 `--set search.trials=80` on the command line and `overrides={"search.trials": 80}` in Python set
 values over those of the file. Paths are keys joined by dots, list indexes stand as `items[0]` or
 `items.0`; keys that hold a dot cannot be reached. A value on the command line is read as YAML and
-replaces what was there as a whole.
+replaces what was there as a whole. Where only text is allowed it is the text as written, in lists
+and mappings too: `--set "trial.args=[--version, 1.10]"`.
 """
 
 

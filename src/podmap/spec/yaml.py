@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from podmap.spec.findings import Finding, Place, show
+from podmap.spec.placeholder import find_placeholders
 
 MAX_CHARACTERS = 1_048_576
 MAX_VALUES = 250_000
@@ -48,7 +49,7 @@ class YamlError(Exception):
 class Node:
     """A value with its mark; `keys` holds the marks of a mapping's keys.
 
-    `written` is the text of a number, true or false as it stands in the file, else empty.
+    `written` is the text of a number, true, false or null as it stands in the file, else empty.
     """
 
     value: dict[str, Node] | list[Node] | str | int | float | None
@@ -128,17 +129,27 @@ def parse(text: str) -> tuple[Node, list[Complaint]]:
         raise YamlError(_too_large(f"it has {len(text):,} characters"), (1, 1))
     try:
         return _Reader(YAML(typ="safe", pure=True).parse(text)).document()
+    except YamlError as error:
+        raise YamlError(error.message + _unquoted(text, error.mark), error.mark) from error
     except MarkedYAMLError as error:
         at = error.problem_mark or error.context_mark
         mark = (1, 1) if at is None else (at.line + 1, at.column + 1)
         parts = [part for part in (error.context, error.problem) if part]
         hint = "; indent with spaces" if "'\\t'" in parts[-1] else ""
+        hint = hint or _unquoted(text, mark)
         raise YamlError(f"not YAML: {', '.join(parts)}{hint}", mark) from error
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
         message = f"not YAML: the character {error.character!r} is not allowed"
         raise YamlError(message, (line, column)) from error
+
+
+def _unquoted(text: str, mark: Mark) -> str:
+    """What to do, where the line of an error has a placeholder that may lack its quotes."""
+    lines = text.split("\n")[mark[0] - 1 :]
+    found = find_placeholders("".join(lines[:1]).replace("{{", "{").replace("}}", "}"))
+    return f"; put quotes around a text that holds {found[0]}" if found else ""
 
 
 def _too_large(what: str) -> str:
@@ -255,7 +266,7 @@ class _Reader:
 
 def _scalar_node(event: Any, mark: Mark) -> Node:
     value = scalar(event.value) if event.implicit[0] else event.value
-    written = "" if value is None or isinstance(value, str) else event.value
+    written = "" if isinstance(value, str) else event.value
     return Node(value, mark, written=written)
 
 

@@ -196,11 +196,3 @@ def test_a_plan_of_pods_needs_an_image(cli: Any) -> None:
     assert 2 == ran.code
     assert ran.json["not_supported"][0].startswith("trial.image: a pod needs an image")
     assert 2 == cli("plan", spec, "--backend", "kubernetes", "--dry-run").code
-
-
-def test_a_random_search_of_more_trials_than_combinations_says_so(cli: Any) -> None:
-    random = "search={kind: random, trials: 5, params: {x: [1, 2], y: {low: 1, high: 2}}}"
-    ran = cli("plan", cli.spec(), "--set", random)
-    assert 0 == ran.code
-    assert "search.trials is 5, and the params have 4 combinations" in ran.err
-    assert "combinations" not in cli("plan", cli.spec(), "--set", random.replace("5", "4")).err

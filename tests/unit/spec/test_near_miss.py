@@ -89,3 +89,56 @@ def test_a_placeholder_without_quotes_is_told_to_be_quoted_and_numbers_as_writte
     text = str(error.value)
     assert '12.10 is not allowed: text is needed (put quotes around it: "12.10")' in text
     assert 'without quotes is a mapping in YAML, not text (put quotes around it: "{pa' in text
+
+
+BASE = """\
+apiVersion: podmap/v1
+name: s
+search: {kind: grid, params: {lr: [1]}}
+objective: {metric: y, direction: maximize}
+trial:
+  command: [t]
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "place", "text"),
+    [
+        ("args: [--lr, { params.lr }]", "trial.args[1]", "params.lr"),
+        ("args: [--lr, {params.lr:.3f}]", "trial.args[1]", "params.lr"),
+        ("args: [{lr}]", "trial.args[0]", "params.lr"),
+        ("args: [{param.lr}, x]", "trial.args[0]", "params.lr"),
+        ("args: {params.lr}", "trial.args", "params.lr"),
+        ("args: [{params.lr, params.x}]", "trial.args[0]", "params.lr"),
+        ("env: {X: {trial.number}}", "trial.env.X", "trial.number"),
+        ("image: {params.lr}", "trial.image", "params.lr"),
+        ("pod: {metadata: {labels: {m: {params.lr}}}}", "metadata.labels.m", "params.lr"),
+        ("args: [--lr={params.lr}]", "not YAML", "{params.lr}"),
+        ("args:\n    - {params.lr}/x", "not YAML", "{params.lr}"),
+        ("args: [{{params.lr}}]", "a key must be text", "{params.lr}"),
+        ("checkpoint: {run.uri}/x", "not YAML", "{run.uri}"),
+    ],
+)
+def test_whatever_yaml_makes_of_a_placeholder_without_quotes_the_quotes_are_told(
+    tmp_path: Path, lines: str, place: str, text: str
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(f"{BASE}  {lines}\n")
+    with pytest.raises(SpecError) as error:
+        load(path)
+    (told,) = [line for line in str(error.value).splitlines() if "put quotes around" in line]
+    assert place in told
+    assert text in told.partition("put quotes around")[2]
+
+
+def test_a_random_search_of_too_few_combinations_is_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    text = BASE.replace("kind: grid", "kind: random, trials: 3")
+    path.write_text(text)
+    (warning,) = load(path).warnings
+    assert (3, "search.trials") == (warning.line, warning.path)
+    assert "3 trials, and the params have 1 combination:" in warning.message
+    with pytest.raises(SpecError, match="1 combination"):
+        load(path, strict=True)
+    path.write_text(text.replace("trials: 3", "trials: 1"))
+    assert () == load(path).warnings

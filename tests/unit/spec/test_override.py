@@ -107,4 +107,47 @@ def test_a_path_that_leads_nowhere_is_named(path: str, message: str) -> None:
 
 
 def test_read_value_reads_what_a_template_rendered() -> None:
-    assert [80, 0.5, "x", None] == [read_value(text) for text in ("80", "0.5", "x", " ")]
+    assert [80, 0.5, "x", None] == [read_value(text, ()) for text in ("80", "0.5", "x", " ")]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("trial.args=[1.10]", ["1.10"]),
+        ("trial.args=[--lr, 1e-3, 04, true, '{params.x}']", ["--lr", "1e-3", "04", "true"]),
+        ("trial.args=[{params: flags}, 007]", [{"params": "flags"}, "007"]),
+        ("trial.args=[null, ~]", ["null", "~"]),
+        ("trial.command=[python, 3.10]", ["python", "3.10"]),
+        ("trial.env={A: 1.10, B: {secret: 1.10, key: 0x1F}}", None),
+        ("trial.cases=[{when: {x: 1.10}, args: [1.10], image: 1.10}]", None),
+        ("trial={args: [1.10], timeout: 90}", {"args": ["1.10"], "timeout": 90}),
+        ("trial.pod.metadata.labels.v=1.10", "1.10"),
+        ("trial.pod={metadata: {labels: {v: 1.10, 1: 1.20, gone: null}}}", None),
+        ("search.uris=[2026.10]", ["2026.10"]),
+        ("search.items=[{v: 1.10}]", [{"v": 1.1}]),
+        ("search.params={v: [1.10, x]}", {"v": [1.1, "x"]}),
+        ("objective=[{metric: 1.10, direction: maximize}]", None),
+    ],
+)
+def test_elements_keep_their_text_where_the_key_takes_text(text: str, value: Any) -> None:
+    expected = {
+        "trial.args=[--lr, 1e-3, 04, true, '{params.x}']": [*(value or []), "{params.x}"],
+        "trial.env={A: 1.10, B: {secret: 1.10, key: 0x1F}}": {
+            "A": "1.10",
+            "B": {"secret": "1.10", "key": "0x1F"},
+        },
+        "trial.cases=[{when: {x: 1.10}, args: [1.10], image: 1.10}]": [
+            {"when": {"x": 1.1}, "args": ["1.10"], "image": "1.10"}
+        ],
+        "trial.pod={metadata: {labels: {v: 1.10, 1: 1.20, gone: null}}}": {
+            "metadata": {"labels": {"v": "1.10", "1": "1.20", "gone": None}}
+        },
+        "objective=[{metric: 1.10, direction: maximize}]": [
+            {"metric": "1.10", "direction": "maximize"}
+        ],
+    }
+    assert expected.get(text, value) == parse_set(text)[1]
+
+
+def test_a_template_that_rendered_a_list_keeps_its_elements_text() -> None:
+    assert ["--v", "1.10"] == read_value("[--v, 1.10]", ("trial", "args"))

@@ -22,7 +22,7 @@ from podmap.airflow.runtimes import (
 )
 from podmap.errors import UsageError
 from podmap.spec.findings import show
-from podmap.spec.override import apply_overrides, read_value
+from podmap.spec.override import apply_overrides, parse_path, read_value
 from podmap.spec.yaml import YamlError, parse, to_data
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def read_limits(
     """
     data = dict(spec) if isinstance(spec, Mapping) else _read(folder / spec)
     wanted = {
-        path: _literal(value)
+        path: _literal(path, value)
         for path, value in overrides.items()
         if path.partition(".")[0] in ("parallelism", "retries")
     }
@@ -190,12 +190,12 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _literal(value: Any) -> Any:
+def _literal(path: str, value: Any) -> Any:
     """An override's value; text, as a template gives it, is read as YAML, as `plan` does."""
     if not isinstance(value, str):
         return value
     try:
-        return read_value(value)
+        return read_value(value, parse_path(path))
     except ValueError:
         return value
 

@@ -1,0 +1,54 @@
+"""Warnings: what a spec may say, and what is probably not meant by it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from podmap.spec.check_trial import known_params, patches_of, texts
+from podmap.spec.dimension import is_continuous, points
+from podmap.spec.findings import Finding
+from podmap.spec.model import Sweep
+from podmap.spec.near_miss import near_misses
+from podmap.spec.search import RandomSearch
+
+
+def find_warnings(sweep: Sweep, raw: Mapping[str, Any]) -> list[Finding]:
+    """What is probably not meant in a spec, as far as it can be told without its trials.
+
+    Args:
+        sweep: A sweep that is right.
+        raw: All of its data.
+    """
+    found = list(find_near_misses(sweep, known_params(raw.get("search"))))
+    if isinstance(sweep.search, RandomSearch):
+        found += _too_few_combinations(sweep.search)
+    return found
+
+
+def find_near_misses(sweep: Sweep, params: Collection[str] | None) -> Iterator[Finding]:
+    """What looks as if a placeholder was meant, in texts where they are replaced.
+
+    Args:
+        sweep: A sweep that is right.
+        params: The names of the params; None if they are not known.
+    """
+    for place, patch in patches_of(sweep):
+        for where, text in texts(patch):
+            for written, meant in near_misses(text, params):
+                message = f"{written} is no placeholder, so it stays as it is"
+                yield Finding((*place, *where), message, f"did you mean {meant}?")
+
+
+def _too_few_combinations(search: RandomSearch) -> Iterator[Finding]:
+    if any(is_continuous(dimension) for dimension in search.params.values()):
+        return
+    count = math.prod(points(dimension).count for dimension in search.params.values())
+    if search.trials > count:
+        message = (
+            f"{search.trials:,} trials, and the params have {count:,} "
+            f"{'combination' if count == 1 else 'combinations'}: some are drawn "
+            "again, with other seeds"
+        )
+        yield Finding(("search", "trials"), message, "kind: grid tries each once")
