@@ -52,12 +52,15 @@ class Run:
 
     @cached_property
     def leaderboard(self) -> Leaderboard:
-        """The trials, best first."""
+        """The trials, best first; with `search.repeats` the sets of params, by their means."""
         return read_leaderboard(self._ledger, self.manifest)
 
     @property
     def best(self) -> Record | None:
-        """The best trial's record; None with several objectives, none, or no finished trial."""
+        """The best trial's record; None with several objectives, none, or no finished trial.
+
+        With `search.repeats` it is the best of the trials with the best params.
+        """
         row = self.leaderboard.best
         return None if row is None else self._ledger.read_record(row.number)
 
@@ -70,9 +73,10 @@ class Run:
         """The leaderboard as a data frame.
 
         Returns:
-            Rows = trials, best first; columns = `number`, `state`, `objective` (or one
-            `objective.<metric>` each), `params.<name>`, `metrics.<name>`, `duration_s`,
-            `attempts`, `reason`.
+            Rows = those of the leaderboard, best first; columns = `number`, `state`, `objective`
+            (or one `objective.<metric>` each), `params.<name>`, `metrics.<name>`, `duration_s`,
+            `attempts`, `reason`; with repeats also `repeats.complete`, `repeats.failed`,
+            `repeats.of`, `std.objective` and `std.metrics.<name>`.
 
         Raises:
             UsageError: pandas is not installed.

@@ -139,6 +139,7 @@ class Trial:
         params: Name to value: number, text, boolean, None, or lists of these.
         shard: The piece of data, for `shards` searches.
         patch: The list item's own `trial:` differences, as written; empty if none.
+        repeat: Which of the trials with these params it is, from 0; see `search.repeats`.
     """
 
     number: int
@@ -147,6 +148,7 @@ class Trial:
     params: Mapping[str, Any]
     shard: Shard | None = None
     patch: Mapping[str, Any] = field(default_factory=dict)
+    repeat: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,7 @@ class Record:
         state: Where the trial stands.
         params: As `Trial.params`.
         seed: As `Trial.seed`.
+        repeat: As `Trial.repeat`; `number - repeat` is the first trial with these params.
         shard: As `Trial.shard`.
         metrics: Metric name to number; None where the trial gave NaN.
         objective: The objective's value; a list where there are several; None if none.
@@ -229,6 +232,7 @@ class Record:
     state: TrialState
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    repeat: int = 0
     shard: Shard | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     objective: float | list[float] | None = None
@@ -303,7 +307,7 @@ _ATTEMPT: dict[str, Kind] = {
 _RECORD: dict[str, Kind] = {
     **dict.fromkeys(("key", "epoch", "reason", "log_tail"), TEXT),
     **dict.fromkeys(("started", "finished"), optional(TIME)),
-    **dict.fromkeys(("number", "seed"), WHOLE),
+    **dict.fromkeys(("number", "seed", "repeat"), WHOLE),
     **dict.fromkeys(("duration_s", "queued_s"), optional(NUMBER)),
     "gpu_seconds": NUMBER,
     "params": SHALLOW,

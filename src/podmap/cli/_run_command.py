@@ -260,7 +260,8 @@ class RunCommand:
     def _leaderboard(self) -> Leaderboard:
         from podmap.report.publish import ledger_leaderboard
 
-        return ledger_leaderboard(self._ledger, self._planned.sweep.objectives)
+        sweep = self._planned.sweep
+        return ledger_leaderboard(self._ledger, sweep.objectives, repeats=sweep.repeats)
 
     def _leave(self) -> int:
         """Says how to go on after a signal."""

@@ -209,12 +209,14 @@ def _json(sweep: Sweep, plan: Plan, guess: Estimate) -> dict[str, Any]:
         "sweep": sweep.name,
         "search": plan.kind,
         "count": plan.count,
+        "repeats": plan.repeats,
         "parallelism": sweep.parallelism,
         "trials": [
             {
                 "number": trial.number,
                 "key": trial.key,
                 "seed": trial.seed,
+                "repeat": trial.repeat,
                 "params": dict(trial.params),
                 **({"shard": trial.shard.to_json()} if trial.shard else {}),
             }
@@ -233,19 +235,23 @@ def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
     trials = _shown_trials(plan)
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     shards = ["shard"] if any(trial.shard for trial in trials) else []
+    repeats = ["repeat"] if plan.repeats > 1 else []
     rows: list[list[Any]] = [
         [
             trial.number,
+            *([trial.repeat] if repeats else []),
             *([trial.shard.uri if trial.shard else None] if shards else []),
             *(to_text(trial.params[name]) if name in trial.params else "" for name in names),
         ]
         for trial in trials
     ]
     if plan.count > len(trials):
-        rows.insert(FIRST, ["…"] * (1 + len(shards) + len(names)))
-    print_table(["trial", *shards, *names], rows)
+        rows.insert(FIRST, ["…"] * (1 + len(repeats) + len(shards) + len(names)))
+    print_table(["trial", *repeats, *shards, *names], rows)
     click.echo()
-    click.echo(f"{counted(plan.count, 'trial')} ({plan.kind}), {sweep.parallelism} at once")
+    of = f": {plan.count // plan.repeats} x {plan.repeats} repeats" if repeats else ""
+    count = f"{counted(plan.count, 'trial')} ({plan.kind}{of})"
+    click.echo(f"{count}, {sweep.parallelism} at once")
     if guess.makespan_s is not None:
         at_most = "at most " if guess.by == "trial.timeout" else "about "
         click.echo(f"{at_most}{duration(guess.makespan_s)} (by {guess.by})")

@@ -18,6 +18,7 @@ podmap results 3f9a12c0
 podmap results 3f9a --top 3
 podmap results 3f9a --csv > leaderboard.csv
 podmap results 3f9a --objective loss:minimize
+podmap results 3f9a --each
 """)
 
 
@@ -41,6 +42,9 @@ def _objectives(
     name="results",
     help=f"""Show the leaderboard of RUN as it is now, best first.
 
+With `search.repeats` a row is a set of params: its objective is the mean of those of its N trials
+that are complete, with the sample standard deviation beside it, and TRIAL is the best of them.
+
 {EXAMPLES}""",
     short_help="Show the leaderboard of a run.",
 )
@@ -55,6 +59,9 @@ def _objectives(
     help="Rank by this metric in place of the spec's objective: maximize or minimize. May be given "
     "again. Trials that failed for want of the spec's objective count.",
 )
+@click.option(
+    "--each", is_flag=True, help="Show and rank single trials, where the spec has search.repeats."
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: all rows and columns.")
 @FIND_STORE
 @JSON
@@ -62,6 +69,7 @@ def command(
     run: str,
     top: int | None,
     objectives: tuple[Objective, ...],
+    each: bool,
     as_csv: bool,
     store: str | None,
     as_json: bool,
@@ -70,7 +78,7 @@ def command(
     from podmap.report.publish import build_summary, read_leaderboard
 
     ledger, manifest = open_run(run, store)
-    leaderboard = read_leaderboard(ledger, manifest, objectives=objectives or None)
+    leaderboard = read_leaderboard(ledger, manifest, objectives=objectives or None, each=each)
     if as_json:
         summary = build_summary(ledger, manifest, leaderboard)
         print_json({**summary, "leaderboard": [row.to_json() for row in leaderboard.rows[:top]]})

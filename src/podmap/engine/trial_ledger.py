@@ -118,6 +118,7 @@ class TrialLedger:
             state=TrialState.WAITING,
             params=self._trial.params,
             seed=self._trial.seed,
+            repeat=self._trial.repeat,
             shard=self._trial.shard,
         )
 

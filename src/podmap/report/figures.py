@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from podmap.records import TrialState
-from podmap.report.leaderboard import Leaderboard, TrialRow
+from podmap.report.leaderboard import Leaderboard
+from podmap.report.rows import TrialRow
 
 HISTORY_POINTS = 1200
 SCATTER_POINTS = 500

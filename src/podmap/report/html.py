@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
@@ -14,7 +15,8 @@ from podmap._version import __version__
 from podmap.ledger.manifest import Manifest
 from podmap.records import TrialState
 from podmap.report import figures, svg
-from podmap.report.leaderboard import Leaderboard, TrialRow
+from podmap.report.leaderboard import Leaderboard
+from podmap.report.rows import TrialRow
 from podmap.report.words import (
     duration_text,
     moment_text,
@@ -93,7 +95,7 @@ def _status(counts: Mapping[str, int], *, going: int, total: int) -> dict[str, s
 
 
 def _tiles(board: Leaderboard, summary: Mapping[str, Any]) -> list[dict[str, str]]:
-    durations = [row.duration_s for row in board.rows if row.duration_s is not None]
+    durations = [row.duration_s for row in board.trials if row.duration_s is not None]
     busy = math.fsum(durations)
     wall = summary["duration_s"]
     tiles = [
@@ -107,7 +109,7 @@ def _tiles(board: Leaderboard, summary: Mapping[str, Any]) -> list[dict[str, str
     if board.gpu_seconds:
         tiles.append(("GPU hours", f"{board.gpu_seconds / 3600:.3g}"))
     else:
-        retried = sum(max(0, row.attempts - row.interrupted - 1) for row in board.rows)
+        retried = sum(max(0, row.attempts - row.interrupted - 1) for row in board.trials)
         tiles.append(("Retries", str(retried)))
     return [{"name": name, "value": value} for name, value in tiles]
 
@@ -130,6 +132,7 @@ def _best_trial(board: Leaderboard, row: TrialRow, summary: Mapping[str, Any]) -
         "number": row.number,
         "href": names.record_path(row.number),
         "value": value_text(row.objectives[0]),
+        "spread": _spread(row),
         "metric": goal.metric,
         "direction": goal.direction,
         "duration": duration_text(row.duration_s),
@@ -142,6 +145,15 @@ def _best_trial(board: Leaderboard, row: TrialRow, summary: Mapping[str, Any]) -
             for name, uri in outputs.items()
         ],
     }
+
+
+def _spread(row: TrialRow) -> str:
+    """How far the trials that a row stands for lie apart; empty if it is one trial."""
+    of = row.repeats
+    if of is None:
+        return ""
+    std = of.objective_stds[0]
+    return (f"± {value_text(std)}, " if std is not None else "") + f"n = {of.text}"
 
 
 def _front(board: Leaderboard) -> dict[str, Any]:
@@ -171,16 +183,17 @@ def _nothing(board: Leaderboard) -> dict[str, str]:
 
 def _figures(board: Leaderboard, markup: Any) -> dict[str, Any]:
     drawn = []
+    dot = "one dot a set of params, its mean" if board.has_repeats else "one dot a trial"
     pareto = figures.get_pareto_info(board)
     if pareto is not None:
         title = f"{pareto.y_name} against {pareto.x_name}"
-        note = "one dot a trial; the Pareto front stands out"
+        note = f"{dot}; the Pareto front stands out"
         drawn.append((title, note, svg.scatter_svg(pareto, wide=True)))
     for goal in range(len(board.objectives)):
         info = figures.get_history_info(board, goal=goal)
         if info is not None:
             drawn.append(
-                (f"{info.metric} over the run", _history_note(info), svg.history_svg(info))
+                (f"{info.metric} over the run", _history_note(info, dot), svg.history_svg(info))
             )
     scatters = [
         {
@@ -193,14 +206,15 @@ def _figures(board: Leaderboard, markup: Any) -> dict[str, Any]:
     return {
         "figures": [{"title": t, "note": n, "svg": markup(s)} for t, n, s in drawn],
         "scatters": scatters,
+        "scatters_note": dot,
         "scatters_title": board.objectives[0].metric if board.objectives else "",
     }
 
 
-def _history_note(info: figures.HistoryInfo) -> str:
-    parts = ["one dot a trial", "the line is the best so far"]
+def _history_note(info: figures.HistoryInfo, dot: str) -> str:
+    parts = [dot, "the line is the best so far"]
     if info.total > len(info.dots):
-        parts[0] = f"{len(info.dots)} of {info.total} trials"
+        parts[0] += f", {len(info.dots)} of {info.total} are shown"
     if info.clipped:
         parts.append("far outliers lie on the edge")
     if info.misses:
@@ -210,7 +224,7 @@ def _history_note(info: figures.HistoryInfo) -> str:
 
 def _failures(board: Leaderboard) -> dict[str, Any]:
     groups: dict[str, list[TrialRow]] = {}
-    for row in board.rows:
+    for row in board.trials:
         if row.state is TrialState.FAILED:
             groups.setdefault(reason_pattern(row.reason), []).append(row)
     ordered = sorted(groups.values(), key=len, reverse=True)
@@ -240,17 +254,20 @@ def _table(board: Leaderboard) -> dict[str, Any]:
     goals = [goal.metric for goal in board.objectives]
     metrics = [name for name in board.metric_names if name not in goals]
     shown = board.rows[:TABLE_ROWS]
-    several = any(row.attempts > 1 for row in shown)
+    several = any(row.attempts > 1 for row in board.trials)
+    repeats = board.has_repeats
     first = {row.number for row in (board.pareto or ([board.best] if board.best else []))}
-    note = f"{len(board.rows)} trials; all columns in"
+    rows_text = f"{len(board.rows)} {'sets of params' if repeats else 'trials'}"
+    note = f"{rows_text}; all columns in"
     if len(shown) < len(board.rows):
-        note = f"the first {len(shown)} of {len(board.rows)} trials; all of them in"
+        note = f"the first {len(shown)} of {rows_text}; all of them in"
     shards = shard_texts(row.shard for row in board.rows)
     columns = [
         _column("Trial", number=True),
         _column("State"),
+        *([_column("n", number=True, hint="complete trials of those planned")] if repeats else []),
         *([_column("Shard")] if shards else []),
-        *(_column(name, number=True, hint="objective") for name in goals),
+        *itertools.chain.from_iterable(_goal_columns(name, repeats=repeats) for name in goals),
         *(_column(name, number=_numeric(shown, name), hint="param") for name in params),
         *(_column(name, number=True, hint="metric") for name in metrics),
         _column("Time", number=True),
@@ -283,11 +300,13 @@ def _cells(
 ) -> Iterator[dict[str, Any]]:
     yield _cell(row.number, kind="n", href=names.record_path(row.number))
     yield _cell(row.state.value, text=row.state.value.lower(), chip=row.state.value)
+    if row.repeats:
+        yield _cell(row.repeats.complete, text=row.repeats.text, kind="n")
     if shards:
         yield _cell(row.shard, text=shards.get(row.shard, ""), title=row.shard)
-    for value in row.objectives:
+    for value in row.goals:
         yield _cell(value, kind="n goal")
-    own, place = row.params, 2 + bool(shards) + len(row.objectives)
+    own, place = row.params, 2 + bool(row.repeats) + bool(shards) + len(row.goals)
     for offset, name in enumerate(params):
         yield _cell(own.get(name), kind="n" if columns[place + offset]["number"] else "")
     measured = row.metrics
@@ -318,6 +337,13 @@ def _cell(
 
 def _column(name: str, *, number: bool = False, hint: str = "") -> dict[str, Any]:
     return {"name": name, "number": number, "hint": hint}
+
+
+def _goal_columns(name: str, *, repeats: bool) -> list[dict[str, Any]]:
+    columns = [_column(name, number=True, hint="objective")]
+    if repeats:
+        columns.append(_column(f"± {name}", number=True, hint="sample standard deviation"))
+    return columns
 
 
 def _numeric(rows: Iterable[TrialRow], name: str) -> bool:

@@ -5,107 +5,32 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import re
-import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from podmap.records import Record, TrialState
-from podmap.report.busy import BusyTime, attempts_s, interrupted_attempts
+from podmap.records import Record
+from podmap.report.repeats import merged_repeats
+from podmap.report.rows import RowBuilder, TrialRow
 from podmap.report.words import shard_texts
 from podmap.spec.model import Objective
 
-REASON_LENGTH = 200
 SCREEN_METRICS = 6
+_REPEATS = ("repeats.complete", "repeats.failed", "repeats.of")
 _FORMULA = re.compile(r"[\s\0\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212|%]|[\t\r\n]")
 
 
 @dataclass(frozen=True, slots=True)
-class TrialRow:
-    """One trial of a leaderboard. Names and values are kept apart to share the names.
-
-    Attributes:
-        number: The trial's number.
-        state: Where it stands.
-        objectives: The objectives' values in the objectives' order; None where a trial has
-            none that counts.
-        param_names: Names of `param_values`.
-        param_values: Values of the params.
-        metric_names: Names of `metric_values`.
-        metric_values: Values of the metrics; None for NaN.
-        duration_s: Seconds that its attempts ran, all together, so without the time between
-            them; None if it has not ended.
-        attempts: How many attempts it took.
-        reason: Why it failed, or a warning, cut to one short line.
-        shard: The URI of the piece of data that defines the trial; empty if none does.
-        interrupted: How many of the attempts were ended from outside.
-    """
-
-    number: int
-    state: TrialState
-    objectives: tuple[float | None, ...]
-    param_names: tuple[str, ...]
-    param_values: tuple[Any, ...]
-    metric_names: tuple[str, ...]
-    metric_values: tuple[float | None, ...]
-    duration_s: float | None
-    attempts: int
-    reason: str
-    shard: str = ""
-    interrupted: int = 0
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Param name to value."""
-        return dict(zip(self.param_names, self.param_values, strict=True))
-
-    @property
-    def metrics(self) -> dict[str, float | None]:
-        """Metric name to value."""
-        return dict(zip(self.metric_names, self.metric_values, strict=True))
-
-    @property
-    def objective(self) -> float | list[float | None] | None:
-        """The objective's value; a list where there are several; None if there is none."""
-        if len(self.objectives) > 1:
-            return list(self.objectives)
-        return self.objectives[0] if self.objectives else None
-
-    @property
-    def ranked(self) -> bool:
-        """Whether the trial takes part in the ranking: complete, with all objectives."""
-        return (
-            self.state is TrialState.COMPLETE
-            and bool(self.objectives)
-            and None not in self.objectives
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """The row as a JSON object."""
-        return {
-            "number": self.number,
-            "state": self.state.value,
-            "objective": self.objective,
-            **({"shard": self.shard} if self.shard else {}),
-            "params": self.params,
-            "metrics": self.metrics,
-            "duration_s": self.duration_s,
-            "attempts": self.attempts,
-            "reason": self.reason,
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Leaderboard:
-    """The trials of a run, best first.
+    """The trials of a run, best first; with repeats the sets of params, each by its mean.
 
     Attributes:
         objectives: What was sorted by; empty for runs without an objective.
         rows: Ranked trials best first (with several objectives: the Pareto front, then the
             others, each by the first objective), ties by number; then all others by number.
+            With repeats a row is a set of params, and one of which more trials are complete is
+            ranked before one of which fewer are, whatever their means.
         best: The best row; None with several objectives, none at all, or no ranked trial.
         pareto: With several objectives, the rows that no other row beats in all of them.
         counts: State to number of trials, of those that have a record.
@@ -114,6 +39,7 @@ class Leaderboard:
         started: When the first attempt started, UTC ISO 8601; None before it.
         finished: When the last trial ended; None before it.
         gpu_seconds: GPUs times the seconds they were held, over all trials.
+        trials: The single trials, by number, where the rows stand for several; else the rows.
         left_out: Why records were left out, a line each: they cannot be understood.
         busy_s: Seconds in which trials were under way; None before the first has run.
     """
@@ -128,33 +54,32 @@ class Leaderboard:
     started: str | None = None
     finished: str | None = None
     gpu_seconds: float = 0.0
+    trials: tuple[TrialRow, ...] = ()
     left_out: tuple[str, ...] = ()
     busy_s: float | None = None
 
     @classmethod
-    def build(cls, records: Iterable[Record], objectives: Sequence[Objective]) -> Leaderboard:
+    def build(
+        cls, records: Iterable[Record], objectives: Sequence[Objective], *, repeats: int = 1
+    ) -> Leaderboard:
         """The leaderboard of records, which are read once and not kept.
 
         Args:
             records: In any order.
             objectives: As the spec has them; NaN and infinity never count.
+            repeats: How many trials are one row, as `search.repeats` says; 1 for single trials.
         """
-        builder = _RowBuilder(tuple(objectives))
-        rows = [builder.row(record) for record in records]
-        ranked = [row for row in rows if row.ranked]
+        builder = RowBuilder(tuple(objectives))
+        rows = trials = [builder.row(record) for record in records]
+        if repeats > 1:
+            rows = merged_repeats(trials, objectives, repeats=repeats)
         others = sorted((row for row in rows if not row.ranked), key=lambda row: row.number)
-        signs = [-1.0 if goal.direction == "maximize" else 1.0 for goal in objectives]
-        ranked.sort(key=lambda row: (*_costs(row, signs), row.number))
-        front: list[TrialRow] = []
-        if len(objectives) > 1:
-            places = pareto_front([_costs(row, signs) for row in ranked])
-            front = [ranked[place] for place in places]
-            in_front = set(places)
-            rest = (row for place, row in enumerate(ranked) if place not in in_front)
-            ranked = [*front, *rest]
+        ranked, front = _rank([row for row in rows if row.ranked], objectives)
+        rows = [*ranked, *others]
         return cls(
             objectives=tuple(objectives),
-            rows=(*ranked, *others),
+            rows=tuple(rows),
+            trials=tuple(sorted(trials, key=lambda row: row.number) if repeats > 1 else rows),
             best=ranked[0] if ranked and len(objectives) == 1 else None,
             pareto=tuple(front),
             counts=dict(builder.counts),
@@ -165,6 +90,11 @@ class Leaderboard:
             gpu_seconds=builder.gpu_seconds,
             busy_s=builder.busy.seconds(),
         )
+
+    @property
+    def has_repeats(self) -> bool:
+        """Whether rows stand for several trials."""
+        return any(row.repeats for row in self.rows)
 
     @property
     def has_shards(self) -> bool:
@@ -179,13 +109,17 @@ class Leaderboard:
             goals = ["objective"]
         elif goals:
             goals = [f"objective.{metric}" for metric in goals]
+        several = self.has_repeats
         return (
             "number",
             "state",
+            *(_REPEATS if several else ()),
             *(["shard"] if self.has_shards else []),
             *goals,
+            *(f"std.{name}" for name in goals if several),
             *(f"params.{name}" for name in self.param_names),
             *(f"metrics.{name}" for name in self.metric_names),
+            *(f"std.metrics.{name}" for name in self.metric_names if several),
             "duration_s",
             "attempts",
             "reason",
@@ -195,14 +129,18 @@ class Leaderboard:
         """The values of each row, in the order of `columns`; None where a trial has none."""
         shards = self.has_shards
         for row in self.rows:
-            params, metrics = row.params, row.metrics
+            params, metrics, of = row.params, row.metrics, row.repeats
+            stds = dict(zip(row.metric_names, of.metric_stds, strict=True)) if of else {}
             yield (
                 row.number,
                 row.state.value,
+                *((of.complete, of.failed, of.of) if of else ()),
                 *([row.shard or None] if shards else []),
                 *(row.objectives or (None,) * len(self.objectives)),
+                *(of.objective_stds if of else ()),
                 *(params.get(name) for name in self.param_names),
                 *(metrics.get(name) for name in self.metric_names),
+                *(stds.get(name) for name in self.metric_names if of),
                 row.duration_s,
                 row.attempts,
                 row.reason,
@@ -228,16 +166,20 @@ class Leaderboard:
         params = [name for name in self.param_names if name not in same]
         shards = shard_texts(row.shard for row in self.rows)
         rank, state, shard = bool(goals), len({row.state for row in rows}) > 1, bool(shards)
-        head = ["rank"] * rank + ["trial"] + ["state"] * state + ["shard"] * shard
+        several = self.has_repeats
+        head = ["rank"] * rank + ["trial"] + ["n"] * several + ["state"] * state + ["shard"] * shard
         table = [
             [place if row.ranked else None] * rank
             + [row.number]
+            + ([row.repeats.text] if row.repeats else [])
             + [row.state.value] * state
             + [shards.get(row.shard)] * shard
-            + [*row.objectives, *map(row.metrics.get, metrics), *map(row.params.get, params)]
+            + row.goals
+            + [*map(row.metrics.get, metrics), *map(row.params.get, params)]
             + [duration_text(row.duration_s)]
             for place, row in enumerate(rows, start=1)
         ]
+        goals = [name for goal in goals for name in [goal, *["± std"] * several]]
         return [*head, *goals, *metrics, *params, "took"], table
 
     def same_params(self) -> dict[str, Any]:
@@ -275,69 +217,26 @@ class Leaderboard:
         }
 
 
-class _RowBuilder:
-    """Turns records into rows that share what is equal: 20,000 rows stay near 10 MB."""
+def _rank(
+    rows: list[TrialRow], objectives: Sequence[Objective]
+) -> tuple[list[TrialRow], list[TrialRow]]:
+    """The rows best first, and those of the Pareto front, if there are several objectives.
 
-    def __init__(self, objectives: tuple[Objective, ...]) -> None:
-        self._objectives = objectives
-        self._shared: dict[Any, Any] = {}
-        self.counts: Counter[str] = Counter()
-        self.param_names: dict[str, None] = {}
-        self.metric_names: dict[str, None] = {}
-        self.started: str | None = None
-        self.finished: str | None = None
-        self.gpu_seconds = 0.0
-        self.busy = BusyTime()
+    Rows of which more trials are complete come first, and they alone can be of the front.
+    """
+    signs = [-1.0 if goal.direction == "maximize" else 1.0 for goal in objectives]
+    rows.sort(key=lambda row: (-_complete(row), *_costs(row, signs), row.number))
+    if len(objectives) < 2:
+        return rows, []
+    most = [row for row in rows if _complete(row) == _complete(rows[0])]
+    places = pareto_front([_costs(row, signs) for row in most])
+    front = [most[place] for place in places]
+    in_front = set(places)
+    return front + [row for place, row in enumerate(rows) if place not in in_front], front
 
-    def row(self, record: Record) -> TrialRow:
-        self.counts[record.state.value] += 1
-        self.gpu_seconds += record.gpu_seconds
-        self.busy.add(record)
-        self._note_times(record)
-        return TrialRow(
-            number=record.number,
-            state=record.state,
-            objectives=self._objective_values(record),
-            param_names=self._names(record.params, self.param_names),
-            param_values=tuple(map(self._share, record.params.values())),
-            metric_names=self._names(record.metrics, self.metric_names),
-            metric_values=tuple(record.metrics.values()),
-            duration_s=attempts_s(record),
-            attempts=len(record.attempts),
-            reason=self._share(_one_line(record.reason)),
-            shard=record.shard.uri if record.shard else "",
-            interrupted=interrupted_attempts(record),
-        )
 
-    def _note_times(self, record: Record) -> None:
-        # ISO 8601 times of one form sort as text.
-        if record.started and (self.started is None or record.started < self.started):
-            self.started = record.started
-        if record.finished and (self.finished is None or record.finished > self.finished):
-            self.finished = record.finished
-
-    def _objective_values(self, record: Record) -> tuple[float | None, ...]:
-        values: Sequence[float | None]
-        if isinstance(record.objective, (list, tuple)):
-            values = record.objective
-        else:
-            values = (record.objective,)
-        if len(values) != len(self._objectives) or None in values:
-            values = tuple(record.metrics.get(goal.metric) for goal in self._objectives)
-        return tuple(
-            value if value is not None and math.isfinite(value) else None for value in values
-        )
-
-    def _names(self, values: Mapping[str, Any], all_names: dict[str, None]) -> tuple[str, ...]:
-        names = tuple(values)
-        known = self._shared.get(names)
-        if known is None:
-            known = self._shared[names] = tuple(map(sys.intern, names))
-            all_names.update(dict.fromkeys(known))
-        return tuple(known)
-
-    def _share(self, value: Any) -> Any:
-        return self._shared.setdefault(value, value) if isinstance(value, str) else value
+def _complete(row: TrialRow) -> int:
+    return row.repeats.complete if row.repeats else 1
 
 
 def pareto_front(costs: Sequence[tuple[float, ...]]) -> list[int]:
@@ -369,11 +268,6 @@ def _costs(row: TrialRow, signs: Sequence[float]) -> tuple[float, ...]:
 
 def _equal(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text[: REASON_LENGTH * 2].split())
-    return line if len(line) <= REASON_LENGTH else line[: REASON_LENGTH - 1] + "…"
 
 
 def _cell(value: Any) -> str:

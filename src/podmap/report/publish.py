@@ -15,7 +15,8 @@ from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.records import Record, TrialState
 from podmap.report.html import report_html
-from podmap.report.leaderboard import Leaderboard, TrialRow
+from podmap.report.leaderboard import Leaderboard
+from podmap.report.rows import TrialRow
 from podmap.spec.load import load
 from podmap.spec.model import Objective
 
@@ -36,7 +37,11 @@ def publish(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:
 
 
 def read_leaderboard(
-    ledger: Ledger, manifest: Manifest, *, objectives: Sequence[Objective] | None = None
+    ledger: Ledger,
+    manifest: Manifest,
+    *,
+    objectives: Sequence[Objective] | None = None,
+    each: bool = False,
 ) -> Leaderboard:
     """The run's leaderboard as it is now; nothing is written.
 
@@ -44,6 +49,7 @@ def read_leaderboard(
         ledger: The run's records.
         manifest: Its manifest.
         objectives: What to rank by; None for the spec's.
+        each: Whether to rank single trials also where the spec has `search.repeats`.
 
     Raises:
         StoreError: The store could not be asked.
@@ -53,19 +59,25 @@ def read_leaderboard(
         sweep = load(manifest.spec, search_required=False).sweep
     except SpecError as error:
         raise SpecError(error.problems, source=f"{ledger.run_uri}/{names.MANIFEST}") from None
+    repeats = 1 if each else sweep.repeats
     if objectives is None:
-        return ledger_leaderboard(ledger, sweep.objectives)
-    return ledger_leaderboard(ledger, objectives, judge_anew=True)
+        return ledger_leaderboard(ledger, sweep.objectives, repeats=repeats)
+    return ledger_leaderboard(ledger, objectives, repeats=repeats, judge_anew=True)
 
 
 def ledger_leaderboard(
-    ledger: Ledger, objectives: Sequence[Objective], *, judge_anew: bool = False
+    ledger: Ledger,
+    objectives: Sequence[Objective],
+    *,
+    repeats: int = 1,
+    judge_anew: bool = False,
 ) -> Leaderboard:
     """The leaderboard of a ledger's records; those that cannot be understood count as UNKNOWN.
 
     Args:
         ledger: The run's records.
         objectives: What to rank by.
+        repeats: How many trials are one row; 1 for single trials.
         judge_anew: Whether they are others than the run had: then a trial counts that failed for
             want of the run's own, and has these.
 
@@ -76,7 +88,7 @@ def ledger_leaderboard(
     records = ledger.records(on_broken=broken.append)
     if judge_anew:
         records = (_judged_anew(record, objectives) for record in records)
-    board = Leaderboard.build(records, objectives)
+    board = Leaderboard.build(records, objectives, repeats=repeats)
     if not broken:
         return board
     unknown = board.counts.get(TrialState.UNKNOWN.value, 0) + len(broken)
@@ -124,7 +136,9 @@ def build_summary(ledger: Ledger, manifest: Manifest, leaderboard: Leaderboard) 
         `{schema, run_uri, sweep, run_id, count, counts, best, pareto, started, finished,
         duration_s, gpu_seconds, leaderboard_uri, report_uri, left_out}`. `best` is None or
         `{number, params, metrics, outputs, record_uri}`, `pareto` a list of these; planned trials
-        without a record count as WAITING. `left_out` says which records cannot be understood, as
+        without a record count as WAITING. With repeats these metrics are means, all else is of
+        the best of the trials, and there is `repeats: {complete, failed, of, trials,
+        objective_std, metric_stds}`. `left_out` says which records cannot be understood, as
         UNKNOWN counts them: a line each, of at most 100.
 
     Raises:
@@ -169,4 +183,5 @@ def _trial_summary(ledger: Ledger, row: TrialRow) -> dict[str, Any]:
         "metrics": row.metrics,
         "outputs": dict(record.outputs) if record else {},
         "record_uri": ledger.record_uri(row.number),
+        **({"repeats": row.repeats_json()} if row.repeats else {}),
     }

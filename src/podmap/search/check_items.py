@@ -73,7 +73,7 @@ def check_items(
             first = seen.setdefault(digest(item), row)
             if first is not row:
                 message = f"the same as {first.path}: {_short(item)}"
-                hint = "to try the same params again, tell them apart with one more param"
+                hint = "to try the same params again, set search.repeats"
                 problems.add(row.problem(message, hint=hint))
     if items and not problems:
         for name in sorted(unseen):

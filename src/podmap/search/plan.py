@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from podmap.errors import RecordError
+from podmap.errors import Problem, RecordError, SpecError
 from podmap.names import digest
 from podmap.records import Shard, Trial
 from podmap.search.base import Enumerated
 from podmap.search.kinds import make_search, restore_search
 from podmap.search.list import ItemList
+from podmap.spec.check_search import check_total
 from podmap.spec.model import Sweep
 from podmap.spec.template import ContentKeys
 
@@ -30,14 +31,16 @@ class Plan:
     Attributes:
         kind: `list`, `grid`, `random` or `shards`; experiments given upstream are a list.
         count: How many trials: numbers go from 0 to `count - 1`.
-        repeats: Number to how many earlier trials have the same params and shard, where any do.
+        repeats: How many trials in a row have the same params, each with a seed of its own.
+        copies: Place in the search to how many earlier ones have the same params, where any do.
     """
 
-    def __init__(self, sweep: Sweep, search: Enumerated, *, repeats: Mapping[int, int]) -> None:
+    def __init__(self, sweep: Sweep, search: Enumerated, *, copies: Mapping[int, int]) -> None:
         """Takes a search whose trials are known; use `make_plan` or `from_json`."""
         self.kind = search.kind
-        self.count = search.count
-        self.repeats = repeats
+        self.repeats = sweep.repeats
+        self.count = search.count * self.repeats
+        self.copies = copies
         self._search = search
         self._seed = sweep.search.seed if sweep.search is not None else 0
         self._keys = ContentKeys(sweep.trial, cache_version=sweep.cache_version)
@@ -49,11 +52,23 @@ class Plan:
             IndexError: The number is outside 0 to `count - 1`.
         """
         search = self._search
-        params = search.ask(number)
-        patch, shard = search.patch(number), search.shard(number)
-        seed = _trial_seed(self._seed, params, shard, self.repeats.get(number, 0))
+        if not 0 <= number < self.count:
+            raise IndexError(f"trial {number}: the numbers go from 0 to {self.count - 1}")
+        place, repeat = divmod(number, self.repeats)
+        params = search.ask(place)
+        patch, shard = search.patch(place), search.shard(place)
+        which = [self.copies.get(place, 0), *([repeat] if repeat else [])]
+        seed = _trial_seed(self._seed, params, shard, which)
         key = self._keys.key(params, seed=seed, shard=shard, patch=patch)
-        return Trial(number=number, key=key, seed=seed, params=params, shard=shard, patch=patch)
+        return Trial(
+            number=number,
+            key=key,
+            seed=seed,
+            params=params,
+            shard=shard,
+            patch=patch,
+            repeat=repeat,
+        )
 
     def trials(self) -> Iterator[Trial]:
         """All trials by number, each made when it is asked for."""
@@ -62,8 +77,8 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """What cannot be had from the spec again, as a JSON object."""
         data: dict[str, Any] = {"kind": self.kind, "count": self.count}
-        if self.repeats:
-            data["repeats"] = {str(number): k for number, k in self.repeats.items()}
+        if self.copies:
+            data["repeats"] = {str(place): k for place, k in self.copies.items()}
         return data | self._search.to_json()
 
     @classmethod
@@ -79,13 +94,14 @@ class Plan:
         """
         try:
             search = restore_search(data, sweep)
-            repeats = {int(number): k for number, k in data.get("repeats", {}).items()}
+            copies = {int(place): k for place, k in data.get("repeats", {}).items()}
             count = data["count"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RecordError(f"not a plan: {type(error).__name__}: {error}") from error
-        if search.count != count:
-            raise RecordError(f"the plan has {count} trials, but its spec gives {search.count}")
-        return cls(sweep, search, repeats=repeats)
+        plan = cls(sweep, search, copies=copies)
+        if plan.count != count:
+            raise RecordError(f"the plan has {count} trials, but its spec gives {plan.count}")
+        return plan
 
 
 def make_plan(
@@ -100,7 +116,7 @@ def make_plan(
         loaded: The checked spec.
         experiments: What an upstream task gave: a list of dicts of params, one a trial, each
             perhaps with its own `trial` differences. They stand in for the spec's search, of
-            which only the seed still counts. None if there is no such task.
+            which only the seed and the repeats still count. None if there is no such task.
         folder: Where relative paths to lists and shards start from; None for the folder of the
             spec's file, or the working directory if there is no file.
 
@@ -115,26 +131,38 @@ def make_plan(
     else:
         start = os.path.dirname(loaded.source) if folder is None else os.fspath(folder)
         search = make_search(sweep, folder=start)
-    return Plan(sweep, search, repeats=_repeats(search))
+    _check_count(search.count, sweep.repeats)
+    return Plan(sweep, search, copies=_copies(search))
 
 
-def _repeats(search: Enumerated) -> dict[int, int]:
+def _check_count(count: int, repeats: int) -> None:
+    found = check_total(count, repeats)
+    if found:
+        raise SpecError([Problem("search.repeats", each.message, hint=each.hint) for each in found])
+
+
+def _copies(search: Enumerated) -> dict[int, int]:
     if search.distinct:
         return {}
     # 64 bits a trial: two that only look the same would merely not share a seed's derivation.
     first: set[int] = set()
     more: dict[int, int] = {}
-    repeats: dict[int, int] = {}
-    for number in range(search.count):
-        content = int(digest(search.ask(number)), 16)
+    copies: dict[int, int] = {}
+    for place in range(search.count):
+        content = int(digest(search.ask(place)), 16)
         if content not in first:
             first.add(content)
             continue
-        more[content] = repeats[number] = more.get(content, 0) + 1
-    return repeats
+        more[content] = copies[place] = more.get(content, 0) + 1
+    return copies
 
 
-def _trial_seed(seed: int, params: Mapping[str, Any], shard: Shard | None, k: int) -> int:
-    """From content alone, so that other trials, added or taken away, do not change it."""
+def _trial_seed(
+    seed: int, params: Mapping[str, Any], shard: Shard | None, which: Sequence[int]
+) -> int:
+    """From content alone, so that other trials, added or taken away, do not change it.
+
+    The first trial of some params has the seed that it would have without repeats.
+    """
     uri = None if shard is None else shard.uri
-    return int(digest([seed, params, uri, k]), 16) % _SEEDS
+    return int(digest([seed, params, uri, *which]), 16) % _SEEDS

@@ -19,7 +19,6 @@ from podmap.spec.search import (
     Dimension,
     GridSearch,
     ListSearch,
-    Params,
     RandomSearch,
     Range,
     Search,
@@ -45,12 +44,13 @@ def check_search(search: Search, raw: Mapping[str, Any]) -> list[Finding]:
         raw: The section's data, with its broken parts.
     """
     if isinstance(search, ListSearch):
-        return list(_check_list(search))
+        count = len(search.items) if isinstance(search.items, list) else 1
+        return [*_check_list(search), *check_total(count, search.repeats)]
     named = raw.get("params")
     given = list(named) if isinstance(named, Mapping) else []
     findings = [f for name in given for f in _check_name((*_PARAMS, name), name)]
     if isinstance(search, ShardsSearch):
-        return findings + list(_check_uris(search))
+        return [*findings, *_check_uris(search), *check_total(1, search.repeats)]
     if not given:
         findings.append(Finding(_PARAMS, "{} is not allowed: at least one param is needed"))
     wrong = {
@@ -59,20 +59,33 @@ def check_search(search: Search, raw: Mapping[str, Any]) -> list[Finding]:
     }
     findings += itertools.chain(*wrong.values())
     if isinstance(search, GridSearch):
-        findings += _check_grid(search.params, wrong)
+        findings += _check_grid(search, wrong)
     else:
-        findings += _check_trials(search.trials)
+        findings += _check_trials(search.trials) or check_total(search.trials, search.repeats)
         findings += _check_try_first(search, given)
     return findings
 
 
-def _check_trials(trials: int) -> Iterator[Finding]:
-    if trials > MAX_TRIALS:
-        yield Finding(
-            ("search", "trials"),
-            f"{_count(trials)} must be at most {MAX_TRIALS:,}, the limit of trials in a run",
-            "split the search into several sweeps, each with a seed of its own",
-        )
+def _check_trials(trials: int) -> list[Finding]:
+    if trials <= MAX_TRIALS:
+        return []
+    message = f"{_count(trials)} must be at most {MAX_TRIALS:,}, the limit of trials in a run"
+    hint = "split the search into several sweeps, each with a seed of its own"
+    return [Finding(("search", "trials"), message, hint)]
+
+
+def check_total(count: int, repeats: int) -> list[Finding]:
+    """What is wrong with the number of trials that repeats make.
+
+    Args:
+        count: How many sets of params there are, or are known to be.
+        repeats: How many trials each has.
+    """
+    if repeats == 1 or count * repeats <= MAX_TRIALS:
+        return []
+    of = f" of {count:,} sets of params are {_count(count * repeats)} trials" if count > 1 else ""
+    message = f"{_count(repeats)} repeats{of}; at most {MAX_TRIALS:,} trials are allowed in a run"
+    return [Finding(("search", "repeats"), message, "3 to 10 are usual")]
 
 
 def _count(count: int) -> str:
@@ -148,7 +161,8 @@ def _check_choice(place: Place, choices: list[Any]) -> Iterator[Finding]:
         seen.add(entry)
 
 
-def _check_grid(params: Params, wrong: Mapping[str, Sequence[Finding]]) -> Iterator[Finding]:
+def _check_grid(search: GridSearch, wrong: Mapping[str, Sequence[Finding]]) -> Iterator[Finding]:
+    params = search.params
     counts: dict[str, int] = {}
     for name, dimension in params.items():
         if is_continuous(dimension):
@@ -167,6 +181,8 @@ def _check_grid(params: Params, wrong: Mapping[str, Sequence[Finding]]) -> Itera
             f"the grid has {_count(total)} points ({factors}); at most {MAX_GRID:,} are allowed",
             "take fewer steps, or search: {kind: random}",
         )
+    else:
+        yield from check_total(total, search.repeats)
 
 
 def _check_try_first(

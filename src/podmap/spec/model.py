@@ -358,6 +358,11 @@ class Sweep(Model):
     )
 
     @property
+    def repeats(self) -> int:
+        """How many trials each set of params has."""
+        return self.search.repeats if self.search is not None else 1
+
+    @property
     def objectives(self) -> tuple[Objective, ...]:
         """The objectives as a tuple: empty if there are none."""
         if self.objective is None:

@@ -15,7 +15,7 @@ from typing import Any
 
 ROOTS = ("params", "trial", "run", "sweep", "shard")
 KNOWN: Mapping[str, tuple[str, ...]] = {
-    "trial": ("number", "key", "seed", "result", "attempt", "checkpoint", "output"),
+    "trial": ("number", "key", "seed", "repeat", "result", "attempt", "checkpoint", "output"),
     "run": ("id", "uri"),
     "sweep": ("name",),
     "shard": ("uri", "name", "index"),

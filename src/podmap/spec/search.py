@@ -61,6 +61,12 @@ Params = dict[str, Dimension]
 
 class _SearchBase(Model):
     seed: int = Field(0, ge=0, description="Makes the search and the trials' own seeds repeatable.")
+    repeats: int = Field(
+        1,
+        ge=1,
+        description="How often each set of params is tried: so many trials of it, each with a seed "
+        "of its own. The leaderboard ranks them as one row, by their mean.",
+    )
 
 
 _Items = Annotated[
@@ -104,7 +110,10 @@ class RandomSearch(_SearchBase):
     """Params drawn at random, the same on every machine for the same seed."""
 
     kind: Literal["random"] = Field(description="Drawn at random.")
-    trials: int = Field(ge=1, description="How many trials.")
+    trials: int = Field(
+        ge=1,
+        description="How many trials (with `repeats`: how many sets of params).",
+    )
     params: Params = Field(description="Name to range, choice or constant.")
     try_first: list[dict[str, Scalar]] = Field(
         default_factory=list, description="Params of the first trials, before any are drawn."

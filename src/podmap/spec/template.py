@@ -258,7 +258,7 @@ def render(
         SpecError: Placeholders have no value in this trial; all of them are named.
     """
     about = {"number": trial.number, "key": trial.key, "seed": trial.seed}
-    about |= {"attempt": attempt, "result": result}
+    about |= {"repeat": trial.repeat, "attempt": attempt, "result": result}
     values = {
         "params": trial.params,
         "trial": about,

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from podmap.ledger import encode
 from podmap.records import Attempt, Shard, TrialState
-from podmap.report.leaderboard import REASON_LENGTH, Leaderboard, pareto_front
+from podmap.report.leaderboard import Leaderboard, pareto_front
+from podmap.report.rows import REASON_LENGTH
 
 from .made_runs import ACCURACY, LOSS, record, two_goals
 

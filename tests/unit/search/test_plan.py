@@ -128,13 +128,13 @@ def test_seeds_are_distinct_and_stable_when_items_are_added(
     assert all(0 <= seed < 2**31 for seed in seeds)
 
 
-def test_repeats_are_kept_only_where_there_are_any(make_spec: MakeSpec) -> None:
+def test_copies_are_kept_only_where_there_are_any(make_spec: MakeSpec) -> None:
     items = [{"a": 1}, {"a": 2}, {"a": 1}, {"a": 1.0}, {"a": True}, {"a": 1}]
     plan = make_plan(make_spec({"kind": "list", "items": items}))
-    assert {2: 1, 5: 2} == plan.repeats
+    assert {2: 1, 5: 2} == plan.copies
     assert {"2": 1, "5": 2} == plan.to_json()["repeats"]
     assert "repeats" not in make_plan(make_spec(GRID)).to_json()
-    assert 10 == len(make_plan(make_spec(RANDOM)).repeats)
+    assert 10 == len(make_plan(make_spec(RANDOM)).copies)
 
 
 def test_the_searchs_seed_changes_all_seeds(make_spec: MakeSpec) -> None:

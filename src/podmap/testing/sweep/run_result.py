@@ -22,7 +22,8 @@ class RunResult:
         counts: State to number of trials, for example `{"COMPLETE": 3, "FAILED": 1}`.
         records: What is kept of each trial, in order of numbers.
         best: `{number, params, metrics, outputs, record_uri}`, as in Airflow; None if no trial has
-            a result, or there are several objectives.
+            a result, or there are several objectives. With `search.repeats` the best set of
+            params, with the means of its metrics, and `repeats`.
         pareto: With several objectives, the trials that no other one beats in all of them.
         verdict: Why the run counts as failed, as `podmap run` has it; empty if it does not.
         stopped_reason: Why trials were left out; empty if none were.

@@ -264,12 +264,12 @@ def _free_run_id(runs: Path) -> str:
 def _result(planned: PlannedRun, stopped_reason: str, backend: SimulatedBackend) -> RunResult:
     ledger, manifest = planned.ledger, planned.manifest
     records = sorted(ledger.records(), key=lambda record: record.number)
-    summary = build_summary(ledger, manifest, Leaderboard.build(records, planned.sweep.objectives))
+    sweep = planned.sweep
+    board = Leaderboard.build(records, sweep.objectives, repeats=sweep.repeats)
+    summary = build_summary(ledger, manifest, board)
     counts = summary["counts"]
     cannot_run = next(filter(None, map(why_none_can_run, records)), "")
-    wrong = cannot_run or verdict(
-        counts, planned.sweep, planned=manifest.count, forgive_by_default=False
-    )
+    wrong = cannot_run or verdict(counts, sweep, planned=manifest.count, forgive_by_default=False)
     return RunResult(
         run_uri=ledger.run_uri,
         count=manifest.count,
