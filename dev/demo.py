@@ -45,6 +45,7 @@ def main() -> int:
         dags=ROOT / "examples" / "digits",
         env={
             "AIRFLOW__PODMAP__STORE": str(home / "store"),
+            "AIRFLOW__PODMAP__BACKEND": "process",
             "PODMAP_STATE_DIR": str(home / "processes"),
             **(on_cluster() if options.cluster else {}),
         },

@@ -58,7 +58,8 @@ class LocalAirflow:
             dags: The folder of DAG files.
             database: An SQLAlchemy URL; None for SQLite in `home`.
             port: The API server's; None for a free one.
-            env: Variables put over all others.
+            env: Variables put over all others; without AIRFLOW__PODMAP__BACKEND trials are
+                processes.
         """
         self.home = home
         self.port = port or free_port()
@@ -71,6 +72,7 @@ class LocalAirflow:
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__PODMAP__BACKEND": "process",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),

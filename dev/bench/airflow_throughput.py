@@ -24,8 +24,9 @@ from local_postgres import local_postgres
 DAG_FILE = """
 from podmap.airflow import sweep_dag
 
-warm = sweep_dag("sweep.yaml", dag_id="warm", overrides={{"search.params.n.high": {warm}}})
-measured = sweep_dag("sweep.yaml", dag_id="measured")
+FEWER = {{"search.params.n.high": {warm}}}
+warm = sweep_dag("sweep.yaml", dag_id="warm", backend="process", overrides=FEWER)
+measured = sweep_dag("sweep.yaml", dag_id="measured", backend="process")
 """
 SWEEP_FILE = """
 apiVersion: podmap/v1

@@ -23,7 +23,7 @@ def experiments() -> None:
     def promote(best: dict[str, Any]) -> None:
         print(f"promoting trial {best['number']}: {best['metrics']} with {best['params']}")
 
-    run = sweep("sweep.yaml", experiments=discover_experiments())
+    run = sweep("sweep.yaml", experiments=discover_experiments(), backend="process")
     promote(run["best"])
 
 

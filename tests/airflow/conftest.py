@@ -27,6 +27,7 @@ def deployment(
             database=database,
             env={
                 "AIRFLOW__PODMAP__STORE": str(root / "store"),
+                "AIRFLOW__PODMAP__BACKEND": "process",
                 "PODMAP_STATE_DIR": str(root / "state"),
                 "SWEEP_TEST_SCRATCH": str(root / "scratch"),
                 "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",

@@ -146,6 +146,7 @@ def test_dag_test_runs_a_sweep(tmp_path: Path) -> None:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
         "AIRFLOW__PODMAP__STORE": str(tmp_path / "store"),
+        "AIRFLOW__PODMAP__BACKEND": "process",
         "PODMAP_STATE_DIR": str(tmp_path / "state"),
         "SWEEP_TEST_SCRATCH": str(tmp_path / "scratch"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

@@ -44,7 +44,8 @@ def sweep(
         overrides: Key path to value, put over the spec; values may be Jinja templates, for
             example `{"trial.image": "{{ params.image }}"}`.
         backend: What runs the trials: "process", processes on the triggerer's machine, or
-            "kubernetes", pods; None for `[podmap] backend`, which is "process" by default.
+            "kubernetes", pods; None for `[podmap] backend`, which must be set then: `plan` fails
+            where neither is.
         conn_id: An Airflow connection of type `kubernetes`; None for what the triggerer finds:
             KUBECONFIG, ~/.kube/config, or the account of its own pod.
         outlets: Assets that `collect` updates; the best trial is in the events' extra.

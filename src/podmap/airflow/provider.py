@@ -16,12 +16,13 @@ _OPTIONS = {
         "default": "",
     },
     "backend": {
-        "description": "What runs the trials of sweeps that do not say: process "
-        "(processes on the triggerer's machine) or kubernetes (pods).",
+        "description": "What runs the trials of sweeps that do not say: kubernetes (pods) "
+        "or process (processes on the triggerer's machine, trusted as the triggerer is). "
+        "There is no default: a sweep that says nothing fails where this is not set.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "kubernetes",
-        "default": "process",
+        "default": "",
     },
     "data_roots": {
         "description": "URIs and folders, with commas between them, below which "

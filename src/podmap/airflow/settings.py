@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from podmap import uris
+from podmap.errors import UsageError
 
 SECTION = "podmap"
 
@@ -63,10 +64,23 @@ def _roots(option: str) -> tuple[str, ...]:
 
 
 def backend() -> str:
-    """What runs trials where a sweep does not say: `[podmap] backend`, by default "process"."""
+    """What runs trials where a sweep does not say: `[podmap] backend`.
+
+    Raises:
+        UsageError: It is not set. There is no default, since local trials are trusted as the
+            triggerer is.
+    """
     from airflow.sdk.configuration import conf
 
-    return str(conf.get(SECTION, "backend", fallback="") or "process")
+    chosen = str(conf.get(SECTION, "backend", fallback="") or "").strip()
+    if not chosen:
+        raise UsageError(
+            "nothing says what runs the trials: 'kubernetes' (pods), or 'process' (processes on "
+            "the triggerer's machine, which are trusted as the triggerer is); choose one by "
+            "sweep(..., backend=...) in the DAG file, or for all sweeps by [podmap] backend "
+            "(AIRFLOW__PODMAP__BACKEND)"
+        )
+    return chosen
 
 
 def deployment() -> str:
