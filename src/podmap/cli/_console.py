@@ -10,7 +10,7 @@ from typing import TextIO
 
 import click
 
-from podmap.cli._output import safe
+from podmap.cli._streams import safe
 
 WINDOW_S = 10.0
 WARNINGS_PER_WINDOW = 3

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from podmap.cli._streams import UNSAFE
+
 if TYPE_CHECKING:
     from podmap.report.leaderboard import Leaderboard
 
 _WIDEST = 40
-_UNSAFE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
-)
-"""Control characters but for tab and new line, and what changes the direction of text."""
 _LEFT_OUT = 10
 _RIGHT = frozenset("0123456789.-+e")
 
@@ -26,9 +23,10 @@ _RIGHT = frozenset("0123456789.-+e")
 def print_json(data: Any) -> None:
     """Prints a value as JSON on standard output."""
     encoding = str(getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    plain = not encoding.startswith("utf")  # then other characters have JSON's own escapes
+    # Then other characters have JSON's own escapes.
+    plain = not encoding.startswith("utf") or getattr(sys.stdout, "ascii_only", False)
     raw = json.dumps(data, indent=2, ensure_ascii=plain)
-    click.echo(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", raw))
+    click.echo(UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], raw))
 
 
 def print_error(message: str, exit_code: int, **more: Any) -> None:
@@ -71,14 +69,9 @@ def print_leaderboard(leaderboard: Leaderboard, *, top: int | None) -> None:
 def say_left_out(lines: Sequence[str]) -> None:
     """Says on standard error which files were left out, since they cannot be understood."""
     for line in lines[:_LEFT_OUT]:
-        click.echo(f"podmap: left out: {safe(line)}", err=True)
+        click.echo(f"podmap: left out: {line}", err=True)
     if len(lines) > _LEFT_OUT:
         click.echo(f"podmap: left out: {len(lines) - _LEFT_OUT} more files", err=True)
-
-
-def safe(line: str) -> str:
-    """The text, with all that a terminal would obey, or show elsewhere, as a question mark."""
-    return _UNSAFE.sub("?", line)
 
 
 def text(value: Any) -> str:

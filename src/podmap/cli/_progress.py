@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from podmap.cli._console import Console
 from podmap.cli._output import duration, text
+from podmap.cli._streams import safe, unfiltered
 from podmap.records import Record, TrialState
 from podmap.report.words import reason_pattern
 
@@ -225,8 +227,13 @@ class ProgressBar:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[more]}", markup=False),
-            console=RichConsole(stderr=True, highlight=False, markup=False, emoji=False),
+            console=RichConsole(
+                file=unfiltered(sys.stderr), highlight=False, markup=False, emoji=False
+            ),
             refresh_per_second=5,
+            # What is written there is made safe by the streams, not by the bar.
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self._task = self._bar.add_task("", total=count, more="")
 
@@ -244,7 +251,7 @@ class ProgressBar:
         left = progress.left_s
         parts = [f"{duration(left)} left"] if left else []
         more: Any = ", ".join([*parts, progress.describe()]).strip(", ")
-        self._bar.update(self._task, completed=progress.ended, more=more)
+        self._bar.update(self._task, completed=progress.ended, more=safe(more))
 
 
 def progress_display(console: Console, *, count: int) -> ProgressDisplay:

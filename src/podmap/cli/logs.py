@@ -16,7 +16,7 @@ from podmap.cli._options import (
     example,
     open_run,
 )
-from podmap.cli._output import print_json, safe
+from podmap.cli._output import print_json
 
 if TYPE_CHECKING:
     from podmap.ledger.ledger import Ledger
@@ -68,14 +68,15 @@ def command(
     click.echo(about, err=True)
     sys.stdout.flush()
     if sys.stdout.isatty():
-        log = safe(log.decode("utf-8", "replace").replace("\r\n", "\n")).encode()
-    sys.stdout.buffer.write(log)
-    sys.stdout.buffer.flush()
+        click.echo(log.decode("utf-8", "replace").replace("\r\n", "\n"), nl=False)
+    else:  # as it is: a program reads it
+        sys.stdout.buffer.write(log)
+        sys.stdout.buffer.flush()
     explained = _explanation(data, log)
     if explained and log and not log.endswith(b"\n"):
         click.echo(err=True)
     for line in explained:
-        click.echo(safe(line), err=True)
+        click.echo(line, err=True)
 
 
 def _explanation(data: dict[str, Any], log: bytes) -> list[str]:

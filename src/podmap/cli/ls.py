@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from podmap.cli._options import FIND_STORE, JSON, example
-from podmap.cli._output import print_json, print_table, safe
+from podmap.cli._output import print_json, print_table
 
 if TYPE_CHECKING:
     from podmap.ledger.run_summary import RunSummary
@@ -44,7 +44,7 @@ def command(store: str | None, as_json: bool) -> None:
         print_table(head, [_row(run) for run in runs])
         for run in runs:
             if run.problem:
-                click.echo(f"podmap: {run.run_id or run.sweep}: {safe(run.problem)}", err=True)
+                click.echo(f"podmap: {run.run_id or run.sweep}: {run.problem}", err=True)
 
 
 def _row(run: RunSummary) -> list[Any]:

@@ -110,13 +110,16 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if args is None else args)
     streams = StandardStreams()
-    code = _run(given, as_json="--json" in given)
-    lost = streams.finish()
-    if lost is None:
-        return code
-    if not reader_is_gone(lost):
-        click.echo(f"podmap: cannot write to standard output: {lost.strerror}", err=True)
-    return DATA_LOST if code in (0, 1) else code
+    try:
+        code = _run(given, as_json="--json" in given)
+        lost = streams.finish()
+        if lost is None:
+            return code
+        if not reader_is_gone(lost):
+            click.echo(f"podmap: cannot write to standard output: {lost.strerror}", err=True)
+        return DATA_LOST if code in (0, 1) else code
+    finally:
+        streams.give_back()
 
 
 def _run(given: list[str], *, as_json: bool) -> int:

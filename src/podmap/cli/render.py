@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 
 from podmap.cli._options import BACKEND, JSON, SET, SPEC, STORE, example, overrides
 from podmap.cli._output import counted, print_json
+from podmap.cli._streams import UNSAFE
 
 if TYPE_CHECKING:
     from podmap.backends.base import Launch
@@ -114,10 +116,22 @@ def _print(data: dict[str, Any]) -> None:
     click.echo("#!/bin/sh")
     limit = f", ended after {data['timeout_s']:g} s" if data["timeout_s"] else ""
     click.echo(f"# {data['name']}: trial {data['trial']}{limit}")
-    click.echo(f"cd {shlex.quote(data['cwd'])}")
-    click.echo(f"mkdir -p {shlex.quote(os.path.dirname(data['env']['PODMAP_RESULT']))}")
+    click.echo(f"cd {_word(data['cwd'])}")
+    click.echo(f"mkdir -p {_word(os.path.dirname(data['env']['PODMAP_RESULT']))}")
     for name, value in data["env"].items():
-        click.echo(f"export {name}={shlex.quote(value)}")
+        click.echo(f"export {name}={_word(value)}")
     for name, ref in data["secret_env"].items():
         click.echo(f"# {name}: from this environment (secret {ref['secret']}, key {ref['key']})")
-    click.echo(f"exec {shlex.join(data['argv'])}")
+    click.echo(f"exec {' '.join(map(_word, data['argv']))}")
+
+
+def _word(text: str) -> str:
+    """The text as one word for a shell; what a terminal would obey stands there in octal."""
+    parts = []
+    for index, part in enumerate(re.split(f"({UNSAFE.pattern}+)", text)):
+        if index % 2:
+            octal = "".join(f"\\{byte:03o}" for byte in part.encode())
+            parts.append(f"\"$(printf '{octal}')\"")
+        elif part:
+            parts.append(shlex.quote(part))
+    return "".join(parts) or "''"

@@ -9,6 +9,7 @@ import click
 
 from podmap.cli._options import FIND_STORE, JSON, RUN, example, open_run
 from podmap.cli._output import print_json, print_leaderboard, say_left_out
+from podmap.cli._streams import safe
 
 if TYPE_CHECKING:
     from podmap.spec.model import Objective
@@ -84,7 +85,7 @@ def command(
         print_json({**summary, "leaderboard": [row.to_json() for row in leaderboard.rows[:top]]})
     elif as_csv:
         sys.stdout.flush()
-        sys.stdout.buffer.write(leaderboard.to_csv())
+        sys.stdout.buffer.write(safe(leaderboard.to_csv().decode()).encode())
     else:
         print_leaderboard(leaderboard, top=top)
     say_left_out(leaderboard.left_out)

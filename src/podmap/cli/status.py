@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from podmap.cli._options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
-from podmap.cli._output import print_json, print_table, safe, say_left_out
+from podmap.cli._output import print_json, print_table, say_left_out
 from podmap.errors import RecordError
 from podmap.records import Record, TrialState
 
@@ -114,7 +114,7 @@ def _run_state(manifest: Manifest, counts: Counter[str]) -> tuple[str, int | Non
 
 
 def _print(data: dict[str, Any]) -> None:
-    owner = {name: safe(str(value)) for name, value in data["owner"].items()}
+    owner = {name: " ".join(str(value).split()) for name, value in data["owner"].items()}
     who = " ".join(f"{name}={value}" for name, value in owner.items() if name != "kind")
     state = data["state"] + (f" (process {data['pid']})" if data["pid"] else "")
     counts = ", ".join(f"{count} {state}" for state, count in data["counts"].items())
