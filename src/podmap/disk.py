@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterator
 FEW_BYTES = 1024 * 1024
 """More than this no small file of podmap's holds."""
 # A link leads out, and a FIFO without a writer would block for ever.
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _COULD_NOT_ASK = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.EAGAIN}
 )
 _LONGEST_PAUSE_S = 0.1
+_MORE_BYTES = 64 * 1024
 
 
 class OddFileError(Exception):
@@ -101,8 +102,15 @@ def user(uid: int) -> str:
         return f"user {uid}"
 
 
-def open_regular(path: str) -> int:
-    """A descriptor to read a file, which is a regular one; never blocks, follows no link.
+def open_regular(path: str, *, follow_links: bool = False) -> int:
+    """A descriptor to read a file, which is a regular one; never blocks.
+
+    The one way in which podmap opens files that others may have put there.
+
+    Args:
+        path: The file.
+        follow_links: Whether it may be a link to one, and what the system says is raised as it
+            is: for files that a user names.
 
     Raises:
         FileNotFoundError: Nothing is there.
@@ -110,13 +118,15 @@ def open_regular(path: str) -> int:
         OSError: It could not be looked at now.
     """
     try:
-        descriptor = os.open(path, _READ)
+        descriptor = os.open(path, _READ if follow_links else _READ | os.O_NOFOLLOW)
     except FileNotFoundError:
         raise
     except OSError as error:
-        if error.errno in _COULD_NOT_ASK:
+        socket = error.errno == errno.ENXIO
+        if error.errno in _COULD_NOT_ASK or (follow_links and not socket):
             raise
         what = "a link" if error.errno == errno.ELOOP else str(error.strerror)
+        what = "a socket" if socket else what
         raise OddFileError(f"{os.path.basename(path)}: {what}") from error
     try:
         mode = os.fstat(descriptor).st_mode
@@ -128,20 +138,30 @@ def open_regular(path: str) -> int:
     return descriptor
 
 
-def read_regular(path: str, limit_bytes: int = FEW_BYTES) -> bytes:
-    """What a small regular file holds.
+def read_regular(path: str, limit_bytes: int = FEW_BYTES, *, follow_links: bool = False) -> bytes:
+    """What a regular file holds; its size is looked at before anything is read.
+
+    Args:
+        path: The file.
+        limit_bytes: The most that it may hold.
+        follow_links: As for `open_regular`.
 
     Raises:
         FileNotFoundError: Nothing is there.
         OddFileError: Something else is there, or it is too large.
         OSError: It could not be read now.
     """
-    descriptor = open_regular(path)
+    descriptor = open_regular(path, follow_links=follow_links)
     try:
-        data = os.pread(descriptor, limit_bytes + 1, 0)
+        size = os.fstat(descriptor).st_size
+        # One byte more than there seem to be finds the end of most files at the first try.
+        data = os.read(descriptor, min(size, limit_bytes) + 1) if size <= limit_bytes else b""
+        while size <= limit_bytes and (more := os.read(descriptor, _MORE_BYTES)):
+            data += more
+            size = len(data)
     finally:
         os.close(descriptor)
-    if len(data) > limit_bytes:
+    if size > limit_bytes:
         raise OddFileError(f"{os.path.basename(path)}: larger than {limit_bytes} bytes")
     return data
 

@@ -13,11 +13,11 @@ import errno
 import io
 import os
 import re
-import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
+from podmap import disk
 from podmap.errors import NotSupportedError, UsageError
 
 if TYPE_CHECKING:
@@ -384,17 +384,13 @@ def open_data_file(uri: str, *, folder: str) -> IO[bytes]:
 
 
 def open_regular_file(path: str) -> IO[bytes]:
-    """A local file, opened for reading without ever waiting for anybody.
+    """A local file, opened for reading without ever waiting for anybody; links are followed.
 
     Raises:
         OSError: It cannot be opened.
         UsageError: It is a pipe, a device, a socket or a folder.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UsageError(f"{masked(path)} is no regular file")
-        return os.fdopen(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
+        return os.fdopen(disk.open_regular(path, follow_links=True), "rb")
+    except disk.OddFileError as error:
+        raise UsageError(f"{masked(path)} is no regular file: {masked(str(error))}") from error

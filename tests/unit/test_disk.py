@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from podmap import disk
 from podmap.backends.process import ProcessBackend, check_state_folder
 from podmap.cli._lock import hold_run, run_holder
-from podmap.errors import BackendError, StoreError
+from podmap.errors import BackendError, StoreError, UsageError
 from podmap.ledger import store_local
 from podmap.ledger.store import open_store
+from podmap.lint.linter import RULES, lint_file
+from podmap.spec.load import load
 
 RUN = "0123abcd"
 
@@ -151,3 +155,91 @@ def test_pauses_for_a_lock_grow_until_patience_is_over() -> None:
     assert sorted(pauses) == pauses
     assert 4 == len(pauses)
     assert fcntl.LOCK_EX == 2  # what HOLDER takes
+
+
+KINDS = ("fifo", "socket", "folder", "device", "link")
+
+
+def put_odd(path: Path, kind: str) -> None:
+    """Puts at a path what is no regular file."""
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        (path.parent / "target").write_bytes(b"{}")
+        path.symlink_to(path.parent / "target")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_regular_file_is_not_opened_and_nobody_waited_for(
+    tmp_path: Path, kind: str
+) -> None:
+    put_odd(tmp_path / "x", kind)
+    named = "FIFO" if kind == "fifo" else kind
+    with pytest.raises(disk.OddFileError, match=f"x: a {'link' if kind == 'device' else named}"):
+        disk.read_regular(str(tmp_path / "x"))
+    if kind == "link":
+        assert b"{}" == disk.read_regular(str(tmp_path / "x"), follow_links=True)
+    else:
+        with pytest.raises(disk.OddFileError, match=f"x: a {named}"):
+            disk.read_regular(str(tmp_path / "x"), follow_links=True)
+
+
+def test_a_file_is_read_to_its_limit_and_its_size_is_looked_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"x" * 300_000)
+    assert b"x" * 300_000 == disk.read_regular(str(path), 300_000)
+    with open("/proc/self/status", "rb") as file:  # its size is 0, as far as the system tells
+        assert file.read(10) == disk.read_regular("/proc/self/status")[:10]
+    with pytest.raises(disk.OddFileError, match="larger than 100 bytes"):
+        disk.read_regular("/proc/self/status", 100)
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    monkeypatch.setattr(os, "read", None)
+    with pytest.raises(disk.OddFileError, match="larger than 300000 bytes"):
+        disk.read_regular(str(path), 300_000)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "socket", "folder", "device"])
+def test_a_spec_is_a_regular_file(tmp_path: Path, kind: str) -> None:
+    put_odd(tmp_path / "sweep.yaml", kind)
+    with pytest.raises(UsageError, match=r"sweep.yaml: the spec cannot be read: "):
+        load(tmp_path / "sweep.yaml")
+
+
+def test_a_spec_may_come_by_a_pipe_of_a_shell(cli: Any) -> None:
+    name = cli.spec()
+    line = f"{sys.executable} -m podmap.cli.main plan --json"
+    for command in (f"{line} <(cat {name})", f"cat {name} | {line} /dev/stdin"):
+        done = subprocess.run(
+            ["bash", "-c", command], env=cli.env, cwd=cli.folder, capture_output=True, check=True
+        )
+        assert b'"count": 4' in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["fifo", "socket", "device"])
+def test_a_dag_file_is_a_regular_file(tmp_path: Path, kind: str) -> None:
+    put_odd(tmp_path / "dag.py", kind)
+    for named in (False, True):
+        found = lint_file(str(tmp_path / "dag.py"), named=named, rules=frozenset(RULES))
+        assert ["PM001"] == [each.rule.id for each in found or ()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_digest_that_cannot_be_read_lets_no_run_pass(cli: Any, kind: str) -> None:
+    assert 0 == cli("run", cli.spec()).code
+    kept = cli.folder / "state" / ".runs" / f"{cli.run_id()}.manifest"
+    kept.unlink()
+    put_odd(kept, kind)
+    ran = cli("resume", cli.run_id())
+    assert (3, True) == (ran.code, f"{kept}, cannot be read" in ran.err)
+    kept.rmdir() if kind == "folder" else kept.unlink()
+    assert 0 == cli("resume", cli.run_id()).code

@@ -5,22 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 
+from podmap import disk
 from podmap.backends.process import default_state_dir
-from podmap.errors import ManifestChangedError
+from podmap.errors import BackendError, ManifestChangedError
 from podmap.ledger.encode import dump_manifest
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.names import content_digest
-
-_BYTES = 64
 
 
 def keep_digest(manifest: Manifest) -> None:
     """Keeps the digest of a run that was started here; where it cannot be kept, it is not."""
     path = _path(manifest.run_id)
     with contextlib.suppress(OSError):
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        disk.make_folders(os.path.dirname(path))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with open(os.open(path, flags, 0o600), "w", encoding="ascii") as file:
             file.write(content_digest(dump_manifest(manifest)))
 
@@ -31,12 +30,16 @@ def check_digest(ledger: Ledger, manifest: Manifest) -> None:
     Raises:
         ManifestChangedError: It is.
     """
+    path = _path(manifest.run_id)
     try:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with open(os.open(_path(manifest.run_id), flags), "rb") as file:
-            kept = file.read(_BYTES).decode("ascii", "replace")
-    except OSError:
+        kept = disk.read_regular(path).decode("ascii", "replace")
+    except (FileNotFoundError, NotADirectoryError):
         return  # it was started elsewhere
+    except (OSError, disk.OddFileError) as error:
+        raise BackendError(
+            f"what was kept of run {manifest.run_id} when it was started, {path}, cannot be read: "
+            f"{error}; if you trust the store, remove it"
+        ) from error
     if kept != content_digest(dump_manifest(manifest)):
         raise ManifestChangedError(ledger.run_uri)
 

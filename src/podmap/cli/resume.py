@@ -21,6 +21,8 @@ from podmap.cli._options import (
 from podmap.errors import OwnerError
 
 if TYPE_CHECKING:
+    from podmap.engine.planned import PlannedRun
+    from podmap.ledger.ledger import Ledger
     from podmap.ledger.manifest import Manifest
 
 EXAMPLES = example("""
@@ -58,19 +60,16 @@ def command(
     """Goes on with a run."""
     from podmap.backends.connect import target_of
     from podmap.cli._console import Console
-    from podmap.cli._digest import check_digest
     from podmap.cli._lock import hold_run
     from podmap.cli._output import counted
     from podmap.cli._run_command import RunCommand, RunOptions
-    from podmap.engine.planned import PlannedRun, check_supported
 
     console = Console(quiet=quiet)
     ledger, manifest = open_run(run, store)
     _check_owner(manifest, ledger.run_uri)
-    check_digest(ledger, manifest)
     with hold_run(manifest.run_id):
-        planned = PlannedRun.open(ledger)
-        check_supported(planned.sweep, manifest.backend)
+        planned = _planned(ledger)
+        manifest = planned.manifest  # it may be another one by now, and is the one that is run
         host = manifest.owner.get("host")
         if manifest.backend == "process" and host != socket.gethostname():
             console.warn(
@@ -87,6 +86,16 @@ def command(
             as_json=as_json,
         )
         return RunCommand(planned, options).run()
+
+
+def _planned(ledger: Ledger) -> PlannedRun:
+    from podmap.cli._digest import check_digest
+    from podmap.engine.planned import PlannedRun, check_supported
+
+    planned = PlannedRun.open(ledger)
+    check_digest(ledger, planned.manifest)
+    check_supported(planned.sweep, planned.manifest.backend)
+    return planned
 
 
 def _check_owner(manifest: Manifest, run_uri: str) -> None:

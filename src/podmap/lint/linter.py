@@ -8,8 +8,8 @@ import os
 import re
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
+from podmap import disk
 from podmap.errors import UsageError
 from podmap.lint.finding import DagSource, LintFinding, Rule, RuleOutcome
 from podmap.lint.rules import (
@@ -42,6 +42,7 @@ USELESS_COMMENT = Rule(
     bad="PARALLEL = 8  # podmap: ignore[PM999]\n",
     good="PARALLEL = 8  # podmap: ignore[PM101]\n",
 )
+_MAX_BYTES = 16 * 1024 * 1024
 _SUBJECTS = (
     imports,
     arguments,
@@ -119,7 +120,9 @@ def lint_file(path: str, *, named: bool, rules: frozenset[str]) -> list[LintFind
         rules: Ids of the rules to check.
     """
     try:
-        data = Path(path).read_bytes()
+        data = disk.read_regular(path, _MAX_BYTES, follow_links=True)
+    except disk.OddFileError as error:
+        return [unreadable_finding(path, str(error))]
     except OSError as error:
         return [unreadable_finding(path, error.strerror or str(error))]
     return lint_bytes(data, file=path, rules=rules) if named or _looks_like_dag(data) else None

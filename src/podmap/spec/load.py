@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from podmap import disk
 from podmap.errors import Problem, SpecError, UsageError
 from podmap.spec.check import check
 from podmap.spec.check_types import explain, value_at
@@ -106,14 +107,26 @@ def _parsed(source: str | Path, base: Path | None) -> tuple[Node, list[Problem]]
 def _text(path: Path, base: Path | None) -> str:
     place = path if base is None else base / path
     try:
-        with place.open("rb") as file:
-            data = file.read(4 * MAX_CHARACTERS + 1)
-        return data.decode("utf-8-sig")
+        return _bytes(str(place)).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{place}: not a text file in UTF-8 (byte {error.start})") from error
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UsageError(f"{place}: the spec cannot be read: {reason}") from error
+    except disk.OddFileError as error:
+        raise UsageError(f"{place}: the spec cannot be read: {error}") from error
+
+
+def _bytes(path: str) -> bytes:
+    """The start of a file; a pipe is read where it is this process's own, as in `<(…)` of a shell.
+
+    Raises:
+        OSError: It could not be read.
+        OddFileError: It is no regular file.
+    """
+    own = path == "/dev/stdin" or path.startswith(("/dev/fd/", "/proc/self/fd/"))
+    with open(path if own else disk.open_regular(path, follow_links=True), "rb") as file:
+        return file.read(4 * MAX_CHARACTERS + 1)
 
 
 def _at(message: str, mark: tuple[int, int]) -> Problem:
