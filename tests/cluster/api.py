@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from podmap.backends.base import Launch, Observation, Phase
+from podmap.backends.base import Observation, Phase
 from podmap.backends.kubernetes.diagnosis.observe import observe
 from podmap.backends.kubernetes.pod.build import RESULT_PATH, build_pod
+from podmap.backends.launch import Launch
 from podmap.names import attempt_name
 from podmap.spec.model import PodOverlay, Resources, TrialTemplate
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from podmap.backends.base import Backend, Launch, LaunchError, Phase
+from podmap.backends.base import Backend, LaunchError, Phase
 from podmap.backends.kubernetes import KubernetesBackend
 from podmap.backends.kubernetes.client import from_kubeconfig, pods_path
 from podmap.backends.kubernetes.lease import Lease
+from podmap.backends.launch import Launch
 from podmap.errors import BackendError, ConflictError
 from podmap.names import attempt_name
 from podmap.records import Category, Diagnosis

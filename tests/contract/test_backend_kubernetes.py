@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from podmap.backends.base import Backend, Launch
+from podmap.backends.base import Backend
 from podmap.backends.kubernetes import KubernetesBackend
 from podmap.backends.kubernetes.pauses import USUAL, Pauses
+from podmap.backends.launch import Launch
 from podmap.spec.model import PodOverlay, TrialTemplate
 from podmap.testing.contracts import BackendContract, Program
 from podmap.testing.fake_cluster import FakeCluster, Script

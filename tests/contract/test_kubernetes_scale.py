@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 from podmap import names
-from podmap.backends.base import Launch
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
+from podmap.backends.launch import Launch
 from podmap.engine.events import RecordSettled, RunEvent, RunEvents
 from podmap.engine.gatekeeper import MOST_READY
 from podmap.engine.planned import prepare_run

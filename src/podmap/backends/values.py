@@ -1,27 +1,28 @@
-"""Values that no process can be given: too long, with a NUL, or not to be encoded."""
+"""Values that no attempt can be given: too long, with a NUL, or unfit for their place."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
+from podmap.backends.launch import Launch
 from podmap.records import Category, Diagnosis
 
 MOST_BYTES = 128 * 1024
 """Linux (MAX_ARG_STRLEN) takes arguments and variables that are shorter than this."""
 
 
-def refuse_values(argv: Sequence[str], env: Mapping[str, str]) -> Diagnosis | None:
-    """Why no process can have these arguments and this environment; None if one can.
+def refuse_launch(launch: Launch) -> Diagnosis | None:
+    """Why an attempt must not be made with the values that it has; None if it may.
 
-    Args:
-        argv: Program and arguments.
-        env: The trial's own variables, with podmap's.
+    Either they do not fit where the spec puts them, or no process can have such arguments or such
+    an environment.
     """
-    for place, text in enumerate(argv):
+    if launch.faults:
+        hint = "Change these params, or what the spec makes of them."
+        return _diagnosis("; ".join(launch.faults), hint)
+    for place, text in enumerate(launch.argv):
         found = _refuse(f"argument {place} of the command", text)
         if found is not None:
             return found
-    for name, value in env.items():
+    for name, value in launch.env.items():
         found = _refuse(f"the environment variable {name[:60]!r}", f"{name}={value}")
         if found is not None:
             return found

@@ -14,7 +14,7 @@ from podmap.cli._output import counted, print_json
 from podmap.cli._streams import UNSAFE
 
 if TYPE_CHECKING:
-    from podmap.backends.base import Launch
+    from podmap.backends.launch import Launch
     from podmap.records import Trial
     from podmap.spec.load import LoadedSpec
 

@@ -13,15 +13,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from podmap.aio import Backoff, KeptRunning, set_within, spawn
-from podmap.backends.base import (
-    Backend,
-    Confirm,
-    GatedAttempt,
-    Launch,
-    Observation,
-    RunLease,
-    SlotGates,
-)
+from podmap.backends.base import Backend, Confirm, GatedAttempt, Observation, RunLease, SlotGates
+from podmap.backends.launch import Launch
 from podmap.engine.timing import TIMING, Timing
 from podmap.errors import BackendError, ConflictError
 

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from podmap.backends.base import Backend, Launch
-from podmap.backends.values import refuse_values
+from podmap.backends.base import Backend
+from podmap.backends.launch import Launch
+from podmap.backends.values import refuse_launch
 from podmap.engine.planned import PlannedRun
 from podmap.names import attempt_name, new_epoch, run_uri
 from podmap.records import Diagnosis, Trial
 from podmap.search.plan import Plan
 from podmap.spec.model import Sweep, TrialTemplate
 from podmap.spec.placeholder import to_text
-from podmap.spec.template import own_template, render
+from podmap.spec.render import has_forms, render
+from podmap.spec.template import PerTemplate, own_template
 
 ResultPath = Callable[[str], str]
 """Attempt name to where the attempt must write its result, as it sees the path."""
@@ -92,7 +94,6 @@ class Launcher:
             result=self.result_path(name),
             objectives=[objective.metric for objective in sweep.objectives],
         )
-        limits = (template.timeout, template.deadline if left_s is None else left_s)
         return Launch(
             name=name,
             sweep=sweep.name,
@@ -103,28 +104,34 @@ class Launcher:
             argv=rendered.argv,
             env=rendered.env,
             secret_env=rendered.secret_env,
-            timeout_s=min((limit for limit in limits if limit is not None), default=None),
+            timeout_s=_shortest(template.timeout, template.deadline if left_s is None else left_s),
             cwd=self.folder or None,
             command=rendered.command,
             template=template,
             placement=sweep.kubernetes,
             checkpoint=rendered.checkpoint,
+            faults=rendered.faults,
         )
+
+
+def _shortest(*limits_s: float | None) -> float | None:
+    return min((limit for limit in limits_s if limit is not None), default=None)
 
 
 def refused_trials(launcher: Launcher, plan: Plan) -> Iterator[tuple[int, Diagnosis]]:
     """The trials that can never be started as they are, each with why, found without a backend.
 
-    Only trials whose params are long or odd are rendered, beside the first.
+    Only trials whose params are long or odd, or must fit a form, are rendered, beside the first.
 
     Raises:
         SpecError: Placeholders have no value in one of these trials.
     """
+    forms = PerTemplate(launcher.sweep.trial, has_forms)
     for trial in plan.trials():
-        if trial.number and not _may_be_refused(trial.params):
+        if trial.number and not (_may_be_refused(trial.params) or forms.for_trial(trial)):
             continue
         launch = launcher.make_launch(trial, epoch=NO_EPOCH)
-        refused = refuse_values(launch.argv, launch.env)
+        refused = refuse_launch(launch)
         if refused is not None:
             yield trial.number, refused
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from podmap.backends.base import Backend, Confirm, Launch, Observation, Phase
+from podmap.backends.base import Backend, Confirm, Observation, Phase
+from podmap.backends.launch import Launch
 from podmap.engine.coordinator import Coordinator
 from podmap.engine.events import RunEvents
 from podmap.engine.io import StoreCalls

@@ -12,14 +12,8 @@ from functools import partial
 from typing import Any
 
 from podmap.aio import Backoff
-from podmap.backends.base import (
-    FullError,
-    Launch,
-    LaunchError,
-    Observation,
-    Phase,
-    WithdrawnError,
-)
+from podmap.backends.base import FullError, LaunchError, Observation, Phase, WithdrawnError
+from podmap.backends.launch import Launch
 from podmap.engine.attempt import LineHandler, Listener
 from podmap.engine.events import (
     AttemptEnded,

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from podmap.backends.base import Launch, Observation
+from podmap.backends.base import Observation
+from podmap.backends.launch import Launch
 from podmap.clock import iso, utc_now
 from podmap.engine.attempt import EndedAttempt
 from podmap.engine.launch import Launcher, ResultPath

@@ -143,6 +143,7 @@ def _check_patch(place: Place, patch: TrialPatch, scope: _Scope) -> Iterator[Fin
         why = why_secret(getattr(patch, key) or "")
         if why:
             yield Finding((*place, key), why)
+    yield from _check_param_args((*place, "args"), patch, scope)
     yield from _check_env(place, patch)
     yield from _check_volumes(place, patch)
     if patch.resources is not None:
@@ -205,6 +206,26 @@ def _check_placeholder(
         yield Finding(place, f"{placeholder} cannot stand in checkpoint or output")
     elif root == "trial" and name in scope.unset:
         yield Finding(place, f"{placeholder} has no value: trial.{name} is not given")
+
+
+def _check_param_args(place: Place, patch: TrialPatch, scope: _Scope) -> Iterator[Finding]:
+    for index, arg in enumerate(patch.args or ()):
+        if isinstance(arg, str):
+            continue
+        where = (*place, index)
+        for key in ("booleans", "lists", "separator"):
+            if arg.params != "flags" and key in arg.model_fields_set:
+                message = f"{key} is for params: flags; {arg.params} has one form for each value"
+                yield Finding((*where, key), message, "leave it out", on="key")
+        if scope.params is None:
+            continue
+        for key, names in (("only", arg.only or ()), ("without", arg.without)):
+            for at, name in enumerate(names):
+                if name not in scope.params:
+                    listed = ", ".join(sorted(scope.params)) or "none"
+                    hint = did_you_mean(name, scope.params)
+                    message = f"{show(name)} is not a param; there are: {listed}"
+                    yield Finding((*where, key, at), message, hint)
 
 
 def _check_env(place: Place, patch: TrialPatch) -> Iterator[Finding]:

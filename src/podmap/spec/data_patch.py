@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from podmap.spec.entries import SecretRef
 from podmap.spec.findings import Finding, Place, show
-from podmap.spec.model import SecretRef, TrialPatch, TrialTemplate
+from podmap.spec.model import TrialPatch, TrialTemplate
 
 SAFE = ("resources", "shm", "timeout", "deadline", "env")
 """The keys of `trial` in an item from a file, an XCom or `experiments=`; of `env` plain values."""

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from podmap.spec.entries import Arg, EnvValue
 from podmap.spec.search import Search
 from podmap.spec.types import (
     LIST,
@@ -41,19 +42,6 @@ class Objective(Model):
 
     metric: str = Field(min_length=1, description="The metric's name in the trial's result.")
     direction: Literal["maximize", "minimize"] = Field(description="Which way is better.")
-
-
-class ParamFlags(Model):
-    """In `args`: every param as `--name=value`."""
-
-    params: Literal["flags"] = Field(description="Stands for `--lr=0.01 --depth=4` and so on.")
-
-
-class SecretRef(Model):
-    """An environment variable taken from a Kubernetes Secret."""
-
-    secret: str = Field(min_length=1, description="The Secret's name.")
-    key: str = Field(min_length=1, description="The key inside the Secret.")
 
 
 def _only_extended_resources(schema: dict[str, Any]) -> None:
@@ -115,14 +103,6 @@ class Volume(Model):
     empty: Memory | None = Field(None, description="An empty folder of at most this size.")
     read_only: bool = Field(False, description="Mount without the right to write.")
     sub_path: str | None = Field(None, description="A folder inside the volume.")
-
-
-Arg = Annotated[
-    Annotated[str, Tag(PLAIN)] | Annotated[ParamFlags, Tag(MAPPING)], by_shape(ParamFlags)
-]
-EnvValue = Annotated[
-    Annotated[str, Tag(PLAIN)] | Annotated[SecretRef, Tag(MAPPING)], by_shape(SecretRef)
-]
 
 
 _TEXTS: dict[str, Any] = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}

@@ -53,7 +53,11 @@ _SECTIONS: tuple[tuple[str, str, str], ...] = (
         "same keys without `when`. `env`, `resources` and `volumes` are merged by key, `pod` "
         "deeply; all else is replaced, and null takes away.",
     ),
-    ("trial.args: all params", "ParamFlags", ""),
+    (
+        "trial.args: all params",
+        "ParamArgs",
+        "What each form gives, to the character: [arguments](../arguments.md).",
+    ),
     ("trial.env: secrets", "SecretRef", ""),
     ("trial.resources", "Resources", ""),
     ("trial.volumes", "Volume", "Keys are absolute paths inside the container."),

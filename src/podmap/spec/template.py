@@ -1,54 +1,29 @@
-"""How one trial runs, from the template: cases, patches, memory, placeholders, content keys."""
+"""How one trial runs, from the template: cases, patches, memory, content keys."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from podmap import names
-from podmap.errors import Problem, SpecError
 from podmap.records import Shard, Trial
 from podmap.spec.check_pod import MAIN
 from podmap.spec.dimension import same_value
+from podmap.spec.entries import EnvValue
 from podmap.spec.model import (
     Case,
-    EnvValue,
-    ParamFlags,
     PodOverlay,
     Resources,
-    SecretRef,
     TrialPatch,
     TrialTemplate,
     is_gpu,
 )
 from podmap.spec.overlay import merge
-from podmap.spec.placeholder import fill_placeholders, find_placeholders, to_text
+from podmap.spec.placeholder import find_placeholders
 from podmap.spec.quantity import parse_bytes
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """What one attempt runs, with every placeholder replaced.
-
-    Attributes:
-        argv: Command and arguments; empty if the image's own are to be used.
-        env: The user's variables, then podmap's, which win.
-        secret_env: Variable name to (secret, key).
-        checkpoint: URI; None if the spec gives none.
-        output: URI; None if the spec gives none.
-        command: The part of `argv` that replaces the image's entrypoint; may be empty.
-    """
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    secret_env: Mapping[str, tuple[str, str]]
-    checkpoint: str | None = None
-    output: str | None = None
-    command: tuple[str, ...] = ()
 
 
 def matches(case: Case, params: Mapping[str, Any]) -> bool:
@@ -231,129 +206,6 @@ def _without_memory(container: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**container, "resources": resources}
 
 
-def render(
-    template: TrialTemplate,
-    trial: Trial,
-    *,
-    sweep: str,
-    run_id: str,
-    run_uri: str,
-    attempt: int,
-    result: str,
-    objectives: Sequence[str] = (),
-) -> Rendered:
-    """What one attempt of a trial runs.
-
-    Args:
-        template: The trial's own, from `own_template`.
-        trial: Gives params, number, key, seed and shard.
-        sweep: The sweep's name.
-        run_id: The run's id.
-        run_uri: Where the run's ledger is.
-        attempt: From 1.
-        result: The path the trial writes its result to, as it sees it.
-        objectives: Names of the metrics without which there is no result.
-
-    Raises:
-        SpecError: Placeholders have no value in this trial; all of them are named.
-    """
-    about = {"number": trial.number, "key": trial.key, "seed": trial.seed}
-    about |= {"repeat": trial.repeat, "attempt": attempt, "result": result}
-    values = {
-        "params": trial.params,
-        "trial": about,
-        "shard": trial.shard.to_json() if trial.shard else {},
-        "run": {"id": run_id, "uri": run_uri},
-        "sweep": {"name": sweep},
-    }
-    filler = _Filler(values, trial.number)
-    # Before the rest, which may name them; they cannot name each other.
-    places = {
-        name: filler.fill(getattr(template, name), f"trial.{name}")
-        for name in ("checkpoint", "output")
-        if getattr(template, name) is not None
-    }
-    about.update(places)
-    command = tuple(_fill_command(template, filler))
-    args = tuple(_fill_args(template, trial, filler))
-    env = {"PYTHONUNBUFFERED": "1", **_fill_env(template, filler)}
-    filler.raise_problems()
-    env.update(_own_env(trial, about, run_id, objectives))
-    return Rendered(
-        argv=command + args, command=command, env=env, secret_env=_secret_env(template), **places
-    )
-
-
-class _Filler:
-    """Fills placeholders and collects those without a value."""
-
-    def __init__(self, values: Mapping[str, Mapping[str, Any]], number: int) -> None:
-        self._values = values
-        self._number = number
-        self._problems: list[Problem] = []
-
-    def fill(self, text: str, path: str) -> str:
-        try:
-            return fill_placeholders(text, self._values)
-        except LookupError as error:
-            names_known = ", ".join(self._values["params"]) or "none"
-            message = f"{error.args[0]} in trial {self._number}; its params are: {names_known}"
-            self._problems.append(Problem(path, message))
-            return ""
-
-    def raise_problems(self) -> None:
-        if self._problems:
-            raise SpecError(self._problems)
-
-
-def _fill_command(template: TrialTemplate, filler: _Filler) -> Iterable[str]:
-    for index, text in enumerate(template.command or ()):
-        yield filler.fill(text, f"trial.command[{index}]")
-
-
-def _fill_args(template: TrialTemplate, trial: Trial, filler: _Filler) -> Iterable[str]:
-    for index, arg in enumerate(template.args or ()):
-        if isinstance(arg, ParamFlags):
-            yield from (f"--{name}={to_text(value)}" for name, value in trial.params.items())
-        else:
-            yield filler.fill(arg, f"trial.args[{index}]")
-
-
-def _fill_env(template: TrialTemplate, filler: _Filler) -> dict[str, str]:
-    return {
-        name: filler.fill(value, f"trial.env.{name}")
-        for name, value in (template.env or {}).items()
-        if isinstance(value, str)
-    }
-
-
-def _secret_env(template: TrialTemplate) -> dict[str, tuple[str, str]]:
-    return {
-        name: (value.secret, value.key)
-        for name, value in (template.env or {}).items()
-        if isinstance(value, SecretRef) and not name.startswith("PODMAP_")
-    }
-
-
-def _own_env(
-    trial: Trial, about: Mapping[str, Any], run_id: str, objectives: Sequence[str]
-) -> dict[str, str]:
-    env = {
-        "PODMAP_TRIAL": str(trial.number),
-        "PODMAP_KEY": trial.key,
-        "PODMAP_SEED": str(trial.seed),
-        "PODMAP_RUN": run_id,
-        "PODMAP_PARAMS": json.dumps(dict(trial.params)),
-        "PODMAP_RESULT": about["result"],
-        "PODMAP_ATTEMPT": str(about["attempt"]),
-        "PODMAP_OBJECTIVE": json.dumps(list(objectives)),
-    }
-    for name in ("checkpoint", "output"):
-        if name in about:
-            env[f"PODMAP_{name.upper()}"] = about[name]
-    return env
-
-
 class ContentKeys:
     """Makes the content keys of a sweep's trials: equal keys mean equal work."""
 
@@ -382,7 +234,10 @@ class ContentKeys:
 
 
 def _template_part(template: TrialTemplate) -> str:
-    args = [arg if isinstance(arg, str) else {"params": "flags"} for arg in template.args or ()]
+    args = [
+        arg if isinstance(arg, str) else arg.model_dump(exclude_defaults=True)
+        for arg in template.args or ()
+    ]
     env = {name: _env_part(value) for name, value in (template.env or {}).items()}
     return names.digest([template.image, list(template.command or ()), args, env], length=64)
 

@@ -68,3 +68,15 @@ def test_a_command_that_no_trial_can_start_still_stops_the_run(cli: Any) -> None
 def test_a_spec_with_nothing_to_run_is_refused(cli: Any, verb: str) -> None:
     ran = cli(verb, cli.spec(NOTHING))
     assert (2, True) == (ran.code, "there is neither a command nor an image" in ran.err)
+
+
+def test_a_value_that_a_form_cannot_say_fails_its_trial_alone_and_plan_finds_it(cli: Any) -> None:
+    sets = ["--set", "search.items=[{n: [a, b]}, {n: [a], m: 1}, {n: ['a,b']}, {n: []}]"]
+    sets += ["--set", "trial.args=[{params: flags, lists: comma}]"]
+    spec = cli.spec(ITEMS, trial=TRIAL)
+    planned = cli("plan", spec, *sets, "--json")
+    assert (2, [2]) == (planned.code, [one["trial"] for one in planned.json["never_started"]])
+    assert "trial.args[0]: n: 'a,b' holds a comma, which lists: comma" in planned.err
+    ran = cli("run", spec, *sets, "--set", "failures={allow: 1}")
+    assert (0, ["COMPLETE", "COMPLETE", "FAILED", "COMPLETE"]) == (ran.code, states(cli))
+    assert "'a,b' holds a comma" in cli.records()[2]["reason"]

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from podmap.backends.base import Confirm, Launch, Observation
+from podmap.backends.base import Confirm, Observation
+from podmap.backends.launch import Launch
 from podmap.backends.process import ProcessBackend
 from podmap.errors import BackendError, StoreError
 

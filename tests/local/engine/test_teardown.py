@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from podmap.backends.base import Launch
 from podmap.backends.kubernetes import KubernetesBackend
+from podmap.backends.launch import Launch
 from podmap.engine.teardown import remove_attempts
 from podmap.spec.model import TrialTemplate
 from podmap.testing.fake_cluster import FakeCluster, Script

@@ -9,7 +9,7 @@ import pytest
 from podmap.errors import SpecError
 from podmap.search.plan import Plan, make_plan
 from podmap.spec.load import LoadedSpec, load
-from podmap.spec.template import render
+from podmap.spec.render import render
 
 MakeSpec = Callable[..., LoadedSpec]
 

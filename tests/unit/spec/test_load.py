@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from podmap.errors import Problem, SpecError, UsageError
+from podmap.spec.entries import SecretRef
 from podmap.spec.load import load
-from podmap.spec.model import Objective, SecretRef
+from podmap.spec.model import Objective
 from podmap.spec.quantity import Allowance
 from podmap.spec.search import RandomSearch, Range
 

@@ -9,13 +9,12 @@ import pytest
 from podmap.errors import SpecError
 from podmap.records import Shard, Trial
 from podmap.spec.model import TrialTemplate
+from podmap.spec.render import Rendered, render
 from podmap.spec.template import (
     ContentKeys,
-    Rendered,
     TrialTemplates,
     matches,
     own_template,
-    render,
 )
 
 

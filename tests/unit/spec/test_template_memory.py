@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from podmap.backends.base import Launch
 from podmap.backends.kubernetes.pod.build import build_pod
 from podmap.backends.kubernetes.pod.fields import memory_limit_bytes
+from podmap.backends.launch import Launch
 from podmap.spec.model import PodOverlay, Resources, TrialTemplate
 from podmap.spec.template import memory_of, with_memory
 

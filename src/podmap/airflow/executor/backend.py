@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from podmap.airflow.executor.functions import function_place
-from podmap.backends.base import Confirm, Launch, Observation
+from podmap.backends.base import Confirm, Observation
+from podmap.backends.launch import Launch
 from podmap.backends.process import ProcessBackend
 from podmap.records import Category, Diagnosis
 

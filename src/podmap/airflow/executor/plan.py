@@ -18,7 +18,8 @@ from podmap.airflow.executor.worker import check_function
 from podmap.engine.planned import ignored_by_processes
 from podmap.errors import UsageError
 from podmap.search.plan import Plan
-from podmap.spec.model import SecretRef, Sweep
+from podmap.spec.entries import SecretRef
+from podmap.spec.model import Sweep
 
 _NAMES_SHOWN = 5
 

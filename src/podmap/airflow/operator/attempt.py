@@ -12,11 +12,12 @@ from podmap.airflow.connections import planned_target
 from podmap.airflow.operator.trial import OperatorTrial
 from podmap.airflow.runtimes import LEFT
 from podmap.airflow.trial_log import TrialLog
-from podmap.backends.base import Backend, Launch, LaunchError, Observation, Phase
+from podmap.backends.base import Backend, LaunchError, Observation, Phase
 from podmap.backends.connect import Target, connect, connected
 from podmap.backends.kubernetes.backend import KubernetesBackend
 from podmap.backends.kubernetes.pauses import Pauses
 from podmap.backends.kubernetes.pod.build import CONTAINER, build_pod
+from podmap.backends.launch import Launch
 from podmap.engine.attempt import LineHandler, Listener
 from podmap.engine.planned import PlannedRun
 from podmap.engine.result import lacks_result

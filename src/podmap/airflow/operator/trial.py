@@ -19,8 +19,9 @@ from podmap import uris
 from podmap.airflow import settings
 from podmap.airflow.claims import claim_of
 from podmap.airflow.exceptions import TrialFailed, failure_class
-from podmap.backends.base import Launch, Observation, Phase
+from podmap.backends.base import Observation, Phase
 from podmap.backends.kubernetes.pod.build import RESULT_PATH
+from podmap.backends.launch import Launch
 from podmap.clock import iso, utc_now
 from podmap.engine.attempt import EndedAttempt
 from podmap.engine.planned import PlannedRun

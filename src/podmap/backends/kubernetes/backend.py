@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from podmap.backends.base import Backend, Confirm, Launch, Observation, Phase, WithdrawnError
+from podmap.backends.base import Backend, Confirm, Observation, Phase, WithdrawnError
 from podmap.backends.kubernetes.create import PodCreator
 from podmap.backends.kubernetes.diagnosis.waiting import waiting_reason
 from podmap.backends.kubernetes.end import PodEnder, PodTimeouts
@@ -19,6 +19,7 @@ from podmap.backends.kubernetes.pod.build import RESULT_PATH
 from podmap.backends.kubernetes.pod.fields import UNREADABLE
 from podmap.backends.kubernetes.watch.namespace import Namespace
 from podmap.backends.kubernetes.watch.pods import KnownPod
+from podmap.backends.launch import Launch
 from podmap.errors import UsageError
 from podmap.records import Diagnosis
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from podmap.aio import Backoff, acquired_within, set_within
-from podmap.backends.base import FullError, Launch, LaunchError
+from podmap.backends.base import FullError, LaunchError
 from podmap.backends.kubernetes.client import ApiError, pods_path
 from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
 from podmap.backends.kubernetes.pauses import Pauses
@@ -18,7 +18,8 @@ from podmap.backends.kubernetes.pod.build import build_pod
 from podmap.backends.kubernetes.pod.fields import UNREADABLE
 from podmap.backends.kubernetes.watch.namespace import Namespace
 from podmap.backends.kubernetes.watch.pods import KnownPod, known_pod
-from podmap.backends.values import refuse_values
+from podmap.backends.launch import Launch
+from podmap.backends.values import refuse_launch
 from podmap.errors import BackendError, SpecError, UsageError
 from podmap.records import Category, Diagnosis
 
@@ -186,7 +187,7 @@ class PodCreator:
                 f"attempt {launch.name} is for namespace {wanted}, but this backend creates pods "
                 f"in {self._namespace.name}"
             )
-        refused = refuse_values(launch.argv, launch.env)
+        refused = refuse_launch(launch)
         if refused is not None:
             raise LaunchError(refused)
         try:

@@ -12,12 +12,12 @@ from podmap.backends.base import (
     Backend,
     Confirm,
     FullError,
-    Launch,
     Observation,
     Phase,
     WithdrawnError,
     timed_out,
 )
+from podmap.backends.launch import Launch
 from podmap.backends.process.folder import (
     RESULT,
     AttemptFolder,

@@ -11,11 +11,12 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from podmap.backends.base import Launch, LaunchError
+from podmap.backends.base import LaunchError
+from podmap.backends.launch import Launch
 from podmap.backends.process import system
 from podmap.backends.process.folder import AttemptFolder
 from podmap.backends.process.state import AskedLaunch
-from podmap.backends.values import refuse_values
+from podmap.backends.values import refuse_launch
 from podmap.errors import BackendError
 from podmap.ledger.store_errors import limit_hint
 from podmap.records import Category, Diagnosis
@@ -101,7 +102,7 @@ def check_command(launch: Launch, inherited: Mapping[str, str]) -> CheckedComman
                 resolution="Make the folder, or name one that is there.",
             )
         env["PWD"] = os.path.abspath(launch.cwd)
-    refused = refuse_values(launch.argv, launch.env)
+    refused = refuse_launch(launch)
     if refused is not None:
         raise LaunchError(refused)
     _check_program(launch, env)

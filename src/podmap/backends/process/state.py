@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from podmap.backends.base import Launch
+from podmap.backends.launch import Launch
 from podmap.backends.process import system
 from podmap.clock import iso, parse_iso, utc_now
 from podmap.disk import OddFileError

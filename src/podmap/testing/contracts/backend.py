@@ -21,7 +21,8 @@ from pathlib import Path
 import pytest
 
 from podmap import names
-from podmap.backends.base import Backend, Launch, Observation, Phase, WithdrawnError
+from podmap.backends.base import Backend, Observation, Phase, WithdrawnError
+from podmap.backends.launch import Launch
 from podmap.clock import parse_iso
 from podmap.records import Category, Diagnosis
 

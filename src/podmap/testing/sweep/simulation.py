@@ -9,19 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from podmap.backends.base import (
-    Backend,
-    Confirm,
-    Launch,
-    LaunchError,
-    Observation,
-    Phase,
-    timed_out,
-)
+from podmap.backends.base import Backend, Confirm, LaunchError, Observation, Phase, timed_out
 from podmap.backends.kubernetes.diagnosis.observe import observe
 from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
 from podmap.backends.kubernetes.pod import build
 from podmap.backends.kubernetes.pod.build import RESULT_PATH
+from podmap.backends.launch import Launch
+from podmap.backends.values import refuse_launch
 from podmap.clock import utc_now
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import TrialTemplate
@@ -136,6 +130,9 @@ class SimulatedBackend(Backend):
         """
         if launch.name in self._attempts:
             return self._attempts[launch.name].seen
+        refused = refuse_launch(launch)
+        if refused is not None:
+            raise LaunchError(refused)
         pod = build.build_pod(
             in_a_pod(launch, result=self.result_path(launch.name)),
             gated=True,

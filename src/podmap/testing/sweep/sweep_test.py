@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from podmap.backends.base import Launch
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes.pod import build as kubernetes
+from podmap.backends.launch import Launch
 from podmap.engine.launch import NO_EPOCH, Launcher
 from podmap.engine.planned import PlannedRun, check_supported, prepare_run
 from podmap.engine.run import SweepRun

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from podmap.backends.base import Launch
+from podmap.backends.launch import Launch
 from podmap.backends.process.spawn import check_command, inherited_env
 from podmap.engine.attempt import Messages
 from podmap.testing.sweep.fail import Failure, FailureKind

@@ -273,7 +273,7 @@ def test_a_trial_that_the_kernel_killed_for_memory_is_told_from_others(
 
 def test_python_is_the_workers_own(tmp_path: Path) -> None:
     from podmap.airflow.executor.functions import function_place
-    from podmap.backends.base import Launch
+    from podmap.backends.launch import Launch
     from podmap.names import digest
 
     launch = Launch("x-0123abcd-0-a1", "x", "0123abcd", 0, 1, "e", ("python", "-m", "m", "title"))

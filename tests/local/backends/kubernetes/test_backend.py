@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from podmap import names
-from podmap.backends.base import FullError, GatedAttempt, Launch, LaunchError, Phase
+from podmap.backends.base import FullError, GatedAttempt, LaunchError, Phase
 from podmap.backends.kubernetes import KubernetesBackend
 from podmap.backends.kubernetes.client.requests import Client
 from podmap.backends.kubernetes.create import QuotaError
 from podmap.backends.kubernetes.diagnosis.observe import KILLED_ANNOTATION
 from podmap.backends.kubernetes.pauses import Pauses
 from podmap.backends.kubernetes.pod.build import RESULT_PATH, SLOT_GATE
+from podmap.backends.launch import Launch
 from podmap.errors import BackendError, ConflictError, OutputError, SpecError, UsageError
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import Kubernetes, PodOverlay, TrialTemplate

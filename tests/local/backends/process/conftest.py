@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import pytest
 
 from podmap import names
-from podmap.backends.base import Launch, Observation
+from podmap.backends.base import Observation
+from podmap.backends.launch import Launch
 from podmap.backends.process import ProcessBackend
 
 RUN_ID = "0123abcd"

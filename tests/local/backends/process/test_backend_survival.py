@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from tests.local.backends.process.conftest import RUN_ID, Host, alive, pids, until, wait_until
 
-from podmap.backends.base import Launch, Observation, Phase
+from podmap.backends.base import Observation, Phase
+from podmap.backends.launch import Launch
 from podmap.backends.process import system
 from podmap.backends.process.folder import AttemptFolder
 from podmap.backends.process.observe import observe
@@ -33,7 +34,7 @@ REASON = Diagnosis(Category.CANCELLED, "stopped by the user")
 
 PARENT = """
     import asyncio, json, os, signal, sys
-    from podmap.backends.base import Launch
+    from podmap.backends.launch import Launch
     from podmap.backends.process import ProcessBackend, folder, spawn
 
     def die(*args, **kwargs):

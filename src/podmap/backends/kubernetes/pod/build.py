@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from podmap.backends.base import Launch
 from podmap.backends.kubernetes.pod.overlay import apply_overlay
+from podmap.backends.launch import Launch
 from podmap.errors import Problem, SpecError
 from podmap.names import LABEL_PREFIX, attempt_labels, digest
 from podmap.spec.model import Kubernetes, Resources, TrialTemplate, Volume

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from podmap.backends.base import Launch
 from podmap.backends.kubernetes.pod.build import CONTAINER, build_pod
+from podmap.backends.launch import Launch
 from podmap.names import MANAGED_BY, SWEEP_LABEL, attempt_name, is_own_key
-from podmap.spec.model import Kubernetes, SecretRef, TrialTemplate
+from podmap.spec.entries import SecretRef
+from podmap.spec.model import Kubernetes, TrialTemplate
 
 BASE = "base"
 """The name of the container that an executor's worker runs in."""

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from podmap.backends.base import Launch
 from podmap.backends.kubernetes.pod.build import (
     DEADLINE_SLACK_S,
     RESULT_PATH,
@@ -20,6 +19,7 @@ from podmap.backends.kubernetes.pod.build import (
     literal,
     result_limit_bytes,
 )
+from podmap.backends.launch import Launch
 from podmap.errors import SpecError
 from podmap.spec.model import PodOverlay, Resources, TrialTemplate
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from podmap.backends.base import Launch
 from podmap.backends.kubernetes.pod.build import RESULT_PATH, build_pod
+from podmap.backends.launch import Launch
 from podmap.names import attempt_name
 from podmap.search.plan import make_plan
 from podmap.spec.load import load
-from podmap.spec.template import own_template, render
+from podmap.spec.render import render
+from podmap.spec.template import own_template
 
 PODS = Path(__file__).parent / "golden"
 SPECS = sorted(PODS.glob("*.yaml"))

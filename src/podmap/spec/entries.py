@@ -1,0 +1,50 @@
+"""What may stand in `trial.args` and `trial.env` beside plain text, as pydantic models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, Tag
+
+from podmap.spec.types import MAPPING, PLAIN, Model, by_shape
+
+
+class ParamArgs(Model):
+    """In `args`: all params, or some of them, in a form that programs read."""
+
+    params: Literal["flags", "overrides", "json"] = Field(
+        description="flags is `--lr=0.01 --depth=4` and so on, overrides is `lr=0.01 depth=4` as "
+        'Hydra reads it, json is one argument `{"lr": 0.01, "depth": 4}`.'
+    )
+    only: list[str] | None = Field(None, min_length=1, description="These params alone.")
+    without: list[str] = Field(default_factory=list, description="All params but these.")
+    nulls: Literal["value", "omit"] = Field(
+        "value", description="A param that is null: `--lr=null` (Hydra: `lr=null`), or left out."
+    )
+    booleans: Literal["value", "pair", "bare"] = Field(
+        "value",
+        description="Flags: `--amp=true`, a pair `--amp` and `--no-amp`, or bare: `--amp` or "
+        "nothing.",
+    )
+    lists: Literal["json", "repeat", "nargs", "comma"] = Field(
+        "json",
+        description="Flags: `--n=[1, 2]`, `--n=1 --n=2`, `--n 1 2`, or `--n=1,2`.",
+    )
+    separator: Literal["equals", "space"] = Field(
+        "equals", description="Flags: `--lr=0.01`, or `--lr 0.01` as two arguments."
+    )
+
+
+class SecretRef(Model):
+    """An environment variable taken from a Kubernetes Secret."""
+
+    secret: str = Field(min_length=1, description="The Secret's name.")
+    key: str = Field(min_length=1, description="The key inside the Secret.")
+
+
+Arg = Annotated[
+    Annotated[str, Tag(PLAIN)] | Annotated[ParamArgs, Tag(MAPPING)], by_shape(ParamArgs)
+]
+EnvValue = Annotated[
+    Annotated[str, Tag(PLAIN)] | Annotated[SecretRef, Tag(MAPPING)], by_shape(SecretRef)
+]
