@@ -57,11 +57,7 @@ def collect_run(
     runtime = find_runtime(run.get("runtime", "pods"))
     not_started = runtime.before_collect(run, planned, states=states, log=log)
     summary = publish(planned.ledger, planned.manifest)
-    log.info("%s", summary["counts"])
-    for line in summary["left_out"]:
-        log.warning("left out: %s", line)
-    log.info("best: %s", summary["best"])
-    log.info("leaderboard: %s", summary["leaderboard_uri"])
+    _log_summary(summary, log)
     for name, value in summary.items():
         context["ti"].xcom_push(key=name, value=value)
     for outlet in outlets:
@@ -70,11 +66,25 @@ def collect_run(
             "best": summary["best"],
         }
     wrong = verdict(
-        summary["counts"], planned.sweep, planned=planned.plan.count, forgive_by_default=True
+        summary["counts"],
+        planned.sweep,
+        planned=planned.plan.count,
+        forgive_by_default=True,
+        reached=summary["reached"],
     )
     if wrong:
         raise AirflowFailException("\n".join([wrong, *not_started, *_reasons(planned.ledger)]))
     return summary
+
+
+def _log_summary(summary: Mapping[str, Any], log: Any) -> None:
+    log.info("%s", summary["counts"])
+    for line in summary["left_out"]:
+        log.warning("left out: %s", line)
+    if summary["reached"]:
+        log.info("%s", summary["reached"])
+    log.info("best: %s", summary["best"])
+    log.info("leaderboard: %s", summary["leaderboard_uri"])
 
 
 def clean_run(context: Any, plan_task_id: str, *, log: Any) -> None:

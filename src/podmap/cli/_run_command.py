@@ -288,6 +288,7 @@ class RunCommand:
             self._planned.sweep,
             planned=self._manifest.count,
             forgive_by_default=False,
+            reached=summary["reached"],
         )
         exit_code = 1 if wrong else 0
         if self._options.as_json:
@@ -321,10 +322,13 @@ class RunCommand:
 
     def _say_end(self, summary: dict[str, Any], stopped_reason: str) -> None:
         say, run, counts = self._console.say, self._reference, summary["counts"]
-        if counts.keys() & {TrialState.FAILED.value, TrialState.CANCELLED.value}:
+        open_end = counts.keys() & {TrialState.FAILED.value, TrialState.CANCELLED.value}
+        if open_end and not summary["reached"]:
             again = f"podmap reset {run} --failed && podmap resume {run}"
             say(f"run them again, with the same spec: {again}")
-        if stopped_reason:
+        if summary["reached"]:
+            say(f"ended early: {summary['reached']}")
+        elif stopped_reason:
             self._console.warn(f"stopped early: {stopped_reason}")
         parts = [
             f"{counts[state.value]} {state.value}" for state in TrialState if state.value in counts

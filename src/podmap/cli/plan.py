@@ -257,6 +257,10 @@ def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
         click.echo(f"{at_most}{duration(guess.makespan_s)} (by {guess.by})")
     if guess.gpu_hours:
         click.echo(f"{guess.gpu_hours:.3g} GPU-hours")
+    for goal in sweep.objectives:
+        if goal.target is not None:
+            side = "at least" if goal.direction == "maximize" else "at most"
+            click.echo(f"ends early once {goal.metric} is {side} {goal.target:g}")
     if guess.limited_by:
         click.echo(f"limited by {guess.limited_by}")
     if guess.by is None:

@@ -16,6 +16,7 @@ from podmap.records import Record, TrialState
 if TYPE_CHECKING:
     from podmap.ledger.ledger import Ledger
     from podmap.ledger.manifest import Manifest
+    from podmap.objective import TargetTally
 
 EXAMPLES = example("""
 podmap status 3f9a12c0
@@ -52,10 +53,12 @@ def command(run: str, kubeconfig: str | None, store: str | None, as_json: bool) 
 
 def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[str, Any]:
     counts: Counter[str] = Counter()
+    target = _target(manifest)
     begun: list[Record] = []
     broken: list[RecordError] = []
     for record in ledger.records(on_broken=broken.append):
         counts[record.state.value] += 1
+        target.count_record(record)
         if record.state is TrialState.RUNNING:
             begun.append(record)
     counts[TrialState.UNKNOWN.value] += len(broken)
@@ -74,9 +77,23 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
         "pid": pid,
         "count": manifest.count,
         "counts": {state.value: counts[state.value] for state in TrialState if counts[state.value]},
+        "reached": target.reached.text if target.reached else "",
         "running": running,
         "left_out": list(map(str, broken)),
     }
+
+
+def _target(manifest: Manifest) -> TargetTally:
+    """The tally of the run's target; one of no target where the spec is not understood."""
+    from podmap.errors import SpecError
+    from podmap.objective import TargetTally
+    from podmap.spec.load import load
+
+    try:
+        sweep = load(manifest.spec, search_required=False).sweep
+    except SpecError:
+        return TargetTally(())
+    return TargetTally(sweep.objectives, repeats=sweep.repeats)
 
 
 def _running(
@@ -121,6 +138,8 @@ def _print(data: dict[str, Any]) -> None:
     click.echo(f"run     {data['run_id']} of {data['sweep']}")
     click.echo(f"state   {state}")
     click.echo(f"trials  {data['count']}: {counts}")
+    if data["reached"]:
+        click.echo(f"target  {data['reached']}")
     click.echo(f"since   {data['created']}, by {owner.get('kind', 'unknown')} {who}".rstrip())
     click.echo(f"ledger  {data['run_uri']}")
     if data["running"]:

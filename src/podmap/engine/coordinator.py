@@ -59,6 +59,7 @@ class Coordinator:
         other_trials: OtherTrials,
         on_limit: Callable[[int], None] = lambda count: None,
         timing: Timing = TIMING,
+        alone: bool = False,
     ) -> None:
         """Nothing is read yet.
 
@@ -71,6 +72,7 @@ class Coordinator:
             on_limit: Called when what was read is applied, with the number of trials that are
                 worth being worked on at the same time.
             timing: How long to wait.
+            alone: Whether no other process is at work on the run.
         """
         self._ledger = planned.ledger
         self._planned = planned.manifest.planned
@@ -85,6 +87,7 @@ class Coordinator:
         self._published = Decisions(self._planned)
         self._since = ""
         self._expected = ""  # the stop that the coordinator has left in run.json
+        self._left = ""  # the stop that was there at first
         self._order: Stop | None = None
         self._others = False
         self._withdrawn: set[str] = set()
@@ -94,6 +97,7 @@ class Coordinator:
         self._trouble = ""
         self.gates = self._make_gates(planned, backend)
         self.slots = self._make_slots(backend, tally)
+        self._publishes = self.gates is not None or not alone
 
     def _make_gates(self, planned: PlannedRun, backend: Backend) -> RunGates | None:
         gates = backend.gates(planned.manifest.run_id)
@@ -133,6 +137,7 @@ class Coordinator:
         if self.gates is not None:
             await self.gates.start()
         self.slots.adopt(alive)
+        self._left = state.decided.stop
         self._note_published(state)
         self._apply(state, self._role)
         self._task = KeptRunning("what is decided for the run", self._run)
@@ -171,9 +176,8 @@ class Coordinator:
             standing = self.slots.stopped_reason
             if not standing:
                 stop = await self._store.call(self._write_stop, reason)
-                standing = stop.reason
-                self.slots.stop(standing, cancel=stop.cancel, at=stop.at)
-                self._expected = standing
+                self.slots.adopt_stop(stop)
+                self._expected = standing = stop.reason
         return standing
 
     async def lift_stop_for(self, epoch: str) -> None:
@@ -203,7 +207,7 @@ class Coordinator:
             if self._is_outdated(state) or (current.stop and Stop.published(current).holds(asked)):
                 return {}
             since = max(current.since, asked)
-            return {"decided": replace(current, stop="", cancel=False, at="", since=since)}
+            return {"decided": replace(with_stop(current, None), since=since)}
 
         if self.gates is None:
             self.slots.lift_stops(asked)
@@ -264,7 +268,7 @@ class Coordinator:
             return Decisions(self._planned)
         since = max(decided.since, self._since)
         if decided.at < since:  # it was read, or written, by one who did not know of the lifting
-            return replace(decided, stop="", cancel=False, at="", since=since)
+            return replace(with_stop(decided, None), since=since)
         return decided
 
     def _is_outdated(self, state: RunState) -> bool:
@@ -282,7 +286,7 @@ class Coordinator:
         """Makes this process's own what another one has put into `run.json`."""
         if self._leads or self._followed:
             if published.stop not in ("", self._expected) and self._decision() is None:
-                self.slots.stop(published.stop, cancel=published.cancel, at=published.at)
+                self.slots.adopt_stop(Stop.published(published))
         else:
             self._expected = published.stop
         self._leads = True
@@ -294,6 +298,8 @@ class Coordinator:
         if role is not Role.UNKNOWN:
             follows = role is Role.FOLLOWER and current.stop
             self._order = Stop.published(current) if follows else None
+        elif current.lasts and current.stop != self._left:
+            self._order = Stop.published(current)
         self.slots.apply_orders(
             Stop(state.stopped, lasts=True) if state.stopped else self._order,
             parallelism=self._parallelism if state.parallelism is None else state.parallelism,
@@ -343,14 +349,18 @@ class Coordinator:
     def _decision(self) -> Stop | None:
         return self.slots.own_stop or self.slots.tally.stop
 
+    def _report(self) -> Stop | None:
+        """The stop that this process tells of though it does not lead, a reached target first."""
+        return self.slots.tally.reached or (self.slots.own_stop if self.gates else None)
+
     @property
     def _has_unpublished(self) -> bool:
-        return self.gates is not None and self._wanted(self._published) != self._published
+        return self._publishes and self._wanted(self._published) != self._published
 
     def _wanted(self, published: Decisions) -> Decisions:
         """What `run.json` should have, as far as it is this process's to say."""
         if not self._leads:
-            stop = self.slots.own_stop
+            stop = self._report()
             return published if stop is None or published.stop else with_stop(published, stop)
         stop = self._decision()
         if stop is None and published.stop not in ("", self._expected):

@@ -146,6 +146,7 @@ async def open_session(
         other_trials=OtherTrials(planned.ledger, known.attempts),
         on_limit=on_limit,
         timing=timing,
+        alone=alone,
     )
     alive = [seen.name for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING)]
     await coordinator.start(known.state, alive=alive)

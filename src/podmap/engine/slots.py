@@ -244,7 +244,7 @@ class Slots:
         before = self.tally.stop
         self.tally.count_record(record)
         stop = self.tally.stop
-        if stop is not None and before is None:
+        if stop is not None and (before is None or before.lasts != stop.lasts):
             self._apply_stop(stop)
         self._on_change()
 
@@ -270,17 +270,16 @@ class Slots:
         """Stops the run when a time has passed."""
         loop = asyncio.get_running_loop()
         stop = Stop(reason, cancel, lasts=True)
-        self._timers.append(loop.call_later(max(0.0, seconds), self._stop, stop))
+        self._timers.append(loop.call_later(max(0.0, seconds), self.adopt_stop, stop))
 
-    def stop(self, reason: str, *, cancel: bool, at: str | None = None) -> None:
+    def stop(self, reason: str, *, cancel: bool) -> None:
         """Starts no more attempts; with `cancel`, ends those that run.
 
         Args:
             reason: Why.
             cancel: Whether attempts that run are ended.
-            at: UTC ISO 8601 of the decision; None for now.
         """
-        self._stop(Stop(reason, cancel, iso(utc_now()) if at is None else at))
+        self.adopt_stop(Stop(reason, cancel, iso(utc_now())))
 
     def lift_stops(self, asked: str) -> None:
         """Forgets the stops and failures from before a time, at which a trial was asked for."""
@@ -290,7 +289,8 @@ class Slots:
             self._ordered = None
         self.tally.forgive_failures(asked)
 
-    def _stop(self, stop: Stop) -> None:
+    def adopt_stop(self, stop: Stop) -> None:
+        """Stops the run as was decided; without a time of the decision it is decided now."""
         own = self._own or replace(stop, at=stop.at or iso(utc_now()))
         self._own = replace(own, cancel=own.cancel or stop.cancel, lasts=own.lasts or stop.lasts)
         self._apply_stop(stop)

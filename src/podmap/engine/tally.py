@@ -1,4 +1,4 @@
-"""The tally of a run: how many trials failed, what memory they need, whether the run failed."""
+"""The tally of a run: how many trials failed, what memory they need, whether its target is met."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from podmap.ledger.run_state import Decisions, RunState
+from podmap.objective import TargetTally
 from podmap.records import Category, Record, TrialState
 from podmap.retries import Payer, more_memory, payer_of
 from podmap.spec.model import OomRetries, Sweep
@@ -41,7 +42,7 @@ class Stop:
     @classmethod
     def published(cls, decisions: Decisions) -> Stop:
         """The stop that `run.json` tells of."""
-        return cls(decisions.stop, decisions.cancel, decisions.at)
+        return cls(decisions.stop, decisions.cancel, decisions.at, decisions.lasts)
 
     def holds(self, asked: str) -> bool:
         """Whether it holds for a trial that was asked for at a time, UTC ISO 8601."""
@@ -51,12 +52,12 @@ class Stop:
 def with_stop(decisions: Decisions, stop: Stop | None) -> Decisions:
     """What is to be published, with this stop in it, or none."""
     if stop is None:
-        return replace(decisions, stop="", cancel=False, at="")
-    return replace(decisions, stop=stop.reason, cancel=stop.cancel, at=stop.at)
+        return replace(decisions, stop="", cancel=False, at="", lasts=False)
+    return replace(decisions, stop=stop.reason, cancel=stop.cancel, at=stop.at, lasts=stop.lasts)
 
 
 class Tally:
-    """The failures of a run, and the memory that its trials need.
+    """The failures of a run, the memory that its trials need, and whether its target is reached.
 
     Records may be counted more than once and in any order: what counts is how a trial stands.
 
@@ -73,6 +74,7 @@ class Tally:
         failed: Mapping[int, str] = MappingProxyType({}),
         oom: OomRetries | None = None,
         memory_of: Callable[[int], int | None] = lambda number: None,
+        target: TargetTally | None = None,
     ) -> None:
         """Begins to count.
 
@@ -82,7 +84,9 @@ class Tally:
             failed: Numbers of the trials that have ended FAILED already, and when.
             oom: The memory ladder; None if there is none.
             memory_of: The memory that the spec gives the trial of a number, in bytes.
+            target: Which trials have reached the objective's target; None if there is none.
         """
+        self._target = target or TargetTally(())
         self._allowed = allowed_failures
         self._cancel = cancel
         self._since = ""
@@ -108,16 +112,21 @@ class Tally:
             RecordError: A record cannot be understood.
         """
         plan, failures = planned.plan, planned.sweep.failures
+        target = target_of(planned)
         at, decided = planned.manifest.planned, state.decided
         since = max(at, decided.since if decided.planned == at else "")
+        failed: dict[int, str] = {}
+        for record in planned.ledger.records() if failures or target.given else ():
+            finished = record.finished or ""
+            if record.state is TrialState.FAILED and finished >= since:
+                failed[record.number] = finished
+            if target.given and _is_kept(record, planned):
+                target.count_record(record)
         return cls(
             allowed_failures=failures.allow.limit(plan.count) if failures else None,
             cancel=failures is not None and failures.on_exceed == "cancel",
-            failed={
-                record.number: record.finished or ""
-                for record in (planned.ledger.records() if failures else ())
-                if record.state is TrialState.FAILED and (record.finished or "") >= since
-            },
+            failed=failed,
+            target=target,
             oom=planned.sweep.retries.oom,
             memory_of=lambda number: memory_of(planned.template(planned.trial(number))),
         )
@@ -125,7 +134,7 @@ class Tally:
     @property
     def needs_other_trials(self) -> bool:
         """Whether it matters how the trials of other processes end."""
-        return self._allowed is not None or self._oom is not None
+        return self._allowed is not None or self._oom is not None or self._target.given
 
     @property
     def failed(self) -> Set[int]:
@@ -133,8 +142,15 @@ class Tally:
         return self._failed.keys()
 
     @property
+    def reached(self) -> Stop | None:
+        """The stop for a reached target; None while it is not."""
+        return _stop_of(self._target)
+
+    @property
     def stop(self) -> Stop | None:
-        """The stop for too many failures; None while there are not too many."""
+        """The stop for a reached target, or for too many failures; None while there is neither."""
+        if self.reached is not None:
+            return self.reached
         if self._allowed is None or len(self._failed) <= self._allowed:
             return None
         failed = f"{len(self._failed)} trials failed, {self._allowed} were allowed"
@@ -151,6 +167,7 @@ class Tally:
 
     def count_record(self, record: Record) -> None:
         """Counts how a trial stands."""
+        self._target.count_record(record)
         finished = record.finished or ""
         if record.state is TrialState.FAILED and finished >= self._since:
             self._failed[record.number] = finished
@@ -160,8 +177,9 @@ class Tally:
             self._learn_from(record, self._oom)
 
     def reopen_trial(self, number: int) -> None:
-        """Counts a trial that is run again as one that has not failed."""
+        """Counts a trial that is run again as one that has not failed, nor reached anything."""
         self._failed.pop(number, None)
+        self._target.forget_trial(number)
 
     def forgive_failures(self, before: str) -> None:
         """Counts no trial any more that failed before a time, UTC ISO 8601."""
@@ -198,8 +216,47 @@ class Tally:
             self.learn_memory({base: rescued})
 
 
+def target_of(planned: PlannedRun) -> TargetTally:
+    """The tally of a run's target, with nothing counted yet."""
+    return TargetTally(planned.sweep.objectives, repeats=planned.plan.repeats)
+
+
+def reached_by(planned: PlannedRun, record: Record) -> Stop | None:
+    """The stop for a target that a trial has reached, with its repeats if it has some; blocks.
+
+    Raises:
+        StoreError: The ledger cannot be read.
+        RecordError: A record cannot be understood.
+    """
+    target = target_of(planned)
+    for number in target.siblings(record) if target.given else ():
+        found = record if number == record.number else planned.ledger.read_record(number)
+        if found is not None and _is_kept(found, planned):
+            target.count_record(found)
+    return _stop_of(target)
+
+
+def _stop_of(target: TargetTally) -> Stop | None:
+    found = target.reached
+    return Stop(found.text, cancel=True, at=found.at, lasts=True) if found else None
+
+
+def _is_kept(record: Record, planned: PlannedRun) -> bool:
+    """Whether a COMPLETE record counts for this planning, so that its trial is not run again."""
+    if record.state is not TrialState.COMPLETE or record.number >= planned.plan.count:
+        return False
+    if planned.sweep.reuse == "none" and (record.finished or "") < planned.manifest.planned:
+        return False
+    return record.key == planned.plan.trial(record.number).key
+
+
 def verdict(
-    counts: Mapping[str, int], sweep: Sweep, *, planned: int, forgive_by_default: bool
+    counts: Mapping[str, int],
+    sweep: Sweep,
+    *,
+    planned: int,
+    forgive_by_default: bool,
+    reached: str = "",
 ) -> str:
     """Why the run counts as failed; empty if it does not.
 
@@ -210,6 +267,8 @@ def verdict(
         forgive_by_default: Without `failures:` in the spec, whether some failed trials are
             forgiven as long as another one has a result. Airflow shows each failed trial as a
             failed task already, so there `collect` goes on; a command's exit code is all it has.
+        reached: Which trials have reached the objective's target, in words: then the run has what
+            it was for; empty if none have.
     """
     failed = counts.get(TrialState.FAILED.value, 0)
     ended_well = counts.get(TrialState.COMPLETE.value, 0) + counts.get(TrialState.PRUNED.value, 0)
@@ -219,7 +278,7 @@ def verdict(
         allowed = sweep.failures.allow.limit(planned)
         if failed > allowed:
             return f"{failed} of {planned} trials failed; failures.allow is {allowed}"
-    elif failed and not forgive_by_default:
+    elif failed and not forgive_by_default and not reached:
         return f"{failed} of {planned} trials failed; failures.allow in the spec can forgive some"
     return ""
 

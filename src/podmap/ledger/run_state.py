@@ -24,6 +24,7 @@ class Decisions:
         at: UTC ISO 8601 of the stop.
         since: UTC ISO 8601 of the last asking for a trial that lifted a stop; empty if none has.
             Stops and failures from before it count no more.
+        lasts: Whether the stop holds also for trials that are asked for after it.
     """
 
     planned: str = ""
@@ -32,6 +33,7 @@ class Decisions:
     memory: Mapping[int, int] = field(default_factory=dict)
     at: str = ""
     since: str = ""
+    lasts: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The decisions as a JSON object."""
@@ -43,6 +45,7 @@ class Decisions:
             "memory": memory,
             "at": self.at,
             "since": self.since,
+            **({"lasts": True} if self.lasts else {}),
         }
 
     @classmethod
@@ -64,6 +67,7 @@ class Decisions:
                 memory,
                 str(data.get("at", "")),
                 str(data.get("since", "")),
+                bool(data.get("lasts", False)),
             )
         except (AttributeError, TypeError, ValueError, OverflowError) as error:
             raise RecordError(

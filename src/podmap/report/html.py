@@ -73,13 +73,15 @@ def _head(manifest: Manifest, board: Leaderboard, summary: Mapping[str, Any]) ->
     ended = sum(count for state, count in counts.items() if TrialState(state).terminal)
     going = sum(counts.values()) - ended
     owner = " ".join(str(value) for name, value in manifest.owner.items() if name != "epoch")
-    facts = [moment_text(manifest.created), owner, manifest.source]
+    facts = [moment_text(manifest.created), owner, manifest.source, summary["reached"]]
     return {
         "sweep": manifest.sweep,
         "run_id": manifest.run_id,
         "run_uri": summary["run_uri"],
         "facts": [fact for fact in facts if fact],
-        "status": _status(counts, going=going, total=going + ended),
+        "status": _status(
+            counts, going=going, total=going + ended, reached=bool(summary["reached"])
+        ),
         "states": [
             {"name": state, "count": counts[state]} for state in _STATES if counts.get(state)
         ],
@@ -87,11 +89,11 @@ def _head(manifest: Manifest, board: Leaderboard, summary: Mapping[str, Any]) ->
     }
 
 
-def _status(counts: Mapping[str, int], *, going: int, total: int) -> dict[str, str]:
+def _status(counts: Mapping[str, int], *, going: int, total: int, reached: bool) -> dict[str, str]:
     if going:
         return {"state": "RUNNING", "text": f"{going} of {total} trials to go"}
     state = "COMPLETE" if counts.get("COMPLETE") else "FAILED" if total else "WAITING"
-    return {"state": state, "text": "ended"}
+    return {"state": state, "text": "ended: target reached" if reached else "ended"}
 
 
 def _tiles(board: Leaderboard, summary: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from podmap.objective import ReachedTarget
 from podmap.records import Record
 from podmap.report.repeats import merged_repeats
 from podmap.report.rows import RowBuilder, TrialRow
@@ -40,6 +41,7 @@ class Leaderboard:
         finished: When the last trial ended; None before it.
         gpu_seconds: GPUs times the seconds they were held, over all trials.
         trials: The single trials, by number, where the rows stand for several; else the rows.
+        reached: Which trials have reached the objective's target; None if none have.
         left_out: Why records were left out, a line each: they cannot be understood.
         busy_s: Seconds in which trials were under way; None before the first has run.
     """
@@ -55,23 +57,31 @@ class Leaderboard:
     finished: str | None = None
     gpu_seconds: float = 0.0
     trials: tuple[TrialRow, ...] = ()
+    reached: ReachedTarget | None = None
     left_out: tuple[str, ...] = ()
     busy_s: float | None = None
 
     @classmethod
     def build(
-        cls, records: Iterable[Record], objectives: Sequence[Objective], *, repeats: int = 1
+        cls,
+        records: Iterable[Record],
+        objectives: Sequence[Objective],
+        *,
+        repeats: int = 1,
+        each: bool = False,
     ) -> Leaderboard:
         """The leaderboard of records, which are read once and not kept.
 
         Args:
             records: In any order.
             objectives: As the spec has them; NaN and infinity never count.
-            repeats: How many trials are one row, as `search.repeats` says; 1 for single trials.
+            repeats: How many trials have the same params, as `search.repeats` says.
+            each: Whether these are a row each all the same.
         """
-        builder = RowBuilder(tuple(objectives))
+        builder = RowBuilder(tuple(objectives), repeats=repeats)
         rows = trials = [builder.row(record) for record in records]
-        if repeats > 1:
+        merges = repeats > 1 and not each
+        if merges:
             rows = merged_repeats(trials, objectives, repeats=repeats)
         others = sorted((row for row in rows if not row.ranked), key=lambda row: row.number)
         ranked, front = _rank([row for row in rows if row.ranked], objectives)
@@ -79,7 +89,8 @@ class Leaderboard:
         return cls(
             objectives=tuple(objectives),
             rows=tuple(rows),
-            trials=tuple(sorted(trials, key=lambda row: row.number) if repeats > 1 else rows),
+            trials=tuple(sorted(trials, key=lambda row: row.number) if merges else rows),
+            reached=builder.target.reached,
             best=ranked[0] if ranked and len(objectives) == 1 else None,
             pareto=tuple(front),
             counts=dict(builder.counts),

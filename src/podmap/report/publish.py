@@ -59,10 +59,9 @@ def read_leaderboard(
         sweep = load(manifest.spec, search_required=False).sweep
     except SpecError as error:
         raise SpecError(error.problems, source=f"{ledger.run_uri}/{names.MANIFEST}") from None
-    repeats = 1 if each else sweep.repeats
-    if objectives is None:
-        return ledger_leaderboard(ledger, sweep.objectives, repeats=repeats)
-    return ledger_leaderboard(ledger, objectives, repeats=repeats, judge_anew=True)
+    anew = objectives is not None
+    wanted = sweep.objectives if objectives is None else objectives
+    return ledger_leaderboard(ledger, wanted, repeats=sweep.repeats, each=each, judge_anew=anew)
 
 
 def ledger_leaderboard(
@@ -70,6 +69,7 @@ def ledger_leaderboard(
     objectives: Sequence[Objective],
     *,
     repeats: int = 1,
+    each: bool = False,
     judge_anew: bool = False,
 ) -> Leaderboard:
     """The leaderboard of a ledger's records; those that cannot be understood count as UNKNOWN.
@@ -77,7 +77,8 @@ def ledger_leaderboard(
     Args:
         ledger: The run's records.
         objectives: What to rank by.
-        repeats: How many trials are one row; 1 for single trials.
+        repeats: How many trials have the same params.
+        each: Whether these are a row each all the same.
         judge_anew: Whether they are others than the run had: then a trial counts that failed for
             want of the run's own, and has these.
 
@@ -88,7 +89,7 @@ def ledger_leaderboard(
     records = ledger.records(on_broken=broken.append)
     if judge_anew:
         records = (_judged_anew(record, objectives) for record in records)
-    board = Leaderboard.build(records, objectives, repeats=repeats)
+    board = Leaderboard.build(records, objectives, repeats=repeats, each=each)
     if not broken:
         return board
     unknown = board.counts.get(TrialState.UNKNOWN.value, 0) + len(broken)
@@ -133,11 +134,12 @@ def build_summary(ledger: Ledger, manifest: Manifest, leaderboard: Leaderboard) 
     """What the run came to.
 
     Returns:
-        `{schema, run_uri, sweep, run_id, count, counts, best, pareto, started, finished,
-        duration_s, gpu_seconds, leaderboard_uri, report_uri, left_out}`. `best` is None or
-        `{number, params, metrics, outputs, record_uri}`, `pareto` a list of these; planned trials
-        without a record count as WAITING. With repeats these metrics are means, all else is of
-        the best of the trials, and there is `repeats: {complete, failed, of, trials,
+        `{schema, run_uri, sweep, run_id, count, counts, reached, best, pareto, started, finished,
+        duration_s, gpu_seconds, leaderboard_uri, report_uri, left_out}`. `reached` says in words
+        which trials have reached the objective's target; it is empty if none have. `best` is None
+        or `{number, params, metrics, outputs, record_uri}`, `pareto` a list of these; planned
+        trials without a record count as WAITING. With repeats these metrics are means, all else
+        is of the best of the trials, and there is `repeats: {complete, failed, of, trials,
         objective_std, metric_stds}`. `left_out` says which records cannot be understood, as
         UNKNOWN counts them: a line each, of at most 100.
 
@@ -156,6 +158,7 @@ def build_summary(ledger: Ledger, manifest: Manifest, leaderboard: Leaderboard) 
         "run_id": manifest.run_id,
         "count": manifest.count,
         "counts": counts,
+        "reached": leaderboard.reached.text if leaderboard.reached else "",
         "best": _trial_summary(ledger, best) if best else None,
         "pareto": [_trial_summary(ledger, row) for row in leaderboard.pareto],
         "started": leaderboard.started,

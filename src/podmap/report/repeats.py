@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from podmap.objective import mean
 from podmap.records import TrialState
 from podmap.report.rows import Repeats, TrialRow
 from podmap.spec.model import Objective
@@ -62,15 +63,6 @@ def _merged(rows: list[TrialRow], objectives: Sequence[Objective], of: int) -> T
             metric_stds=tuple(map(deviation, metrics)),
         ),
     )
-
-
-def mean(values: Sequence[float]) -> float | None:
-    """The mean of finite numbers; None of nothing."""
-    count = len(values)
-    try:
-        return math.fsum(values) / count if values else None
-    except OverflowError:  # the sum is too large, and the mean is not
-        return math.fsum(value / count for value in values)
 
 
 def deviation(values: Sequence[float]) -> float | None:

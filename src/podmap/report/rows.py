@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from podmap.objective import TargetTally
 from podmap.records import Record, TrialState
 from podmap.report.busy import BusyTime, attempts_s, interrupted_attempts
 from podmap.spec.model import Objective
@@ -153,8 +154,9 @@ class TrialRow:
 class RowBuilder:
     """Turns records into rows that share what is equal: 20,000 rows stay near 10 MB."""
 
-    def __init__(self, objectives: tuple[Objective, ...]) -> None:
+    def __init__(self, objectives: tuple[Objective, ...], *, repeats: int = 1) -> None:
         self._objectives = objectives
+        self.target = TargetTally(objectives, repeats=repeats)
         self._shared: dict[Any, Any] = {}
         self.counts: Counter[str] = Counter()
         self.param_names: dict[str, None] = {}
@@ -169,6 +171,7 @@ class RowBuilder:
         self.counts[record.state.value] += 1
         self.gpu_seconds += record.gpu_seconds
         self.busy.add(record)
+        self.target.count_record(record)
         self._note_times(record)
         return TrialRow(
             number=record.number,

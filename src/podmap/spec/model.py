@@ -42,6 +42,11 @@ class Objective(Model):
 
     metric: str = Field(min_length=1, description="The metric's name in the trial's result.")
     direction: Literal["maximize", "minimize"] = Field(description="Which way is better.")
+    target: Finite | None = Field(
+        None,
+        description="Once a trial has reached this value the run ends well: what runs is ended, "
+        "and no more are started. With `search.repeats` the mean must reach it.",
+    )
 
 
 def _only_extended_resources(schema: dict[str, Any]) -> None:

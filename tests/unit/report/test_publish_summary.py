@@ -23,6 +23,7 @@ def test_summary_says_what_the_run_came_to(tmp_path: Path) -> None:
         "run_id": "0123abcd",
         "count": 5,
         "counts": {"COMPLETE": 2, "FAILED": 1, "WAITING": 2},
+        "reached": "",
         "best": {
             "number": 1,
             "params": {"lr": 0.01, "kernel": "rbf"},

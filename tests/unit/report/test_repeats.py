@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from podmap.loading import load
+from podmap.objective import mean
 from podmap.records import Record, TrialState
 from podmap.report.html import report_html
 from podmap.report.leaderboard import Leaderboard
 from podmap.report.publish import build_summary, publish, read_leaderboard
-from podmap.report.repeats import deviation, mean
+from podmap.report.repeats import deviation
 
 from .made_runs import ACCURACY, LOSS, make_run, record, two_goals
 

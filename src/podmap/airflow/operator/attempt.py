@@ -179,8 +179,23 @@ class PodAttempt:
             ended = await self._listener.listen()
         finally:
             waiting.cancel()
-        await asyncio.to_thread(self.trial.write_end, ended, last_try=self.last_try)
+        stop = await asyncio.to_thread(self.trial.write_end, ended, last_try=self.last_try)
+        if stop is not None:
+            await self._end_others(stop.reason)
         return await self.written_end()
+
+    async def _end_others(self, reason: str) -> None:
+        """Ends the other attempts of the run; who waits for each of them writes its end."""
+        why = Diagnosis(Category.CANCELLED, reason)
+        found = await self._backend.list(self.trial.planned.manifest.run_id)
+        others = [seen for seen in found if seen.name != self.name]
+        await asyncio.gather(
+            *(
+                self._backend.kill(seen.name, reason=why, grace_s=GRACE_S)
+                for seen in others
+                if seen.phase in (Phase.PENDING, Phase.RUNNING)
+            )
+        )
 
     async def written_end(self) -> Attempt | None:
         """The attempt as the record has it; None before its end is there."""

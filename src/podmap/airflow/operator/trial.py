@@ -26,7 +26,7 @@ from podmap.clock import iso, utc_now
 from podmap.engine.attempt import EndedAttempt
 from podmap.engine.planned import PlannedRun
 from podmap.engine.settlement import Settlement, end_record
-from podmap.engine.tally import TIME_IS_OVER, Stop, Tally, with_stop
+from podmap.engine.tally import TIME_IS_OVER, Stop, Tally, reached_by, with_stop
 from podmap.engine.trial_ledger import Standing, TrialLedger
 from podmap.errors import UnreachableError
 from podmap.ledger.claim import RunClaim
@@ -124,6 +124,8 @@ class OperatorTrial:
         """
         own = [seen for seen in found if seen.number == self.number]
         standing = self._trial_ledger.read_standing(own, start=False)
+        if standing.settled is not None:
+            self._end_run_if_reached(standing.settled)
         if standing.settled is not None or standing.attempt is not None:
             return standing
         alive = [seen for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING)]
@@ -139,17 +141,22 @@ class OperatorTrial:
             return None
         return next((attempt for attempt in record.attempts if attempt.pod == pod), None)
 
-    def write_end(self, ended: EndedAttempt, *, last_try: bool) -> None:
+    def write_end(self, ended: EndedAttempt, *, last_try: bool) -> Stop | None:
         """Writes what an attempt left, unless another process has done so.
 
         Args:
             ended: What is left of it.
             last_try: Whether Airflow would not try the task again.
+
+        Returns:
+            The stop of the run that ends what runs, if this end has led to it.
         """
-        if self._lacks_end(ended.seen.attempt):
-            gone = ended.seen.phase is Phase.GONE
-            settlement = self._trial_ledger.settle_end(ended)
-            self._write(settlement, ended.tail, gone=gone, last_try=last_try)
+        if not self._lacks_end(ended.seen.attempt):
+            return None
+        gone = ended.seen.phase is Phase.GONE
+        settlement = self._trial_ledger.settle_end(ended)
+        self._write(settlement, ended.tail, gone=gone, last_try=last_try)
+        return self._end_run_if_reached(settlement.record)
 
     def write_refusal(self, launch: Launch, diagnosis: Diagnosis, *, last_try: bool) -> None:
         """Writes that an attempt could never be made."""
@@ -207,7 +214,7 @@ class OperatorTrial:
         if state.stopped is not None:
             return state.stopped or "the run was stopped"
         if state.decided.stop and state.decided.planned == at:
-            if not self._cleared:
+            if state.decided.lasts or not self._cleared:
                 return state.decided.stop
             # Whoever clears a trial knows of the stop: it, and what led to it, counts no more.
             lifted = replace(with_stop(state.decided, None), since=iso(utc_now()))
@@ -232,6 +239,16 @@ class OperatorTrial:
             tally = Tally.of_run(self.planned, ledger.read_state())
             tally.count_record(record)
             stop = tally.stop
+        self._publish_stop(stop)
+
+    def _end_run_if_reached(self, record: Record) -> Stop | None:
+        """Stops the run if a trial has reached the objective's target; the stop."""
+        complete = record.state is TrialState.COMPLETE
+        stop = reached_by(self.planned, record) if complete else None
+        self._publish_stop(stop)
+        return stop
+
+    def _publish_stop(self, stop: Stop | None) -> None:
         at = self.planned.manifest.planned
 
         def change(state: RunState) -> Mapping[str, Any]:
@@ -241,7 +258,7 @@ class OperatorTrial:
             return {"decided": with_stop(there, stop)}
 
         if stop is not None:
-            ledger.change_state(change)
+            self.planned.ledger.change_state(change)
 
 
 def _at_the_last_try(settlement: Settlement) -> Settlement:

@@ -25,6 +25,7 @@ class RunResult:
             a result, or there are several objectives. With `search.repeats` the best set of
             params, with the means of its metrics, and `repeats`.
         pareto: With several objectives, the trials that no other one beats in all of them.
+        reached: Which trials have reached `objective.target`, in words; empty if none have.
         verdict: Why the run counts as failed, as `podmap run` has it; empty if it does not.
         stopped_reason: Why trials were left out; empty if none were.
         most_alive: The most attempts that were alive at the same time.
@@ -39,6 +40,7 @@ class RunResult:
     records: tuple[Record, ...]
     best: Mapping[str, Any] | None
     pareto: tuple[Mapping[str, Any], ...]
+    reached: str
     verdict: str
     stopped_reason: str
     most_alive: int

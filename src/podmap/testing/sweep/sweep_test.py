@@ -269,7 +269,13 @@ def _result(planned: PlannedRun, stopped_reason: str, backend: SimulatedBackend)
     summary = build_summary(ledger, manifest, board)
     counts = summary["counts"]
     cannot_run = next(filter(None, map(why_none_can_run, records)), "")
-    wrong = cannot_run or verdict(counts, sweep, planned=manifest.count, forgive_by_default=False)
+    wrong = cannot_run or verdict(
+        counts,
+        sweep,
+        planned=manifest.count,
+        forgive_by_default=False,
+        reached=summary["reached"],
+    )
     return RunResult(
         run_uri=ledger.run_uri,
         count=manifest.count,
@@ -277,6 +283,7 @@ def _result(planned: PlannedRun, stopped_reason: str, backend: SimulatedBackend)
         records=tuple(records),
         best=summary["best"],
         pareto=tuple(summary["pareto"]),
+        reached=summary["reached"],
         verdict=wrong,
         stopped_reason=stopped_reason,
         most_alive=backend.most_alive,

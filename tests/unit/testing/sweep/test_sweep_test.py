@@ -362,3 +362,18 @@ def test_hundreds_of_trials_with_failures_are_the_same_every_time(tmp_path: Path
         return [[record.finished or "", *run.story(record.number)] for record in run.records]
 
     assert stories() == stories()
+
+
+def test_repeats_and_a_target_are_as_in_a_run(tmp_path: Path) -> None:
+    search = {"kind": "grid", "repeats": 2, "params": {"lr": [0.1, 0.2, 0.3, 0.4]}}
+    objective = {"metric": "accuracy", "direction": "maximize", "target": 0.3}
+    sweep = SweepTest(spec(search=search, objective=objective))
+    result = sweep.run(tmp_path, train=learn)
+    assert result.reached.startswith("trials 4 to 5 have reached the target")
+    assert {"COMPLETE": 6, "CANCELLED": 2} == result.counts
+    assert (result.verdict, result.stopped_reason) == ("", result.reached)
+    assert result.best is not None
+    assert result.best["repeats"]["trials"] == [4, 5]
+    failed = sweep.run(tmp_path, train=learn, failures=[fail.exit_code(5)])
+    assert failed.best is not None
+    assert (0.4, 2) == (failed.best["metrics"]["accuracy"], failed.best["repeats"]["complete"])
