@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from podmap.errors import Problem, SpecError
 from podmap.search.base import Enumerated, ItemProblems, ItemRow, section
 from podmap.search.check_items import PATCH, check_items
+from podmap.search.experiments import experiment_rows
 from podmap.search.list_files import read_rows
 from podmap.search.uris import absolute_uri
 from podmap.spec.model import Sweep
@@ -47,16 +47,17 @@ class ItemList(Enumerated):
         """The trials that an upstream task gave.
 
         Args:
-            given: A list of dicts, one a trial; may come from anywhere, so it is checked.
+            given: Dicts, one a trial, in anything that `experiment_rows` takes; they may come from
+                anywhere, so they are checked.
             sweep: The spec, whose template the experiments must fit.
 
         Raises:
             SpecError: It is no list of dicts of JSON values, is empty, or has duplicates.
         """
-        if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Sequence):
-            message = f"is of type {type(given).__name__}, but must be a list of dicts, one a trial"
-            raise SpecError([Problem("experiments", message)])
-        rows = (ItemRow(each, path=f"experiments[{index}]") for index, each in enumerate(given))
+        rows = (
+            ItemRow(each, path=f"experiments[{index}]")
+            for index, each in enumerate(experiment_rows(given))
+        )
         search = sweep.search if isinstance(sweep.search, ListSearch) else None
         return cls(
             check_items(

@@ -6,6 +6,7 @@ errors, and size, depth and the number of values are limited, so that no file ca
 
 from __future__ import annotations
 
+import datetime
 import enum
 import math
 import re
@@ -328,9 +329,16 @@ def _plain(value: Any, place: Place, findings: list[Finding]) -> Any:
 
 
 def unwrapped(value: Any) -> Any:
-    """A value of Python's own types, where it is one of an enum's or NumPy's that means it."""
+    """A value of Python's own types, where it is one of an enum's or NumPy's that means it.
+
+    Dates and times are their text in ISO 8601.
+    """
     if isinstance(value, enum.Enum):
         return unwrapped(value.value)
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    if type(value).__name__ == "datetime64":
+        return str(value)
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
         return value.tolist()
     for kind in (bool, int, float, str):

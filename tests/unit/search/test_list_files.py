@@ -252,12 +252,16 @@ def test_parquet_nulls_are_absent_and_other_types_are_named_by_row(
     import datetime
 
     good, bad = str(tmp_path / "good.parquet"), str(tmp_path / "bad.parquet")
-    parquet.write_table(pa.table({"a": [1, None], "trial": [None, {"image": "x:1"}]}), good)
-    parquet.write_table(pa.table({"when": [datetime.date(2026, 1, 2)], "b": [b"x"]}), bad)
+    day = datetime.date(2026, 1, 2)
+    rows = {"a": [1, None], "day": [day, None], "trial": [None, {"image": "x:1"}]}
+    parquet.write_table(pa.table(rows), good)
+    parquet.write_table(pa.table({"took": [datetime.timedelta(1)], "b": [b"x"]}), bad)
     trials = list(make_plan(make_spec(listed(good))).trials())
-    assert [({"a": 1}, {}), ({}, {"image": "x:1"})] == [(t.params, t.patch) for t in trials]
+    assert [({"a": 1, "day": "2026-01-02"}, {}), ({}, {"image": "x:1"})] == [
+        (t.params, t.patch) for t in trials
+    ]
     found = problems_of(make_spec({"kind": "list", "items": bad}))
-    assert [f"{bad}: row 1.b", f"{bad}: row 1.when"] == [one[: one.rindex(": ")] for one in found]
+    assert [f"{bad}: row 1.b", f"{bad}: row 1.took"] == [one[: one.rindex(": ")] for one in found]
 
 
 def test_patches_in_files_are_read_and_checked(make_spec: MakeSpec, write: Any) -> None:

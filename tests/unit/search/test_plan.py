@@ -183,10 +183,9 @@ def circular() -> list[Any]:
 @pytest.mark.parametrize(
     ("experiments", "expected"),
     [
-        ({"lr": 1}, "experiments: is of type dict, but must be a list of dicts"),
+        ({"lr": 1}, "experiments: is of type dict; it must be a list of dicts"),
         ("lr", "experiments: is of type str"),
         (3, "experiments: is of type int"),
-        (iter([{"lr": 1}]), "experiments: is of type list_iterator"),
         ([], "experiments: there are no items"),
         ([{"lr": 1}, 0.1], r"experiments\[1\]: 0.1 is no object"),
         ([{"lr": {1, 2}}], r"experiments\[0\].lr: {1, 2} is of type set; a param is a number"),
