@@ -14,6 +14,7 @@ from podmap.errors import UsageError
 from podmap.lint.finding import DagSource, LintFinding, Rule, RuleOutcome
 from podmap.lint.rules import (
     arguments,
+    arrows,
     context,
     imports,
     overrides,
@@ -52,6 +53,7 @@ _SUBJECTS = (
     pods,
     sweeps,
     overrides,
+    arrows,
     parse_time,
 )
 

@@ -275,6 +275,9 @@ SWEEP = "from podmap.airflow import PlanOperator, sweep, sweep_dag\n"
         "OVER = {'store': '{{ params.x }}'}\nPlanOperator(task_id='p', spec='s', overrides=OVER)",
         "sweep('s.yaml', overrides={'search.items': f'{BUCKET}/{{{{ ds }}}}.csv'})",
         "sweep('s.yaml', overrides={'search.items': discover()})",
+        "sweep('s.yaml', overrides={'search': '{{ params.search }}'})",
+        "sweep('s.yaml', overrides={'trial': '{{ params.trial }}'})",
+        "sweep('s.yaml', overrides='{{ params.all }}')",
     ],
 )
 def test_templates_that_decide_what_runs_are_found(code: str) -> None:
@@ -288,8 +291,53 @@ def test_templates_that_decide_what_runs_are_found(code: str) -> None:
         "{'parallelism': '{{ params.at_once }}', 'trial.timeout': '{{ params.t }}'}",
         "{'search.items': 's3://bucket/list.csv', 'store': 's3://bucket/podmap'}",
         "{'trial.env.DAY': '{{ ds }}', 'searches': '{{ x }}'}",
+        "{'search.params.model': '{{ params.models }}'}",
         "something()",
     ],
 )
 def test_other_overrides_are_left_alone(overrides: str) -> None:
     assert [] == ids(f"{TASKS}{SWEEP}sweep('s.yaml', overrides={overrides})")
+
+
+PAST = f"""{TASKS}{SWEEP}
+from podmap.airflow import CollectOperator
+
+run = sweep("s.yaml")
+plan = PlanOperator(task_id="plan", spec="s.yaml")
+collect = CollectOperator(task_id="collect", plan_task_id="plan")
+bash = BashOperator(task_id="b", bash_command="true")
+"""
+
+
+@pytest.mark.parametrize(
+    "arrow",
+    [
+        "discover() >> run.map(str)",
+        "discover() >> run['pareto'].map(str)",
+        "bash >> train(sweep('t.yaml'))",
+        "bash >> [train(number=sweep('t.yaml')['best'])]",
+        "train(sweep('t.yaml')) << bash",
+        "bash >> discover() >> collect.output",
+        "bash >> collect",
+    ],
+)
+def test_arrows_past_a_sweep_are_found(arrow: str) -> None:
+    assert ["PM505"] == ids(PAST + arrow)
+
+
+@pytest.mark.parametrize(
+    "arrow",
+    [
+        "discover() >> run >> bash",
+        "discover() >> run['best']",
+        "[bash] >> sweep('t.yaml', group_id='t')",
+        "plan >> collect",
+        "bash >> plan >> collect",
+        "bash >> train(run['best'])",
+        "bash >> train(sweep('t.yaml', after=discover()))",
+        "bash >> train(sweep('t.yaml', experiments=discover()))",
+        "run >> bash | something",
+    ],
+)
+def test_other_arrows_are_left_alone(arrow: str) -> None:
+    assert [] == ids(PAST + arrow)

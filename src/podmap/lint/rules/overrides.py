@@ -15,7 +15,8 @@ _CALLED = frozenset(
     for name in ("sweep", "sweep_dag", "PlanOperator")
 )
 _DECIDES = ("search", "trial.command", "trial.pod", "store")
-_HARMLESS = ("search.trials", "search.seed")  # numbers, with limits
+# Numbers, with limits; and values of params, which are data.
+_HARMLESS = ("search.trials", "search.seed", "search.params", "search.try_first")
 _FILE = """
 from podmap.airflow import sweep_dag
 
@@ -48,7 +49,8 @@ def check(source: DagSource) -> Iterator[LintFinding]:
             continue
         for path, node in _values((), source.expressions.bound_value(given.value)):
             if _decides(path) and _comes_later(source, node):
-                message = f"the override of {'.'.join(path)} is filled in when the DAG runs"
+                what = f"the override of {'.'.join(path)} is" if path else "all overrides are"
+                message = f"{what} filled in when the DAG runs"
                 yield source.finding(TEMPLATE, node, message)
 
 
@@ -67,10 +69,11 @@ def _values(path: tuple[str, ...], node: ast.expr) -> Iterator[tuple[tuple[str, 
 
 
 def _decides(path: tuple[str, ...]) -> bool:
-    text = f"{'.'.join(path)}."
+    text = "".join(f"{part}." for part in path)
     if text.startswith(tuple(f"{key}." for key in _HARMLESS)):
         return False
-    return text.startswith(tuple(f"{key}." for key in _DECIDES))
+    keys = [f"{key}." for key in _DECIDES]
+    return text.startswith(tuple(keys)) or any(key.startswith(text) for key in keys)
 
 
 def _comes_later(source: DagSource, node: ast.expr) -> bool:
