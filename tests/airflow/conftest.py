@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,15 @@ from local_airflow import LocalAirflow
 from local_postgres import local_postgres
 
 DAGS = Path(__file__).parent / "dags"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "airflow"
+BUNDLES = [
+    {
+        "name": name,
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(path)},
+    }
+    for name, path in (("tests", DAGS), ("examples", EXAMPLES))
+]
 
 
 @pytest.fixture(scope="session", params=["postgresql", "sqlite"])
@@ -26,7 +36,9 @@ def deployment(
             dags=DAGS,
             database=database,
             env={
+                "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(BUNDLES),
                 "AIRFLOW__PODMAP__STORE": str(root / "store"),
+                "AIRFLOW__PODMAP__TRIAL_NAMES": "True",
                 "AIRFLOW__PODMAP__BACKEND": "process",
                 "PODMAP_STATE_DIR": str(root / "state"),
                 "SWEEP_TEST_SCRATCH": str(root / "scratch"),
@@ -37,6 +49,10 @@ def deployment(
             },
         )
         (root / "scratch").mkdir()
+        (root / "home" / "config").mkdir()
+        (root / "home" / "config" / "airflow_local_settings.py").write_text(
+            "from podmap.airflow.trial_names import task_instance_mutation_hook\n"
+        )
         stack.callback(airflow.stop)
         airflow.start()
         yield Deployment(airflow, root / "store", root / "scratch")

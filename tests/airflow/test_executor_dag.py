@@ -93,7 +93,8 @@ def test_with_fewer_slots_than_shapes_they_take_turns() -> None:
 
 def test_one_shape_of_the_executors_own_image_is_mapped_over_plan_itself() -> None:
     dag = dag_of({**SPEC, "trial": {"command": ["true"], "resources": {"cpu": 1}}})
-    assert {"sweep.plan", "sweep.trials", "sweep.collect", "sweep.cleanup"} == set(dag.task_ids)
+    tasks = {"plan", "trials", "ended", "collect", "done", "cleanup"}
+    assert {f"sweep.{name}" for name in tasks} == set(dag.task_ids)
 
 
 def test_a_shape_without_trials_gets_none() -> None:

@@ -9,13 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from podmap.airflow.dag import (
-        CleanupOperator,
-        CollectOperator,
-        PlanOperator,
-        sweep,
-        sweep_dag,
-    )
+    from podmap.airflow.dag import sweep, sweep_dag
     from podmap.airflow.exceptions import (
         BadResult,
         CannotStart,
@@ -38,11 +32,12 @@ if TYPE_CHECKING:
     from podmap.airflow.executor.functions import trial_function
     from podmap.airflow.operator.operator import TrialPodOperator
     from podmap.airflow.pods.runtime import TrialsOperator
+    from podmap.airflow.tasks import CleanupOperator, CollectOperator, PlanOperator
 
 _HOMES = {
-    "CleanupOperator": "dag",
-    "CollectOperator": "dag",
-    "PlanOperator": "dag",
+    "CleanupOperator": "tasks",
+    "CollectOperator": "tasks",
+    "PlanOperator": "tasks",
     "TrialPodOperator": "operator.operator",
     "TrialsOperator": "pods.runtime",
     "sweep": "dag",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from podmap import uris
 from podmap.airflow import settings
 from podmap.airflow.claims import REFUSED, claim_of, own_run_id, owner_of
 from podmap.airflow.connections import planned_target
+from podmap.airflow.group_states import GroupStates
 from podmap.airflow.runtimes import find_runtime
 from podmap.backends.connect import Target, connected
 from podmap.engine.planned import PlannedRun
@@ -22,6 +24,8 @@ from podmap.records import TrialState
 from podmap.report.publish import publish
 
 REASONS = 3
+WAIT_S = 10
+"""Between two looks of `collect` at trials that were cleared without what follows them."""
 
 
 def collect_run(
@@ -38,28 +42,28 @@ def collect_run(
     Raises:
         AirflowFailException: More trials failed than were allowed, none has a result, or the run
             is not the one that was planned.
+        AirflowSkipException: The sweep was skipped.
+        AirflowRescheduleException: Trials still run.
     """
     from airflow.sdk.exceptions import AirflowFailException
 
-    run = _planned_run(context, plan_task_id)
-    if run is None:
-        raise AirflowFailException(
-            f"nothing was run: {plan_task_id} has left no run, and its log says why"
-        )
+    ti = context["ti"]
+    run = _run_to_collect(context, plan_task_id)
     try:
-        planned = PlannedRun.open(claim_of(run, owner_of(context["ti"])))
+        planned = PlannedRun.open(claim_of(run, owner_of(ti)))
     except REFUSED as error:
         raise AirflowFailException(str(error)) from None
+    _wait_for_trials(GroupStates.read(ti, plan_task_id), log=log)
 
     def states(names: Sequence[str]) -> dict[str, str | None]:
-        return _task_states(context["ti"], plan_task_id, names)
+        return _task_states(ti, plan_task_id, names)
 
     runtime = find_runtime(run.get("runtime", "pods"))
     not_started = runtime.before_collect(run, planned, states=states, log=log)
     summary = publish(planned.ledger, planned.manifest)
     _log_summary(summary, log)
     for name, value in summary.items():
-        context["ti"].xcom_push(key=name, value=value)
+        ti.xcom_push(key=name, value=value)
     for outlet in outlets:
         context["outlet_events"][outlet].extra = {
             "run_uri": summary["run_uri"],
@@ -87,26 +91,72 @@ def _log_summary(summary: Mapping[str, Any], log: Any) -> None:
     log.info("leaderboard: %s", summary["leaderboard_uri"])
 
 
+def _run_to_collect(context: Any, plan_task_id: str) -> Mapping[str, str]:
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+    run = _planned_run(context, plan_task_id)
+    if run is not None:
+        return run
+    if GroupStates.read(context["ti"], plan_task_id).plan == "skipped":
+        raise AirflowSkipException("nothing was planned: plan was skipped")
+    raise AirflowFailException(
+        f"nothing was run: {plan_task_id} has left no run, and its log says why"
+    )
+
+
+def _wait_for_trials(group: GroupStates, *, log: Any) -> None:
+    """Comes again later where trials were cleared without what follows them."""
+    from airflow.sdk.exceptions import AirflowRescheduleException
+
+    if group.unfinished_trials:
+        log.info("%d trials still run, after a clear: waiting", group.unfinished_trials)
+        raise AirflowRescheduleException(  # type: ignore[no-untyped-call]  # Airflow's own
+            datetime.now(timezone.utc) + timedelta(seconds=WAIT_S)
+        )
+
+
 def clean_run(context: Any, plan_task_id: str, *, log: Any) -> None:
     """Ends and removes the attempts that are left of a run.
 
     Whose they are is known by the names of the task, not by what the store holds.
 
     Raises:
-        AirflowFailException: The run is another's.
+        AirflowFailException: The run is another's, or the DAG run was marked failed: Airflow ends a
+            DAG run by its leaves, and this is the only one that still runs then.
+        AirflowSkipException: Nothing was planned, since the sweep was skipped.
         BackendError: Some could not be removed, which it names, or not be listed.
     """
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+    ti = context["ti"]
     run = _planned_run(context, plan_task_id)
     if run is not None:
         try:
-            run_id = own_run_id(run, owner_of(context["ti"]))
+            run_id = own_run_id(run, owner_of(ti))
         except OwnerError as error:
             raise AirflowFailException(str(error)) from None
         done = asyncio.run(_clean(run_id, planned_target(run)))
         log.info("%d attempts were left and are removed", done.removed)
         done.check()
+    states = GroupStates.read(ti, plan_task_id)
+    before = context["task"].dag.get_task(plan_task_id).get_flat_relative_ids(upstream=True)
+    if states.marked_failed(before=before, failed_instances=lambda: _failed_instances(run)):
+        raise AirflowFailException(
+            "the DAG run was marked failed; nothing of the sweep is left, and this task fails so "
+            "that the DAG run does"
+        )
+    if states.plan == "skipped":
+        raise AirflowSkipException("nothing was planned: plan was skipped")
+
+
+def _failed_instances(run: Mapping[str, str] | None) -> int:
+    """How many mapped instances have failed by their trials' own failure."""
+    if run is None:
+        return 0
+    ledger = Ledger.open(run["uri"])
+    size = ledger.read_manifest().trials_per_task
+    failed = (record for record in ledger.records() if record.state is TrialState.FAILED)
+    return len({record.number // size for record in failed})
 
 
 def _planned_run(context: Any, plan_task_id: str) -> Mapping[str, str] | None:

@@ -1,26 +1,39 @@
-"""`sweep()`: a sweep as a task group of a DAG, and its tasks `plan`, `collect` and `cleanup`.
-
-All work is done when the tasks run, and what it takes is imported then.
-"""
+"""`sweep()`: a sweep as a task group of a DAG. All work is done when its tasks run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, BaseOperator, TaskGroup, XComArg
+from airflow.sdk import DAG, TaskGroup, XComArg
 
-from podmap.airflow.runtimes import Runtime, RuntimeName, SweepGroup, dag_folder, find_runtime
+from podmap.airflow.output import SweepOutput
+from podmap.airflow.runtimes import (
+    Runtime,
+    RuntimeName,
+    SweepGroup,
+    check_group,
+    dag_folder,
+    find_runtime,
+)
+from podmap.airflow.tasks import CleanupOperator, CollectOperator, PlanOperator, WaypointOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Asset, Context
+    from airflow.sdk import Asset
+    from airflow.sdk.definitions._internal.mixins import DependencyMixin
+
+CLEANUP_RETRIES = 3
+CLEANUP_RETRY_DELAY = timedelta(seconds=20)
+"""What could not be asked a moment ago is no reason for a DAG run to fail."""
 
 
 def sweep(
     spec: str | PathLike[str] | Mapping[str, Any],
     *,
-    experiments: XComArg | Sequence[Mapping[str, Any]] | None = None,
+    experiments: XComArg | Iterable[Mapping[str, Any]] | None = None,
+    after: DependencyMixin | Sequence[DependencyMixin] = (),
     group_id: str = "sweep",
     overrides: Mapping[str, Any] | None = None,
     backend: str | None = None,
@@ -29,7 +42,7 @@ def sweep(
     runtime: RuntimeName = "pods",
     task_args: Mapping[str, Any] | None = None,
     python_callable: Callable[..., Any] | None = None,
-) -> XComArg:
+) -> SweepOutput:
     """A task group that runs a sweep: `plan`, then the mapped `trials`, then `collect`.
 
     Every trial is a mapped instance of `trials`. With the default runtime it starts and ends in
@@ -39,10 +52,12 @@ def sweep(
     Args:
         spec: The sweep: a YAML file, relative to the DAG file, or the same as a dict.
         experiments: The trials' params, usually the output of an upstream task that returns a
-            list of dicts; the spec then has no `search:`.
+            list of dicts, or a table of pandas; the spec then has no `search:`.
+        after: Tasks that the sweep waits for, as in `task >> sweep(...)`.
         group_id: The task group's id; a DAG may hold several sweeps.
         overrides: Key path to value, put over the spec; values may be Jinja templates, for
-            example `{"trial.image": "{{ params.image }}"}`.
+            example `{"trial.image": "{{ params.image }}"}`. One that is an expression alone keeps
+            the type of its value; other text is read as `--set` reads it.
         backend: What runs the trials: "process", processes on the triggerer's machine, or
             "kubernetes", pods; None for `[podmap] backend`, which must be set then: `plan` fails
             where neither is.
@@ -62,26 +77,46 @@ def sweep(
         run_uri`; each is also an XCom of its own, so that `run["best"]` can be passed on.
 
     Raises:
-        UsageError: There is no such runtime, what it needs is not installed, or `task_args` holds
-            what podmap decides.
+        UsageError: There is no such runtime, what it needs is not installed, `task_args` holds
+            what podmap decides or what Airflow would not heed, or there can be no sweep here.
     """
     chosen = find_runtime(runtime)
     with TaskGroup(group_id=group_id) as tasks:
+        check_group(tasks)
         group = SweepGroup(
             runtime=runtime,
             spec=dict(spec) if isinstance(spec, Mapping) else fspath(spec),
             folder=dag_folder(tasks.dag),
-            experiments=experiments,
+            experiments=_listed(experiments),
             overrides=dict(overrides or {}),
             backend=backend,
             conn_id=conn_id,
             task_args=dict(task_args or {}),
             python_callable=python_callable,
         )
-        return _add_tasks(group, chosen, outlets)
+        made = _add_tasks(group, chosen, outlets)
+    if after:
+        made.set_upstream(after)
+    return made
 
 
-def _add_tasks(group: SweepGroup, runtime: Runtime, outlets: Sequence[Asset]) -> XComArg:
+def _listed(experiments: Any) -> Any:
+    """Experiments that the DAG file gives itself, as a list."""
+    if experiments is None or isinstance(experiments, (XComArg, list, str)):
+        return experiments
+    from podmap.search.experiments import experiment_rows
+
+    return list(experiment_rows(experiments))
+
+
+def _add_tasks(group: SweepGroup, runtime: Runtime, outlets: Sequence[Asset]) -> SweepOutput:
+    """The tasks of a group: plan, then trials, then ended, then collect, then done and cleanup.
+
+    `ended` and `done` are steps for the scheduler alone, which no worker runs. `ended` waits for
+    the trials however they end, so that `collect` runs after success, and is skipped, or fails,
+    with `plan`. `done` is as `collect` is: a leaf. So `cleanup`, a teardown that runs even in a DAG
+    run that is marked failed, decides only then how that run ends.
+    """
     group = runtime.parse(group)
     plan = PlanOperator(
         task_id="plan",
@@ -94,17 +129,23 @@ def _add_tasks(group: SweepGroup, runtime: Runtime, outlets: Sequence[Asset]) ->
         parsed=group.parsed,
     )
     trials = runtime.make_trials(group, plan)
+    ended = WaypointOperator(task_id="ended", trigger_rule="all_done")
     collect = CollectOperator(
         task_id="collect",
         plan_task_id=plan.task_id,
-        trigger_rule="all_done",
         outlets=list(outlets),
+        trigger_rule="all_success",
     )
-    cleanup = CleanupOperator(task_id="cleanup", plan_task_id=plan.task_id).as_teardown(
-        on_failure_fail_dagrun=False
-    )
-    plan >> trials >> collect >> cleanup
-    return collect.output
+    cleanup = CleanupOperator(
+        task_id="cleanup",
+        plan_task_id=plan.task_id,
+        retries=CLEANUP_RETRIES,
+        retry_delay=CLEANUP_RETRY_DELAY,
+    ).as_teardown(on_failure_fail_dagrun=True)
+    plan >> trials >> ended
+    [plan, ended] >> collect
+    collect >> [WaypointOperator(task_id="done", trigger_rule="all_success"), cleanup]
+    return SweepOutput(collect, first=plan)
 
 
 def sweep_dag(
@@ -152,94 +193,3 @@ def _callers_file() -> str | None:
     import sys
 
     return sys._getframe(2).f_globals.get("__file__")
-
-
-class PlanOperator(BaseOperator):
-    """Reads the spec, makes the trials, and writes the run's manifest.
-
-    Its XCom is what `trials` is mapped over; the XCom `run` says where the run is. The arguments
-    are those of `sweep()`; `parsed` is what the runtime has read when the DAG file was parsed.
-    """
-
-    template_fields: Sequence[str] = ("experiments", "overrides")
-    ui_color = "#dbeafe"
-
-    def __init__(
-        self,
-        *,
-        spec: str | Mapping[str, Any],
-        experiments: Any = None,
-        overrides: Mapping[str, Any] | None = None,
-        backend: str | None = None,
-        conn_id: str | None = None,
-        runtime: str = "pods",
-        parsed: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.spec = spec
-        self.experiments = experiments
-        self.overrides = overrides
-        self.backend = backend
-        self.conn_id = conn_id
-        self.runtime = runtime
-        self.parsed = parsed
-
-    def execute(self, context: Context) -> list[Any]:
-        """Plans the run; called again after a clear, it keeps the run and plans it again."""
-        from airflow.sdk.exceptions import AirflowFailException
-
-        from podmap.airflow.plan import plan_run
-        from podmap.errors import PodmapError, UnreachableError
-
-        group = SweepGroup(
-            runtime=self.runtime,
-            spec=self.spec,
-            folder=dag_folder(self.dag),
-            experiments=self.experiments,
-            overrides=self.overrides or {},
-            backend=self.backend,
-            conn_id=self.conn_id,
-            parsed=self.parsed,
-        )
-        group_id = self.task_id.rpartition(".")[0]
-        try:
-            run, mapped_over = plan_run(group, context["dag_run"], group_id, log=self.log)
-        except UnreachableError:
-            raise  # the next try may reach it
-        except PodmapError as error:
-            raise AirflowFailException(str(error)) from None
-        context["ti"].xcom_push(key="run", value=run)
-        return mapped_over
-
-
-class CollectOperator(BaseOperator):
-    """Makes the leaderboard and the report, and returns the best trial."""
-
-    ui_color = "#fef9c3"
-
-    def __init__(self, *, plan_task_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.plan_task_id = plan_task_id
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the summary; fails when more trials failed than were allowed."""
-        from podmap.airflow.collect import collect_run
-
-        return collect_run(context, self.plan_task_id, outlets=self.outlets, log=self.log)
-
-
-class CleanupOperator(BaseOperator):
-    """The group's teardown: ends and removes what is left of the run's attempts."""
-
-    ui_color = "#f1f5f9"
-
-    def __init__(self, *, plan_task_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.plan_task_id = plan_task_id
-
-    def execute(self, context: Context) -> None:
-        """Removes attempts that nobody waits for any more."""
-        from podmap.airflow.collect import clean_run
-
-        clean_run(context, self.plan_task_id, log=self.log)

@@ -10,13 +10,17 @@ from podmap import uris
 from podmap.airflow import settings
 from podmap.airflow.connections import worker_target
 from podmap.airflow.runtimes import SweepGroup, find_runtime, spec_folder
+from podmap.airflow.templates import as_set
+from podmap.airflow.trial_names import NAMES_KEY, instance_names
 from podmap.backends.connect import Target, connect
 from podmap.engine.launch import check_first_launch
 from podmap.engine.planned import PlannedRun, prepare_run
-from podmap.errors import SpecError, UsageError
+from podmap.errors import Problem, SpecError, UsageError
 from podmap.ledger.encode import dump_manifest
 from podmap.ledger.manifest import Manifest
 from podmap.names import content_digest, run_id_for
+from podmap.search.base import ItemProblems, ItemRow
+from podmap.search.check_items import check_items
 from podmap.spec.load import LoadedSpec, load
 from podmap.spec.override import parse_path, read_value
 from podmap.spec.search import ListSearch
@@ -24,8 +28,10 @@ from podmap.spec.search import ListSearch
 
 def plan_run(
     group: SweepGroup, dag_run: Any, group_id: str, *, log: Any
-) -> tuple[dict[str, str], list[Any]]:
-    """Writes the manifest; returns where the run is and what `trials` is mapped over.
+) -> tuple[dict[str, Any], list[Any]]:
+    """Writes the manifest; returns XComs for the other tasks, and what `trials` is mapped over.
+
+    `run` says where the run is, and `names` what its instances are called, if they have names.
 
     Args:
         group: The sweep, with all templates replaced.
@@ -47,22 +53,17 @@ def plan_run(
     target = worker_target(
         group.backend or settings.backend(), group.conn_id, namespace=sweep.kubernetes.namespace
     )
-    owner = {
-        "kind": "airflow",
-        "deployment": settings.deployment(),
-        "dag_id": dag_run.dag_id,
-        "run_id": dag_run.run_id,
-        "group_id": group_id,
-    }
+    names = {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id, "group_id": group_id}
     planned = prepare_run(
         loaded,
         store=sweep.store or settings.store(),
-        run_id=run_id_for(owner["deployment"], dag_run.dag_id, dag_run.run_id, group_id),
-        owner=owner,
+        run_id=run_id_for(settings.deployment(), *names.values()),
+        owner={"kind": "airflow", "deployment": settings.deployment(), **names},
         folder=str(spec_folder(group.spec, group.folder)),
         target=target,
         experiments=group.experiments,
         most_instances=conf.getint("core", "max_map_length", fallback=1024),
+        chunks=find_runtime(group.runtime).chunks,
     )
     manifest = asyncio.run(_check(group, planned, target, log=log))
     run = {
@@ -74,7 +75,11 @@ def plan_run(
         "runtime": group.runtime,
     }
     log.info("%d trials are planned; the run is kept in %s", manifest.count, run["uri"])
-    return run, _mapped_over(manifest.count, manifest.trials_per_task)
+    mapped_over = _mapped_over(manifest.count, manifest.trials_per_task)
+    xcoms: dict[str, Any] = {"run": run}
+    if settings.trial_names():
+        xcoms[NAMES_KEY] = instance_names(planned.plan, mapped_over)
+    return xcoms, mapped_over
 
 
 async def _check(group: SweepGroup, planned: PlannedRun, target: Target, *, log: Any) -> Manifest:
@@ -92,20 +97,11 @@ async def _check(group: SweepGroup, planned: PlannedRun, target: Target, *, log:
 
 
 def _load(group: SweepGroup) -> LoadedSpec:
-    overrides = dict(group.overrides)
-    try:
-        loaded = _load_with(overrides, group)
-    except SpecError as error:
-        # A rendered template is text: where text is wrong, it is read as YAML, as --set is.
-        texts = {path: value for path, value in overrides.items() if isinstance(value, str)}
-        wrong = [path for path in texts if any(path in p.source for p in error.problems)]
-        if not wrong:
-            raise
-        try:
-            overrides.update({path: read_value(texts[path], parse_path(path)) for path in wrong})
-        except ValueError:
-            raise error from None
-        loaded = _load_with(overrides, group)
+    if group.expects_experiments and group.experiments is None:
+        message = "the task that gives them has returned nothing; it must return a list of dicts"
+        raise SpecError([Problem("experiments", message)])
+    loaded = _load_readably(group)
+    _check_found_items(group, loaded)
     search = loaded.sweep.search
     has_trials = search is not None and not (isinstance(search, ListSearch) and not search.items)
     if group.experiments is not None and has_trials:
@@ -114,6 +110,46 @@ def _load(group: SweepGroup) -> LoadedSpec:
             f"{loaded.source or 'the spec'}; leave one of them out"
         )
     return loaded if find_runtime(group.runtime).chunks else _without_chunks(group, loaded)
+
+
+def _load_readably(group: SweepGroup) -> LoadedSpec:
+    """The spec; texts of the DAG file's own overrides are read as YAML where no text can stand."""
+    overrides = {path: as_set(path, value) for path, value in group.overrides.items()}
+    try:
+        return _load_with(overrides, group)
+    except SpecError as error:
+        texts = {path: value for path, value in overrides.items() if isinstance(value, str)}
+        wrong = [path for path in texts if any(path in p.source for p in error.problems)]
+        if not wrong:
+            raise
+        try:
+            overrides.update({path: read_value(texts[path], parse_path(path)) for path in wrong})
+        except ValueError:
+            raise error from None
+        return _load_with(overrides, group)
+
+
+def _check_found_items(group: SweepGroup, loaded: LoadedSpec) -> None:
+    """Items that were found when the DAG ran are data: they may not decide what runs."""
+    search = loaded.sweep.search
+    if not isinstance(search, ListSearch) or not isinstance(search.items, list):
+        return
+    if any(_covers(path, "search.items") for path in group.found_later):
+        chosen = any(_covers(path, "search.item_patches") for path in group.found_later)
+        check_items(
+            (ItemRow(item, path=f"search.items[{i}]") for i, item in enumerate(search.items)),
+            ItemProblems(),
+            loaded.sweep.trial,
+            place="search.items",
+            patches="safe" if chosen else search.item_patches,
+            types=search.types,
+        )
+
+
+def _covers(path: str, other: str) -> bool:
+    """Whether an override of one key path sets another, or part of it; an empty one sets all."""
+    path = path.strip().replace("[", ".")
+    return not path or f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
 
 
 def _load_with(overrides: dict[str, Any], group: SweepGroup) -> LoadedSpec:

@@ -50,6 +50,14 @@ _OPTIONS = {
         "example": "https, sftp",
         "default": "",
     },
+    "trial_names": {
+        "description": "Whether `plan` leaves names for trials, made of their params, for the "
+        "policy podmap.airflow.trial_names to show in Airflow's lists.",
+        "version_added": "0.1.0",
+        "type": "boolean",
+        "example": "True",
+        "default": "False",
+    },
     "deployment": {
         "description": "Tells this Airflow apart from others that write to the same store.",
         "version_added": "0.1.0",

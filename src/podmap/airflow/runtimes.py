@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
-    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk import DAG, BaseOperator, TaskGroup
     from airflow.sdk.definitions.mappedoperator import MappedOperator
 
     from podmap.backends.base import Backend
@@ -47,6 +47,9 @@ class SweepGroup:
         task_args: What the DAG file wants the mapped tasks to have besides.
         python_callable: What a trial is in place of the spec's command; None for that.
         parsed: What the runtime has read when the DAG file was parsed; None where it needs nothing.
+        expects_experiments: Whether the DAG file gives experiments, though there may be none yet.
+        found_later: Key paths of the overrides that were found when the DAG ran; an empty one
+            stands for all.
     """
 
     runtime: str
@@ -59,6 +62,8 @@ class SweepGroup:
     task_args: Mapping[str, Any] = field(default_factory=dict)
     python_callable: Callable[..., Any] | None = None
     parsed: Any = None
+    expects_experiments: bool = False
+    found_later: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):
@@ -129,8 +134,42 @@ class Runtime(Protocol):
 
 
 def dag_folder(dag: DAG) -> Path:
-    """The folder of a DAG's file, which relative spec files are found from."""
-    return Path(dag.fileloc).resolve().parent
+    """The folder of a DAG's file, which relative spec files are found from.
+
+    Of a DAG file in an archive it is the folder of the archive.
+    """
+    archive = dag_archive(dag)
+    return Path(dag.fileloc).resolve().parent if archive is None else archive.parent
+
+
+def dag_archive(dag: DAG) -> Path | None:
+    """The archive that a DAG's file is in; None where it is in a folder."""
+    return next((path for path in Path(dag.fileloc).resolve().parents if path.is_file()), None)
+
+
+def check_group(tasks: TaskGroup) -> None:
+    """Refuses a sweep where Airflow cannot run one.
+
+    Raises:
+        UsageError: It is inside a mapped task group, or in a DAG that fails fast.
+    """
+    problem = ""
+    if any(True for _ in tasks.iter_mapped_task_groups()):
+        problem = (
+            f"sweep(group_id={tasks.label!r}) is in a task group that is mapped, and Airflow maps "
+            "no tasks inside one: give all trials to one sweep (experiments=), with a param that "
+            "tells them apart, or call sweep() in a loop of the DAG file, with a group_id each"
+        )
+    elif tasks.dag.fail_fast:
+        problem = (
+            f"the DAG {tasks.dag.dag_id!r} has fail_fast=True, which allows no task that runs "
+            "after a failure, and a sweep collects its results after failed trials: leave it out; "
+            "failures: {allow: 0, on_exceed: cancel} in the spec ends a sweep at its first failure"
+        )
+    if problem:
+        from podmap.errors import UsageError
+
+        raise UsageError(problem)
 
 
 def spec_folder(spec: str | Mapping[str, Any], folder: Path) -> Path:

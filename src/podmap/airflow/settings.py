@@ -88,3 +88,10 @@ def deployment() -> str:
     from airflow.sdk.configuration import conf
 
     return str(conf.get(SECTION, "deployment", fallback="") or "airflow")
+
+
+def trial_names() -> bool:
+    """Whether `plan` leaves names for the instances of trials: `[podmap] trial_names`."""
+    from airflow.sdk.configuration import conf
+
+    return bool(conf.getboolean(SECTION, "trial_names", fallback=False))

@@ -146,11 +146,19 @@ def as_recorded(trial: Trial, record: Record | None) -> Trial:
     return replace(trial, params=record.params, seed=record.seed, shard=record.shard)
 
 
-def chunk_size(count: int, trials_per_task: int | None) -> int:
-    """Trials per mapped task instance: 1 up to 500 trials, else as few as give 500 instances."""
+def chunk_size(
+    count: int, trials_per_task: int | None, *, most_instances: int = MAX_INSTANCES
+) -> int:
+    """Trials per mapped task instance: 1 up to 500 trials, else as few as give 500 instances.
+
+    Args:
+        count: How many trials.
+        trials_per_task: What the spec says.
+        most_instances: How many instances there may be, where that is less than 500.
+    """
     if trials_per_task is not None:
         return trials_per_task
-    return max(1, -(-count // MAX_INSTANCES))
+    return max(1, -(-count // min(MAX_INSTANCES, most_instances)))
 
 
 def prepare_run(
@@ -163,6 +171,7 @@ def prepare_run(
     target: Target,
     experiments: Sequence[Mapping[str, Any]] | None = None,
     most_instances: int | None = None,
+    chunks: bool = True,
 ) -> PlannedRun:
     """Plans a new run, or the owner's run of the same id again, and writes its manifest.
 
@@ -175,6 +184,7 @@ def prepare_run(
         target: What runs the attempts.
         experiments: The trials' params, where they were found at run time.
         most_instances: How many mapped task instances there may be; None for any number.
+        chunks: Whether one instance may have several trials.
 
     Raises:
         SpecError: The trials cannot be made.
@@ -186,9 +196,10 @@ def prepare_run(
     check_supported(loaded.sweep, target.backend)
     plan = make_plan(loaded, experiments=experiments, folder=folder)
     warned = find_plan_warnings(loaded, plan)
-    size = chunk_size(plan.count, loaded.sweep.trials_per_task)
+    per_task = loaded.sweep.trials_per_task
+    size = chunk_size(plan.count, per_task, most_instances=most_instances or MAX_INSTANCES)
     if most_instances is not None:
-        _check_instances(plan.count, size, most_instances)
+        _check_instances(plan.count, size, most_instances, chunks=chunks)
     ledger = Ledger.open(run_uri(store, loaded.sweep.name, run_id))
     now = iso(utc_now())
     manifest = Manifest(
@@ -211,12 +222,17 @@ def prepare_run(
     return PlannedRun._made(ledger, ledger.replace_manifest(manifest), loaded.sweep, plan, warned)
 
 
-def _check_instances(count: int, size: int, most_instances: int) -> None:
+def _check_instances(count: int, size: int, most_instances: int, *, chunks: bool) -> None:
     if count > size * most_instances:
+        way_out = (
+            f"leave trials_per_task out, or raise it to {-(-count // most_instances)}"
+            if chunks
+            else "with this runtime each trial is an instance of its own: have it raised, split "
+            "the sweep, or use runtime='pods', which puts several trials into one"
+        )
         raise UsageError(
             f"{count} trials at {size} a task make {-(-count // size)} mapped "
-            f"instances; [core] max_map_length allows {most_instances}: raise trials_per_task "
-            f"to {-(-count // most_instances)}"
+            f"instances; [core] max_map_length allows {most_instances}: {way_out}"
         )
 
 

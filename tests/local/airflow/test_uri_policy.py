@@ -44,7 +44,7 @@ def plan(folder: Path, *, overrides: dict[str, Any] | None = None, **spec: Any) 
     }
     group = SweepGroup("pods", given, folder, overrides=overrides or {}, backend="process")
     dag_run = SimpleNamespace(dag_id="d", run_id="r")
-    return plan_run(group, dag_run, "sweep", log=LOG)[0]
+    return plan_run(group, dag_run, "sweep", log=LOG)[0]["run"]
 
 
 def items(uri: object) -> dict[str, Any]:

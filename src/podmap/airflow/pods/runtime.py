@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 _NO_LIMIT = (
     "Airflow's limits do not count tasks that run in the triggerer; set parallelism in the spec"
 )
+_NO_CALL = (
+    "Airflow calls it for no task that ends in the triggerer: do it in a task after the sweep, "
+    'with run["counts"], or use runtime="operator"'
+)
+_NO_WORKER = "no worker runs a trial"
+_NO_TEMPLATE = "Airflow renders nothing of a task that starts in the triggerer; see trial_names"
 _OWNED = {
     "task_id": "set group_id of sweep()",
     "retries": "set retries in the spec",
@@ -34,6 +40,21 @@ _OWNED = {
     "pool_slots": _NO_LIMIT,
     "max_active_tis_per_dag": _NO_LIMIT,
     "max_active_tis_per_dagrun": _NO_LIMIT,
+    "trigger_rule": "the sweep decides what runs when",
+    "on_execute_callback": _NO_CALL,
+    "on_retry_callback": "Airflow retries no trial: set retries in the spec",
+    "on_skipped_callback": _NO_CALL,
+    "on_success_callback": _NO_CALL,
+    "email_on_failure": _NO_CALL,
+    "email_on_retry": _NO_CALL,
+    "pre_execute": _NO_WORKER,
+    "post_execute": _NO_WORKER,
+    "executor": _NO_WORKER,
+    "executor_config": _NO_WORKER,
+    "run_as_user": _NO_WORKER,
+    "inlets": "give outlets= of sweep(), or inlets to a task before it",
+    "outlets": "give outlets= of sweep(): collect updates them",
+    "map_index_template": _NO_TEMPLATE,
 }
 
 

@@ -91,7 +91,7 @@ class TrialTrigger(BaseTrigger):
             hub.leave(claim)
         for record in records:
             logs[record.number].show_verdict(record, epoch=self._epoch)
-        return _end_event(records)
+        return _end_event(records, session.planned.objectives)
 
     async def _records(self, session: RunSession, logs: dict[int, TrialLog]) -> list[Record]:
         """The terminal records of all trials, which run at the same time."""
@@ -157,9 +157,20 @@ class TrialTrigger(BaseTrigger):
         return range(index * size, min((index + 1) * size, session.planned.plan.count))
 
 
-def _end_event(records: list[Record]) -> BaseTaskEndEvent:
-    """Ends the instance: failed if a trial failed, skipped if none was run."""
+def _end_event(records: list[Record], objectives: tuple[str, ...]) -> BaseTaskEndEvent:
+    """Ends the instance: failed if a trial failed, skipped if none was run.
+
+    Of an instance with one trial the objectives, or the reason of its end, are XComs.
+    """
     states = {record.state for record in records}
+    xcoms: dict[str, Any] = {}
+    if len(records) == 1:
+        metrics = records[0].metrics
+        xcoms = {name: metrics[name] for name in objectives if name in metrics}
+        if records[0].state is not TrialState.COMPLETE:
+            xcoms["reason"] = records[0].reason
     if TrialState.FAILED in states:
-        return TaskFailedEvent()
-    return TaskSkippedEvent() if states == {TrialState.CANCELLED} else TaskSuccessEvent()
+        return TaskFailedEvent(xcoms=xcoms)
+    if states == {TrialState.CANCELLED}:
+        return TaskSkippedEvent(xcoms=xcoms)
+    return TaskSuccessEvent(xcoms=xcoms)

@@ -1,0 +1,115 @@
+"""DAGs for what happens around a sweep: skips, failures, timeouts, callbacks, setups."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import dag, task
+
+from podmap.airflow import sweep
+
+SCRATCH = Path(os.environ.get("SWEEP_TEST_SCRATCH", "/nonexistent"))
+HELD: dict[str, Any] = {
+    "backend": "process",
+    "overrides": {"trial.env.SWEEP_TEST_SCRATCH": str(SCRATCH)},
+}
+
+
+def held(tag: str, count: int = 2) -> list[dict[str, Any]]:
+    """Trials that last as long as the file `hold` of their tag is there."""
+    return [{"exp_id": f"e{index}", "lr": 1.0, "tag": tag} for index in range(count)]
+
+
+@dag(schedule=None)
+def short_circuit() -> None:
+    @task.short_circuit
+    def is_new_data() -> bool:
+        return False
+
+    @task
+    def after() -> None: ...
+
+    is_new_data() >> sweep("found.yaml", experiments=held("skipped"), **HELD) >> after()
+
+
+@dag(schedule=None)
+def fails_before() -> None:
+    @task
+    def before() -> None:
+        raise ValueError("no data today")
+
+    @task
+    def after() -> None: ...
+
+    before() >> sweep("found.yaml", experiments=held("unrun"), **HELD) >> after()
+
+
+@dag(schedule=None)
+def waits_before() -> None:
+    """The task before the sweep lasts as long as a file is there."""
+
+    @task
+    def before(**context: Any) -> None:
+        tag = context["dag_run"].conf["tag"]
+        (SCRATCH / tag / "started").touch()
+        while (SCRATCH / tag / "hold-before").exists():
+            time.sleep(0.05)
+
+    @task
+    def after() -> None: ...
+
+    run = sweep(
+        "found.yaml", experiments=[{**held("-", 1)[0], "tag": "{{ dag_run.conf['tag'] }}"}], **HELD
+    )
+    before() >> run >> after()
+
+
+@dag(schedule=None, dagrun_timeout=timedelta(seconds=60))
+def times_out() -> None:
+    sweep("found.yaml", experiments=held("timeout"), **HELD)
+
+
+def called(context: dict[str, Any]) -> None:
+    """Notes what a failure callback is given."""
+    ti = context["ti"]
+    note = {"task": ti.task_id, "index": ti.map_index, "exception": repr(context.get("exception"))}
+    with (SCRATCH / "called").open("a") as notes:
+        notes.write(json.dumps(note) + "\n")
+
+
+@dag(schedule=None)
+def called_back() -> None:
+    sweep(
+        "found.yaml",
+        experiments=held("callback"),
+        task_args={"on_failure_callback": called},
+        **HELD,
+    )
+
+
+@dag(schedule=None)
+def set_up() -> None:
+    """The sweep between a setup and a teardown of the DAG's own."""
+
+    @task
+    def start() -> None: ...
+
+    @task
+    def stop() -> None: ...
+
+    setup = start().as_setup()
+    run = sweep("found.yaml", experiments=held("setup", 1), **HELD)
+    setup >> run >> stop().as_teardown(setups=setup)
+
+
+short_circuit()
+fails_before()
+waits_before()
+times_out()
+called_back()
+set_up()
