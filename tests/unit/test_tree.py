@@ -42,6 +42,7 @@ TESTS_WITHOUT_A_MODULE = {
     "unit/test_failures_page": "docs/failures.md",
     "unit/test_repository": "what no other tool checks",
     "unit/test_tree": "this file",
+    "unit/test_what_happens_page": "docs/airflow-what-happens.md",
 }
 _PARTICIPLE = re.compile(
     r"(ing|ed)$|^_?(begun|done|gone|held|kept|left|lost|made|sent|stuck|told)$"
