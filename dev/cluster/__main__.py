@@ -9,7 +9,8 @@
                              images also renews those of a running cluster
   cluster prepare            all that `up`, `kwok` and `s3` install and build, and no more
   cluster node start|lose|remove N   one more node; its kubelet killed; all of it removed
-  cluster kwok [N]           N fake nodes (5), which finish pods without running them
+  cluster kwok [N|silent]    N fake nodes (5), which finish pods without running them; or nobody
+                             answers for them any more, until they are asked for again
   cluster airflow            images with Airflow and podmap, for the KubernetesExecutor's
                              workers, on all nodes; prints their names
   cluster s3                 an S3 server over a folder; prints exports
@@ -32,7 +33,7 @@ import programs
 from airflow_image import airflow_images
 from api import Api
 from control import PARTS, start_controllers, start_server
-from extras import s3_environment, start_fake_nodes, start_s3
+from extras import s3_environment, silence_fake_nodes, start_fake_nodes, start_s3
 from images import layers
 from instance import ClusterError, Instance, claim, find, folder_asked_for, locked_for, release
 from node import (
@@ -164,7 +165,10 @@ def node(verb: str, number: str) -> None:
 
 
 def kwok(count: str = "5") -> None:
-    start_fake_nodes(_existing(), int(count))
+    if count == "silent":
+        silence_fake_nodes(_existing())
+    else:
+        start_fake_nodes(_existing(), int(count))
 
 
 def airflow() -> None:

@@ -6,7 +6,7 @@ import socket
 
 from api import Api, wait
 from instance import Instance
-from processes import running, start
+from processes import end, running, start
 from programs import HERE, kwok, versitygw
 
 BUCKET = "podmap"
@@ -46,6 +46,11 @@ def start_fake_nodes(instance: Instance, count: int) -> None:
         node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
         api.apply(f"/api/v1/nodes/{name}", {**node, "spec": {"taints": [taint]}})
     wait(instance, "kwok", lambda: all(map(api.node_ready, names)))
+
+
+def silence_fake_nodes(instance: Instance) -> None:
+    """Ends KWOK, so that nothing answers for the fake nodes and their pods; they stay."""
+    end(lambda: running(instance, "kwok"))
 
 
 def start_s3(instance: Instance) -> None:

@@ -128,6 +128,16 @@ def start_fake_nodes() -> None:
     _script("kwok", str(FAKE_NODES))
 
 
+@contextlib.contextmanager
+def fake_nodes_silent() -> Iterator[None]:
+    """While it lasts, nobody answers for the fake nodes, as when they have lost power."""
+    _script("kwok", "silent")
+    try:
+        yield
+    finally:
+        start_fake_nodes()
+
+
 def worker_image() -> str:
     """An image with Airflow, for the KubernetesExecutor's workers, which all nodes have."""
     return _script("airflow").split()[0]
