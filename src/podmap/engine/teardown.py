@@ -13,7 +13,11 @@ from podmap.records import Category, Diagnosis
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 32
+AT_ONCE = 1000
+"""Ending an attempt is waiting, above all: for its grace, and a minute for a node that is silent.
+
+A backend has limits of its own for what costs something, such as requests.
+"""
 GRACE_S = 5.0
 _NAMED = 10
 
