@@ -74,8 +74,9 @@ class Problem:
 
 
 def _order(problem: Problem) -> tuple[int, int, list[str | int]]:
-    # Numbers in a path count as numbers: items[2] comes before items[10].
-    parts = re.split(r"([0-9]+)", problem.path)
+    # Numbers in a path count as numbers: items[2] comes before items[10]. What has more digits than
+    # any index has is text, since int() refuses thousands of them.
+    parts = re.split(r"(?<![0-9])([0-9]{1,18})(?![0-9])", problem.path)
     path = [int(part) if place % 2 else part for place, part in enumerate(parts)]
     return problem.line or 0, problem.column or 0, path
 

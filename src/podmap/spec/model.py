@@ -165,7 +165,7 @@ class Case(TrialPatch):
 
 
 def _exit_code(value: Any) -> int:
-    code = int(value) if isinstance(value, str) and value.isdecimal() else value
+    code = int(value) if isinstance(value, str) and value.isdecimal() and len(value) <= 3 else value
     if not isinstance(code, int) or isinstance(code, bool) or not 1 <= code <= 255:
         raise wanted("an exit code from 1 to 255")
     return code

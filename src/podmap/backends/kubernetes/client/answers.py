@@ -11,6 +11,7 @@ MAX_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 100
 """What is nested deeper is left out. Nothing that podmap reads is half as deep."""
 
+_VERSION = re.compile(r"[0-9]{1,20}", re.ASCII)
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
@@ -27,6 +28,14 @@ def parse_json(raw: bytes) -> Any:
         return json.loads(raw)
     except RecursionError:
         return json.loads(_flattened(raw))
+
+
+def version_number(version: str) -> int | None:
+    """A resourceVersion as the number that it is in every known store; None if it is another text.
+
+    It has at most 64 bits, so a longer one is no number: int() would refuse thousands of digits.
+    """
+    return int(version) if _VERSION.fullmatch(version) else None
 
 
 def _flattened(raw: bytes) -> bytes:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from podmap.backends.base import Observation, Phase
+from podmap.backends.kubernetes.client.answers import version_number
 from podmap.backends.kubernetes.diagnosis.observe import KILLED_ANNOTATION, observe, recheck_at
 from podmap.backends.kubernetes.pod import fields
 from podmap.backends.kubernetes.pod.build import SLOT_GATE, TIMEOUT_ANNOTATION
@@ -234,7 +235,7 @@ class KnownPods:
             return None
         known = self._by_name.get(name)
         is_known = known is not None and known.uid == uid
-        if known is not None and not _newer(version, _number(known.resource_version)):
+        if known is not None and not _newer(version, version_number(known.resource_version)):
             return self._remove(known) if removed and is_known else None
         pod = self._read(raw)
         if pod is None:
@@ -275,7 +276,7 @@ class KnownPods:
             present: The uids of all pods in the list.
             version: The list's resourceVersion.
         """
-        listed = _number(version)
+        listed = version_number(version)
         missing = [
             pod
             for pod in self._by_name.values()
@@ -390,11 +391,7 @@ def _remember(where: OrderedDict[str, Any], key: str, value: Any, *, most: int) 
         where.popitem(last=False)
 
 
-def _number(version: str) -> int | None:
-    return int(version) if version.isdecimal() else None
-
-
 def _newer(version: str, than: int | None) -> bool:
     """Whether a resourceVersion is newer; one that cannot be compared counts as newer."""
-    number = _number(version)
+    number = version_number(version)
     return number is None or than is None or number > than

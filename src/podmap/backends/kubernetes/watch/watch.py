@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from podmap.aio import Backoff, spawn
 from podmap.backends.kubernetes.client import SELECTOR, ApiError, pods_path
-from podmap.backends.kubernetes.client.answers import MAX_BYTES, parse_json
+from podmap.backends.kubernetes.client.answers import MAX_BYTES, parse_json, version_number
 from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.backends.kubernetes.watch.pods import KnownPod, KnownPods
 from podmap.errors import BackendError
@@ -175,9 +175,9 @@ class PodWatch:
 
     def note_answer(self, raw: Mapping[str, Any]) -> KnownPod | None:
         """Applies a pod that a change of this process was answered with; how it is now."""
-        version = raw["metadata"].get("resourceVersion", "")
-        if version.isdecimal() and self._follows_versions_below(int(version)):
-            self._written.append((int(version), self._clock()))
+        version = version_number(raw["metadata"].get("resourceVersion", ""))
+        if version is not None and self._follows_versions_below(version):
+            self._written.append((version, self._clock()))
         self.note_pod(raw)
         return self.pods.get(raw["metadata"]["name"])
 
@@ -200,7 +200,8 @@ class PodWatch:
             await asyncio.wait([self._task])
 
     def _follows_versions_below(self, version: int) -> bool:
-        return self._following and self._version.isdecimal() and int(self._version) < version
+        followed = version_number(self._version)
+        return self._following and followed is not None and followed < version
 
     async def _wait_for_progress(self, limit_s: float) -> None:
         self._progress.clear()
@@ -280,7 +281,8 @@ class PodWatch:
 
     def _listed(self, version: str, reached: int) -> str:
         """The version of a list, which is older than what was reached only if all went back."""
-        if version.isdecimal() and int(version) < reached:
+        number = version_number(version)
+        if number is not None and number < reached:
             log.warning(
                 "the pods of namespace %s are at version %s, and were at %d before: the cluster's "
                 "store was restored from a backup, so all is looked at anew",
@@ -331,11 +333,11 @@ class PodWatch:
 
     def _advance(self, version: str) -> None:
         """Goes on from a version, which may be older than the one already reached."""
-        comparable = version.isdecimal() and self._version.isdecimal()
-        if not comparable or int(version) > int(self._version):
+        number, before = version_number(version), version_number(self._version)
+        if number is None or before is None or number > before:
             self._version = version
-            self._reached = max(self._reached, int(version) if version.isdecimal() else 0)
-        while self._written and version.isdecimal() and self._written[0][0] <= int(version):
+            self._reached = max(self._reached, number or 0)
+        while self._written and number is not None and self._written[0][0] <= number:
             self._written.popleft()
 
     def _set_trouble(self, trouble: BackendError | None) -> None:

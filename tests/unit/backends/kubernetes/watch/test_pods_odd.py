@@ -115,6 +115,14 @@ def test_no_pod_can_end_the_watch_of_the_others(pods: list[dict[str, Any]], remo
     assert [1] == [each.number for each in known if each.uid == "uid-1"]
 
 
+def test_a_version_of_thousands_of_digits_is_a_text_like_any_other() -> None:
+    known = KnownPods()
+    known.apply(raw_pod("running", resourceVersion="9" * 5000))
+    known.apply(raw_pod("running", number=1))
+    known.apply(raw_pod("running", resourceVersion="9" * 5000))
+    assert [0, 1] == sorted(each.number for each in known)
+
+
 def test_a_reason_nested_without_end_is_a_cancellation() -> None:
     known = KnownPods()
     ended = raw_pod("failed", annotations={KILLED_ANNOTATION: DEEP}, deletionTimestamp=TIME)
