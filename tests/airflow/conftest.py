@@ -42,6 +42,7 @@ def deployment(
                 "AIRFLOW__PODMAP__BACKEND": "process",
                 "PODMAP_STATE_DIR": str(root / "state"),
                 "SWEEP_TEST_SCRATCH": str(root / "scratch"),
+                "AIRFLOW__CORE__PLUGINS_FOLDER": str(DAGS.parent / "plugins"),
                 "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
                 "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
                 "AIRFLOW__CORE__PARALLELISM": "2",

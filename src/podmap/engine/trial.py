@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,9 +27,11 @@ from podmap.engine.settlement import Settlement
 from podmap.engine.slots import RunStoppedError, Slot
 from podmap.engine.trial_ledger import Standing, TrialLedger
 from podmap.errors import SupersededError, UnreachableError
-from podmap.records import Category, Diagnosis, Record, TrialState
+from podmap.records import Category, Diagnosis, Record, Trial, TrialState
 
 log = logging.getLogger(__name__)
+
+StartHandler = Callable[[Trial, bool], None]
 
 _creating: set[asyncio.Task[Observation]] = set()
 
@@ -39,6 +41,7 @@ async def run_trial(
     number: int,
     epoch: str,
     *,
+    on_start: StartHandler | None = None,
     on_line: LineHandler | None = None,
     patience_s: float = math.inf,
 ) -> Record:
@@ -54,6 +57,8 @@ async def run_trial(
         session: The run.
         number: The trial's number.
         epoch: Which asking this is.
+        on_start: Called when an attempt is there: with the trial, and with whether another call
+            has made the attempt, of whose output some may have been shown.
         on_line: Gets each line of output as it comes, where the sweep streams; else the tail.
         patience_s: How long to go on asking what cannot be asked; by default for ever.
 
@@ -62,7 +67,7 @@ async def run_trial(
             once after the run was interrupted.
         RecordError: What the ledger holds of the trial cannot be understood.
     """
-    runner = TrialRunner(session, number, epoch, on_line=on_line)
+    runner = TrialRunner(session, number, epoch, on_start=on_start, on_line=on_line)
     slots, timing = session.slots, session.timing
     backoff = Backoff(timing.first_pause_s, timing.longest_pause_s)
     waited_s = 0.0
@@ -128,10 +133,17 @@ class TrialRunner:
     """Runs one trial in one epoch. `run` may be called again after it raised."""
 
     def __init__(
-        self, session: RunSession, number: int, epoch: str, *, on_line: LineHandler | None = None
+        self,
+        session: RunSession,
+        number: int,
+        epoch: str,
+        *,
+        on_start: StartHandler | None = None,
+        on_line: LineHandler | None = None,
     ) -> None:
         self._session = session
         self._number = number
+        self._on_start = on_start
         self._on_line = on_line
         self._epoch = epoch
         self._trial_ledger = TrialLedger(
@@ -318,6 +330,8 @@ class TrialRunner:
     def _listening_to(self, seen: Observation) -> Listener:
         if self._listener is None or self._listener.name != seen.name:
             session = self._session
+            if self._on_start is not None:
+                self._on_start(self._trial_ledger.trial, self._created[0] != seen.name)
 
             def on_report(step: int, values: Mapping[str, Any]) -> None:
                 session.events.emit(AttemptReported(self._number, seen.attempt, step, values))

@@ -32,7 +32,7 @@ from podmap.engine.settlement import (
     time_left_s,
 )
 from podmap.errors import AttemptExistsError, StoreError, SupersededError
-from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
+from podmap.records import Attempt, Category, Diagnosis, Record, Trial, TrialState
 from podmap.retries import memory_of_next
 from podmap.spec.model import TrialTemplate
 from podmap.spec.template import gpus_of, is_own_template, memory_of, with_memory
@@ -122,6 +122,11 @@ class TrialLedger:
             repeat=self._trial.repeat,
             shard=self._trial.shard,
         )
+
+    @property
+    def trial(self) -> Trial:
+        """The trial, as far as it is known by now: a search that learns says its params late."""
+        return self._trial
 
     def read_standing(self, found: Sequence[Observation], *, start: bool) -> Standing:
         """Where the trial stands.

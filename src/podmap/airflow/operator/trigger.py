@@ -10,6 +10,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from podmap.airflow import triggerer
 from podmap.airflow.claims import owner_of
 from podmap.airflow.connections import trigger_hub
+from podmap.airflow.log_turns import TurnsLog
 from podmap.airflow.operator.attempt import PodAttempt, cancel_trial
 from podmap.airflow.operator.trial import OperatorTrial, open_planned
 from podmap.airflow.trial_log import TrialLog, show_error
@@ -78,13 +79,18 @@ class TrialPodTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yields one event: the pod has ended, or could not be waited for."""
         event = {"name": self.pod, "namespace": self.planned.get("namespace", "")}
+        log = TurnsLog(self.log)
         try:
-            await self._wait_for_end()
-            event["status"] = "ended"
-        except Exception as error:  # the border to Airflow: whatever it is, the task must go on
-            show_error(self.log, error)
-            text = str(error) if isinstance(error, PodmapError) else repr(error)
-            event.update(status="error", message=text)
+            try:
+                await self._wait_for_end(log)
+                event["status"] = "ended"
+            except Exception as error:  # the border to Airflow: whatever it is, it must go on
+                show_error(log, error)
+                text = str(error) if isinstance(error, PodmapError) else repr(error)
+                event.update(status="error", message=text)
+            await log.finish()  # Airflow closes the log when it gets the event
+        finally:
+            log.close()
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's own
 
     async def on_kill(self) -> None:
@@ -96,11 +102,11 @@ class TrialPodTrigger(BaseTrigger):
                 hub.backend, trial, reason=triggerer.ENDED_BY_USER, grace_s=TIMING.kill_grace_s
             )
 
-    async def _wait_for_end(self) -> None:
-        hub, trial = await until_reached(self._enter, log=self.log)
+    async def _wait_for_end(self, log: TurnsLog) -> None:
+        hub, trial = await until_reached(self._enter, log=log)
         attempt = PodAttempt(trial, hub.backend, last_try=self.last_try, name=self.pod)
-        on_line = TrialLog(self.log, self.number).show_line if self.shows_log else None
-        await until_reached(lambda: attempt.wait_for_end(on_line=on_line), log=self.log)
+        on_line = TrialLog(log, self.number).show_line if self.shows_log else None
+        await until_reached(lambda: attempt.wait_for_end(on_line=on_line), log=log)
 
     async def _enter(self) -> tuple[Hub, OperatorTrial]:
         hub = await trigger_hub(self.planned)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import (
@@ -18,10 +18,11 @@ from airflow.triggers.base import (
 from podmap.airflow import triggerer
 from podmap.airflow.claims import claim_of, owner_of
 from podmap.airflow.connections import trigger_hub
+from podmap.airflow.log_turns import TurnsLog
 from podmap.airflow.trial_log import TrialLog, show_error
 from podmap.airflow.triggerer import until_reached
 from podmap.errors import ManifestChangedError
-from podmap.records import Record, Trial, TrialState
+from podmap.records import Record, TrialState
 
 if TYPE_CHECKING:
     from podmap.engine.hub import Hub
@@ -66,11 +67,16 @@ class TrialTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yields one event, which ends the mapped instance. Raises nothing but cancellation."""
+        log = TurnsLog(self.log)
         try:
-            event = await self._run_trials()
-        except Exception as error:  # the border to Airflow: whatever it is, the instance must end
-            show_error(self.log, error)
-            event = TaskFailedEvent()
+            try:
+                event = await self._run_trials(log)
+            except Exception as error:  # the border to Airflow: whatever it is, it must end
+                show_error(log, error)
+                event = TaskFailedEvent()
+            await log.finish()  # Airflow closes the log when it gets the event
+        finally:
+            log.close()
         yield event
 
     async def on_kill(self) -> None:
@@ -79,13 +85,12 @@ class TrialTrigger(BaseTrigger):
         if ti is not None and await triggerer.ended_by_user(ti, self.log):
             await self._kill_trials()
 
-    async def _run_trials(self) -> BaseTaskEndEvent:
-        hub, claim, session = await until_reached(self._enter, log=self.log)
+    async def _run_trials(self, log: TurnsLog) -> BaseTaskEndEvent:
+        hub, claim, session = await until_reached(self._enter, log=log)
         try:
             numbers = self._numbers(session)
-            logs = {
-                number: TrialLog(self.log, number, in_chunk=len(numbers) > 1) for number in numbers
-            }
+            turns = {number: log.branch() if len(numbers) > 1 else log for number in numbers}
+            logs = {n: TrialLog(turns[n], n, in_chunk=len(numbers) > 1) for n in numbers}
             records = await self._records(session, logs)
         finally:
             hub.leave(claim)
@@ -97,13 +102,10 @@ class TrialTrigger(BaseTrigger):
         """The terminal records of all trials, which run at the same time."""
         from podmap.engine.trial import run_trial
 
-        def ask() -> Awaitable[list[Trial]]:
-            return asyncio.gather(*(session.trial(number) for number in logs))
-
-        for trial in await until_reached(ask, log=self.log):
-            logs[trial.number].show_params(trial)
         tasks = [
-            asyncio.ensure_future(run_trial(session, number, self._epoch, on_line=log.show_line))
+            asyncio.ensure_future(
+                run_trial(session, number, self._epoch, on_start=log.begin, on_line=log.show_line)
+            )
             for number, log in logs.items()
         ]
         try:
