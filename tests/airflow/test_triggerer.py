@@ -66,8 +66,9 @@ def test_a_crowd_survives_kill_9_of_the_triggerer_three_times_in_a_row(
         # What a sensor of another DAG waits for is there now, while the sweep goes on.
         (folder / f"go-{kill}").touch()
         assert airflow.wait_for_run("others", waiting[kill], 180) == "success"
-        said.append(f"kill {kill}: beats after {beat_s:.1f} s, fires after "
-                    f"{time.monotonic() - began:.1f} s")
+        said.append(
+            f"kill {kill}: beats after {beat_s:.1f} s, fires after {time.monotonic() - began:.1f} s"
+        )
         print(said[-1], flush=True)
         assert airflow.get(airflow.run_path("crowd", run_id))["state"] == "running"
     for n in range(KILLS, OTHERS):
@@ -79,7 +80,10 @@ def test_a_crowd_survives_kill_9_of_the_triggerer_three_times_in_a_row(
     assert airflow.wait_for_run("crowd", run_id, 600) == "success"
     print(f"end after {time.monotonic() - began:.1f} s")
     failed = TRIALS // 7
-    assert count_states(deployment, "crowd", run_id) == {"failed": failed, "success": TRIALS - failed}
+    assert count_states(deployment, "crowd", run_id) == {
+        "failed": failed,
+        "success": TRIALS - failed,
+    }
     lost = [
         f"{instance['map_index']}: {text[-1] if text else ''}"
         for instance in airflow.instances("crowd", run_id, TRIALS_TASK)

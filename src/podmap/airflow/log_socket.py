@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import fcntl
+import json
 import logging
 import os
 import select
@@ -20,6 +21,7 @@ import struct
 import sys
 import termios
 import threading
+import time
 from dataclasses import dataclass
 
 log = logging.getLogger(__name__)
@@ -28,8 +30,8 @@ TICK_S = 0.01
 """How often it is looked whether the supervisor has read what it was given."""
 BATCH_BYTES = 32 * 1024
 """No more than this lies in the socket: the supervisor reads 4 KiB at a time."""
-MOST_BYTES = 64 * 1024 * 1024
-"""What waits in memory at most; then whoever logs waits, as without this thread."""
+MOST_BYTES = 32 * 1024 * 1024
+"""When more waits, new lines are left out, and counted, until half of it has been read."""
 FLUSH_S = 2.0
 """How long the end of the process waits for the last lines to be handed on."""
 _PIPE_BYTES = 1024 * 1024
@@ -37,7 +39,7 @@ _PIPE_BYTES = 1024 * 1024
 _of_process: LogSocket | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Waiter:
     position: int
     loop: asyncio.AbstractEventLoop
@@ -97,6 +99,7 @@ class LogSocket:
         self._waiters: list[_Waiter] = []
         self._waiting = bytearray()
         self._read = self._sent = self._taken = 0
+        self._left_out: int | None = None
         self._broken = False
         self.closed = False
         self._thread = threading.Thread(target=self._run, name="podmap-log", daemon=True)
@@ -135,11 +138,10 @@ class LogSocket:
         ended = False
         while not (ended and (self._broken or self._sent == self._read)):
             idle = self._broken or self._taken == self._read
-            reads = not ended and len(self._waiting) < MOST_BYTES
-            if reads and poll.poll(None if idle else TICK_S * 1000):
+            if ended:
+                time.sleep(TICK_S)
+            elif poll.poll(None if idle else TICK_S * 1000):
                 ended = not self._read_pipe()
-            elif not reads:
-                select.select([], [], [], TICK_S)
             self._hand_on()
             self._tell()
         self.closed = True
@@ -151,9 +153,28 @@ class LogSocket:
         """Reads what was written; whether there may be more to come."""
         with self._lock:  # so that nothing is in neither count
             data = os.read(self._pipe, _PIPE_BYTES)
-            self._read += len(data)
-        self._waiting += data
+            kept = self._keep(data)
+            self._read += len(kept)
+            if len(kept) < len(data):  # nobody waits for what is left out
+                for waiter in self._waiters:
+                    waiter.position = min(waiter.position, self._read)
+        self._waiting += kept
         return bool(data)
+
+    def _keep(self, data: bytes) -> bytes:
+        """The whole lines of it that there is room for."""
+        line_end = data.find(b"\n") + 1
+        if self._left_out is None:
+            if len(self._waiting) < MOST_BYTES or not line_end:
+                return data
+            self._left_out = len(data) - line_end
+            return data[:line_end]
+        if len(self._waiting) > MOST_BYTES // 2 or not line_end:
+            self._left_out += len(data)
+            return b""
+        event = f"podmap: {self._left_out + line_end:,} bytes of log lines are left out here"
+        self._left_out = None
+        return json.dumps({"event": event, "level": "warning"}).encode() + b"\n" + data[line_end:]
 
     def _hand_on(self) -> None:
         """Gives the supervisor the next bytes, if it has read those before."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 ENDED_BY_USER = "ended by a user, in Airflow"
 """Why a trial is cancelled whose task was killed."""
-FRESH_S = 5.0
+FRESH_S = 60.0
 """For so long the answer to one trial serves the others of its group."""
 
 T = TypeVar("T")
-_Key = tuple[str, str, str]
-_asked: dict[_Key, tuple[float, asyncio.Task[dict[str, str]]]] = {}
+_Key = tuple[str, ...]
+_asked: dict[_Key, tuple[float, asyncio.Task[Any]]] = {}
 
 
 async def planned_run(ti: Any, *, fresh: bool = False) -> dict[str, str]:
@@ -41,19 +41,45 @@ async def planned_run(ti: Any, *, fresh: bool = False) -> dict[str, str]:
         UnreachableError: Airflow could not be asked.
         PodmapError: `plan` has left nothing.
     """
-    key = (ti.dag_id, ti.run_id, ti.task_id)
-    now = time.monotonic()
-    for stale in [k for k, (at, _) in _asked.items() if now - at > FRESH_S]:
-        del _asked[stale]
-    ours = key in _asked and _asked[key][1].get_loop() is asyncio.get_running_loop()
-    if fresh or not ours:
-        task = spawn(_ask_for_run(*key))
+    key = _run_key(ti)
+    run: dict[str, str] = await _ask_together(key, lambda: _ask_for_run(*key), fresh=fresh)
+    return run
+
+
+def forget_run(ti: Any) -> None:
+    """Has Airflow asked anew: an instance of the run was ended, which may be planned anew then."""
+    _asked.pop(_run_key(ti), None)
+
+
+def _run_key(ti: Any) -> tuple[str, str, str]:
+    return (ti.dag_id, ti.run_id, ti.task_id)
+
+
+async def _ask_together(
+    key: _Key, ask: Callable[[], Coroutine[Any, Any, T]], *, fresh: bool = False
+) -> T:
+    """What `ask` returns, asked once for all who want to know it within `FRESH_S`.
+
+    A failed answer serves only those who wait for it.
+
+    Args:
+        key: What is asked for.
+        ask: Asks.
+        fresh: Whether only an answer that is still to come is good enough.
+    """
+    now, loop = time.monotonic(), asyncio.get_running_loop()
+    for old in [k for k, (at, _) in _asked.items() if now - at > FRESH_S]:
+        del _asked[old]
+    _, task = _asked.get(key, (now, None))
+    if task is None or task.get_loop() is not loop or (fresh and task.done()):
+        task = spawn(ask())
         _asked[key] = (now, task)
         task.add_done_callback(partial(_forget_failed, key))
-    return await asyncio.shield(_asked[key][1])
+    answer: T = await asyncio.shield(task)
+    return answer
 
 
-def _forget_failed(key: _Key, task: asyncio.Task[dict[str, str]]) -> None:
+def _forget_failed(key: _Key, task: asyncio.Task[Any]) -> None:
     failed = task.cancelled() or task.exception() is not None
     if failed and key in _asked and _asked[key][1] is task:
         del _asked[key]
@@ -94,12 +120,16 @@ async def task_state(ti: Any) -> str | None:
 
 
 async def connection_extras(conn_id: str) -> Mapping[str, Any]:
-    """The extras of an Airflow connection.
+    """The extras of an Airflow connection, as they are now or were a moment ago.
 
     Raises:
         UnreachableError: Airflow, or a secrets backend, could not be asked.
         PodmapError: There is no such connection.
     """
+    return await _ask_together(("connection", conn_id), lambda: _ask_for_extras(conn_id))
+
+
+async def _ask_for_extras(conn_id: str) -> Mapping[str, Any]:
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
 

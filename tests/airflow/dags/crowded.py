@@ -28,7 +28,8 @@ def others() -> None:
     """Another team's sensors, which wait for a file of the run's."""
     for index in range(3):
         WaitingSensor(
-            task_id=f"wait_{index}", path=SCRATCH + "/{{ dag_run.conf['tag'] }}/{{ dag_run.conf['go'] }}"
+            task_id=f"wait_{index}",
+            path=SCRATCH + "/{{ dag_run.conf['tag'] }}/{{ dag_run.conf['go'] }}",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import sys
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from podmap.airflow import log_socket as module
 from podmap.airflow.log_socket import BATCH_BYTES, LogSocket
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="TIOCOUTQ is Linux's")
@@ -87,6 +89,32 @@ def test_little_lies_in_the_socket_so_that_the_lines_of_others_come_soon(
     except BlockingIOError:
         pass
     assert lies <= BATCH_BYTES
+
+
+def test_what_is_too_much_is_left_out_in_whole_lines_and_counted(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 100 * len(LINE))
+    log_socket = supervisor.log_socket
+
+    def write(lines: int) -> None:
+        for _ in range(lines):
+            supervisor.write(LINE)
+            while log_socket._in_pipe():
+                pass
+
+    write(1000)
+    first = log_socket.untaken()
+    assert 100 * len(LINE) < first < 500 * len(LINE)
+    supervisor.read(first)
+    asyncio.run(log_socket.wait_taken(log_socket.position()))
+    write(2)
+    supervisor.read(log_socket.position())
+    lines = supervisor.got.decode().splitlines()
+    told = [line for line in lines if line != LINE.decode().strip()]
+    left_out = (1000 + 2 + 1 - len(lines)) * len(LINE)
+    event = f"podmap: {left_out:,} bytes of log lines are left out here"
+    assert [json.loads(line) for line in told] == [{"event": event, "level": "warning"}]
 
 
 def test_a_supervisor_that_is_gone_ends_all_waits(supervisor: Supervisor) -> None:

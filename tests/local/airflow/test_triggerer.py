@@ -255,3 +255,29 @@ def test_the_hub_of_a_run_without_a_connection_asks_nobody(
     asked = supervise()
     asyncio.run(trigger_hub(RUN))
     assert not asked.asked
+
+
+def test_a_connection_is_asked_for_once_for_all_who_want_it(
+    supervise: Callable[..., Supervisor],
+) -> None:
+    async def ask() -> list[Any]:
+        asking = (triggerer.connection_extras("c") for _ in range(50))
+        return [*await asyncio.gather(*asking), await triggerer.connection_extras("c")]
+
+    asked = supervise(FOUND)
+    assert asyncio.run(ask()) == [{"namespace": "ml"}] * 51
+    assert len(asked.asked) == 1
+
+
+def test_where_the_run_is_is_asked_anew_after_an_instance_was_ended(
+    supervise: Callable[..., Supervisor],
+) -> None:
+    async def ask() -> None:
+        for _ in range(3):
+            await triggerer.planned_run(TI)
+        triggerer.forget_run(TI)
+        await triggerer.planned_run(TI)
+
+    asked = supervise(LEFT, LEFT)
+    asyncio.run(ask())
+    assert len(asked.asked) == 2

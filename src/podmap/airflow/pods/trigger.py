@@ -75,6 +75,10 @@ class TrialTrigger(BaseTrigger):
                 show_error(log, error)
                 event = TaskFailedEvent()
             await log.finish()  # Airflow closes the log when it gets the event
+        except asyncio.CancelledError:
+            if self.task_instance is not None:
+                triggerer.forget_run(self.task_instance)
+            raise
         finally:
             log.close()
         yield event
