@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -21,9 +20,10 @@ from podmap.engine.teardown import Teardown, remove_attempts
 from podmap.errors import OwnerError
 from podmap.ledger.ledger import Ledger
 from podmap.records import TrialState
-from podmap.report.publish import publish
+from podmap.report.digest import digest, failure_lines
+from podmap.report.leaderboard import Leaderboard
+from podmap.report.publish import publish_leaderboard, read_leaderboard
 
-REASONS = 3
 WAIT_S = 10
 """Between two looks of `collect` at trials that were cleared without what follows them."""
 
@@ -60,8 +60,7 @@ def collect_run(
 
     runtime = find_runtime(run.get("runtime", "pods"))
     not_started = runtime.before_collect(run, planned, states=states, log=log)
-    summary = publish(planned.ledger, planned.manifest)
-    _log_summary(summary, log)
+    board, summary = _publish(planned, log)
     for name, value in summary.items():
         ti.xcom_push(key=name, value=value)
     for outlet in outlets:
@@ -77,18 +76,17 @@ def collect_run(
         reached=summary["reached"],
     )
     if wrong:
-        raise AirflowFailException("\n".join([wrong, *not_started, *_reasons(planned.ledger)]))
+        raise AirflowFailException("\n".join([wrong, *not_started, *failure_lines(board)]))
     return summary
 
 
-def _log_summary(summary: Mapping[str, Any], log: Any) -> None:
-    log.info("%s", summary["counts"])
+def _publish(planned: PlannedRun, log: Any) -> tuple[Leaderboard, dict[str, Any]]:
+    board = read_leaderboard(planned.ledger, planned.manifest)
+    summary = publish_leaderboard(planned.ledger, planned.manifest, board)
     for line in summary["left_out"]:
         log.warning("left out: %s", line)
-    if summary["reached"]:
-        log.info("%s", summary["reached"])
-    log.info("best: %s", summary["best"])
-    log.info("leaderboard: %s", summary["leaderboard_uri"])
+    log.info("%s", "\n".join(digest(board, summary)))
+    return board, summary
 
 
 def _run_to_collect(context: Any, plan_task_id: str) -> Mapping[str, str]:
@@ -175,16 +173,6 @@ def _task_states(ti: Any, plan_task_id: str, names: Sequence[str]) -> dict[str, 
     answer = ti.get_task_states(dag_id=ti.dag_id, task_ids=asked, run_ids=[ti.run_id])
     states = answer.get(ti.run_id, {})
     return {name.removeprefix(prefix): state for name, state in states.items()}
-
-
-def _reasons(ledger: Ledger) -> list[str]:
-    """The commonest reasons of failed and cancelled trials, with their counts."""
-    reasons = Counter(
-        record.reason
-        for record in ledger.records()
-        if record.state in (TrialState.FAILED, TrialState.CANCELLED)
-    )
-    return [f"{count} x {reason}" for reason, count in reasons.most_common(REASONS)]
 
 
 async def _clean(run_id: str, target: Target) -> Teardown:
