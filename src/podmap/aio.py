@@ -1,4 +1,4 @@
-"""Tasks that belong to nobody's request, waits that end within a time, and pauses that grow.
+"""Tasks of nobody's request, waits that end within a time, short turns, and pauses that grow.
 
 `asyncio.wait_for` swallows a cancellation that comes just as what it waits for is there, until
 Python 3.12 (https://github.com/python/cpython/issues/86296). A task that loops over it then goes
@@ -11,6 +11,8 @@ import asyncio
 import contextvars
 import logging
 import random
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -60,6 +62,69 @@ async def acquired_within(lock: asyncio.Lock, limit_s: float) -> bool:
         waiter.cancel()
         await asyncio.wait([waiter])
     return not waiter.cancelled()
+
+
+class Turns:
+    """Lets a few of many tasks go on in each turn of the event loop, first come, first served.
+
+    What hundreds of tasks do at the same moment is otherwise done in a single turn, in which
+    nothing else on the loop has its own. It belongs to one event loop.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Nobody waits.
+
+        Args:
+            most: How many go on in a turn.
+        """
+        self._most = most
+        self._left = most
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def wait(self) -> None:
+        """Returns at once, or in a later turn if enough have gone on in this one."""
+        loop = asyncio.get_running_loop()
+        if self._left and not self._waiting:
+            if self._left == self._most:
+                loop.call_soon(self._begin, loop)
+            self._left -= 1
+            return
+        turn: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(turn)
+        await turn
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._left = self._most
+        while self._left and self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self._left -= 1
+        if self._left < self._most:
+            loop.call_soon(self._begin, loop)
+
+
+class Breather:
+    """Has a task that goes through many things give the event loop back every few milliseconds."""
+
+    def __init__(
+        self, limit_s: float = 0.005, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """The task has just had the loop.
+
+        Args:
+            limit_s: For how many seconds it keeps the loop.
+            clock: Gives seconds.
+        """
+        self._limit_s = limit_s
+        self._clock = clock
+        self._since = clock()
+
+    async def breathe(self) -> None:
+        """Lets others have their turn, if this task has had the loop for long enough."""
+        if self._clock() - self._since > self._limit_s:
+            await asyncio.sleep(0)
+            self._since = self._clock()
 
 
 class Backoff:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from podmap.aio import Backoff, KeptRunning, acquired_within, set_within
+from podmap.aio import Backoff, Breather, KeptRunning, Turns, acquired_within, set_within
 
 STEPS = range(8)
 """Rounds of the event loop between what is waited for and the cancellation."""
@@ -154,3 +154,49 @@ def test_what_was_kept_running_ends_for_good_between_two_tries() -> None:
         await kept.close()
 
     asyncio.run(scenario())
+
+
+def test_a_few_go_on_in_a_turn_first_come_first_served_and_none_is_left() -> None:
+    async def main() -> tuple[list[int], list[int]]:
+        turn, order, in_turn = 0, [], {}
+        turns = Turns(3)
+
+        async def count_turns() -> None:
+            nonlocal turn
+            while True:
+                turn += 1
+                await asyncio.sleep(0)
+
+        async def step(number: int) -> None:
+            await turns.wait()
+            order.append(number)
+            in_turn[turn] = in_turn.get(turn, 0) + 1
+
+        counting = asyncio.ensure_future(count_turns())
+        tasks = [asyncio.ensure_future(step(number)) for number in range(20)]
+        await rounds(2)
+        tasks[10].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await rounds(3)
+        await asyncio.gather(*(step(number) for number in range(20, 24)))
+        counting.cancel()
+        return order, list(in_turn.values())
+
+    order, in_turn = asyncio.run(main())
+    assert order == [number for number in range(24) if number != 10]
+    assert max(in_turn) <= 3
+    assert len(in_turn) >= 8
+
+
+def test_a_long_task_gives_the_loop_back_in_time() -> None:
+    async def main() -> list[str]:
+        now, done = 0.0, []
+        breather = Breather(0.005, clock=lambda: now)
+        asyncio.get_running_loop().call_soon(done.append, "another")
+        for step in range(4):
+            now += 0.002
+            await breather.breathe()
+            done.append(str(step))
+        return done
+
+    assert asyncio.run(main()) == ["0", "1", "another", "2", "3"]

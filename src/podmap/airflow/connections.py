@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from podmap import uris
 from podmap.airflow import settings, triggerer
-from podmap.backends.connect import Target, connect
+from podmap.backends.connect import Target, connect, import_backend
 from podmap.engine.hub import Hub
 
 
@@ -48,6 +49,7 @@ async def trigger_hub(run: Mapping[str, str]) -> Hub:
     hub = Hub.find(key)
     if hub is not None:  # the connection is asked for once
         return hub
+    await asyncio.to_thread(import_backend, run["backend"])
     conn_id = run.get("connection")
     extras = await triggerer.connection_extras(conn_id) if conn_id else None
     target = Target(run["backend"], namespace=run.get("namespace") or None, airflow=extras)

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from podmap.aio import set_within, spawn
+from podmap.aio import Breather, set_within, spawn
 from podmap.airflow.log_socket import LogSocket, process_log_socket
 
 TURN_S = 0.25
@@ -32,8 +32,6 @@ CATCH_UP_S = 1.0
 """For so long what comes is taken for what was written before."""
 FINISH_S = 60.0
 """How long the end of a trial waits for its last lines to be read."""
-LOOP_S = 0.005
-"""After so long all else on the event loop has its turn."""
 
 _turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LogTurns]
 _turns = weakref.WeakKeyDictionary()
@@ -204,12 +202,10 @@ class LogTurns:
 
     async def _write(self, slices: Iterator[int], left: int) -> int:
         """Writes slices until too much is written; returns how many characters are left."""
-        began = self.now
+        breather = Breather()
         while left > 0 and (chars := next(slices, 0)):
             left -= chars
-            if self.now - began > LOOP_S:
-                await asyncio.sleep(0)
-                began = self.now
+            await breather.breathe()
         return left
 
     def _ending_slices(self) -> Iterator[int]:

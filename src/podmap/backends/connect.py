@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -45,6 +47,20 @@ def target_of(manifest: Manifest, *, kubeconfig: str | None = None) -> Target:
         kubeconfig=kubeconfig,
         context=manifest.context or None,
     )
+
+
+def import_backend(name: str) -> None:
+    """Imports what a backend needs: up to a second, in which an event loop should not stand.
+
+    What is not installed is `connect`'s to tell.
+    """
+    module = {
+        "process": "podmap.backends.process",
+        "kubernetes": "podmap.backends.kubernetes.client.requests",
+    }.get(name)
+    if module is not None:
+        with contextlib.suppress(ImportError, UsageError):
+            importlib.import_module(module)
 
 
 def connect(target: Target) -> Backend:

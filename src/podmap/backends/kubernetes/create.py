@@ -135,6 +135,7 @@ class PodCreator:
             FullError: As many are alive as `limit` allows.
         """
         watch = await self._namespace.synced_watch()
+        await self._namespace.client.turns.wait()
         body = body or self._body(launch, gated=gated)
         known = watch.pods.get(launch.name)
         # What is known may be old, so that the server is asked all the same.

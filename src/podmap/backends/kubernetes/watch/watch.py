@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from podmap.aio import Backoff, spawn
+from podmap.aio import Backoff, Breather, spawn
 from podmap.backends.kubernetes.client import SELECTOR, ApiError, pods_path
 from podmap.backends.kubernetes.client.answers import MAX_BYTES, parse_json, version_number
 from podmap.backends.kubernetes.pauses import USUAL, Pauses
@@ -262,12 +262,14 @@ class PodWatch:
             begun, reached = self._clock(), self._reached
             present: set[str] = set()
             version = ""
+            breather = Breather()
             try:
                 async for page in self._client.pages(self._path, selector=self._selector):
                     version = version or self._listed(_version_of(page), reached)
                     for raw in page.get("items") or ():
                         present.add(_uid_of(raw))
                         self.note_pod(raw)
+                        await breather.breathe()
             except ApiError as error:
                 if error.status == 410:
                     raise _ExpiredError from error
@@ -309,8 +311,10 @@ class PodWatch:
             ) as chunks:
                 self._following = True
                 self._set_trouble(None)
+                breather = Breather()
                 async for line in _lines(chunks):
                     self._apply_event(line)
+                    await breather.breathe()
         finally:
             self._following = False
 
