@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from podmap.aio import Turns
 from podmap.backends.base import Backend, Confirm, Observation, Phase
 from podmap.backends.launch import Launch
 from podmap.engine.coordinator import Coordinator
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+BEGIN_IN_A_TURN = 8
+"""To find out what a trial is takes the loop about a millisecond."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunSession:
@@ -37,6 +41,7 @@ class RunSession:
         timing: How long to wait for what.
         alone: Whether no other process can be at work on the run.
         left: Numbers of the trials of which there were attempts when the session was opened.
+        turns: Has a few trials begin in a turn of the event loop.
     """
 
     planned: PlannedRun
@@ -47,6 +52,7 @@ class RunSession:
     timing: Timing = TIMING
     alone: bool = False
     left: frozenset[int] = frozenset()
+    turns: Turns = field(default_factory=lambda: Turns(BEGIN_IN_A_TURN))
 
     @property
     def slots(self) -> Slots:

@@ -67,6 +67,7 @@ async def run_trial(
             once after the run was interrupted.
         RecordError: What the ledger holds of the trial cannot be understood.
     """
+    await session.turns.wait()
     runner = TrialRunner(session, number, epoch, on_start=on_start, on_line=on_line)
     slots, timing = session.slots, session.timing
     backoff = Backoff(timing.first_pause_s, timing.longest_pause_s)

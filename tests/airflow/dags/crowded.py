@@ -14,6 +14,7 @@ SCRATCH = os.environ.get("SWEEP_TEST_SCRATCH", "/nonexistent")
 crowd = sweep_dag(
     "crowd.yaml",
     dag_id="crowd",
+    backend="process",
     overrides={
         "search.params.number.high": "{{ dag_run.conf['trials'] }}",
         "parallelism": "{{ dag_run.conf['parallelism'] }}",
