@@ -58,12 +58,27 @@ def cpu_by_process(roots: dict[str, int]) -> dict[str, float]:
     return used
 
 
+def setting(text: str) -> tuple[str, str]:
+    """A setting of Airflow as an environment variable: its name and value."""
+    name, _, value = text.partition("=")
+    section, _, key = name.partition(".")
+    return f"AIRFLOW__{section}__{key}".upper(), value
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--parallelism", type=int, default=100)
     parser.add_argument("--sleep", type=float, default=1.0)
     parser.add_argument("--warm", type=int, default=5, help="trials of a first run, not counted")
+    parser.add_argument(
+        "--set",
+        type=setting,
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="a setting of Airflow, such as dag_processor.max_callbacks_per_loop=500",
+    )
     options = parser.parse_args()
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="podmap-bench-")))
@@ -77,6 +92,7 @@ def main() -> int:
             env={
                 "AIRFLOW__PODMAP__STORE": str(root / "store"),
                 "PODMAP_STATE_DIR": str(root / "p"),
+                **dict(options.set),
             },
         )
         stack.callback(airflow.stop)

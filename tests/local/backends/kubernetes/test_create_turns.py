@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from podmap import names
-from podmap.backends.base import Launch
 from podmap.backends.kubernetes import KubernetesBackend, create
 from podmap.backends.kubernetes.client.requests import IN_A_TURN
+from podmap.backends.launch import Launch
 from podmap.spec.model import TrialTemplate
 from podmap.testing.fake_cluster import FakeCluster, Script
 

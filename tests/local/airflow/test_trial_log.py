@@ -1,0 +1,159 @@
+"""What Airflow's log shows of a trial: params first, the reason last, and nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
+
+from podmap.airflow import log_turns
+from podmap.airflow.pods.trigger import TrialTrigger
+from podmap.airflow.trial_log import TrialLog, verdict
+from podmap.backends.connect import Target
+from podmap.engine.planned import prepare_run
+from podmap.ledger.encode import dump_manifest
+from podmap.names import content_digest, run_id_for
+from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
+from podmap.spec.load import load
+
+pytestmark = pytest.mark.airflow
+
+OWNER = {"deployment": "airflow", "dag_id": "d", "run_id": "r1", "group_id": "sweep"}
+ADVICE = "Read the end of the log."
+
+
+class Log:
+    """A trigger's log, of which each entry is kept with its level."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, str]] = []
+
+    def __getattr__(self, level: str) -> Any:
+        return lambda form, *args, **_: self.entries.append((level, form % args))
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for _, text in self.entries for line in text.splitlines()]
+
+
+def failed(detail: str) -> Record:
+    diagnosis = Diagnosis(Category.USER_EXIT, "exit code 3", detail, ADVICE)
+    return Record(
+        number=4,
+        key="k",
+        epoch="e",
+        state=TrialState.FAILED,
+        params={"lr": 0.1},
+        reason="user_exit: exit code 3",
+        attempts=(Attempt(number=1, pod="p", diagnosis=diagnosis),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("detail", "shown"),
+    [
+        ("loss is nan\nstopping", []),
+        ("Its container ended with exit code 3.", ["Its container ended with exit code 3."]),
+    ],
+    ids=["was streamed", "was not"],
+)
+def test_the_reason_is_last_and_what_was_streamed_is_not_said_again(
+    detail: str, shown: list[str]
+) -> None:
+    log = Log()
+    trial_log = TrialLog(log, 4)
+    for line in ("epoch 1", "loss is nan", "stopping"):
+        trial_log.show_line(line)
+    trial_log.show_verdict(failed(detail), epoch="e")
+    said = ["epoch 1", "loss is nan", "stopping", "trial 4: lr=0.1", *shown, ADVICE]
+    assert log.lines == [*said, "trial 4: FAILED: user_exit: exit code 3"]
+    assert log.entries[-1][0] == "error"
+    assert verdict(failed(detail), epoch="e") == "trial 4: FAILED: user_exit: exit code 3"
+
+
+class Reader:
+    """The log's socket, whose supervisor reads all but the verdict until it is told to."""
+
+    def __init__(self, log: Log, last: str) -> None:
+        self._log = log
+        self._last = last
+        self.holds = asyncio.Event()
+        self.reads = asyncio.Event()
+
+    def position(self) -> int:
+        return 0
+
+    async def wait_taken(self, position: int) -> None:
+        if any(line.startswith(self._last) for line in self._log.lines):
+            self.holds.set()
+            await self.reads.wait()
+
+
+def planned_run(folder: Path, command: str) -> dict[str, str]:
+    spec = {
+        "apiVersion": "podmap/v1",
+        "name": "x",
+        "search": {"kind": "list", "items": [{"n": 0}]},
+        "objective": {"metric": "y", "direction": "maximize"},
+        "trial": {"command": ["sh", "-c", command], "timeout": "1m"},
+    }
+    planned = prepare_run(
+        load(spec),
+        store=str(folder / "store"),
+        run_id=run_id_for(*OWNER.values()),
+        owner={"kind": "airflow", **OWNER},
+        folder=str(folder),
+        target=Target("process"),
+    )
+    digest = content_digest(dump_manifest(planned.manifest))
+    target = {"backend": "process", "namespace": "", "connection": ""}
+    return {"uri": planned.ledger.run_uri, "digest": digest, **target}
+
+
+@pytest.mark.parametrize(
+    ("command", "ends", "last"),
+    [
+        ("echo hello; exit 3", TaskFailedEvent, "trial 0: FAILED: user_exit"),
+        ("""echo hello; echo '{"y": 1}' >$PODMAP_RESULT""", TaskSuccessEvent, "trial 0: COMPLETE"),
+    ],
+    ids=["failed", "complete"],
+)
+def test_the_event_comes_after_airflow_has_read_the_verdict(
+    command: str,
+    ends: type,
+    last: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PODMAP_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("AIRFLOW__PODMAP__STORE", str(tmp_path / "store"))
+    log = Log()
+
+    class Told(TrialTrigger):
+        @property
+        def log(self) -> Any:
+            return log
+
+    async def scenario() -> Any:
+        reader = Reader(log, last)
+        log_turns.loop_turns()._socket = reader  # type: ignore[assignment]  # as the real one
+        trigger = Told(run=planned_run(tmp_path, command))
+        trigger.task_instance = SimpleNamespace(  # type: ignore[assignment]  # what is asked for
+            dag_id="d", run_id="r1", task_id="sweep.trials", map_index=0, id="e", max_tries=0
+        )
+        event = asyncio.ensure_future(anext(trigger.run()))
+        await reader.holds.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not event.done()
+        reader.reads.set()
+        return await event
+
+    assert isinstance(asyncio.run(asyncio.wait_for(scenario(), 60)), ends)
+    assert log.lines[0] == "trial 0: n=0"
+    assert "hello" in log.lines
+    assert log.lines[-1].startswith(last)
