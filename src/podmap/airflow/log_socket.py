@@ -23,6 +23,7 @@ import termios
 import threading
 import time
 from dataclasses import dataclass
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +73,11 @@ def _log_fd() -> int | None:
 
     if sys.platform != "linux":
         return None
-    output = getattr(structlog.get_config().get("logger_factory"), "io", None)
+    output: Any = getattr(structlog.get_config().get("logger_factory"), "io", None)
     try:
-        fd: int = output.fileno()  # type: ignore[union-attr]  # None has none, which is caught
+        fd: int = output.fileno()
         return fd if stat.S_ISSOCK(os.fstat(fd).st_mode) else None
-    except (AttributeError, OSError, ValueError):
+    except (AttributeError, OSError, ValueError):  # it is None, or no file
         return None
 
 
