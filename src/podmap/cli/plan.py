@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -229,9 +230,16 @@ def _json(sweep: Sweep, plan: Plan, guess: Estimate) -> dict[str, Any]:
     }
 
 
-def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
+def _cell(value: Any) -> str:
+    """A param as it is sent; in quotes where a table would hide a part of it."""
     from podmap.spec.placeholder import to_text
 
+    text = to_text(value)
+    shows = text and text.isprintable() and text == text.strip()
+    return text if shows or not isinstance(value, str) else json.dumps(text, ensure_ascii=False)
+
+
+def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
     trials = _shown_trials(plan)
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     shards = ["shard"] if any(trial.shard for trial in trials) else []
@@ -241,7 +249,7 @@ def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
             trial.number,
             *([trial.repeat] if repeats else []),
             *([trial.shard.uri if trial.shard else None] if shards else []),
-            *(to_text(trial.params[name]) if name in trial.params else "" for name in names),
+            *(_cell(trial.params[name]) if name in trial.params else "" for name in names),
         ]
         for trial in trials
     ]

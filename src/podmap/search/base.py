@@ -27,7 +27,8 @@ class Search(Protocol):
     be asked, and records told, in any order.
 
     The params belong to the caller, who may change the mapping without harm. Their values are
-    JSON: numbers (finite), text, booleans, None, or lists of these.
+    JSON: numbers (finite), text, booleans, None, lists, or mappings, whose entries become params of
+    dotted names.
     """
 
     @property

@@ -17,16 +17,14 @@ from podmap.spec.check_search import check_item
 from podmap.spec.check_trial import check_item_patch, texts
 from podmap.spec.data_patch import check_data_patch
 from podmap.spec.findings import Finding, did_you_mean, path_text
+from podmap.spec.flat_params import PATCH, flat_pairs, is_too_deep
 from podmap.spec.model import TrialPatch, TrialTemplate
 from podmap.spec.placeholder import Placeholder, find_placeholders
 from podmap.spec.search import ColumnType
 from podmap.spec.template import PerTemplate
 from podmap.spec.yaml import unwrapped
 
-PATCH = "trial"
-"""The key of an item that is no param: what differs in the template for that trial."""
-
-_VALUES = "a param is a number, text, true, false, null, or a list of these"
+_VALUES = "a param is a number, text, true, false, null, a list, or a mapping of params"
 
 
 def check_items(
@@ -101,6 +99,8 @@ def _checked(
         problems.add(row.problem(message, hint=hint))
         return None
     params, wrong = _plain_params(row, types)
+    if len(params) > limits.columns:
+        wrong = [row.problem(f"{len(params):,} params; at most {limits.columns:,} are allowed")]
     item = params
     given = row.values.get(PATCH)
     if given is not None:
@@ -129,13 +129,35 @@ def _plain_params(
             wrong.append(row.problem(f"{name!r} is no param name: names are text"))
             continue
         try:
-            plain = _plain(value)
-            params[name] = converted(plain, types[name]) if name in types else plain
+            pairs = list(_pairs(name, value))
+            found = {full: _as(types.get(full), plain) for full, plain in pairs}
         except ValueError as error:
             wrong.append(row.problem(str(error), name=name))
-        except RecursionError:
-            wrong.append(row.problem("lists are nested too deeply", name=name))
+            continue
+        twice = next((full for full in found if full in params), None)
+        if twice is not None or len(found) < len(pairs):
+            wrong.append(row.problem(f"the param {twice or name!r} is given twice", name=name))
+        params.update(found)
     return params, wrong
+
+
+def _pairs(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The params that a value gives: one, or one for each entry of a mapping.
+
+    Raises:
+        ValueError: As `_plain` does, or the value is too deep.
+    """
+    try:
+        plain = _plain(value)
+        if is_too_deep(plain):
+            raise RecursionError
+    except RecursionError:
+        raise ValueError("values are nested too deeply") from None
+    yield from flat_pairs({name: plain})
+
+
+def _as(kind: ColumnType | None, plain: Any) -> Any:
+    return plain if kind is None else converted(plain, kind)
 
 
 def _plain(value: Any) -> Any:
@@ -159,6 +181,8 @@ def _plain(value: Any) -> Any:
         return float(value)
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(one) for key, one in value.items()}
     kind = type(value)
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     raise ValueError(f"{_short(value)} is of type {name}; {_VALUES}")

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from podmap.search.base import Enumerated, ItemProblems, ItemRow, section
-from podmap.search.check_items import PATCH, check_items
+from podmap.search.check_items import check_items
 from podmap.search.experiments import experiment_rows
 from podmap.search.list_files import read_rows
 from podmap.search.uris import absolute_uri
+from podmap.spec.flat_params import PATCH
 from podmap.spec.model import Sweep
 from podmap.spec.search import ListSearch
 from podmap.uris import masked

@@ -13,6 +13,7 @@ from podmap.search.base import Enumerated
 from podmap.search.kinds import make_search, restore_search
 from podmap.search.list import ItemList
 from podmap.spec.check_search import check_total
+from podmap.spec.flat_params import flattened
 from podmap.spec.model import Sweep
 from podmap.spec.template import ContentKeys
 
@@ -55,7 +56,7 @@ class Plan:
         if not 0 <= number < self.count:
             raise IndexError(f"trial {number}: the numbers go from 0 to {self.count - 1}")
         place, repeat = divmod(number, self.repeats)
-        params = search.ask(place)
+        params = flattened(search.ask(place))
         patch, shard = search.patch(place), search.shard(place)
         which = [self.copies.get(place, 0), *([repeat] if repeat else [])]
         seed = _trial_seed(self._seed, params, shard, which)

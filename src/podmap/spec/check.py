@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from podmap import names
+from podmap.spec.check_choices import check_choices
 from podmap.spec.check_search import check_search, check_uri
 from podmap.spec.check_trial import check_trials, may_be_shards
 from podmap.spec.findings import Finding, show
@@ -32,6 +33,7 @@ def check(sweep: Sweep, raw: dict[str, Any], *, search_required: bool) -> list[F
     if sweep.search is not None:
         findings += check_search(sweep.search, raw.get("search") or {})
     findings += check_trials(sweep, raw)
+    findings += check_choices(sweep)
     findings += _check_objective(sweep, shards=may_be_shards(raw))
     findings += _check_prune(sweep)
     findings += _check_budget(sweep)

@@ -5,20 +5,28 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from podmap.spec.check_types import explain
-from podmap.spec.dimension import is_continuous, points, same_value, why_impossible
-from podmap.spec.findings import Finding, Place, did_you_mean, show
+from podmap.spec.dimension import (
+    identity,
+    is_continuous,
+    points,
+    same_value,
+    why_impossible,
+)
+from podmap.spec.findings import Finding, Place, did_you_mean, show, show_whole
+from podmap.spec.flat_params import choice_names, flat_item, flat_pairs, flattened, is_too_deep
 from podmap.spec.model import TrialPatch
 from podmap.spec.search import (
     AdaptiveSearch,
     Dimension,
     GridSearch,
     ListSearch,
+    Params,
     RandomSearch,
     Range,
     Search,
@@ -58,6 +66,8 @@ def check_search(search: Search, raw: Mapping[str, Any]) -> list[Finding]:
         for name, dimension in search.params.items()
     }
     findings += itertools.chain(*wrong.values())
+    if not any(wrong.values()):
+        findings += _check_apart(search.params)
     if isinstance(search, GridSearch):
         findings += _check_grid(search, wrong)
     else:
@@ -152,13 +162,42 @@ def _check_whole(place: Place, span: Range) -> Iterator[Finding]:
 def _check_choice(place: Place, choices: list[Any]) -> Iterator[Finding]:
     if not choices:
         yield Finding(place, "[] is not allowed: a choice has at least one value")
-    # By kind as well: true equals 1 in Python, and they are different choices.
-    seen: set[tuple[bool, Any]] = set()
+    seen: set[Hashable] = set()
     for index, choice in enumerate(choices):
-        entry = (isinstance(choice, bool), choice)
+        wrong = list(_check_value((*place, index), str(place[-1]), choice))
+        yield from wrong
+        entry = None if wrong else identity(choice)
         if entry in seen:
-            yield Finding((*place, index), f"the choice {show(choice)} is given twice")
-        seen.add(entry)
+            yield Finding((*place, index), f"the choice {show_whole(choice)} is given twice")
+        seen |= {entry} - {None}
+
+
+def _check_value(place: Place, name: str, value: Any) -> Iterator[Finding]:
+    """What is wrong with a value: its depth, and in a mapping the names of the params."""
+    if is_too_deep(value):
+        yield Finding(place, "values are nested too deeply")
+        return
+    seen: set[str] = set()
+    for full, inner in flat_pairs({name: value}) if isinstance(value, Mapping) else ():
+        if inner == {}:
+            message = "{} is not allowed: a mapping gives a param for each of its entries"
+            yield Finding(place, f"{full}: {message}" if full != name else message)
+        elif full in seen:
+            yield Finding(place, f"the param {show(full)} is given twice")
+        else:
+            seen.add(full)
+            yield from _check_name(place, full)
+
+
+def _check_apart(params: Params) -> Iterator[Finding]:
+    """Params that another one's choices give too, by way of their entries."""
+    owners: dict[str, str] = {}
+    for name, dimension in params.items():
+        choices = dimension if isinstance(dimension, list) else []
+        for given in sorted({name}.union(*choice_names(name, choices))):
+            owner = owners.setdefault(given, name)
+            if owner != name:
+                yield Finding((*_PARAMS, name), f"{given} is given by {owner} too", on="key")
 
 
 def _check_grid(search: GridSearch, wrong: Mapping[str, Sequence[Finding]]) -> Iterator[Finding]:
@@ -201,7 +240,7 @@ def _check_try_first(
             elif name in search.params:
                 why = why_impossible(value, search.params[name])
                 if why:
-                    yield Finding((*place, name), f"{show(value)} is not allowed: {why}")
+                    yield Finding((*place, name), f"{show_whole(value)} is not allowed: {why}")
         for name, dimension in search.params.items():
             if name not in params and isinstance(dimension, (Range, list)):
                 yield Finding((*place, name), "missing: every param but constants is needed")
@@ -235,18 +274,31 @@ def check_when(
             why = _why_never(name, value, search)
             if why:
                 at = (*place, name, index) if isinstance(wanted, list) else (*place, name)
-                yield Finding(at, f"{show(value)} is never taken by {name}: {why}")
+                yield Finding(at, f"{show_whole(value)} is never taken by {name}: {why}")
 
 
 def _why_never(name: str, value: Any, search: Search | None) -> str:
     if isinstance(search, ListSearch):
         if not isinstance(search.items, list) or name in search.types:
             return ""
-        taken = any(name in item and same_value(item[name], value) for item in search.items)
+        items = map(flat_item, search.items)
+        taken = any(name in item and same_value(item[name], value) for item in items)
         return "" if taken else "no item has it"
-    if search is None or name not in search.params:
-        return ""
-    return why_impossible(value, search.params[name])
+    dimension = None if search is None else _dimension(name, search.params)
+    return "" if dimension is None else why_impossible(value, dimension)
+
+
+def _dimension(name: str, params: Mapping[str, Any]) -> Any:
+    """The values that a param may have; None if nothing is known of it."""
+    if name in params and not isinstance(params[name], list):
+        return params[name]
+    given = [
+        pairs[name]
+        for outer, choices in params.items()
+        for choice in (choices if isinstance(choices, list) else ())
+        if name in (pairs := dict(flat_pairs({outer: choice})))
+    ]
+    return given or None
 
 
 def _check_uris(search: ShardsSearch) -> Iterator[Finding]:
@@ -309,19 +361,12 @@ def check_item(place: Place, item: Mapping[str, Any], good_names: set[str]) -> I
             wrong = list(_check_name((*place, name), name))
             yield from wrong
             good_names.update([] if wrong else [name])
-        if isinstance(value, dict) or (isinstance(value, list) and _holds_mapping(value)):
-            yield Finding(
-                (*place, name),
-                "a mapping is not allowed: a number, text, true, false, null or a list of these "
-                "is needed",
-            )
-
-
-def _holds_mapping(values: list[Any]) -> bool:
-    return any(
-        isinstance(value, dict) or (isinstance(value, list) and _holds_mapping(value))
-        for value in values
-    )
+        if not isinstance(value, (list, dict)):
+            continue
+        yield from _check_value((*place, name), name, value)
+        twice = [full for full in flattened({name: value}) if full in item and full != name]
+        if twice:
+            yield Finding((*place, name), f"the param {show(twice[0])} is given twice")
 
 
 def check_patch(place: Place, patch: Any) -> Iterator[Finding]:

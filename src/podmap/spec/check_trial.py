@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from podmap.spec.check_pod import check_pod, hides_result
 from podmap.spec.check_search import check_when
 from podmap.spec.findings import Finding, Place, did_you_mean, show
+from podmap.spec.flat_params import choice_names, flat_item
 from podmap.spec.model import GPU, Resources, Sweep, TrialPatch, TrialTemplate, is_gpu
 from podmap.spec.placeholder import KNOWN, Placeholder, find_placeholders
 from podmap.spec.quantity import format_bytes
@@ -70,7 +72,8 @@ def check_trials(sweep: Sweep, raw: Mapping[str, Any]) -> list[Finding]:
             place = ("trial", "cases", index, "when")
             findings += check_when(place, case.when, search, known)
     if isinstance(search, ListSearch) and isinstance(search.items, list):
-        findings += _check_items_complete(sweep.trial, search.items)
+        items = [flat_item(item) for item in search.items]
+        findings += _check_items_complete(sweep.trial, items)
     return findings
 
 
@@ -94,9 +97,15 @@ def known_params(raw_search: Any) -> frozenset[str] | None:
         named = [item for item in items if isinstance(item, Mapping)]
         if items and not named:
             return None
-        return frozenset(str(name) for item in named for name in item) - {"trial"}
+        return frozenset(str(name) for item in named for name in flat_item(item)) - {"trial"}
     params = raw_search.get("params", {})
-    return frozenset(params) if isinstance(params, Mapping) else None
+    if not isinstance(params, Mapping):
+        return None
+    each = (
+        choice_names(name, choices if isinstance(choices, list) and choices else [None])
+        for name, choices in params.items()
+    )
+    return frozenset().union(*itertools.chain.from_iterable(each))
 
 
 def patches_of(sweep: Sweep) -> Iterator[tuple[Place, TrialPatch]]:
@@ -301,13 +310,13 @@ def _check_gpus(place: Place, resources: Resources) -> Iterator[Finding]:
 
 
 def _check_items_complete(
-    template: TrialTemplate, items: list[dict[str, Any]]
+    template: TrialTemplate, items: list[Mapping[str, Any]]
 ) -> Iterator[Finding]:
     """Items that lack a param which their trial uses; told once for each placeholder."""
-    used = _used_params(texts(template))
+    used = used_params(texts(template))
     for case in template.cases:
-        used |= _used_params(texts(case))
-    needed = PerTemplate(template, lambda own: frozenset(_used_params(texts(own))))
+        used |= used_params(texts(case))
+    needed = PerTemplate(template, lambda own: frozenset(used_params(texts(own))))
     every = frozenset().union(*items) if items else frozenset()
     first: dict[str, int] = {}
     others: dict[str, int] = {}
@@ -333,5 +342,6 @@ def _lacking(needed: PerTemplate[frozenset[str]], item: Mapping[str, Any]) -> fr
         return frozenset()  # the patch's own findings say why
 
 
-def _used_params(found: Iterable[tuple[Place, str]]) -> set[str]:
+def used_params(found: Iterable[tuple[Place, str]]) -> set[str]:
+    """The params that placeholders name in texts of a patch."""
     return {p.name for _, text in found for p in find_placeholders(text) if p.root == "params"}

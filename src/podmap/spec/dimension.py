@@ -7,13 +7,13 @@ one denominator, so 0.1 plus two steps of 0.1 is 0.3 and never 0.300000000000000
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from typing import Any, TypeGuard
 
-from podmap.spec.findings import any_of, show
+from podmap.spec.findings import any_of, show, show_whole
 from podmap.spec.search import Dimension, Range
 
 DECIMALS = Context(prec=34, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -21,8 +21,19 @@ DECIMALS = Context(prec=34, Emax=MAX_EMAX, Emin=MIN_EMIN)
 machine; those of libm are not."""
 
 
+def identity(value: Any) -> Hashable:
+    """What two values have in common if they are equal, where `true` is not 1."""
+    if isinstance(value, Mapping):
+        return "mapping", frozenset((name, identity(one)) for name, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return "list", tuple(identity(one) for one in value)
+    return isinstance(value, bool), value
+
+
 def same_value(left: Any, right: Any) -> bool:
     """Whether two params' values are equal, where `true` is not 1."""
+    if isinstance(left, (list, Mapping)) or isinstance(right, (list, Mapping)):
+        return identity(left) == identity(right)
     if isinstance(left, bool) is not isinstance(right, bool):
         return False
     return bool(left == right)
@@ -35,7 +46,7 @@ def why_impossible(value: Any, dimension: Dimension) -> str:
     if isinstance(dimension, list):
         if any(same_value(value, choice) for choice in dimension):
             return ""
-        return f"{any_of(show(choice) for choice in dimension)} is needed"
+        return f"{any_of(show_whole(choice) for choice in dimension)} is needed"
     return "" if same_value(value, dimension) else f"it is always {show(dimension)}"
 
 
@@ -96,7 +107,7 @@ def points(dimension: Dimension) -> Points:
     """
     if isinstance(dimension, list):
         values = tuple(dimension)
-        unlike = {(type(value), value) for value in values}
+        unlike = {(type(value), identity(value)) for value in values}
         return Points(len(values), values.__getitem__, len(unlike) == len(values))
     if not isinstance(dimension, Range):
         return Points(1, lambda place: dimension)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -68,6 +69,14 @@ def show(value: Any) -> str:
     if isinstance(value, list):
         return "a list"
     text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def show_whole(value: Any) -> str:
+    """As `show`, with what is in lists and mappings."""
+    if not isinstance(value, (dict, list)):
+        return show(value)
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -28,6 +28,7 @@ from podmap.spec.types import (
     Cpu,
     Duration,
     Finite,
+    Json,
     Memory,
     Model,
     Pack,
@@ -152,7 +153,7 @@ class TrialPatch(Model):
 
 
 Wanted = Annotated[
-    Annotated[list[Scalar], Tag(LIST)] | Annotated[Scalar, Tag(PLAIN)], by_shape(BaseModel)
+    Annotated[list[Json], Tag(LIST)] | Annotated[Scalar, Tag(PLAIN)], by_shape(BaseModel)
 ]
 
 

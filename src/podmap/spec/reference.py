@@ -43,7 +43,13 @@ _SECTIONS: tuple[tuple[str, str, str], ...] = (
     ("search: random", "RandomSearch", "`try_first` needs every param that is not a constant."),
     ("search: shards", "ShardsSearch", "Gives `{shard.uri}`, `{shard.name}` and `{shard.index}`."),
     ("search: tpe, gp, cmaes, qmc, nsga2", "AdaptiveSearch", ""),
-    ("A range", "Range", "A param is a range, a choice (`[linear, rbf]`) or a constant (`10`)."),
+    (
+        "A range",
+        "Range",
+        "A param is a range, a choice (`[linear, rbf]`) or a constant (`10`). A choice's value may "
+        "be a list (`[[64, 64], [128]]`), or a mapping: then each of its entries is a param, "
+        "`optimizer: [{name: sgd, lr: 0.1}]` gives `optimizer.name` and `optimizer.lr`.",
+    ),
     ("objective", "Objective", ""),
     ("trial", "TrialTemplate", ""),
     (
@@ -78,6 +84,7 @@ _OUTRO = """## Quantities
 | kind | written as |
 |---|---|
 | scalar | a number, text, `true`, `false` or `null` |
+| value | a scalar, a list of values, or a mapping of names to values |
 | duration | seconds, or text such as `90s`, `15m`, `1h30m`, `1.5d` (units w, d, h, m, s, ms) |
 | size | bytes, or text such as `16Gi`, `512Mi`, `1.5G` (units Ki, Mi, Gi, Ti, Pi, k, M, G, T, P) |
 | CPU | cores such as `4` or `0.5`, or thousandths such as `500m` |
@@ -185,6 +192,7 @@ _PHRASES = {
     "minimum": "from {}",
 }
 _SCALAR = ["number", "string", "boolean", "null"]
+_ANY = [*_SCALAR, "array", "object"]
 
 
 def _value(field: Mapping[str, Any]) -> str:
@@ -197,8 +205,8 @@ def _value(field: Mapping[str, Any]) -> str:
     if "const" in field or "enum" in field:
         words = field.get("enum") or [field["const"]]
         return any_of(f"`{word}`" for word in words if word is not None)
-    if field.get("type") == _SCALAR:
-        return "[scalar](#quantities)"
+    if field.get("type") in (_SCALAR, _ANY):
+        return f"[{'scalar' if field['type'] == _SCALAR else 'value'}](#quantities)"
     if "title" in field:
         return f"[{field['title']}](#quantities)"
     return _typed(field)

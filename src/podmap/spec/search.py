@@ -10,6 +10,7 @@ from podmap.spec.types import (
     LIST,
     MAPPING,
     PLAIN,
+    Json,
     Model,
     Number,
     Scalar,
@@ -50,11 +51,11 @@ class Range(Model):
 
 Dimension = Annotated[
     Annotated[Range, Tag(MAPPING)]
-    | Annotated[list[Scalar], Tag(LIST)]
+    | Annotated[list[Json], Tag(LIST)]
     | Annotated[Scalar, Tag(PLAIN)],
     by_shape(Range),
 ]
-"""A range, a choice (a list) or a constant (anything else)."""
+"""A range, a choice (a list, also of lists and mappings) or a constant (anything else)."""
 
 Params = dict[str, Dimension]
 
@@ -115,7 +116,7 @@ class RandomSearch(_SearchBase):
         description="How many trials (with `repeats`: how many sets of params).",
     )
     params: Params = Field(description="Name to range, choice or constant.")
-    try_first: list[dict[str, Scalar]] = Field(
+    try_first: list[dict[str, Json]] = Field(
         default_factory=list, description="Params of the first trials, before any are drawn."
     )
 
@@ -140,7 +141,7 @@ class AdaptiveSearch(_SearchBase):
     kind: AdaptiveKind = Field(description="Which of Optuna's samplers.")
     trials: int = Field(ge=1, description="How many trials.")
     params: Params = Field(description="Name to range, choice or constant.")
-    try_first: list[dict[str, Scalar]] = Field(
+    try_first: list[dict[str, Json]] = Field(
         default_factory=list, description="Params of the first trials, before any are proposed."
     )
     storage: str | None = Field(

@@ -48,6 +48,14 @@ def _scalar(value: Any) -> Any:
     raise wanted("a number, text, true, false or null")
 
 
+def _json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_json(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _json(one) for key, one in value.items()}
+    return _scalar(value)
+
+
 def _pack(value: Any) -> Any:
     if value == "auto" or (_is_number(value) and isinstance(value, int) and value >= 1):
         return value
@@ -63,6 +71,17 @@ Scalar = Annotated[
     bool | int | float | str | None,
     PlainValidator(_scalar),
     WithJsonSchema({"title": "scalar", "type": ["number", "string", "boolean", "null"]}),
+]
+Json = Annotated[
+    Any,
+    PlainValidator(_json),
+    WithJsonSchema(
+        {
+            "title": "value",
+            "type": ["number", "string", "boolean", "null", "array", "object"],
+            "examples": ["rbf", [64, 64], {"name": "adam", "lr": 0.1}],
+        }
+    ),
 ]
 Pack = Annotated[
     int | Literal["auto"],

@@ -311,6 +311,9 @@ def to_plain(value: Any, place: Place = ()) -> tuple[Any, list[Finding]]:
 
 
 def _plain(value: Any, place: Place, findings: list[Finding]) -> Any:
+    if len(place) > MAX_DEPTH:
+        findings.append(Finding(place[:3], "values are nested too deeply"))
+        return None
     if isinstance(value, Mapping):
         return {
             key: _plain(child, (*place, key), findings)

@@ -196,3 +196,9 @@ def test_a_plan_of_pods_needs_an_image(cli: Any) -> None:
     assert 2 == ran.code
     assert ran.json["not_supported"][0].startswith("trial.image: a pod needs an image")
     assert 2 == cli("plan", spec, "--backend", "kubernetes", "--dry-run").code
+
+
+def test_what_a_table_would_hide_is_shown_in_quotes(cli: Any) -> None:
+    search = 'search={kind: grid, params: {x: ["", " a", "a\\nb", "a b", "true", true]}}'
+    rows = cli("plan", cli.spec(), "--set", search, "--set", "trial.args=[]").out.splitlines()
+    assert ['""', '" a"', '"a\\nb"', "a b", "true"] == [row[5:].strip() for row in rows[1:6]]

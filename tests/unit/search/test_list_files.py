@@ -130,7 +130,7 @@ def test_relative_paths_start_from_the_specs_folder(
 def test_all_bad_lines_are_reported_with_file_and_line(make_spec: MakeSpec, write: Any) -> None:
     uri = write(
         "list.jsonl",
-        b'{"a": 1}\n[1]\n{"a": \n{"a": NaN}\n{"a": 1, "a": 2}\n\xff\n{"a": {"b": 1}}\n{"": 1}\n',
+        b'{"a": 1}\n[1]\n{"a": \n{"a": NaN}\n{"a": 1, "a": 2}\n\xff\n{"a": {"b": {}}}\n{"": 1}\n',
     )
     found = problems_of(make_spec({"kind": "list", "items": uri}))
     assert [f"{uri}:{line}:" for line in range(2, 9)] == [
@@ -142,7 +142,7 @@ def test_all_bad_lines_are_reported_with_file_and_line(make_spec: MakeSpec, writ
         "NaN",
         "'a' more than once",
         "not UTF-8",
-        "type dict",
+        '"a.b"]: {} is not allowed',
         "''",
     ]
     for text, problem in zip(expected, found, strict=True):

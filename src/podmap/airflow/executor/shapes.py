@@ -19,6 +19,7 @@ from podmap.backends.kubernetes.pod.worker import worker_override
 from podmap.errors import UsageError
 from podmap.names import digest
 from podmap.records import Trial
+from podmap.spec.flat_params import flattened
 from podmap.spec.model import Case, Resources, Sweep, TrialTemplate
 from podmap.spec.search import ListSearch, Range
 from podmap.spec.template import PerTemplate, own_template
@@ -214,7 +215,7 @@ def _representatives(sweep: Sweep, items: Sequence[Mapping[str, Any]] | None) ->
     if given is not None:
         for item in given:
             params = {name: value for name, value in item.items() if name != "trial"}
-            yield _trial(params, item.get("trial"))
+            yield _trial(flattened(params), item.get("trial"))
         return
     cases = [case for case in sweep.trial.cases if _shapes(case, sweep)]
     names = sorted({name for case in cases for name in case.when})
