@@ -320,6 +320,18 @@ class Backend(ABC):
         """
         return False
 
+    async def most_at_once(self, gpus: Callable[[], int], *, wanted: int) -> int | None:
+        """How many attempts there is room for at once; None for as many as are wanted.
+
+        Args:
+            gpus: Gives the most GPUs that one of them may ask for; it may block.
+            wanted: How many there are to be.
+
+        Raises:
+            UsageError: There is not even room for one.
+        """
+        return None
+
     async def dry_run(self, launch: Launch) -> Mapping[str, Any] | None:
         """The attempt as the backend would create it now; nothing is created.
 

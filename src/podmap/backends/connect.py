@@ -29,6 +29,7 @@ class Target:
         context: A context of the kubeconfig; None for the current one.
         airflow: The extras of Airflow's connection of type `kubernetes`; None if there is none.
         options: More arguments of `KubernetesBackend`.
+        gpus: The GPUs of this host for local trials, as `--gpus` names them; None to find them.
     """
 
     backend: str = "process"
@@ -37,6 +38,7 @@ class Target:
     context: str | None = None
     airflow: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    gpus: str | None = None
 
 
 def target_of(manifest: Manifest, *, kubeconfig: str | None = None) -> Target:
@@ -72,7 +74,7 @@ def connect(target: Target) -> Backend:
     if target.backend == "process":
         from podmap.backends.process import ProcessBackend
 
-        return ProcessBackend()
+        return ProcessBackend(gpus=target.gpus)
     if target.backend != "kubernetes":
         raise UsageError(f"backend {target.backend!r} is not one of {', '.join(NAMES)}")
     from podmap.backends.kubernetes import KubernetesBackend

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ class Launch:
         placement: Where and as whom pods run.
         checkpoint: Where the trial keeps its state; None if it has no such place.
         faults: Why it must not be made: values that do not fit where the spec puts them.
+        at_slot: Gives the same attempt in another slot than 0; None where nothing names the slot.
     """
 
     name: str
@@ -50,3 +51,4 @@ class Launch:
     placement: Kubernetes | None = None
     checkpoint: str | None = None
     faults: Sequence[str] = ()
+    at_slot: Callable[[int], Launch] | None = field(default=None, compare=False, repr=False)

@@ -102,6 +102,24 @@ KUBECONFIG = click.option(
     "account.",
 )
 CONTEXT = click.option("--context", metavar="NAME", help="A context of the kubeconfig.")
+
+
+def _gpus(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """The list of GPUs, once it is found to be one."""
+    from podmap.backends.process.place import parse_gpus
+
+    if value is not None:
+        parse_gpus(value, source="--gpus")
+    return value
+
+
+GPUS = click.option(
+    "--gpus",
+    metavar="LIST",
+    callback=_gpus,
+    help="The GPUs of this host that trials are given, such as 0,1,2,3, by trial.resources.gpu.  "
+    "[default: PODMAP_GPUS, CUDA_VISIBLE_DEVICES, or all]",
+)
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 LOGS = click.option(
     "--logs", is_flag=True, help="Show the trials' output as it comes, on standard error."

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from podmap.cli._options import (
     FIND_STORE,
+    GPUS,
     JSON,
     KUBECONFIG,
     LOGS,
@@ -43,6 +45,7 @@ waited for, and their results count. The spec is the one the run was started wit
 )
 @RUN
 @KUBECONFIG
+@GPUS
 @FIND_STORE
 @QUIET
 @LOGS
@@ -51,6 +54,7 @@ waited for, and their results count. The spec is the one the run was started wit
 def command(
     run: str,
     kubeconfig: str | None,
+    gpus: str | None,
     store: str | None,
     quiet: bool,
     logs: bool,
@@ -79,7 +83,7 @@ def command(
         console.say(f"{ended} of {counted(manifest.count, 'trial')} have ended already")
         ledger.update_state(finished=None, stopped=None)
         options = RunOptions(
-            target_of(manifest, kubeconfig=kubeconfig),
+            replace(target_of(manifest, kubeconfig=kubeconfig), gpus=gpus),
             console,
             logs=logs,
             patience_s=patience,

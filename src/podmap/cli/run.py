@@ -9,6 +9,7 @@ import click
 from podmap.cli._options import (
     BACKEND,
     CONTEXT,
+    GPUS,
     JSON,
     KUBECONFIG,
     LOGS,
@@ -22,6 +23,7 @@ from podmap.cli._options import (
     example,
     overrides,
 )
+from podmap.errors import UsageError
 
 EXAMPLES = example("""
 podmap run sweep.yaml
@@ -48,6 +50,7 @@ ends the trials that run, the second leaves at once and leaves them running.
 @NAMESPACE
 @KUBECONFIG
 @CONTEXT
+@GPUS
 @STORE
 @QUIET
 @LOGS
@@ -61,6 +64,7 @@ def command(
     namespace: str | None,
     kubeconfig: str | None,
     context: str | None,
+    gpus: str | None,
     store: str | None,
     quiet: bool,
     logs: bool,
@@ -73,12 +77,15 @@ def command(
     from podmap.cli._run_command import RunOptions, start_run
     from podmap.spec.load import load
 
+    if gpus is not None and backend == "kubernetes":
+        raise UsageError("--gpus is for local trials; pods are given GPUs by their cluster")
     loaded = load(spec, overrides=overrides(sets), overrides_from="--set", strict=strict)
     target = Target(
         backend,
         namespace=namespace or loaded.sweep.kubernetes.namespace,
         kubeconfig=kubeconfig,
         context=context,
+        gpus=gpus,
     )
     options = RunOptions(
         target, Console(quiet=quiet), logs=logs, patience_s=patience, as_json=as_json

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from podmap.backends.base import Backend
@@ -13,9 +14,10 @@ from podmap.engine.planned import PlannedRun
 from podmap.names import attempt_name, new_epoch, run_uri
 from podmap.records import Diagnosis, Trial
 from podmap.search.plan import Plan
+from podmap.spec.check_trial import texts
 from podmap.spec.model import Sweep, TrialTemplate
-from podmap.spec.placeholder import to_text
-from podmap.spec.render import has_forms, render
+from podmap.spec.placeholder import names_slot, to_text
+from podmap.spec.render import Rendered, has_forms, render
 from podmap.spec.template import PerTemplate, own_template
 
 ResultPath = Callable[[str], str]
@@ -81,34 +83,39 @@ class Launcher:
         Raises:
             SpecError: Placeholders have no value in this trial.
         """
-        sweep = self.sweep
-        template = template or own_template(sweep.trial, trial)
-        name = attempt_name(sweep.name, self.run_id, trial.number, attempt)
-        rendered = render(
+        template = template or own_template(self.sweep.trial, trial)
+        name = attempt_name(self.sweep.name, self.run_id, trial.number, attempt)
+        fill = functools.partial(
+            render,
             template,
             trial,
-            sweep=sweep.name,
+            sweep=self.sweep.name,
             run_id=self.run_id,
             run_uri=self.run_uri,
             attempt=attempt,
             result=self.result_path(name),
-            objectives=[objective.metric for objective in sweep.objectives],
+            objectives=[objective.metric for objective in self.sweep.objectives],
         )
+        launch = self._launch(name, trial, template, fill())
+        limits_s = template.timeout, template.deadline if left_s is None else left_s
+        launch = replace(launch, attempt=attempt, epoch=epoch, timeout_s=_shortest(*limits_s))
+        return _told_of_slot(launch, template, fill)
+
+    def _launch(self, name: str, trial: Trial, own: TrialTemplate, rendered: Rendered) -> Launch:
         return Launch(
             name=name,
-            sweep=sweep.name,
+            sweep=self.sweep.name,
             run_id=self.run_id,
             number=trial.number,
-            attempt=attempt,
-            epoch=epoch,
+            attempt=1,
+            epoch="",
             argv=rendered.argv,
             env=rendered.env,
             secret_env=rendered.secret_env,
-            timeout_s=_shortest(template.timeout, template.deadline if left_s is None else left_s),
             cwd=self.folder or None,
             command=rendered.command,
-            template=template,
-            placement=sweep.kubernetes,
+            template=own,
+            placement=self.sweep.kubernetes,
             checkpoint=rendered.checkpoint,
             faults=rendered.faults,
         )
@@ -116,6 +123,17 @@ class Launcher:
 
 def _shortest(*limits_s: float | None) -> float | None:
     return min((limit for limit in limits_s if limit is not None), default=None)
+
+
+def _told_of_slot(launch: Launch, own: TrialTemplate, fill: Callable[..., Rendered]) -> Launch:
+    """The launch, with `at_slot` if its template names the slot."""
+
+    def at_slot(slot: int) -> Launch:
+        again = fill(slot=slot)
+        return replace(launch, argv=again.argv, command=again.command, env=again.env)
+
+    named = any(names_slot(text) for _, text in texts(own))
+    return replace(launch, at_slot=at_slot) if named else launch
 
 
 def refused_trials(launcher: Launcher, plan: Plan) -> Iterator[tuple[int, Diagnosis]]:

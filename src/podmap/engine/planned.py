@@ -18,14 +18,18 @@ from podmap.names import MANIFEST, run_uri, split_run_uri
 from podmap.records import Record, Trial
 from podmap.search.kinds import KINDS, not_yet
 from podmap.search.plan import Plan, make_plan
-from podmap.spec.check_trial import known_params
+from podmap.spec.check_trial import known_params, slot_places
 from podmap.spec.findings import path_text
 from podmap.spec.load import LoadedSpec, load
-from podmap.spec.model import Sweep, TrialTemplate
+from podmap.spec.model import Sweep, TrialPatch, TrialTemplate
 from podmap.spec.search import ListSearch
-from podmap.spec.template import TrialTemplates
+from podmap.spec.template import VISIBLE_GPUS, TrialTemplates, local_gpus
 from podmap.spec.warnings import find_near_misses
 
+ONLY_LOCAL = (
+    "{trial.slot} is of local processes, which share a host; in a cluster the scheduler and the "
+    "device plugin keep pods apart: leave it out there, for example with --set"
+)
 STREAM_AT_MOST = 200
 """Up to this many attempts at once, `logs: auto` streams their output."""
 MAX_INSTANCES = 500
@@ -120,6 +124,13 @@ class PlannedRun:
             return None
         since = parse_iso(self.manifest.planned or self.manifest.created)
         return wall_s - (utc_now() - since).total_seconds()
+
+    def most_gpus(self) -> int:
+        """The most GPUs that a local trial may ask for, as far as the spec and its items tell."""
+        patches = (TrialPatch.model_validate(dict(patch)) for patch in self.plan.patches())
+        asked = map(local_gpus, (self.sweep.trial, *self.sweep.trial.cases, *patches))
+        own = VISIBLE_GPUS in (self.sweep.trial.env or {})
+        return 0 if own else max((count or 0 for count in asked), default=0)
 
     def trial(self, number: int, record: Record | None = None) -> Trial:
         """A trial of the run: as its record has it, if that is of this plan, else as the search.
@@ -274,6 +285,8 @@ def check_supported(sweep: Sweep, backend: str) -> None:
             "with --set trial.image=..."
         )
     problems = []
+    if backend == "kubernetes":
+        problems += [f"{path_text(place)}: {ONLY_LOCAL}" for place in slot_places(sweep)]
     if sweep.search is not None and sweep.search.kind not in KINDS:
         problems.append(not_yet(sweep.search.kind))
     if sweep.prune is not None:
@@ -301,6 +314,12 @@ def _has_image(sweep: Sweep) -> bool:
     return items or any(case.image for case in sweep.trial.cases)
 
 
+def _only_gpus(template: TrialPatch) -> bool:
+    """Whether nothing is asked for but GPUs, of which local trials get some."""
+    asked = {name for name, value in template.resources or () if value is not None}
+    return asked == {"gpu"}
+
+
 def ignored_by_processes(sweep: Sweep) -> list[str]:
     """The key paths of a spec that mean nothing to local processes, for a note to the user."""
     templates = [("trial", sweep.trial)] + [
@@ -311,6 +330,7 @@ def ignored_by_processes(sweep: Sweep) -> list[str]:
         for path, template in templates
         for name in ("image", "resources", "shm", "volumes", "pod")
         if getattr(template, name) is not None
+        if name != "resources" or not _only_gpus(template)
     ]
     ignored += [f"kubernetes.{name}" for name in sorted(sweep.kubernetes.model_fields_set)]
     if sweep.retries.oom.times:

@@ -141,6 +141,7 @@ async def open_session(
         StoreError: The ledger cannot be read.
         RecordError: A record cannot be understood.
         BackendError: The backend cannot be asked what is alive.
+        UsageError: The backend has no room for even one trial.
     """
     known = await store.call(_read, planned)
     found = await backend.list(planned.manifest.run_id)
@@ -154,6 +155,7 @@ async def open_session(
         timing=timing,
         alone=alone,
     )
+    await _limit_to_room(coordinator.slots, planned, backend)
     alive = [seen.name for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING)]
     await coordinator.start(known.state, alive=alive)
     left_s, budget = planned.time_left_s, planned.sweep.budget
@@ -170,6 +172,12 @@ async def open_session(
         alone=alone and coordinator.gates is None,
         left=frozenset(seen.number for seen in found),
     )
+
+
+async def _limit_to_room(slots: Slots, planned: PlannedRun, backend: Backend) -> None:
+    most = await backend.most_at_once(planned.most_gpus, wanted=planned.sweep.parallelism)
+    if most is not None:
+        slots.limit_to(most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import itertools
 import logging
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -84,6 +85,7 @@ class Slots:
         self._timing = timing
         self._backend = backend
         self._parallelism = parallelism
+        self._most: float = math.inf
         self._paused = False
         self._spare = spare
         self._gated_names = gated_names
@@ -252,6 +254,11 @@ class Slots:
         """Counts a trial that is run again as one that has not failed."""
         self.tally.reopen_trial(number)
 
+    def limit_to(self, most: int) -> None:
+        """Has never more attempts alive than there is room for, whatever is ordered."""
+        self._most = most
+        self._parallelism = min(self._parallelism, most)
+
     def apply_orders(self, order: Stop | None, *, parallelism: int, paused: bool) -> None:
         """Applies what was decided elsewhere; later calls replace earlier ones.
 
@@ -260,7 +267,7 @@ class Slots:
             parallelism: Attempts alive at once.
             paused: Whether none are started for now.
         """
-        self._parallelism, self._paused = parallelism, paused
+        self._parallelism, self._paused = int(min(parallelism, self._most)), paused
         before, self._ordered = self._ordered, order
         if order is not None and order != before:
             self._apply_stop(order)

@@ -71,6 +71,11 @@ class Plan:
             repeat=repeat,
         )
 
+    def patches(self) -> Iterator[Mapping[str, Any]]:
+        """What differs in the template, of all trials of which something does."""
+        places = range(self._search.count) if self.kind == ItemList.kind else ()
+        return filter(None, map(self._search.patch, places))
+
     def trials(self) -> Iterator[Trial]:
         """All trials by number, each made when it is asked for."""
         return (self.trial(number) for number in range(self.count))

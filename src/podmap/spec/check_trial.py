@@ -16,7 +16,7 @@ from podmap.spec.check_search import check_when
 from podmap.spec.findings import Finding, Place, did_you_mean, show
 from podmap.spec.flat_params import choice_names, flat_item
 from podmap.spec.model import GPU, Resources, Sweep, TrialPatch, TrialTemplate, is_gpu
-from podmap.spec.placeholder import KNOWN, Placeholder, find_placeholders
+from podmap.spec.placeholder import KNOWN, SLOT, Placeholder, find_placeholders, names_slot
 from podmap.spec.quantity import format_bytes
 from podmap.spec.search import SEARCH_KINDS, ListSearch
 from podmap.spec.template import PerTemplate
@@ -177,6 +177,14 @@ def texts(patch: TrialPatch) -> Iterator[tuple[Place, str]]:
             yield (key,), text
 
 
+def slot_places(sweep: Sweep) -> Iterator[Place]:
+    """Where a spec names the slot: that is known of local processes alone."""
+    parts: list[tuple[Place, TrialPatch]] = [(("trial",), sweep.trial)]
+    parts += [(("trial", "cases", i), case) for i, case in enumerate(sweep.trial.cases)]
+    for place, part in parts:
+        yield from ((*place, *where) for where, text in texts(part) if names_slot(text))
+
+
 def _literal_texts(patch: TrialPatch) -> Iterator[tuple[Place, str]]:
     for key in ("image", "volumes", "pod"):
         yield from _strings((key,), patch.model_dump(include={key}).get(key))
@@ -213,6 +221,9 @@ def _check_placeholder(
         yield Finding(place, message)
     elif root == "trial" and name in ("checkpoint", "output") and in_uri:
         yield Finding(place, f"{placeholder} cannot stand in checkpoint or output")
+    elif SLOT.root == root and SLOT.name == name and place[-1] in ("checkpoint", "output"):
+        message = f"{placeholder} cannot stand in checkpoint or output: each attempt has another"
+        yield Finding(place, message, "use {trial.number}")
     elif root == "trial" and name in scope.unset:
         yield Finding(place, f"{placeholder} has no value: trial.{name} is not given")
 

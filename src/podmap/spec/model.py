@@ -80,7 +80,11 @@ class Resources(Model):
     cpu: Cpu | None = Field(None, description="Cores requested.")
     cpu_limit: Cpu | None = Field(None, description="Caps the cores; by default not capped.")
     memory: Memory | None = Field(None, description="Memory: request and limit.")
-    gpu: int | None = Field(None, ge=0, description="GPUs (nvidia.com/gpu).")
+    gpu: int | None = Field(
+        None,
+        ge=0,
+        description="GPUs (nvidia.com/gpu). A local trial is given so many of its host's.",
+    )
     disk: Memory | None = Field(None, description="Ephemeral storage: request and limit.")
 
     @model_validator(mode="before")

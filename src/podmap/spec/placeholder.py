@@ -15,7 +15,10 @@ from typing import Any
 
 ROOTS = ("params", "trial", "run", "sweep", "shard")
 KNOWN: Mapping[str, tuple[str, ...]] = {
-    "trial": ("number", "key", "seed", "repeat", "result", "attempt", "checkpoint", "output"),
+    "trial": (
+        *("number", "key", "seed", "repeat", "slot"),
+        *("result", "attempt", "checkpoint", "output"),
+    ),
     "run": ("id", "uri"),
     "sweep": ("name",),
     "shard": ("uri", "name", "index"),
@@ -40,6 +43,14 @@ class Placeholder:
 
     def __str__(self) -> str:
         return f"{{{self.root}.{self.name}}}"
+
+
+SLOT = Placeholder("trial", "slot")
+
+
+def names_slot(text: str) -> bool:
+    """Whether the slot stands in a text."""
+    return "trial.slot" in text and SLOT in find_placeholders(text)
 
 
 def find_placeholders(text: str) -> list[Placeholder]:

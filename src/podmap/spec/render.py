@@ -48,6 +48,7 @@ def render(
     attempt: int,
     result: str,
     objectives: Sequence[str] = (),
+    slot: int = 0,
 ) -> Rendered:
     """What one attempt of a trial runs.
 
@@ -60,12 +61,13 @@ def render(
         attempt: From 1.
         result: The path the trial writes its result to, as it sees it.
         objectives: Names of the metrics without which there is no result.
+        slot: Which of the run's places on its host the attempt has, from 0.
 
     Raises:
         SpecError: Placeholders have no value in this trial; all of them are named.
     """
     about = {"number": trial.number, "key": trial.key, "seed": trial.seed}
-    about |= {"repeat": trial.repeat, "attempt": attempt, "result": result}
+    about |= {"repeat": trial.repeat, "attempt": attempt, "result": result, "slot": slot}
     values = {
         "params": trial.params,
         "trial": about,

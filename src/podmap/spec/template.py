@@ -155,6 +155,20 @@ def gpus_of(template: TrialTemplate) -> int:
     return template.resources.gpus if template.resources else 0
 
 
+VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
+"""The variable that tells CUDA which GPUs there are."""
+
+
+def local_gpus(template: TrialPatch) -> int | None:
+    """How many GPUs a local trial is given; None where `resources.gpu` does not say.
+
+    Where `env` says itself which GPUs the trial sees, none are given.
+    """
+    if VISIBLE_GPUS in (template.env or {}) or template.resources is None:
+        return None
+    return template.resources.gpu
+
+
 def memory_of(template: TrialTemplate) -> int | None:
     """The memory limit of the trial's container in bytes; None if it has none.
 

@@ -119,7 +119,7 @@ def test_quiet_says_nothing(cli: Any) -> None:
 
 
 def test_what_local_processes_ignore_is_said(cli: Any) -> None:
-    sets = ["--set", "trial.resources={gpu: 1}", "--set", "kubernetes.namespace=ml"]
+    sets = ["--set", "trial.resources={cpu: 1}", "--set", "kubernetes.namespace=ml"]
     ran = cli("run", cli.spec(), *sets)
     assert 0 == ran.code
     assert "local processes ignore: trial.resources, kubernetes.namespace" in ran.err

@@ -41,7 +41,8 @@ class WorkerBackend(ProcessBackend):
 
     def __init__(self, *, function: Callable[..., Any] | None = None) -> None:
         self._in_pod = bool(os.environ.get(IN_POD))
-        super().__init__(tempfile.mkdtemp(prefix="podmap-") if self._in_pod else None)
+        folder = tempfile.mkdtemp(prefix="podmap-") if self._in_pod else None
+        super().__init__(folder, divides_gpus=not self._in_pod)
         self._place = function_place(function) if function is not None else None
         self._killed_before = killed_for_memory()
 
@@ -76,7 +77,13 @@ class WorkerBackend(ProcessBackend):
         # The effective spec names the function; how it is called is each worker's own.
         module, shard = launch.argv[1:3], launch.argv[4:]
         argv = (sys.executable, *module, self._place.reference, *shard)
-        return replace(launch, argv=argv, env={**launch.env, **function_env()})
+        at_slot = launch.at_slot
+        return replace(
+            launch,
+            argv=argv,
+            env={**launch.env, **function_env()},
+            at_slot=None if at_slot is None else lambda slot: self._of_worker(at_slot(slot)),
+        )
 
 
 def function_env() -> dict[str, str]:

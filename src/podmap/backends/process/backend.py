@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import replace
 
 from podmap.backends.base import (
@@ -28,7 +28,9 @@ from podmap.backends.process.folder import (
 from podmap.backends.process.lock import StateLock, check_state_folder
 from podmap.backends.process.observe import look, observe, running
 from podmap.backends.process.output import follow
+from podmap.backends.process.place import Places
 from podmap.backends.process.spawn import Reservation, inherited_env
+from podmap.backends.process.state import AskedLaunch
 from podmap.backends.process.watch import ProcessWatch, end_stragglers, ended_too
 from podmap.errors import BackendError, UsageError
 from podmap.ledger.store_errors import limit_hint
@@ -58,6 +60,8 @@ class ProcessBackend(Backend):
             None for `default_state_dir`.
         result_limit_bytes: How much of a trial's result is read.
         timeout_grace_s: From SIGTERM to SIGKILL when an attempt takes longer than its timeout.
+        gpus: The GPUs of this host, such as "0,1"; None to find them out when one is asked for.
+        divides_gpus: Whether to give each attempt GPUs of its own.
     """
 
     name = "process"
@@ -68,14 +72,18 @@ class ProcessBackend(Backend):
         *,
         result_limit_bytes: int = 1024 * 1024,
         timeout_grace_s: float = 10.0,
+        gpus: str | None = None,
+        divides_gpus: bool = True,
     ) -> None:
         self._state_dir = os.path.abspath(state_dir or default_state_dir())
         self._result_limit_bytes = result_limit_bytes
         self._timeout_grace_s = timeout_grace_s
         self._inherited = inherited_env(os.environ)
+        self._places = Places(gpus, divides=divides_gpus)
         self._lock = StateLock(self._state_dir)
         self._turn = asyncio.Lock()
         self._watches: dict[str, ProcessWatch] = {}
+        self._reserved: dict[str, AskedLaunch] = {}
         self._trusted = False
         self._null: int | None = None
 
@@ -140,13 +148,18 @@ class ProcessBackend(Backend):
         folder = self._folder(launch.name)
         if not folder.path.endswith(f"/{launch.run_id}/{launch.name}"):
             raise UsageError(f"attempt {launch.name!r} is not of run {launch.run_id!r}")
+        await self._places.know_gpus(launch)
         async with self._lock.held():
             with self._access("write"):
                 observation = self._find_attempt(launch.name)
                 if observation is not None:
                     return observation
-                self._check_limit(launch.run_id, limit)
-                reservation = Reservation(folder, launch, self._inherited)
+                taken = self._taken_places(launch.run_id)
+                if limit is not None and len(taken) >= limit:
+                    raise FullError(tuple(taken))
+                place = self._places.choose(launch, taken.values())
+                reservation = Reservation(folder, launch, place, self._inherited)
+                self._reserved[launch.name] = reservation.asked
         try:
             if confirm is not None and not await confirm():
                 raise WithdrawnError(f"{launch.name} is not started after all")
@@ -155,7 +168,12 @@ class ProcessBackend(Backend):
                 await asyncio.sleep(0)
                 return self._start(launch, reservation)
         finally:
+            self._reserved.pop(launch.name)
             reservation.close()
+
+    async def most_at_once(self, gpus: Callable[[], int], *, wanted: int) -> int | None:
+        """As many as this host has GPUs for, if trials ask for some."""
+        return await self._places.most_at_once(gpus, wanted=wanted)
 
     async def wait(self, name: str) -> Observation:
         """Returns the observation of the attempt once it has ended or is gone.
@@ -290,21 +308,19 @@ class ProcessBackend(Backend):
     def _observe_watched(self, name: str, watch: ProcessWatch) -> Observation | None:
         return self._observe(name, watch) if watch.ended.done() else running(name, watch.asked)
 
-    def _check_limit(self, run_id: str, limit: int | None) -> None:
-        """Raises FullError if no other attempt may be alive. Needs the lock."""
-        names = [] if limit is None else attempt_names(f"{self._state_dir}/{run_id}")
-        if limit is None or len(names) < limit:
-            return
-        alive = [name for name in names if self._is_alive(name)]
-        if len(alive) >= limit:
-            raise FullError(alive)
+    def _taken_places(self, run_id: str) -> dict[str, AskedLaunch]:
+        """The attempts of a run that are alive, with what was asked of each. Needs the lock."""
+        names = attempt_names(f"{self._state_dir}/{run_id}")
+        found = ((name, self._asked_if_alive(name)) for name in names)
+        return {name: asked for name, asked in found if asked is not None}
 
-    def _is_alive(self, name: str) -> bool:
+    def _asked_if_alive(self, name: str) -> AskedLaunch | None:
         watch = self._watches.get(name)
         if watch is not None:
-            return not watch.ended.done()
-        seen = self._find_attempt(name)
-        return seen is not None and seen.phase in (Phase.PENDING, Phase.RUNNING)
+            return None if watch.is_over else watch.asked
+        seen = None if name in self._reserved else self._find_attempt(name)
+        alive = seen is not None and seen.phase in (Phase.PENDING, Phase.RUNNING)
+        return look(name, self._folder(name))[0] if alive else self._reserved.get(name)
 
     def _start(self, launch: Launch, reservation: Reservation) -> Observation:
         if self._null is None:
@@ -379,7 +395,5 @@ class ProcessBackend(Backend):
             watch.call_at(order.force_up_s, watch.force)
         if watch.asked.timeout_s is not None:
             deadline_up_s = watch.asked.started_up_s + watch.asked.timeout_s
-            watch.call_at(deadline_up_s, lambda: self._end_overdue(watch))
-
-    async def _end_overdue(self, watch: ProcessWatch) -> None:
-        await watch.end(timed_out(watch.asked.timeout_s or 0.0), self._timeout_grace_s)
+            reason, grace_s = timed_out(watch.asked.timeout_s), self._timeout_grace_s
+            watch.call_at(deadline_up_s, lambda: watch.end(reason, grace_s))

@@ -15,6 +15,7 @@ from podmap.backends.base import LaunchError
 from podmap.backends.launch import Launch
 from podmap.backends.process import system
 from podmap.backends.process.folder import AttemptFolder
+from podmap.backends.process.place import Place
 from podmap.backends.process.state import AskedLaunch
 from podmap.backends.values import refuse_launch
 from podmap.errors import BackendError
@@ -56,6 +57,7 @@ _CONTRACT = frozenset(
         "OUTPUT",
         "ATTEMPT",
         "ATTEMPT_FOLDER",
+        "SLOT",
     )
 )
 
@@ -232,17 +234,20 @@ class Reservation:
         asked: What was asked.
     """
 
-    def __init__(self, folder: AttemptFolder, launch: Launch, inherited: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: AttemptFolder, launch: Launch, place: Place, inherited: Mapping[str, str]
+    ) -> None:
         """Makes the folder, which must not be there.
 
         Raises:
             LaunchError: The attempt can never be started as it is.
             OSError: The folder could not be made.
         """
+        launch = place.fill(launch)
         self._command = check_command(launch, inherited)
         self._started = False
         self.folder = folder
-        self.asked = AskedLaunch.now(launch)
+        self.asked = AskedLaunch.now(launch, slot=place.slot, gpus=place.gpus or ())
         self._output = folder.create(self.asked)
 
     def start(self, *, null: int) -> int:

@@ -49,6 +49,8 @@ class AskedLaunch:
         maker_born: The start of that process.
         started: UTC ISO 8601.
         started_up_s: The same on `system.uptime_s`.
+        slot: As `Place.slot`; None of an attempt of a podmap that had none.
+        gpus: As `Place.gpus`; empty where it was given none.
     """
 
     run_id: str
@@ -63,10 +65,14 @@ class AskedLaunch:
     maker_born: str
     started: str
     started_up_s: float
+    slot: int | None = None
+    gpus: tuple[str, ...] = ()
 
     @classmethod
-    def now(cls, launch: Launch) -> AskedLaunch:
-        """What `launch` asks, by this process at this moment."""
+    def now(
+        cls, launch: Launch, *, slot: int | None = None, gpus: tuple[str, ...] = ()
+    ) -> AskedLaunch:
+        """What `launch` asks in its place, by this process at this moment."""
         maker_pid, maker_born = system.own_identity()
         return cls(
             run_id=launch.run_id,
@@ -81,6 +87,8 @@ class AskedLaunch:
             maker_born=maker_born,
             started=iso(utc_now()),
             started_up_s=system.uptime_s(),
+            slot=slot,
+            gpus=gpus,
         )
 
     @classmethod
@@ -118,10 +126,12 @@ class AskedLaunch:
         """
         value = _object(data, "launch.json")
         try:
-            asked = cls(**{**value, "argv": tuple(value["argv"])})
+            lists = {name: tuple(value.get(name, ())) for name in ("argv", "gpus")}
+            asked = cls(**{**value, **lists})
             fits = (
                 parse_attempt_name(name) == (asked.run_id, asked.number, asked.attempt)
-                and all(isinstance(argument, str) for argument in asked.argv)
+                and _are_texts(*asked.argv, *asked.gpus)
+                and (asked.slot is None or (type(asked.slot) is int and asked.slot >= 0))
                 and _are_texts(asked.epoch, asked.host, asked.boot_id, asked.maker_born)
                 and _is_seconds(asked.started_up_s)
                 and (asked.timeout_s is None or _is_seconds(asked.timeout_s))

@@ -62,6 +62,11 @@ class ProcessWatch:
             self._poll_end()
 
     @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and what it left behind has, too."""
+        return self.ended.done() and self._clearing is not None and self._clearing.done()
+
+    @property
     def is_alive(self) -> bool:
         """Whether the process is there at this moment, and may be sent a signal."""
         if self.ended.done():

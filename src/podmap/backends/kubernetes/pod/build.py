@@ -57,8 +57,11 @@ def build_pod(launch: Launch, *, gated: bool, namespace: str) -> dict[str, Any]:
         namespace: Where it is to be created.
 
     Raises:
-        SpecError: Neither the template nor its overlay gives an image.
+        SpecError: Neither the template nor its overlay gives an image, or the slot is named.
     """
+    if launch.at_slot is not None:
+        message = "{trial.slot} has no value: it is of local processes, and pods share no host"
+        raise SpecError([Problem("trial", message)])
     template = launch.template or TrialTemplate()
     placement = launch.placement or Kubernetes()
     volumes = _Volumes(template)
