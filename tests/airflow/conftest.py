@@ -14,14 +14,17 @@ from local_postgres import local_postgres
 
 DAGS = Path(__file__).parent / "dags"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "airflow"
-BUNDLES = [
-    {
-        "name": name,
-        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-        "kwargs": {"path": str(path)},
-    }
-    for name, path in (("tests", DAGS), ("examples", EXAMPLES))
-]
+
+
+def bundles(**folders: Path) -> str:
+    """The setting by which Airflow takes DAG files from folders, by the bundles' names."""
+    classpath = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    return json.dumps(
+        [
+            {"name": name, "classpath": classpath, "kwargs": {"path": str(path)}}
+            for name, path in folders.items()
+        ]
+    )
 
 
 @pytest.fixture(scope="session", params=["postgresql", "sqlite"])
@@ -36,7 +39,9 @@ def deployment(
             dags=DAGS,
             database=database,
             env={
-                "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(BUNDLES),
+                "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": bundles(
+                    tests=DAGS, examples=EXAMPLES, edited=root / "edited"
+                ),
                 "AIRFLOW__PODMAP__STORE": str(root / "store"),
                 "AIRFLOW__PODMAP__TRIAL_NAMES": "True",
                 "AIRFLOW__PODMAP__BACKEND": "process",
@@ -49,11 +54,12 @@ def deployment(
                 "AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME": "5",
             },
         )
-        (root / "scratch").mkdir()
+        for name in ("scratch", "edited"):
+            (root / name).mkdir()
         (root / "home" / "config").mkdir()
         (root / "home" / "config" / "airflow_local_settings.py").write_text(
             "from podmap.airflow.trial_names import task_instance_mutation_hook\n"
         )
         stack.callback(airflow.stop)
         airflow.start()
-        yield Deployment(airflow, root / "store", root / "scratch")
+        yield Deployment(airflow, root / "store", root / "scratch", root / "edited")

@@ -10,8 +10,9 @@ from local_airflow import LocalAirflow
 
 @dataclass(frozen=True)
 class Deployment:
-    """A running Airflow and the folders that its trials write to."""
+    """A running Airflow and the folders that its trials write to; `edited` is one of DAG files."""
 
     airflow: LocalAirflow
     store: Path
     scratch: Path
+    edited: Path

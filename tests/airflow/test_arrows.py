@@ -115,6 +115,14 @@ def test_what_sweep_returns_is_passed_on_as_before() -> None:
     assert {"sweep.collect"} == again.get_task("promote").upstream_task_ids
 
 
+def test_a_sweep_after_branches_that_join_has_a_rule() -> None:
+    with DAG("joined", schedule=None) as dag:
+        rule = "none_failed_min_one_success"
+        [BaseOperator(task_id="a"), BaseOperator(task_id="b")] >> sweep("s.yaml", trigger_rule=rule)
+    assert rule == dag.get_task("sweep.plan").trigger_rule
+    assert "all_success" == dag.get_task("sweep.collect").trigger_rule
+
+
 def test_a_part_has_a_name() -> None:
     with DAG("parts", schedule=None), pytest.raises(ValueError, match="only supports str"):
         sweep("s.yaml")[0]  # type: ignore[index]

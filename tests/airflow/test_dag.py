@@ -68,12 +68,20 @@ def test_default_args_do_not_reach_the_trials() -> None:
 
     from podmap.airflow import sweep
 
-    defaults = {"retries": 3, "execution_timeout": timedelta(seconds=5)}
+    defaults = {
+        "retries": 3,
+        "execution_timeout": timedelta(seconds=5),
+        "pool": "few",
+        "max_active_tis_per_dag": 1,
+        "trigger_rule": "all_done",
+    }
     with DAG("defaults", schedule=None, default_args=defaults) as dag:
         sweep("sweep.yaml")
-    trials = dag.get_task("sweep.trials")
+    trials, plan = dag.get_task("sweep.trials"), dag.get_task("sweep.plan")
     assert (0, None) == (trials.retries, trials.execution_timeout)
-    assert 3 == dag.get_task("sweep.plan").retries
+    assert ("default_pool", None) == (trials.pool, trials.max_active_tis_per_dag)
+    assert (3, "few", 1) == (plan.retries, plan.pool, plan.max_active_tis_per_dag)
+    assert {"all_success"} == {task.trigger_rule for task in (trials, plan)}
 
 
 def test_a_dag_survives_serialization() -> None:

@@ -20,23 +20,28 @@ pytestmark = [
     pytest.mark.parametrize("deployment", ["postgresql"], indirect=True, scope="session"),
 ]
 GROUP = ("plan", "trials", "ended", "collect", "done", "cleanup")
-HELD = "found_at_run_time"
+HELD = "held"
+MARKED = ("marked-failed", "marked-success", "trial-success", "other", "scheduler", "cleared")
 
 
 @pytest.fixture(scope="session")
 def begun(deployment: Deployment) -> dict[str, str]:
-    """Runs of DAGs that need nothing more, all triggered at once: DAG id to run id."""
-    for tag in ("callback", "setup", "timeout"):
-        (deployment.scratch / tag).mkdir()
-    (deployment.scratch / "callback" / "fail-e1").touch()
-    (deployment.scratch / "timeout" / "hold").touch()
+    """All runs, triggered at once: DAG id, or the tag of a run whose trials wait, to run id."""
     airflow = deployment.airflow
-    names = ("times_out", "short_circuit", "fails_before", "called_back", "set_up")
-    for name in names:
+    for tag in ("callback", "setup", "timeout", "before", "paused", *MARKED):
+        (deployment.scratch / tag).mkdir()
+    for place in ("callback/fail-e1", "timeout/hold", "before/hold-before", "paused/hold"):
+        (deployment.scratch / place).touch()
+    for tag in MARKED:
+        (deployment.scratch / tag / "hold").touch()
+    plain = ("short_circuit", "fails_before", "called_back", "set_up")
+    for name in ("times_out", *plain, "waits_before", HELD, "held_and_paused"):
         airflow.wait_for_dag(name)
     runs = {"times_out": airflow.trigger("times_out")}
     airflow.wait_for(lambda: len(pids(deployment, "timeout")) == 2, "two trials", 120)
-    return runs | {name: airflow.trigger(name) for name in names[1:]}
+    runs |= {tag: airflow.trigger(HELD, tag=tag) for tag in MARKED}
+    runs["paused"] = airflow.trigger("held_and_paused", tag="paused")
+    return runs | {name: airflow.trigger(name) for name in plain}
 
 
 def states(deployment: Deployment, dag_id: str, run_id: str) -> dict[str, str]:
@@ -52,15 +57,15 @@ def group_states(found: dict[str, str], group: str = "sweep") -> dict[str, str]:
     return {name: found[f"{group}.{name}"] for name in GROUP if f"{group}.{name}" in found}
 
 
-def held(deployment: Deployment, tag: str, dag_id: str = HELD, count: int = 2) -> str:
-    """A run whose trials have begun and wait for the file `hold` to go."""
+def held(deployment: Deployment, begun: dict[str, str], tag: str) -> str:
+    """The run of a tag, once its trials wait for the file `hold` to go."""
     airflow = deployment.airflow
-    (deployment.scratch / tag).mkdir()
-    (deployment.scratch / tag / "hold").touch()
-    airflow.wait_for_dag(dag_id)
-    run_id = airflow.trigger(dag_id, tag=tag, count=count)
-    airflow.wait_for(lambda: len(pids(deployment, tag)) == count, f"{count} trials of {tag}", 120)
-    return run_id
+    airflow.wait_for(lambda: len(pids(deployment, tag)) == 2, f"two trials of {tag}", 180)
+    return begun[tag]
+
+
+def let_go(deployment: Deployment, tag: str) -> None:
+    (deployment.scratch / tag / "hold").unlink()
 
 
 def pids(deployment: Deployment, tag: str) -> list[int]:
@@ -152,76 +157,78 @@ def test_a_dag_run_that_takes_too_long_ends_its_trials(
     airflow.wait_for(lambda: not alive(deployment, "timeout"), "the end of all", 60)
 
 
-def test_a_dag_run_marked_failed_ends_as_failed(deployment: Deployment) -> None:
-    run_id = held(deployment, "marked-failed")
+def test_a_dag_run_marked_failed_ends_as_failed(
+    deployment: Deployment, begun: dict[str, str]
+) -> None:
+    run_id = held(deployment, begun, "marked-failed")
     mark(deployment, HELD, run_id, "failed")
     assert "failed" == deployment.airflow.wait_for_run(HELD, run_id)
     deployment.airflow.wait_for(
         lambda: not alive(deployment, "marked-failed"), "the end of all", 60
     )
     found = states(deployment, HELD, run_id)
-    assert ("skipped", "failed") == (found["stage1.collect"], found["stage1.cleanup"])
+    assert ("skipped", "failed") == (found["sweep.collect"], found["sweep.cleanup"])
 
 
-def test_a_dag_run_marked_success_ends_as_success(deployment: Deployment) -> None:
-    run_id = held(deployment, "marked-success")
+def test_a_dag_run_marked_success_ends_as_success(
+    deployment: Deployment, begun: dict[str, str]
+) -> None:
+    run_id = held(deployment, begun, "marked-success")
     mark(deployment, HELD, run_id, "success")
     assert "success" == deployment.airflow.wait_for_run(HELD, run_id)
     deployment.airflow.wait_for(
         lambda: not alive(deployment, "marked-success"), "the end of all", 60
     )
     found = states(deployment, HELD, run_id)
-    assert ("skipped", "success") == (found["stage1.collect"], found["stage1.cleanup"])
+    assert ("skipped", "success") == (found["sweep.collect"], found["sweep.cleanup"])
 
 
 def test_a_sweep_waits_and_is_over_with_a_run_marked_failed_before_it(
-    deployment: Deployment,
+    deployment: Deployment, begun: dict[str, str]
 ) -> None:
     airflow = deployment.airflow
-    folder = deployment.scratch / "before"
-    folder.mkdir()
-    (folder / "hold-before").touch()
-    airflow.wait_for_dag("waits_before")
     run_id = airflow.trigger("waits_before", tag="before")
-    airflow.wait_for((folder / "started").exists, "the task before", 60)
+    airflow.wait_for((deployment.scratch / "before" / "started").exists, "the task before", 120)
     assert states(deployment, "waits_before", run_id)["sweep.plan"] is None
     mark(deployment, "waits_before", run_id, "failed")
     assert "failed" == airflow.wait_for_run("waits_before", run_id)
     assert "skipped" == states(deployment, "waits_before", run_id)["sweep.plan"]
 
 
-def test_a_trial_marked_success_is_ended_and_has_no_result(deployment: Deployment) -> None:
+def test_a_trial_marked_success_is_ended_and_has_no_result(
+    deployment: Deployment, begun: dict[str, str]
+) -> None:
     airflow = deployment.airflow
-    run_id = held(deployment, "trial-success")
-    path = f"{airflow.run_path(HELD, run_id)}/taskInstances/stage1.trials/0"
+    run_id = held(deployment, begun, "trial-success")
+    path = f"{airflow.run_path(HELD, run_id)}/taskInstances/sweep.trials/0"
     airflow.request("PATCH", path, {"new_state": "success"})
 
     def records() -> list[Any]:
-        run = airflow.xcom(HELD, run_id, "stage1.plan", "run")
+        run = airflow.xcom(HELD, run_id, "sweep.plan", "run")
         return list(Ledger.open(run["uri"]).records())
 
     airflow.wait_for(lambda: records()[0].state.terminal, "the end of trial 0", 60)
-    (deployment.scratch / "trial-success" / "hold").unlink()
+    let_go(deployment, "trial-success")
     assert "success" == airflow.wait_for_run(HELD, run_id)
     assert ["CANCELLED", "COMPLETE"] == [record.state.value for record in records()]
 
 
-def test_trials_of_a_paused_dag_end_and_collect_waits(deployment: Deployment) -> None:
-    airflow = deployment.airflow
-    run_id = held(deployment, "paused")
-    airflow.request("PATCH", f"/api/v2/dags/{HELD}", {"is_paused": True})
-    try:
-        (deployment.scratch / "paused" / "hold").unlink()
+def test_trials_of_a_paused_dag_end_and_collect_waits(
+    deployment: Deployment, begun: dict[str, str]
+) -> None:
+    airflow, dag_id = deployment.airflow, "held_and_paused"
+    run_id = held(deployment, begun, "paused")
+    airflow.request("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": True})
+    let_go(deployment, "paused")
 
-        def trials() -> set[str]:
-            found = states(deployment, HELD, run_id)
-            return {state for name, state in found.items() if "trials[" in name}
+    def trials() -> set[str]:
+        found = states(deployment, dag_id, run_id)
+        return {state for name, state in found.items() if "trials[" in name}
 
-        airflow.wait_for(lambda: trials() == {"success"}, "the trials' ends", 60)
-        assert states(deployment, HELD, run_id)["stage1.collect"] is None
-    finally:
-        airflow.request("PATCH", f"/api/v2/dags/{HELD}", {"is_paused": False})
-    assert "success" == airflow.wait_for_run(HELD, run_id)
+    airflow.wait_for(lambda: trials() == {"success"}, "the trials' ends", 60)
+    assert states(deployment, dag_id, run_id)["sweep.collect"] is None
+    airflow.request("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+    assert "success" == airflow.wait_for_run(dag_id, run_id)
 
 
 def test_a_dag_run_is_deleted_when_it_is_over_and_its_records_stay(
@@ -233,46 +240,47 @@ def test_a_dag_run_is_deleted_when_it_is_over_and_its_records_stay(
     uri = airflow.xcom("set_up", run_id, "sweep.plan", "run")["uri"]
     airflow.request("DELETE", airflow.run_path("set_up", run_id))
     assert ["COMPLETE"] == [record.state.value for record in Ledger.open(uri).records()]
-
-    running = held(deployment, "deleted")
     with pytest.raises(AirflowError, match="409"):
-        airflow.request("DELETE", airflow.run_path(HELD, running))
-    (deployment.scratch / "deleted" / "hold").unlink()
-    assert "success" == airflow.wait_for_run(HELD, running)
+        airflow.request("DELETE", airflow.run_path(HELD, begun["other"]))
 
 
-def test_runs_at_the_same_time_have_nothing_in_common(deployment: Deployment) -> None:
+def test_trials_outlive_a_scheduler_killed_with_9(
+    deployment: Deployment, begun: dict[str, str]
+) -> None:
     airflow = deployment.airflow
-    first, second = held(deployment, "first"), held(deployment, "second")
-    (deployment.scratch / "first" / "hold").unlink()
-    assert "success" == airflow.wait_for_run(HELD, first)
-    assert alive(deployment, "second")
-    (deployment.scratch / "second" / "hold").unlink()
-    assert "success" == airflow.wait_for_run(HELD, second)
-    uris = {airflow.xcom(HELD, run, "stage1.collect")["run_uri"] for run in (first, second)}
-    assert 2 == len(uris)
-
-
-def test_trials_outlive_a_scheduler_killed_with_9(deployment: Deployment) -> None:
-    airflow = deployment.airflow
-    run_id = held(deployment, "scheduler")
+    run_id = held(deployment, begun, "scheduler")
     airflow.kill_group(airflow.processes.pop("scheduler"))
-    (deployment.scratch / "scheduler" / "hold").unlink()
+    let_go(deployment, "scheduler")
     airflow.spawn("scheduler", "--skip-serve-logs")
     assert "success" == airflow.wait_for_run(HELD, run_id)
     assert 2 == len(pids(deployment, "scheduler"))
 
 
-def test_clearing_a_trial_and_collect_alone_waits_for_the_trial(deployment: Deployment) -> None:
+def test_runs_at_the_same_time_have_nothing_in_common(
+    deployment: Deployment, begun: dict[str, str]
+) -> None:
     airflow = deployment.airflow
-    run_id = held(deployment, "cleared")
+    other = held(deployment, begun, "other")  # it has waited beside all runs before
+    assert alive(deployment, "other")
+    let_go(deployment, "other")
+    assert "success" == airflow.wait_for_run(HELD, other)
+    runs = [begun["scheduler"], other]
+    uris = {airflow.xcom(HELD, run, "sweep.collect")["run_uri"] for run in runs}
+    assert 2 == len(uris)
+
+
+def test_clearing_a_trial_and_collect_alone_waits_for_the_trial(
+    deployment: Deployment, begun: dict[str, str]
+) -> None:
+    airflow = deployment.airflow
+    run_id = held(deployment, begun, "cleared")
     (deployment.scratch / "cleared" / "fail-e1").touch()
-    (deployment.scratch / "cleared" / "hold").unlink()
+    let_go(deployment, "cleared")
     assert "success" == airflow.wait_for_run(HELD, run_id)
     (deployment.scratch / "cleared" / "fail-e1").unlink()
     body = {
         "dag_run_id": run_id,
-        "task_ids": [["stage1.trials", 1], "stage1.collect"],
+        "task_ids": [["sweep.trials", 1], "sweep.collect"],
         "dry_run": False,
         "only_failed": False,
         "reset_dag_runs": True,
@@ -281,5 +289,38 @@ def test_clearing_a_trial_and_collect_alone_waits_for_the_trial(deployment: Depl
     airflow.wait_for(
         lambda: airflow.get(airflow.run_path(HELD, run_id))["state"] == "success", "the end", 120
     )
-    counts = airflow.xcom(HELD, run_id, "stage1.collect")["counts"]
+    counts = airflow.xcom(HELD, run_id, "sweep.collect")["counts"]
     assert 2 == counts["COMPLETE"]
+
+
+EDITED = """
+from airflow.sdk import DAG
+
+from podmap.airflow import sweep
+
+with DAG("edited", schedule=None):
+    sweep(
+        {spec!r},
+        experiments=[{{"exp_id": f"e{{n}}", "lr": 1.0, "tag": "edited"}} for n in range({count})],
+        backend="process",
+        overrides={{"trial.env.SWEEP_TEST_SCRATCH": {scratch!r}}},
+    )
+"""
+
+
+def test_a_dag_that_is_edited_in_mid_run_goes_on_as_it_was_planned(deployment: Deployment) -> None:
+    airflow = deployment.airflow
+    file = deployment.edited / "edited.py"
+    spec, scratch = str(Path(__file__).parent / "dags" / "found.yaml"), str(deployment.scratch)
+    (deployment.scratch / "edited").mkdir()
+    (deployment.scratch / "edited" / "hold").touch()
+    file.write_text(EDITED.format(spec=spec, scratch=scratch, count=2))
+    airflow.wait_for_dag("edited")
+    run_id = airflow.trigger("edited")
+    airflow.wait_for(lambda: len(pids(deployment, "edited")) == 2, "two trials", 120)
+    file.write_text(EDITED.format(spec=spec, scratch=scratch, count=3))
+    versions = "/api/v2/dags/edited/dagVersions"
+    airflow.wait_for(lambda: airflow.get(versions)["total_entries"] == 2, "the new version", 60)
+    let_go(deployment, "edited")
+    assert "success" == airflow.wait_for_run("edited", run_id)
+    assert 2 == airflow.xcom("edited", run_id, "sweep.collect")["count"]

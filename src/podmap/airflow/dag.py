@@ -34,6 +34,7 @@ def sweep(
     *,
     experiments: XComArg | Iterable[Mapping[str, Any]] | None = None,
     after: DependencyMixin | Sequence[DependencyMixin] = (),
+    trigger_rule: str = "all_success",
     group_id: str = "sweep",
     overrides: Mapping[str, Any] | None = None,
     backend: str | None = None,
@@ -54,6 +55,8 @@ def sweep(
         experiments: The trials' params, usually the output of an upstream task that returns a
             list of dicts, or a table of pandas; the spec then has no `search:`.
         after: Tasks that the sweep waits for, as in `task >> sweep(...)`.
+        trigger_rule: What must have become of the tasks before the sweep; after branches that join
+            again, "none_failed_min_one_success".
         group_id: The task group's id; a DAG may hold several sweeps.
         overrides: Key path to value, put over the spec; values may be Jinja templates, for
             example `{"trial.image": "{{ params.image }}"}`. One that is an expression alone keeps
@@ -94,7 +97,7 @@ def sweep(
             task_args=dict(task_args or {}),
             python_callable=python_callable,
         )
-        made = _add_tasks(group, chosen, outlets)
+        made = _add_tasks(group, chosen, outlets, trigger_rule)
     if after:
         made.set_upstream(after)
     return made
@@ -109,7 +112,9 @@ def _listed(experiments: Any) -> Any:
     return list(experiment_rows(experiments))
 
 
-def _add_tasks(group: SweepGroup, runtime: Runtime, outlets: Sequence[Asset]) -> SweepOutput:
+def _add_tasks(
+    group: SweepGroup, runtime: Runtime, outlets: Sequence[Asset], trigger_rule: str
+) -> SweepOutput:
     """The tasks of a group: plan, then trials, then ended, then collect, then done and cleanup.
 
     `ended` and `done` are steps for the scheduler alone, which no worker runs. `ended` waits for
@@ -127,6 +132,7 @@ def _add_tasks(group: SweepGroup, runtime: Runtime, outlets: Sequence[Asset]) ->
         conn_id=group.conn_id,
         runtime=group.runtime,
         parsed=group.parsed,
+        trigger_rule=trigger_rule,
     )
     trials = runtime.make_trials(group, plan)
     ended = WaypointOperator(task_id="ended", trigger_rule="all_done")

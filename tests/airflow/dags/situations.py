@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import dag, task
+from airflow.sdk import DAG, dag, task
 
 from podmap.airflow import sweep
 
@@ -20,9 +20,18 @@ HELD: dict[str, Any] = {
 }
 
 
-def held(tag: str, count: int = 2) -> list[dict[str, Any]]:
+TAG = "{{ dag_run.conf['tag'] }}"
+
+
+def trials(tag: str = TAG, count: int = 2) -> list[dict[str, Any]]:
     """Trials that last as long as the file `hold` of their tag is there."""
     return [{"exp_id": f"e{index}", "lr": 1.0, "tag": tag} for index in range(count)]
+
+
+def held(dag_id: str) -> None:
+    """A DAG of a sweep alone, whose trials are held by the tag of the run."""
+    with DAG(dag_id, schedule=None):
+        sweep("found.yaml", experiments=trials(), **HELD)
 
 
 @dag(schedule=None)
@@ -34,7 +43,7 @@ def short_circuit() -> None:
     @task
     def after() -> None: ...
 
-    is_new_data() >> sweep("found.yaml", experiments=held("skipped"), **HELD) >> after()
+    is_new_data() >> sweep("found.yaml", experiments=trials("skipped"), **HELD) >> after()
 
 
 @dag(schedule=None)
@@ -46,7 +55,7 @@ def fails_before() -> None:
     @task
     def after() -> None: ...
 
-    before() >> sweep("found.yaml", experiments=held("unrun"), **HELD) >> after()
+    before() >> sweep("found.yaml", experiments=trials("unrun"), **HELD) >> after()
 
 
 @dag(schedule=None)
@@ -63,15 +72,13 @@ def waits_before() -> None:
     @task
     def after() -> None: ...
 
-    run = sweep(
-        "found.yaml", experiments=[{**held("-", 1)[0], "tag": "{{ dag_run.conf['tag'] }}"}], **HELD
-    )
+    run = sweep("found.yaml", experiments=trials(count=1), **HELD)
     before() >> run >> after()
 
 
 @dag(schedule=None, dagrun_timeout=timedelta(seconds=60))
 def times_out() -> None:
-    sweep("found.yaml", experiments=held("timeout"), **HELD)
+    sweep("found.yaml", experiments=trials("timeout"), **HELD)
 
 
 def called(context: dict[str, Any]) -> None:
@@ -86,7 +93,7 @@ def called(context: dict[str, Any]) -> None:
 def called_back() -> None:
     sweep(
         "found.yaml",
-        experiments=held("callback"),
+        experiments=trials("callback"),
         task_args={"on_failure_callback": called},
         **HELD,
     )
@@ -103,10 +110,12 @@ def set_up() -> None:
     def stop() -> None: ...
 
     setup = start().as_setup()
-    run = sweep("found.yaml", experiments=held("setup", 1), **HELD)
+    run = sweep("found.yaml", experiments=trials("setup", 1), **HELD)
     setup >> run >> stop().as_teardown(setups=setup)
 
 
+held("held")
+held("held_and_paused")
 short_circuit()
 fails_before()
 waits_before()

@@ -123,12 +123,20 @@ class PodsRuntime(Runtime):
         return group
 
     def make_trials(self, group: SweepGroup, plan: BaseOperator) -> list[MappedOperator]:
-        """One mapped task: an instance a trial, or a chunk of trials."""
+        """One mapped task: an instance a trial, or a chunk of trials.
+
+        What `default_args` say is not for it: a pool would not limit it, and be filled by it.
+        """
         trials = TrialsOperator.partial(
             task_id="trials",
             run=XComArg(plan, "run"),
             retries=0,
             execution_timeout=None,
+            pool="default_pool",
+            pool_slots=1,
+            trigger_rule="all_success",
+            max_active_tis_per_dag=None,
+            max_active_tis_per_dagrun=None,
             **group.task_args,
         ).expand(numbers=plan.output)
         return [trials]
