@@ -74,7 +74,14 @@ class PlanOperator(BaseOperator):
         from podmap.airflow.templates import is_template, render_text
 
         if isinstance(content, str) and is_template(content):
-            return render_text(content, context, jinja_env or self.get_template_env())
+            from airflow.sdk.exceptions import AirflowFailException
+            from jinja2 import TemplateError
+
+            try:
+                return render_text(content, context, jinja_env or self.get_template_env())
+            except TemplateError as error:
+                why = f"the template {content!r} cannot be filled in: {error}"
+                raise AirflowFailException(why) from None
         return super().render_template(content, context, jinja_env, seen_oids)
 
     def execute(self, context: Context) -> list[Any]:
