@@ -157,6 +157,18 @@ def test_a_sweep_in_a_mapped_group_says_what_to_do() -> None:
         each.expand(number=[1, 2])
 
 
+def test_a_sweep_outside_a_dag_says_what_to_do() -> None:
+    with pytest.raises(UsageError, match="called outside a DAG"):
+        sweep("s.yaml")
+
+
+def test_two_sweeps_need_two_names() -> None:
+    with DAG("twice", schedule=None):
+        sweep("s.yaml")
+        with pytest.raises(UsageError, match="'sweep' already: give each sweep"):
+            sweep("t.yaml")
+
+
 def test_a_dag_that_fails_fast_says_what_to_do() -> None:
     with (
         pytest.raises(UsageError, match=r"fail_fast=True.*on_exceed: cancel"),

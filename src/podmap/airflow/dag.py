@@ -7,7 +7,7 @@ from datetime import timedelta
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, TaskGroup, XComArg
+from airflow.sdk import DAG, XComArg
 
 from podmap.airflow.output import SweepOutput
 from podmap.airflow.runtimes import (
@@ -17,6 +17,7 @@ from podmap.airflow.runtimes import (
     check_group,
     dag_folder,
     find_runtime,
+    make_group,
 )
 from podmap.airflow.tasks import CleanupOperator, CollectOperator, PlanOperator, WaypointOperator
 
@@ -84,7 +85,7 @@ def sweep(
             what podmap decides or what Airflow would not heed, or there can be no sweep here.
     """
     chosen = find_runtime(runtime)
-    with TaskGroup(group_id=group_id) as tasks:
+    with make_group(group_id) as tasks:
         check_group(tasks)
         group = SweepGroup(
             runtime=runtime,

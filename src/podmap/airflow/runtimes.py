@@ -147,6 +147,29 @@ def dag_archive(dag: DAG) -> Path | None:
     return next((path for path in Path(dag.fileloc).resolve().parents if path.is_file()), None)
 
 
+def make_group(group_id: str) -> TaskGroup:
+    """The task group of a sweep.
+
+    Raises:
+        UsageError: There is no DAG here, or it has such a group.
+    """
+    from airflow.sdk import TaskGroup
+    from airflow.sdk.exceptions import DuplicateTaskIdFound
+
+    try:
+        return TaskGroup(group_id=group_id)
+    except DuplicateTaskIdFound:
+        problem = f"there is a group or task {group_id!r} already: give each sweep() a group_id"
+    except RuntimeError:
+        problem = (
+            "sweep() is called outside a DAG: call it in `with DAG(...)`, or in a function with "
+            "@dag, and not in a task, which runs when the DAG is made"
+        )
+    from podmap.errors import UsageError
+
+    raise UsageError(problem)
+
+
 def check_group(tasks: TaskGroup) -> None:
     """Refuses a sweep where Airflow cannot run one.
 
