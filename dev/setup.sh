@@ -70,7 +70,13 @@ fi
 
 say "installing the locked packages (a minute or two the first time)"
 export VIRTUAL_ENV="$PWD/.venv"
-.venv/bin/uv pip sync --quiet --require-hashes --no-build --compile-bytecode requirements/dev.lock
+# One package has no wheel: it is built from its locked source by the locked setuptools.
+source_only=antlr4-python3-runtime
+mkdir -p .build
+sed "/^$source_only==/,/[^\\\\]\$/d" requirements/dev.lock >.build/wheels.txt
+sed -n "/^$source_only==/,/[^\\\\]\$/p" requirements/dev.lock >.build/source.txt
+.venv/bin/uv pip sync --quiet --require-hashes --no-build --compile-bytecode .build/wheels.txt
+.venv/bin/uv pip install --quiet --require-hashes --no-deps --no-build-isolation -r .build/source.txt
 .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable . --editable trial
 echo "$stamp" >.venv/podmap-setup
 say "done: .venv"

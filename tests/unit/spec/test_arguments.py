@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from podmap.errors import SpecError
 from podmap.spec.arguments import make_arguments, unfit_values
@@ -61,11 +63,15 @@ def test_the_page_has_all_forms() -> None:
         assert f": {word}" in text
 
 
-@pytest.mark.parametrize("text", ODD)
-@pytest.mark.parametrize("separator", ["equals", "space"])
-def test_argparse_reads_back_any_text(text: str, separator: str) -> None:
-    if separator == "space" and text.startswith("-"):
-        pytest.skip("argparse takes it for an option, as the page says")
+@pytest.mark.parametrize(
+    ("separator", "text"),
+    [
+        *(("equals", text) for text in ODD),
+        # Others argparse takes for options, as the page says.
+        *(("space", text) for text in ODD if not text.startswith("-")),
+    ],
+)
+def test_argparse_reads_back_any_text(separator: str, text: str) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--x")
     assert text == parser.parse_args(arguments({"x": text}, separator=separator)).x
@@ -152,11 +158,9 @@ def test_hydras_overrides(value: Any, expected: str) -> None:
 
 def hydra_reads(argument: str) -> Any:
     """What a Hydra app finds in its config: by Hydra's parser, and OmegaConf's interpolation."""
-    parser = pytest.importorskip("hydra.core.override_parser.overrides_parser")
-    omegaconf = pytest.importorskip("omegaconf")
-    override = parser.OverridesParser.create().parse_override(argument)
-    config = omegaconf.OmegaConf.create({"x": override.value()})
-    return omegaconf.OmegaConf.to_container(config, resolve=True)["x"]
+    override = OverridesParser.create().parse_override(argument)
+    config = OmegaConf.create({"x": override.value()})
+    return OmegaConf.to_container(config, resolve=True)["x"]
 
 
 @pytest.mark.parametrize("value", [*ODD, [*ODD], [None, True, 1, 0.5, [[], {}], {"a-b": "x"}]])
