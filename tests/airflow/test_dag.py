@@ -100,6 +100,29 @@ def test_a_dag_survives_serialization() -> None:
     assert again.get_task("b.cleanup").is_teardown
 
 
+def test_a_serialized_sweep_is_small_whatever_it_is_given() -> None:
+    """It comes with the start of every trial: 50 at once have to fit into a socket's 219 KB."""
+    import json
+
+    from airflow.sdk import DAG
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from podmap.airflow import sweep
+
+    params = {f"param_{number}": number / 7 for number in range(22)}
+    with DAG("large", schedule=None) as dag:
+        sweep(
+            "sweep.yaml",
+            experiments=[dict(params) for _ in range(500)],
+            overrides={f"trial.env.{name}": str(value) for name, value in params.items()},
+        )
+    assert len(json.dumps(DagSerialization.to_dict(dag))) < 219_000 / 50
+
+    with DAG("templates", schedule=None) as dag:
+        sweep("sweep.yaml", experiments=[params], overrides={"trial.image": "{{ params.image }}"})
+    assert dag.get_task("sweep.plan").template_fields == ["overrides"]
+
+
 def test_a_trigger_survives_serialization() -> None:
     from podmap.airflow.pods.trigger import TrialTrigger
 

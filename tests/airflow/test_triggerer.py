@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import pytest
@@ -18,7 +22,7 @@ pytestmark = [
 ]
 
 FULL = os.environ.get("PODMAP_STRESS") == "full"
-TRIALS, PARALLELISM, OTHERS = (500, 50, 20) if FULL else (200, 8, 8)
+TRIALS, PARALLELISM, OTHERS = (500, 50, 20) if FULL else (120, 8, 4)
 KILLS = 3
 TRIALS_TASK = "sweep.trials"
 
@@ -45,6 +49,21 @@ def kill_triggerer(deployment: Deployment) -> None:
     airflow.wait_for(beats, "the heartbeat of the new triggerer", 120)
 
 
+@contextmanager
+def busy_cores() -> Iterator[None]:
+    """Keeps every core busy: there the end of an instance is most likely to overtake its log."""
+    burning = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(os.cpu_count() or 1)
+    ]
+    try:
+        yield
+    finally:
+        for process in burning:
+            process.kill()
+            process.wait()
+
+
 def test_a_crowd_survives_kill_9_of_the_triggerer_three_times_in_a_row(
     deployment: Deployment,
 ) -> None:
@@ -58,27 +77,19 @@ def test_a_crowd_survives_kill_9_of_the_triggerer_three_times_in_a_row(
     airflow.wait_for(
         lambda: count_states(deployment, "crowd", run_id) == {"deferred": TRIALS}, "trials", 300
     )
-    said = []
     for kill in range(KILLS):
-        began = time.monotonic()
         kill_triggerer(deployment)
-        beat_s = time.monotonic() - began
         # What a sensor of another DAG waits for is there now, while the sweep goes on.
         (folder / f"go-{kill}").touch()
-        assert airflow.wait_for_run("others", waiting[kill], 180) == "success"
-        said.append(
-            f"kill {kill}: beats after {beat_s:.1f} s, fires after {time.monotonic() - began:.1f} s"
-        )
-        print(said[-1], flush=True)
+        assert airflow.wait_for_run("others", waiting[kill], 240) == "success"
         assert airflow.get(airflow.run_path("crowd", run_id))["state"] == "running"
     for n in range(KILLS, OTHERS):
         (folder / f"go-{n}").touch()
     (folder / "end").touch()
-    began = time.monotonic()
-    for other in waiting:
-        assert airflow.wait_for_run("others", other, 180) == "success"
-    assert airflow.wait_for_run("crowd", run_id, 600) == "success"
-    print(f"end after {time.monotonic() - began:.1f} s")
+    with busy_cores():
+        for other in waiting:
+            assert airflow.wait_for_run("others", other, 240) == "success"
+        assert airflow.wait_for_run("crowd", run_id, 900) == "success"
     failed = TRIALS // 7
     assert count_states(deployment, "crowd", run_id) == {
         "failed": failed,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,8 +32,7 @@ CATCH_UP_S = 1.0
 FINISH_S = 60.0
 """How long the end of a trial waits for its last lines to be read."""
 
-_turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LogTurns]
-_turns = weakref.WeakKeyDictionary()
+_turns: dict[asyncio.AbstractEventLoop, LogTurns] = {}
 
 
 class TurnsLog:
@@ -234,6 +232,8 @@ class LogTurns:
 
 def loop_turns() -> LogTurns:
     """The running loop's."""
+    for loop in [loop for loop in _turns if loop.is_closed()]:
+        del _turns[loop]
     loop = asyncio.get_running_loop()
     if loop not in _turns:
         _turns[loop] = LogTurns(process_log_socket())

@@ -245,3 +245,14 @@ def check_arguments(group: SweepGroup, owned: Mapping[str, str]) -> None:
         from podmap.errors import UsageError
 
         raise UsageError(problem)
+
+
+def is_template(value: Any) -> bool:
+    """Whether a value is filled in when the task runs, or holds one that is."""
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, Mapping):
+        return any(map(is_template, value.values()))
+    if isinstance(value, (list, tuple, set)):
+        return any(map(is_template, value))
+    return hasattr(value, "iter_references")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from podmap.airflow.runtimes import SweepGroup, dag_archive, dag_folder
+from podmap.airflow.runtimes import SweepGroup, dag_archive, dag_folder, is_template
 
 if TYPE_CHECKING:
     import jinja2
@@ -40,6 +40,7 @@ class PlanOperator(BaseOperator):
         self.spec = spec
         self.experiments = experiments
         self.overrides = overrides
+        self.template_fields = _fields_with_templates(self)
         self.backend = backend
         self.conn_id = conn_id
         self.runtime = runtime
@@ -51,8 +52,6 @@ class PlanOperator(BaseOperator):
         self, context: Context, jinja_env: jinja2.Environment | None = None
     ) -> None:
         """Replaces templates, and keeps in mind which overrides had any."""
-        from podmap.airflow.templates import is_template
-
         given: Any = self.overrides
         if isinstance(given, Mapping):
             self._found_later = tuple(path for path, value in given.items() if is_template(value))
@@ -71,7 +70,7 @@ class PlanOperator(BaseOperator):
         seen_oids: set[int] | None = None,
     ) -> Any:
         """As Airflow does it, but a template that is one expression keeps its value's type."""
-        from podmap.airflow.templates import is_template, render_text
+        from podmap.airflow.templates import render_text
 
         if isinstance(content, str) and is_template(content):
             from airflow.sdk.exceptions import AirflowFailException
@@ -127,6 +126,15 @@ class PlanOperator(BaseOperator):
             f"; the DAG file is in the archive {archive.name}, and specs are looked for beside the "
             "archive: put it there, or give sweep() a dict"
         )
+
+
+def _fields_with_templates(plan: PlanOperator) -> list[str]:
+    """The template fields that have templates.
+
+    Airflow puts the others into the serialised DAG, too: up to 4 KB each, which come with the start
+    of every trial in the triggerer.
+    """
+    return [name for name in PlanOperator.template_fields if is_template(getattr(plan, name))]
 
 
 class WaypointOperator(BaseOperator):

@@ -25,17 +25,6 @@ class RenderedMapping(dict[str, Any]):
     __slots__ = ()
 
 
-def is_template(value: Any) -> bool:
-    """Whether a value is filled in when the task runs, or holds one that is."""
-    if isinstance(value, str):
-        return "{{" in value or "{%" in value
-    if isinstance(value, Mapping):
-        return any(map(is_template, value.values()))
-    if isinstance(value, (list, tuple, set)):
-        return any(map(is_template, value))
-    return hasattr(value, "iter_references")
-
-
 def render_text(text: str, context: Context, environment: Any) -> Any:
     """The value of a template.
 

@@ -200,6 +200,12 @@ class SlotGates(Protocol):
     def attempts(self) -> Iterable[GatedAttempt]:
         """All attempts of the run that are known, of all processes."""
 
+    def attempt(self, name: str) -> GatedAttempt | None:
+        """The attempt of a name, as it is known; None if it is not."""
+
+    def opened(self) -> int:
+        """How many attempts are alive past their gates: as `attempts` says, but counted before."""
+
     async def relist(self) -> None:
         """Brings `attempts` up to date by a consistent list begun after this call.
 

@@ -137,14 +137,13 @@ class Gatekeeper:
 
     def _open_free(self) -> None:
         """Begins to open as many gates as there are free slots, lowest numbers first."""
-        alive = {attempt.name: attempt for attempt in self._gates.attempts() if attempt.alive}
         # What is shown as open, or is not alive any more, needs no memory of having been sent.
-        self._sent = {name for name in self._sent if name in alive and alive[name].gated}
-        opened = sum(not attempt.gated for attempt in alive.values()) + len(self._sent)
-        free = self._parallelism - opened
+        self._sent = {name for name in self._sent if self._waits(name)}
+        free = self._parallelism - self._gates.opened() - len(self._sent)
         if free <= 0 or asyncio.get_running_loop().time() < self._not_before:
-            return
-        waiting = [a for a in alive.values() if a.gated and a.openable and a.name not in self._sent]
+            return  # so it is at most changes: nothing is gone through for them
+        attempts = (each for each in self._gates.attempts() if each.alive and each.gated)
+        waiting = [each for each in attempts if each.openable and each.name not in self._sent]
         for attempt in sorted(waiting, key=lambda a: (a.number, a.name))[:free]:
             self._sent.add(attempt.name)
             self._on_open(attempt.number)
@@ -206,8 +205,12 @@ class Gatekeeper:
             await asyncio.wait_for(self._gates.open(attempt, limit_s=limit_s), limit_s)
 
     def _current(self, name: str) -> GatedAttempt | None:
-        found = (attempt for attempt in self._gates.attempts() if attempt.name == name)
-        return next((attempt for attempt in found if attempt.alive), None)
+        attempt = self._gates.attempt(name)
+        return attempt if attempt is not None and attempt.alive else None
+
+    def _waits(self, name: str) -> bool:
+        attempt = self._current(name)
+        return attempt is not None and attempt.gated
 
 
 class Role(enum.Enum):

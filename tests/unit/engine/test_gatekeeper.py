@@ -54,11 +54,19 @@ class Gates:
     asked: list[str] = field(default_factory=list)
     limits: list[float] = field(default_factory=list)
     lists: int = 0
+    looks: int = 0
     answer: Callable[[str], Exception | None] = lambda name: None
     listeners: list[Callable[[], None]] = field(default_factory=list)
 
     def attempts(self) -> list[One]:
+        self.looks += 1
         return list(self.shown.values())
+
+    def attempt(self, name: str) -> One | None:
+        return self.shown.get(name)
+
+    def opened(self) -> int:
+        return sum(one.alive and not one.gated for one in self.shown.values())
 
     async def relist(self) -> None:
         self.lists += 1
@@ -132,6 +140,23 @@ def test_the_lowest_numbers_are_let_go_and_no_more_than_there_are_slots() -> Non
     async def script(keeper: Gatekeeper) -> None:
         await calm()
         assert [0, 1, 2] == at.open_now
+        at.change("t-1", alive=False)
+        await calm()
+        assert [0, 2, 3] == at.open_now
+
+    keeping(at, Lease(), script)
+
+
+def test_while_all_slots_are_taken_no_change_has_the_attempts_gone_through() -> None:
+    at = gates(8)
+
+    async def script(keeper: Gatekeeper) -> None:
+        await calm()
+        before = at.looks
+        for _ in range(5):
+            at.change("t-7", resource_version="5")
+            await calm()
+        assert at.looks == before
         at.change("t-1", alive=False)
         await calm()
         assert [0, 2, 3] == at.open_now

@@ -29,6 +29,7 @@ from podmap.airflow.runtimes import (
     SweepGroup,
     TaskStates,
     check_arguments,
+    is_template,
 )
 from podmap.errors import SpecError, UsageError
 from podmap.search.list import ItemList
@@ -78,7 +79,7 @@ class ExecutorRuntime(Runtime):
                 "backend= and conn_id= of sweep() play no part with runtime='executor': Airflow's "
                 "executor makes the pods; leave them out"
             )
-        templates = tuple(path for path, value in group.overrides.items() if _is_template(value))
+        templates = tuple(path for path, value in group.overrides.items() if is_template(value))
         loaded = _load(group, templates)
         group = replace(group, backend="process")
         if group.python_callable is not None:
@@ -192,14 +193,6 @@ def _check_no_command(loaded: LoadedSpec, function: Callable[..., Any]) -> None:
             f"what a trial runs is given twice: python_callable={function.__name__} in the DAG, "
             f"and {', '.join(given)} in {loaded.source or 'the spec'}; leave one of them out"
         )
-
-
-def _is_template(value: Any) -> bool:
-    if isinstance(value, str):
-        return any(mark in value for mark in ("{{", "{%"))
-    if isinstance(value, Mapping):
-        return any(_is_template(each) for each in value.values())
-    return isinstance(value, list | tuple) and any(map(_is_template, value))
 
 
 def _numbers(group: SweepGroup, shape: PodShape, plan: BaseOperator) -> Any:

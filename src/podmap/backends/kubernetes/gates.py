@@ -60,6 +60,17 @@ class PodGates(SlotGates):
         watch = self._namespace.watch
         return [] if watch is None else watch.pods.of_run(self._run_id)
 
+    def attempt(self, name: str) -> KnownPod | None:
+        """A pod of the run by its name."""
+        watch = self._namespace.watch
+        pod = None if watch is None else watch.pods.get(name)
+        return pod if pod is not None and pod.seen.run_id == self._run_id else None
+
+    def opened(self) -> int:
+        """How many pods of the run hold slots."""
+        watch = self._namespace.watch
+        return 0 if watch is None else len(watch.pods.busy(self._run_id))
+
     async def relist(self) -> None:
         """Has `attempts` know all that the server knows now, however far the watch is behind.
 
