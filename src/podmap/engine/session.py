@@ -143,7 +143,7 @@ async def open_session(
         BackendError: The backend cannot be asked what is alive.
         UsageError: The backend has no room for even one trial.
     """
-    known = await store.call(_read, planned)
+    known = await store.call(_read, planned, alone)
     found = await backend.list(planned.manifest.run_id)
     coordinator = Coordinator(
         planned,
@@ -189,8 +189,8 @@ class _Read:
     state: RunState
 
 
-def _read(planned: PlannedRun) -> _Read:
+def _read(planned: PlannedRun, alone: bool) -> _Read:
     ledger = planned.ledger
     state = ledger.read_state()
     attempts = dict(ledger.last_attempts())  # before the records, so that none is missed
-    return _Read(attempts, Tally.of_run(planned, state), state)
+    return _Read(attempts, Tally.of_run(planned, state, asked_anew=alone), state)

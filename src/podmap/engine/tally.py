@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from podmap.engine.first_failures import FirstFailures
 from podmap.ledger.run_state import Decisions, RunState
 from podmap.objective import TargetTally
 from podmap.records import Category, Record, TrialState
@@ -72,6 +73,7 @@ class Tally:
         allowed_failures: int | None = None,
         cancel: bool = False,
         failed: Mapping[int, str] = MappingProxyType({}),
+        first: FirstFailures | None = None,
         oom: OomRetries | None = None,
         memory_of: Callable[[int], int | None] = lambda number: None,
         target: TargetTally | None = None,
@@ -82,6 +84,7 @@ class Tally:
             allowed_failures: Trials that may end FAILED; None for any number.
             cancel: Whether running attempts are ended when more fail.
             failed: Numbers of the trials that have ended FAILED already, and when.
+            first: Whether the first trials fail in the same way; None not to care.
             oom: The memory ladder; None if there is none.
             memory_of: The memory that the spec gives the trial of a number, in bytes.
             target: Which trials have reached the objective's target; None if there is none.
@@ -91,13 +94,14 @@ class Tally:
         self._cancel = cancel
         self._since = ""
         self._failed = dict(failed)
+        self._first = first or FirstFailures(0)
         self._oom = oom if oom is not None and oom.times else None
         self._memory_of = memory_of
         self._short: dict[tuple[int, int], set[int]] = {}
         self.memory: Mapping[int, int] = {}
 
     @classmethod
-    def of_run(cls, planned: PlannedRun, state: RunState) -> Tally:
+    def of_run(cls, planned: PlannedRun, state: RunState, *, asked_anew: bool = False) -> Tally:
         """The tally of a run as its records have it; blocks.
 
         Trials that failed before the run was planned, or before a time that was forgiven, do not
@@ -106,6 +110,8 @@ class Tally:
         Args:
             planned: The run.
             state: What is decided for it.
+            asked_anew: Whether all trials are asked for just now: then failures from before are
+                no reason to stop for failing in the same way.
 
         Raises:
             StoreError: The ledger cannot be read.
@@ -115,26 +121,38 @@ class Tally:
         target = target_of(planned)
         at, decided = planned.manifest.planned, state.decided
         since = max(at, decided.since if decided.planned == at else "")
-        failed: dict[int, str] = {}
-        for record in planned.ledger.records() if failures or target.given else ():
-            finished = record.finished or ""
-            if record.state is TrialState.FAILED and finished >= since:
-                failed[record.number] = finished
-            if target.given and _is_kept(record, planned):
-                target.count_record(record)
-        return cls(
-            allowed_failures=failures.allow.limit(plan.count) if failures else None,
-            cancel=failures is not None and failures.on_exceed == "cancel",
-            failed=failed,
+        tally = cls(
+            allowed_failures=failures.allow.limit(plan.count) if failures.allow else None,
+            cancel=failures.on_exceed == "cancel",
+            first=FirstFailures(
+                failures.same,
+                objectives=planned.objectives,
+                exit_codes=lambda number: planned.template(planned.trial(number)).exit_codes,
+            ),
             target=target,
             oom=planned.sweep.retries.oom,
             memory_of=lambda number: memory_of(planned.template(planned.trial(number))),
         )
+        for record in planned.ledger.records() if tally._counts or target.given else ():
+            if target.given and _is_kept(record, planned):
+                target.count_record(record)
+            if record.state.terminal:
+                if asked_anew:
+                    tally._first.pass_over(record)
+                tally._count_failure(record, since)
+            if not tally._counts and not target.given:
+                break
+        return tally
 
     @property
     def needs_other_trials(self) -> bool:
         """Whether it matters how the trials of other processes end."""
-        return self._allowed is not None or self._oom is not None or self._target.given
+        return self._counts or self._oom is not None or self._target.given
+
+    @property
+    def _counts(self) -> bool:
+        """Whether it matters which trials fail."""
+        return self._allowed is not None or self._first.undecided
 
     @property
     def failed(self) -> Set[int]:
@@ -148,11 +166,12 @@ class Tally:
 
     @property
     def stop(self) -> Stop | None:
-        """The stop for a reached target, or for too many failures; None while there is neither."""
+        """The stop for a reached target, or for too many or too similar failures; else None."""
         if self.reached is not None:
             return self.reached
         if self._allowed is None or len(self._failed) <= self._allowed:
-            return None
+            reason, at = self._first.reason, self._first.at
+            return Stop(reason, self._cancel, at) if reason else None
         failed = f"{len(self._failed)} trials failed, {self._allowed} were allowed"
         return Stop(f"{failed} (failures.allow)", self._cancel, max(self._failed.values()))
 
@@ -168,18 +187,24 @@ class Tally:
     def count_record(self, record: Record) -> None:
         """Counts how a trial stands."""
         self._target.count_record(record)
-        finished = record.finished or ""
-        if record.state is TrialState.FAILED and finished >= self._since:
+        self._count_failure(record, self._since)
+        if self._oom is not None:
+            self._learn_from(record, self._oom)
+
+    def _count_failure(self, record: Record, since: str) -> None:
+        finished, failed = record.finished or "", record.state is TrialState.FAILED
+        if failed and finished >= since:
             self._failed[record.number] = finished
         else:
             self._failed.pop(record.number, None)
-        if self._oom is not None:
-            self._learn_from(record, self._oom)
+        if not failed or finished >= since:
+            self._first.count_record(record)
 
     def reopen_trial(self, number: int) -> None:
         """Counts a trial that is run again as one that has not failed, nor reached anything."""
         self._failed.pop(number, None)
         self._target.forget_trial(number)
+        self._first.reopen_trial(number)
 
     def forgive_failures(self, before: str) -> None:
         """Counts no trial any more that failed before a time, UTC ISO 8601."""
@@ -187,6 +212,7 @@ class Tally:
         self._failed = {
             number: finished for number, finished in self._failed.items() if finished >= before
         }
+        self._first.forgive(before)
 
     def learn_memory(self, memory: Mapping[int, int]) -> None:
         """Adds what others have learnt, in the form of `memory`."""
@@ -264,7 +290,7 @@ def verdict(
         counts: State to number of trials.
         sweep: The spec; its `failures.allow` is the allowance.
         planned: How many trials were planned.
-        forgive_by_default: Without `failures:` in the spec, whether some failed trials are
+        forgive_by_default: Without `failures.allow` in the spec, whether some failed trials are
             forgiven as long as another one has a result. Airflow shows each failed trial as a
             failed task already, so there `collect` goes on; a command's exit code is all it has.
         reached: Which trials have reached the objective's target, in words: then the run has what
@@ -274,7 +300,7 @@ def verdict(
     ended_well = counts.get(TrialState.COMPLETE.value, 0) + counts.get(TrialState.PRUNED.value, 0)
     if ended_well == 0 and planned > 0:
         return f"no trial has a result: {failed} of {planned} failed"
-    if sweep.failures is not None:
+    if sweep.failures.allow is not None:
         allowed = sweep.failures.allow.limit(planned)
         if failed > allowed:
             return f"{failed} of {planned} trials failed; failures.allow is {allowed}"

@@ -32,6 +32,7 @@ from podmap.spec.types import (
     Memory,
     Model,
     Pack,
+    Same,
     Scalar,
     by_shape,
     wanted,
@@ -221,9 +222,17 @@ class Retries(Model):
 
 
 class Failures(Model):
-    """How many trials may end FAILED."""
+    """How many trials may end FAILED, and in which way."""
 
-    allow: Allowed = Field(description="A count, or a percentage of the planned trials.")
+    allow: Allowed | None = Field(
+        None, description="A count, or a percentage of the planned trials; by default any number."
+    )
+    same: Same = Field(
+        5,
+        description="After so many first trials that all fail in the same way (the same exit code, "
+        "no result, no objective in it) no new ones start, as long as none has a result; none or "
+        "0: never.",
+    )
     on_exceed: Literal["finish", "cancel"] = Field(
         "finish",
         description="Beyond it no new trials start; finish lets the running ones end, "
@@ -320,8 +329,8 @@ class Sweep(Model):
     parallelism: int = Field(8, ge=1, description="Attempts alive at once: never more.")
     pack: Pack = Field(1, description="Trials per pod: a number, or auto.")
     retries: Retries = Field(default_factory=Retries, description="Budgets for new attempts.")
-    failures: Failures | None = Field(
-        None, description="How many trials may fail; by default every trial is run."
+    failures: Failures = Field(
+        default_factory=Failures, description="How many trials may fail before no new ones start."
     )
     prune: Prune | None = Field(None, description="Ends hopeless trials early.")
     budget: Budget | None = Field(None, description="What the whole run may cost.")

@@ -62,6 +62,14 @@ def _pack(value: Any) -> Any:
     raise wanted("a whole number from 1 or auto")
 
 
+def _same(value: Any) -> Any:
+    if value == "none":
+        return 0
+    if _is_number(value) and isinstance(value, int) and value >= 0:
+        return value
+    raise wanted("a whole number from 0, or none")
+
+
 PLAIN, LIST, MAPPING = "<plain>", "<list>", "<mapping>"
 """Branches of unions; they stand in the places pydantic reports, and nothing else looks so."""
 
@@ -88,6 +96,13 @@ Pack = Annotated[
     PlainValidator(_pack),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
 ]
+
+Same = Annotated[
+    int,
+    BeforeValidator(_same),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"const": "none"}]}),
+]
+"""A number of trials; `none` is 0."""
 
 Duration = Annotated[
     float,

@@ -157,3 +157,20 @@ def test_demo_runs_a_sweep_and_shows_its_leaderboard(cli: Any) -> None:
     data = cli("demo", "--json").json
     assert {"COMPLETE": 16} == data["counts"]
     assert data["best"]["metrics"]["accuracy"] > 0.9
+
+
+def test_a_wrong_metric_costs_five_trials_and_says_what_to_change(cli: Any) -> None:
+    given = "search.params.x={low: 1, high: 12}"
+    ran = cli("run", cli.spec(), "--set", "objective.metric=acc", "--set", given)
+    assert 1 == ran.code
+    states = [record["state"] for record in cli.records().values()]
+    assert 5 <= states.count("FAILED") < 12
+    assert "CANCELLED" in states
+    assert "stopped early: the first 5 trials failed in the same way" in ran.err
+    assert "has no metric 'acc', the objective; it has y" in ran.err
+    assert "objective.metric" in ran.err
+    all_of_them = cli(
+        "run", cli.spec(), "--json", "--set", "objective.metric=acc", "--set", given,
+        "--set", "failures.same=none",
+    )  # fmt: skip
+    assert {"FAILED": 12} == all_of_them.json["counts"]

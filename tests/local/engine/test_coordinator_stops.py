@@ -157,3 +157,25 @@ def test_a_process_that_works_on_an_older_planning_decides_nothing_for_the_new_o
         assert anew == older.ledger.read_state().decided
 
     play(scenario)
+
+
+def test_first_failures_of_one_kind_are_counted_by_all_and_lifted_by_who_asks_again(
+    scene: Scene,
+) -> None:
+    scene.script = lambda number: BAD
+    planned = scene.plan(9, failures={"same": 3})
+
+    async def scenario() -> None:
+        async with scene.two(planned) as (first, second):
+            assert [FAILED] * 2 == states(await settle_all(first, 0, 1))
+            assert [FAILED] == states(await settle_all(second, 2))
+            await until(lambda: stopped(first) and stopped(second))
+            assert "the first 3 trials failed in the same way" in stopped(second)
+            assert [CANCELLED] * 2 == states(
+                [*await settle_all(first, 3), *await settle_all(second, 4)]
+            )
+            scene.script = lambda number: GOOD
+            assert [COMPLETE] * 2 == states(await settle_all(second, 0, 3, epoch=asked(60)))
+            await until(lambda: not stopped(first) and not stopped(second))
+
+    play(scenario)

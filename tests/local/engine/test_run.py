@@ -632,3 +632,29 @@ def test_a_run_that_a_user_has_stopped_starts_no_more(world: World) -> None:
     records = world.play(scenario)
     assert [COMPLETE, COMPLETE, CANCELLED, CANCELLED] == states(records)
     assert "stopped by a user" == records[3].reason
+
+
+def test_first_failures_of_one_kind_stop_the_run(world: World) -> None:
+    planned = world.plan("exit 2", 12, parallelism=1)
+    records = world.go(planned, alone=True)
+    assert [FAILED] * 5 + [CANCELLED] * 7 == states(records)
+    assert "the first 5 trials failed in the same way" in records[11].reason
+    assert "trial.args" in records[11].reason
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "not alone"])
+def test_who_resumes_a_run_of_first_failures_asks_again(world: World, alone: bool) -> None:
+    planned = world.plan(f'[ "$1" -lt 9 ] && exit 2; {OK}', 12, parallelism=1)
+    assert [FAILED] * 5 + [CANCELLED] * 7 == states(world.go(planned, alone=alone))
+    for number in range(5, 12):
+        planned.ledger.delete_record(number)
+    again = states(world.go(planned, alone=alone))
+    assert [FAILED] * 5 + ([FAILED] * 4 + [COMPLETE] * 3 if alone else [CANCELLED] * 7) == again
+
+
+def test_a_run_with_a_result_is_not_stopped_by_failures_of_one_kind(world: World) -> None:
+    planned = world.plan(f'[ "$1" != 0 ] && exit 2; {OK}', 12, parallelism=1)
+    assert [COMPLETE] + [FAILED] * 11 == states(world.go(planned, alone=True))
+    for number in range(1, 12):
+        planned.ledger.delete_record(number)
+    assert [COMPLETE] + [FAILED] * 11 == states(world.go(planned, alone=True))

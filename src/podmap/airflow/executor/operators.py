@@ -39,7 +39,7 @@ class TrialWorkerOperator(BaseOperator):
         from airflow.sdk.exceptions import AirflowFailException
 
         from podmap.airflow.claims import REFUSED, claim_of, owner_of
-        from podmap.airflow.executor.worker import WorkerTrial, epoch_of
+        from podmap.airflow.executor.worker import WorkerTrial, asked_at, epoch_of
 
         plan = _plan_of(self)
         try:
@@ -50,6 +50,7 @@ class TrialWorkerOperator(BaseOperator):
             claim,
             int(self.number),
             epoch_of(context["ti"]),
+            asked=asked_at(context["ti"]),
             spec_folder=spec_folder(plan.spec, dag_folder(self.dag)),
             function=plan.parsed.function,
             log=self.log,

@@ -7,7 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,8 @@ from podmap.errors import AttemptExistsError, PodmapError, UsageError
 from podmap.ledger.claim import RunClaim
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
-from podmap.names import attempt_name, digest
+from podmap.ledger.run_state import Decisions, RunState
+from podmap.names import attempt_name, digest, epoch_time
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 
 IO_THREADS = 2
@@ -59,6 +60,7 @@ class WorkerTrial:
         number: int,
         epoch: str,
         *,
+        asked: str = "",
         spec_folder: Path,
         function: Callable[..., Any] | None,
         log: Any,
@@ -69,6 +71,7 @@ class WorkerTrial:
             claim: The run, as the task knows it.
             number: The trial.
             epoch: Which asking the task is.
+            asked: UTC ISO 8601 of this asking; empty where it is not known.
             spec_folder: The folder of the spec, as this worker has found it.
             function: The Python function that the trial is; None for the spec's command.
             log: Of the task.
@@ -76,6 +79,7 @@ class WorkerTrial:
         self._claim = claim
         self._number = number
         self._epoch = epoch
+        self._asked = asked
         self._spec_folder = spec_folder
         self._function = function
         self._task_log = log
@@ -113,6 +117,8 @@ class WorkerTrial:
         planned = PlannedRun.open(self._claim)
         manifest = replace(planned.manifest, folder=self._work_folder(planned))
         planned = _without_ladder(replace(planned, manifest=manifest))
+        if self._asked:
+            forgive_failures(planned, self._number, self._epoch, asked=self._asked)
         backend = WorkerBackend(function=self._function)
         with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as threads:
             session = self._session = await open_session(planned, backend, StoreCalls(threads))
@@ -145,6 +151,12 @@ class WorkerTrial:
         return os.getcwd() if os.environ.get(IN_POD) and has_image else str(self._spec_folder)
 
 
+def asked_at(ti: Any) -> str:
+    """When a task instance was asked for, UTC ISO 8601, as far as its id tells; else empty."""
+    made = epoch_time(str(ti.id))
+    return iso(made) if made else ""
+
+
 def epoch_of(ti: Any) -> str:
     """The epoch of a task instance: the same in all tries that Airflow makes by itself.
 
@@ -152,6 +164,28 @@ def epoch_of(ti: Any) -> str:
     while the instance's id changes in both.
     """
     return digest(["executor", ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.max_tries])
+
+
+def forgive_failures(planned: PlannedRun, number: int, epoch: str, *, asked: str) -> None:
+    """Has failures from before a trial was cleared count no more: whoever clears it knows of them.
+
+    Args:
+        planned: The run.
+        number: The trial.
+        epoch: Which asking the task is.
+        asked: UTC ISO 8601 of it.
+    """
+    at, record = planned.manifest.planned, planned.ledger.read_record(number)
+    if record is None or record.epoch == epoch:
+        return
+    if record.state not in (TrialState.FAILED, TrialState.CANCELLED):
+        return
+
+    def change(state: RunState) -> Mapping[str, Any]:
+        there = state.decided if state.decided.planned == at else Decisions(at)
+        return {"decided": replace(there, since=asked)} if there.since < asked else {}
+
+    planned.ledger.change_state(change)
 
 
 def _without_ladder(planned: PlannedRun) -> PlannedRun:

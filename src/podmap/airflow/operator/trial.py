@@ -31,6 +31,7 @@ from podmap.engine.trial_ledger import Standing, TrialLedger
 from podmap.errors import UnreachableError
 from podmap.ledger.claim import RunClaim
 from podmap.ledger.run_state import Decisions, RunState
+from podmap.names import epoch_time
 from podmap.records import Attempt, Diagnosis, Record, TrialState
 from podmap.retries import payer_of
 
@@ -214,10 +215,13 @@ class OperatorTrial:
         if state.stopped is not None:
             return state.stopped or "the run was stopped"
         if state.decided.stop and state.decided.planned == at:
-            if state.decided.lasts or not self._cleared:
+            made = epoch_time(self.epoch.removeprefix(EPOCH_PREFIX))
+            asked = iso(made or utc_now())
+            lasts = state.decided.lasts or Stop.published(state.decided).holds(asked)
+            if lasts or not self._cleared:
                 return state.decided.stop
             # Whoever clears a trial knows of the stop: it, and what led to it, counts no more.
-            lifted = replace(with_stop(state.decided, None), since=iso(utc_now()))
+            lifted = replace(with_stop(state.decided, None), since=asked)
             ledger.update_state(decided=lifted)
         left_s = self.planned.time_left_s
         if left_s is not None and left_s < 0:

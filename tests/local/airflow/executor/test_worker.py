@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,10 +30,11 @@ from podmap.airflow.executor.worker import (
 from podmap.airflow.runtimes import LEFT
 from podmap.airflow.trial_log import TrialLog, end_task
 from podmap.backends.connect import Target
+from podmap.clock import iso, utc_now
 from podmap.engine.planned import prepare_run
 from podmap.ledger.claim import RunClaim
 from podmap.ledger.ledger import Ledger
-from podmap.records import Category, Record, TrialState
+from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 from podmap.spec.load import load
 
 pytestmark = pytest.mark.airflow
@@ -70,7 +72,7 @@ class Worker:
         self.ledger, self.manifest = planned.ledger, planned.manifest
         self.lines: list[str] = []
 
-    def run(self, *, max_tries: int = 5) -> WorkerTrial:
+    def run(self, *, max_tries: int = 5, asked: str = "") -> WorkerTrial:
         """The next try."""
         log = logging.getLogger("worker")
         log.addFilter(lambda record: self.lines.append(record.getMessage()) or True)
@@ -79,14 +81,15 @@ class Worker:
             RunClaim(self.ledger.run_uri),
             0,
             epoch_of(self.instance(max_tries)),
+            asked=asked,
             spec_folder=self.folder,
             function=None,
             log=log,
         )
 
-    def settle(self, *, max_tries: int = 5) -> Record:
+    def settle(self, *, max_tries: int = 5, asked: str = "") -> Record:
         """The record after one whole try."""
-        return self.run(max_tries=max_tries).run_to_end()
+        return self.run(max_tries=max_tries, asked=asked).run_to_end()
 
     @staticmethod
     def instance(max_tries: int) -> Any:
@@ -237,6 +240,25 @@ def test_a_trial_of_a_stopped_run_is_skipped(tmp_path: Path) -> None:
     assert TrialState.CANCELLED is record.state
     with pytest.raises(AirflowSkipException, match="failures"):
         end_task(TrialLog(logging.getLogger(), 0), record, epoch=record.epoch)
+
+
+def test_first_failures_of_one_kind_skip_the_others_until_they_are_cleared(tmp_path: Path) -> None:
+    items = [{"n": n} for n in range(4)]
+    search = {"kind": "list", "items": items}
+    worker = Worker(
+        tmp_path, 'echo "{\\"y\\": 1}" >$PODMAP_RESULT', search=search, failures={"same": 2}
+    )
+    diagnosis = Diagnosis(Category.USER_EXIT, "the training command ended with exit code 2")
+    for number in (2, 3):
+        attempt = Attempt(1, "p", exit_code=2, diagnosis=diagnosis)
+        failed = replace(worker_record(worker, number), state=TrialState.FAILED)
+        worker.ledger.write_record(replace(failed, attempts=(attempt,), finished=iso(utc_now())))
+    record = worker.settle()
+    assert TrialState.CANCELLED is record.state
+    assert "the first 2 trials failed in the same way" in record.reason
+    before = iso(utc_now() - timedelta(days=1))
+    assert TrialState.CANCELLED is worker.settle(max_tries=6, asked=before).state
+    assert TrialState.COMPLETE is worker.settle(max_tries=7, asked=iso(utc_now())).state
 
 
 def worker_record(worker: Worker, number: int) -> Record:
