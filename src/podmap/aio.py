@@ -13,7 +13,8 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,17 @@ def spawn(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
     _running.add(task)
     task.add_done_callback(_running.discard)
     return task
+
+
+@asynccontextmanager
+async def alongside(work: Awaitable[Any]) -> AsyncIterator[None]:
+    """Has something done while the body runs, and no longer; what it raises is nobody's."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def set_within(event: asyncio.Event, limit_s: float) -> bool:

@@ -49,7 +49,7 @@ _TERMINAL = frozenset(
 
 
 class Category(str, enum.Enum):
-    """Why an attempt did not end well; `UNSCHEDULABLE` and `QUOTA` only say why it waits."""
+    """Why an attempt did not end well, or, as `QUOTA` does, why it only waits."""
 
     USER_EXIT = "user_exit"
     USER_TIMEOUT = "user_timeout"
@@ -222,7 +222,8 @@ class Record:
         started: When the first attempt of this epoch started.
         finished: When the trial ended.
         duration_s: From `started` to `finished`.
-        queued_s: From the asking to `started`.
+        queued_s: From the asking to the first start of a container or process; while the trial
+            runs, to when its first attempt was asked for. None if none has started.
         gpu_seconds: GPUs times the seconds they were held, over all attempts.
     """
 

@@ -28,6 +28,7 @@ class Payer(enum.Enum):
     USER = "user"
     INFRA = "infra"
     OOM = "oom"
+    UNSCHEDULABLE = "unschedulable"
     NONE = "none"
     SWEEP = "sweep"
 
@@ -38,6 +39,7 @@ _PAYS = {
     Category.NO_RESULT: Payer.USER,
     Category.BAD_RESULT: Payer.USER,
     Category.OOM: Payer.OOM,
+    Category.UNSCHEDULABLE: Payer.UNSCHEDULABLE,
     Category.EVICTED: Payer.INFRA,
     Category.PREEMPTED: Payer.INFRA,
     Category.NODE_LOST: Payer.INFRA,
@@ -45,7 +47,7 @@ _PAYS = {
     Category.IMAGE_PULL: Payer.SWEEP,
     Category.CREATE_ERROR: Payer.SWEEP,
 }
-"""All others are nobody's: what was cancelled, and what only kept a pod waiting."""
+"""All others are nobody's: what was cancelled, and a quota, for which an attempt only waits."""
 
 
 def payer_of(attempt: Attempt, exit_codes: Mapping[int, str]) -> Payer:
@@ -84,6 +86,7 @@ def next_step(
         Payer.USER: retries.user,
         Payer.INFRA: retries.infra,
         Payer.OOM: retries.oom.times,
+        Payer.UNSCHEDULABLE: retries.unschedulable,
         Payer.NONE: 0,
     }[payer]
     if payers.count(payer) > times:

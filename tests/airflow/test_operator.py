@@ -90,7 +90,7 @@ def test_overrides_count_and_a_template_needs_a_number() -> None:
     [
         ("operator", {"retries": 2}, "set retries in the spec"),
         ("operator", {"image": "other"}, "set trial.image in the spec"),
-        ("operator", {"schedule_timeout_seconds": 5}, "no limit for waiting"),
+        ("operator", {"schedule_timeout_seconds": 5}, "set pending in the spec"),
         ("operator", {"max_active_tis_per_dagrun": 5}, "'parallelism': N"),
         ("operator", {"kubernetes_conn_id": "k"}, r"sweep\(conn_id="),
         ("pods", {"pool": "gpus"}, "set parallelism in the spec"),
@@ -178,15 +178,16 @@ def test_defaults_known_at_parse_are_those_of_the_spec() -> None:
 
     retries = Retries()
     assert Sweep.model_fields["parallelism"].default == runtime.PARALLELISM
-    assert (retries.user, retries.infra, retries.oom.times) == (
+    assert (retries.user, retries.infra, retries.oom.times, retries.unschedulable) == (
         runtime.USER_RETRIES,
         runtime.INFRA_RETRIES,
         runtime.OOM_RETRIES,
+        runtime.UNSCHEDULABLE_RETRIES,
     )
 
 
 def test_every_category_that_ends_an_attempt_has_an_exception_of_its_own() -> None:
-    ends = set(Category) - {Category.UNSCHEDULABLE, Category.QUOTA}
+    ends = set(Category) - {Category.QUOTA}
     classes = [failure_class(category) for category in ends]
     assert len(set(classes)) == len(ends)
     assert all(issubclass(each, TrialFailed) for each in classes)

@@ -434,6 +434,33 @@ def test_a_pod_that_takes_too_long_is_ended(
         assert Category.USER_TIMEOUT is attempt.diagnosis.category
 
 
+@pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
+def test_a_pod_that_does_not_start_in_time_is_given_up(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path, deferrable: bool
+) -> None:
+    more = {"pending": 0.3, "retries": {"unschedulable": 1}}
+    tried = Tried(planned(tmp_path, **more), deferrable=deferrable, retries=4)
+    tell[1] = tell[2] = Script(waiting="ContainerCreating")
+    error = tried.to_the_end()
+    assert type(error) is exceptions.Unschedulable
+    assert "had not started after 0.3 s (pending)" in str(error)
+    found = [attempt.diagnosis and attempt.diagnosis.category for attempt in tried.record.attempts]
+    assert [Category.UNSCHEDULABLE] * 2 == found
+    assert [] == cluster.pod_names()
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
+def test_a_pod_that_has_not_started_when_the_time_is_over_is_taken_back(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path, deferrable: bool
+) -> None:
+    tried = Tried(planned(tmp_path, budget={"wall": 3}), deferrable=deferrable)
+    tell[1] = Script(waiting="ContainerCreating")
+    with pytest.raises(AirflowSkipException, match=r"budget\.wall"):
+        tried.once()
+    assert TrialState.CANCELLED is tried.record.state
+    assert [] == cluster.pod_names()
+
+
 def test_a_stopped_run_begins_nothing_and_a_paused_one_waits(
     cluster: FakeCluster, tried: Tried
 ) -> None:
@@ -494,6 +521,22 @@ def test_too_many_failures_stop_the_others(
     assert type(Tried(run).to_the_end()) is exceptions.UserExit
     with pytest.raises(AirflowSkipException, match=r"failures\.allow"):
         Tried(run, number=1).once()
+
+
+def test_first_failures_of_one_kind_stop_the_others(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    search = {"kind": "list", "items": [{"x": 1}, {"x": 2}, {"x": 3}]}
+    run = planned(tmp_path, search=search, failures={"same": 2})
+    tell[1] = Script(run_s=0.1, exit_code=2, result="")
+    for number in (0, 1):
+        assert type(Tried(run, number=number).to_the_end()) is exceptions.UserExit
+    third = Tried(run, number=2)
+    with pytest.raises(AirflowSkipException, match="the first 2 trials failed in the same way"):
+        third.once()
+    third.clear()
+    tell[1] = Script(run_s=0.1, result='{"n": 7}')
+    assert third.to_the_end() is None
 
 
 def test_a_pod_that_its_task_has_left_is_ended_by_collect(

@@ -48,7 +48,7 @@ def after(
         (Category.PREEMPTED, Payer.INFRA),
         (Category.NODE_LOST, Payer.INFRA),
         (Category.NODE_REJECTED, Payer.INFRA),
-        (Category.UNSCHEDULABLE, Payer.NONE),
+        (Category.UNSCHEDULABLE, Payer.UNSCHEDULABLE),
         (Category.QUOTA, Payer.NONE),
         (Category.IMAGE_PULL, Payer.SWEEP),
         (Category.CREATE_ERROR, Payer.SWEEP),

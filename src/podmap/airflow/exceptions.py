@@ -1,6 +1,6 @@
 """Why a trial's attempt failed, as exceptions of Airflow tasks, and the retry policy for them.
 
-`unschedulable` and `quota` have none: a pod waits for room, and no attempt ends for it.
+`quota` has none: a pod waits for it, and no attempt ends.
 
 TrialFailed
 ├── UserError            the training code's own failures, paid by retries.user
@@ -9,6 +9,7 @@ TrialFailed
 │   ├── NoResult             no_result
 │   └── BadResult            bad_result
 ├── OutOfMemory          oom, paid by retries.oom
+├── Unschedulable        unschedulable, paid by retries.unschedulable
 ├── InfrastructureError  paid by retries.infra
 │   ├── Evicted              evicted
 │   ├── Preempted            preempted
@@ -42,8 +43,8 @@ class TrialFailed(AirflowException):  # it says what happened, as Airflow's own 
         attempt: The attempt that failed, from 1.
         diagnosis: Category, summary, detail and resolution.
         again: Whether podmap's budgets allow another attempt.
-        paid_by: The budget that this failure counts against: "user", "infra", "oom", or another
-            word where none does.
+        paid_by: The budget that this failure counts against: "user", "infra", "oom",
+            "unschedulable", or another word where none does.
     """
 
     def __init__(
@@ -95,6 +96,10 @@ class OutOfMemory(TrialFailed):
     """It was killed for memory."""
 
 
+class Unschedulable(TrialFailed):
+    """Its pod had not started in the time that it may wait."""
+
+
 class InfrastructureError(TrialFailed):
     """Not the trial's fault."""
 
@@ -135,6 +140,7 @@ _CLASSES: dict[Category, type[TrialFailed]] = {
     Category.USER_EXIT: UserExit,
     Category.USER_TIMEOUT: UserTimeout,
     Category.OOM: OutOfMemory,
+    Category.UNSCHEDULABLE: Unschedulable,
     Category.EVICTED: Evicted,
     Category.PREEMPTED: Preempted,
     Category.NODE_LOST: NodeLost,

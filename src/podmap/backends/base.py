@@ -112,11 +112,9 @@ class Observation:
 
 def timed_out(timeout_s: float) -> Diagnosis:
     """Why an attempt is ended that has run for longer than it may."""
-    return Diagnosis(
-        Category.USER_TIMEOUT,
-        f"took longer than its timeout of {timeout_s:g} s",
-        resolution="Raise trial.timeout, or make the trial shorter.",
-    )
+    summary = f"took longer than its timeout of {timeout_s:g} s"
+    cure = "Raise trial.timeout, or make the trial shorter."
+    return Diagnosis(Category.USER_TIMEOUT, summary, resolution=cure)
 
 
 Confirm = Callable[[], Awaitable[bool]]
@@ -229,7 +227,6 @@ class Backend(ABC):
     """Runs attempts.
 
     Subclass it. What is not abstract not every backend can do; its default is that of one without.
-
     All methods belong to one event loop. Every method that asks something outside raises
     `BackendError` when it could not ask, which never means that the attempt is gone.
     Cancelling a call, or closing the backend, never ends an attempt.
@@ -317,6 +314,10 @@ class Backend(ABC):
         """The gates at which a run's attempts can wait; None where attempts start at once."""
         return None
 
+    def unstarted(self, run_id: str) -> Iterable[str]:
+        """Names of a run's attempts that are there and wait for their start, as far as is known."""
+        return ()
+
     @property
     def short_of_quota(self) -> bool:
         """Whether a quota has refused the last attempt, so that none may stand ready gated.
@@ -358,9 +359,7 @@ class Backend(ABC):
             yield notice
 
     async def keep(self, name: str) -> None:
-        """Has an ended attempt stay, to be looked at, where that can be; else deletes it.
-
-        It is not listed any more, and nothing waits for it.
+        """Has an ended attempt stay, not listed any more, where that can be; else deletes it.
 
         Raises:
             BackendError: It could not be asked.

@@ -25,6 +25,7 @@ class Launch:
         env: Environment on top of what the backend itself gives.
         secret_env: Variable name to (secret, key), for backends that have secrets.
         timeout_s: Seconds from its start until it is ended; None for no limit.
+        pending_s: Seconds that it may wait for its start once it has a slot; None for no limit.
         cwd: The folder it starts in; None for the backend's own: the folder of the process
             that creates it, or the image's.
         command: The leading part of `argv` that takes the place of an image's entrypoint.
@@ -52,3 +53,4 @@ class Launch:
     checkpoint: str | None = None
     faults: Sequence[str] = ()
     at_slot: Callable[[int], Launch] | None = field(default=None, compare=False, repr=False)
+    pending_s: float | None = None

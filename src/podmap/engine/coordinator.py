@@ -96,7 +96,8 @@ class Coordinator:
         self._task: KeptRunning | None = None
         self._trouble = ""
         self.gates = self._make_gates(planned, backend)
-        self.slots = self._make_slots(backend, tally)
+        run_id = planned.manifest.run_id
+        self.slots = self._make_slots(backend, tally, lambda: backend.unstarted(run_id))
         self._publishes = self.gates is not None or not alone
 
     def _make_gates(self, planned: PlannedRun, backend: Backend) -> RunGates | None:
@@ -113,13 +114,15 @@ class Coordinator:
             timing=self._timing,
         )
 
-    def _make_slots(self, backend: Backend, tally: Tally) -> Slots:
+    def _make_slots(
+        self, backend: Backend, tally: Tally, unstarted_names: Callable[[], Iterable[str]]
+    ) -> Slots:
         return Slots(
             backend,
             parallelism=self._parallelism,
             tally=tally,
             spare=self.gates.spare if self.gates else lambda: 0,
-            gated_names=self.gates.gated_names if self.gates else tuple,
+            unstarted_names=unstarted_names,
             on_change=self._publish_soon,
             timing=self._timing,
         )
@@ -306,7 +309,7 @@ class Coordinator:
             paused=state.paused,
         )
         self._limit_gates()
-        self.slots.end_gated()
+        self.slots.end_unstarted()
         self._withdraw_outgrown()
         self._on_limit(self.limit)
 

@@ -291,10 +291,6 @@ class RunGates:
         """The attempts that wait at their gates."""
         return [each for each in self._gates.attempts() if each.alive and each.gated]
 
-    def gated_names(self) -> Sequence[str]:
-        """The names of the attempts that wait at their gates."""
-        return [each.name for each in self.gated_attempts()]
-
     def set_limit(self, parallelism: int, *, halted: bool) -> None:
         """Changes how many attempts may be open.
 

@@ -118,6 +118,7 @@ class Launcher:
             placement=self.sweep.kubernetes,
             checkpoint=rendered.checkpoint,
             faults=rendered.faults,
+            pending_s=sweep.pending,
         )
 
 

@@ -335,4 +335,6 @@ def ignored_by_processes(sweep: Sweep) -> list[str]:
     ignored += [f"kubernetes.{name}" for name in sorted(sweep.kubernetes.model_fields_set)]
     if sweep.retries.oom.times:
         ignored.append("retries.oom")
+    if sweep.pending is not None:
+        ignored.append("pending")
     return ignored

@@ -173,6 +173,20 @@ def _after_failure(
     return Settlement(failed, attempt, stops_run=following is NextStep.STOP)
 
 
+def record_with_wait(record: Record, attempt: Attempt, *, asked_for: str | None) -> Record:
+    """A record whose `queued_s` reaches to the first start, now that it is known.
+
+    Args:
+        record: The trial's record; its `queued_s` reaches to when the first attempt was asked for.
+        attempt: The attempt that ended.
+        asked_for: UTC ISO 8601 of when that was; None if it is not known.
+    """
+    if record.started or attempt.started is None or asked_for is None:
+        return record
+    waited_s = max(0.0, (record.queued_s or 0.0) + _span_s(asked_for, attempt.started))
+    return replace(record, queued_s=round(waited_s, 3))
+
+
 def end_record(
     record: Record, state: TrialState, reason: str, finished: str | None = None
 ) -> Record:
@@ -188,7 +202,14 @@ def end_record(
     duration_s = None
     if record.started:
         duration_s = round(max(0.0, _span_s(record.started, finished)), 3)
-    return replace(record, state=state, finished=finished, duration_s=duration_s, reason=reason)
+    return replace(
+        record,
+        state=state,
+        finished=finished,
+        duration_s=duration_s,
+        queued_s=record.queued_s if record.started else None,
+        reason=reason,
+    )
 
 
 def reason_of(diagnosis: Diagnosis) -> str:

@@ -64,7 +64,7 @@ class Slots:
         parallelism: int,
         tally: Tally | None = None,
         spare: Callable[[], int] = lambda: 0,
-        gated_names: Callable[[], Iterable[str]] = tuple,
+        unstarted_names: Callable[[], Iterable[str]] = tuple,
         on_change: Callable[[], None] = lambda: None,
         timing: Timing = TIMING,
     ) -> None:
@@ -75,7 +75,8 @@ class Slots:
             parallelism: Attempts alive at once.
             tally: What is known of the run's trials; None to begin a new one.
             spare: How many attempts more may be created now, to stand ready at a gate.
-            gated_names: The names of the attempts that wait at a gate: a stop ends them, too.
+            unstarted_names: The names of the attempts that have not started: any stop takes them
+                back.
             on_change: Called when the run was stopped here, or when it is known how a trial
                 stands.
             timing: How long to wait.
@@ -88,7 +89,7 @@ class Slots:
         self._most: float = math.inf
         self._paused = False
         self._spare = spare
-        self._gated_names = gated_names
+        self._unstarted_names = unstarted_names
         self._alive: dict[str, asyncio.Future[Observation]] = {}
         self._unbound = 0  # slots of trials whose attempt is not created yet
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -188,6 +189,7 @@ class Slots:
     def _bind(self, name: str) -> None:
         self._unbound -= 1
         self.adopt([name])
+        self.end_unstarted()
         self._hand_out()  # the attempt may have been adopted before
 
     def _unbind(self) -> None:
@@ -323,16 +325,16 @@ class Slots:
     def _apply_stop(self, stop: Stop) -> None:
         self._refuse_waiting(stop.reason)
         if not stop.cancel:
-            self.end_gated()
+            self.end_unstarted()
             return
         for name in self._alive:
             self._begin_end(name, stop.reason)
 
-    def end_gated(self) -> None:
-        """Ends the attempts that wait at a gate, if the run is stopped: none will be opened."""
+    def end_unstarted(self) -> None:
+        """Ends the attempts that have not started, at a gate or not, if the run is stopped."""
         reason = self.stopped_reason
         if reason:
-            for name in self._gated_names():
+            for name in self._unstarted_names():
                 if name in self._alive:
                     self._begin_end(name, reason)
 

@@ -28,6 +28,7 @@ from podmap.engine.settlement import (
     Settlement,
     end_record,
     ended_attempt,
+    record_with_wait,
     settle_attempt,
     time_left_s,
 )
@@ -206,8 +207,9 @@ class TrialLedger:
     def _settle(
         self, attempt: Attempt, outcome: Outcome, *, tail: bytes, interrupted: bool
     ) -> Settlement:
+        record = record_with_wait(self.record, attempt, asked_for=self._ran_since)
         return settle_attempt(
-            self.record, attempt, outcome, tail=tail, rules=self.rules, interrupted=interrupted
+            record, attempt, outcome, tail=tail, rules=self.rules, interrupted=interrupted
         )
 
     def write_settlement(self, settlement: Settlement, tail: bytes, *, gone: bool) -> bool:
@@ -317,7 +319,8 @@ class TrialLedger:
         if self.record.queued_s is None:
             queued_s = round(time.monotonic() - self._asked, 3)
             self.record = replace(self.record, queued_s=queued_s)
-        started = self.record.started or self._ran_since or iso(utc_now())
+        self._ran_since = self._ran_since or iso(utc_now())
+        started = self.record.started or self._ran_since
         if not self._write_record(replace(self.record, state=TrialState.RUNNING, started=started)):
             return Standing()
         self._write_leftovers(seen for seen in found if seen.epoch != self._epoch)

@@ -219,6 +219,9 @@ class Retries(Model):
     user: int = Field(0, ge=0, description="After the training code's own failures.")
     infra: int = Field(5, ge=0, description="After lost nodes, evictions and the like.")
     oom: OomRetries = Field(default_factory=OomRetries, description="After running out of memory.")
+    unschedulable: int = Field(
+        0, ge=0, description="After an attempt that had not started within `pending`."
+    )
 
 
 class Failures(Model):
@@ -331,6 +334,11 @@ class Sweep(Model):
     retries: Retries = Field(default_factory=Retries, description="Budgets for new attempts.")
     failures: Failures = Field(
         default_factory=Failures, description="How many trials may fail before no new ones start."
+    )
+    pending: Duration | None = Field(
+        None,
+        description="How long a pod that has a slot may wait for its node, volumes and image; "
+        "by default for as long as it takes.",
     )
     prune: Prune | None = Field(None, description="Ends hopeless trials early.")
     budget: Budget | None = Field(None, description="What the whole run may cost.")

@@ -119,9 +119,9 @@ def test_pods_that_wait_at_the_gate_are_ended_by_a_stop(scene: Scene) -> None:
             held = asyncio.ensure_future(run_trial(second, 1, "e1"))
             await until(lambda: (1, "") in scene.limits)
             for session in (first, second):
-                await until(lambda one=session: not one.coordinator.gates.gated_names())
+                await until(lambda one=session: not one.coordinator.gates.gated_attempts())
             waiting = asyncio.ensure_future(run_trial(first, 5, "e1"))
-            await until(lambda: first.coordinator.gates.gated_names())  # type: ignore[union-attr]
+            await until(lambda: first.coordinator.gates.gated_attempts())  # type: ignore[union-attr]
             assert "here it ends" == await second.coordinator.stop("here it ends")
             assert CANCELLED is (await waiting).state
             release_all(scene)

@@ -370,14 +370,14 @@ def test_a_pause_hands_out_no_slots_until_it_is_over() -> None:
 def test_a_stop_ends_what_waits_at_a_gate_and_lets_the_rest_go_on() -> None:
     async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
         gated = ["b"]
-        slots = make(3, gated_names=lambda: gated)
+        slots = make(3, unstarted_names=lambda: gated)
         slots.adopt(["a", "b"])
         slots.stop("enough", cancel=False)
         await settled()
         assert [("b", "enough")] == attempts.killed
         gated.append("c")
         slots.adopt(["c"])  # it was being created
-        slots.end_gated()
+        slots.end_unstarted()
         await settled()
         assert ["b", "c"] == [name for name, _ in attempts.killed]
 

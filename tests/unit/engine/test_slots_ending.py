@@ -39,11 +39,11 @@ def test_one_that_is_being_ended_is_not_ended_once_more() -> None:
     async def scenario() -> None:
         backend = Stubborn()
         timing = Timing(ask_again_s=0)
-        slots = Slots(backend, parallelism=3, gated_names=lambda: ["b"], timing=timing)  # type: ignore[arg-type]
+        slots = Slots(backend, parallelism=3, unstarted_names=lambda: ["b"], timing=timing)  # type: ignore[arg-type]
         slots.adopt(["b"])
         slots.stop("enough", cancel=False)
         for _ in range(10):  # as each look at run.json does
-            slots.end_gated()
+            slots.end_unstarted()
             await settled()
         assert ["b"] == backend.asked
         backend.back.set()

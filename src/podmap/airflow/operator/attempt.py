@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from podmap.aio import alongside
 from podmap.airflow.connections import planned_target
 from podmap.airflow.operator.trial import OperatorTrial
 from podmap.airflow.runtimes import LEFT
@@ -21,6 +23,7 @@ from podmap.backends.launch import Launch
 from podmap.engine.attempt import LineHandler, Listener
 from podmap.engine.planned import PlannedRun
 from podmap.engine.result import lacks_result
+from podmap.engine.tally import TIME_IS_OVER
 from podmap.engine.teardown import AT_ONCE, GRACE_S
 from podmap.engine.timing import TIMING
 from podmap.errors import BackendError, SpecError, UnreachableError
@@ -145,12 +148,9 @@ class PodAttempt:
             async for reason in self._backend.notices(self.name or ""):
                 show(reason)
 
-        telling = asyncio.ensure_future(tell())
-        try:
+        async with self._limited(), alongside(tell()):
             while (seen := await self.observe()).phase is Phase.PENDING:
                 await asyncio.sleep(every_s)
-        finally:
-            telling.cancel()
         if seen.phase in (Phase.ENDED, Phase.GONE) and seen.started is None:
             raise PodOver
 
@@ -173,16 +173,37 @@ class PodAttempt:
                 streams=self.trial.planned.streams,
                 lacks_result=partial(lacks_result, objectives=self.trial.planned.objectives),
             )
-        # The backend sees to the timeout of what it waits for, also while the output is read.
-        waiting = asyncio.ensure_future(self._backend.wait(name))
-        try:
+        async with self._limited():
             ended = await self._listener.listen()
-        finally:
-            waiting.cancel()
         stop = await asyncio.to_thread(self.trial.write_end, ended, last_try=self.last_try)
         if stop is not None:
             await self._end_others(stop.reason)
         return await self.written_end()
+
+    @asynccontextmanager
+    async def _limited(self) -> AsyncIterator[None]:
+        """Meanwhile the pod is ended when its own time is over, or that of the run."""
+        # The backend sees to the limits of what it waits for, also while the output is read.
+        wait = self._backend.wait(self.name or "")
+        async with alongside(wait), alongside(self._end_with_run()):
+            yield
+
+    async def _end_with_run(self) -> None:
+        """Ends the pod when the run's time is over, if it has not started or none may go on."""
+        planned = self.trial.planned
+        left_s, budget = planned.time_left_s, planned.sweep.budget
+        if left_s is None or budget is None:
+            return
+        await asyncio.sleep(max(0.0, left_s))
+        reason = Diagnosis(Category.CANCELLED, TIME_IS_OVER)
+        while True:
+            try:
+                seen = await self.observe()
+                if seen.phase is Phase.PENDING or budget.on_exceed == "cancel":
+                    await self._backend.kill(seen.name, reason=reason, grace_s=TIMING.kill_grace_s)
+                return
+            except BackendError:
+                await asyncio.sleep(TIMING.ask_again_s)
 
     async def _end_others(self, reason: str) -> None:
         """Ends the other attempts of the run; who waits for each of them writes its end."""

@@ -50,7 +50,7 @@ _COULD_NOT_ASK = (ApiException, HTTPError, OSError)
 _OVERLAY = "write it in the spec, under trial.pod"
 _CONNECTION = "sweep(conn_id=...) names the connection for the whole sweep"
 _TIME = "set trial.timeout or trial.deadline in the spec"
-_NO_WAIT = "there is no limit for waiting: a trial that waits for room waits"
+_WAIT = "set pending in the spec"
 _NAME = "podmap names the pod after its run, trial and attempt"
 _RESULT = "the result comes through the pod's termination message"
 
@@ -77,8 +77,8 @@ POD_ARGS: Mapping[str, str] = {
     "termination_message_policy": _RESULT,
     "execution_timeout": _TIME,
     "active_deadline_seconds": _TIME,
-    "schedule_timeout_seconds": _NO_WAIT,
-    "startup_timeout_seconds": _NO_WAIT,
+    "schedule_timeout_seconds": _WAIT,
+    "startup_timeout_seconds": _WAIT,
     "skip_on_exit_code": "set trial.exit_codes in the spec",
     "durable": "a pod that runs is always found again",
     "reattach_on_restart": "a pod that runs is always found again",

@@ -50,6 +50,7 @@ PARALLELISM = 8
 USER_RETRIES = 0
 INFRA_RETRIES = 5
 OOM_RETRIES = 0
+UNSCHEDULABLE_RETRIES = 0
 MOST_RETRIES = 100
 """What Airflow is told where the retries are not known before the DAG runs."""
 SPARE_TRIES = 3
@@ -180,6 +181,7 @@ def _tries(retries: Any) -> int:
     counts = (
         _whole(retries.get("user", USER_RETRIES)),
         _whole(retries.get("infra", INFRA_RETRIES)),
+        _whole(retries.get("unschedulable", UNSCHEDULABLE_RETRIES)),
         _whole(oom.get("times", OOM_RETRIES)),
     )
     known = [count for count in counts if count is not None]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from podmap.backends.base import Backend, Confirm, Observation, Phase, WithdrawnError
 from podmap.backends.kubernetes.create import PodCreator
 from podmap.backends.kubernetes.diagnosis.waiting import waiting_reason
-from podmap.backends.kubernetes.end import PodEnder, PodTimeouts
+from podmap.backends.kubernetes.end import PodEnder
 from podmap.backends.kubernetes.gates import PodGates
 from podmap.backends.kubernetes.lease import RENEW_EVERY_S
 from podmap.backends.kubernetes.logs import PodLogs
 from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.backends.kubernetes.pod.build import RESULT_PATH
 from podmap.backends.kubernetes.pod.fields import UNREADABLE
+from podmap.backends.kubernetes.timeouts import PodTimeouts
 from podmap.backends.kubernetes.watch.namespace import Namespace
 from podmap.backends.kubernetes.watch.pods import KnownPod
 from podmap.backends.launch import Launch
@@ -153,6 +154,12 @@ class KubernetesBackend(Backend):
         """
         watch = await self._namespace.synced_watch()
         return watch.pods.of_run(run_id, number)
+
+    def unstarted(self, run_id: str) -> Iterable[str]:
+        """Names of the run's pods that wait, for a slot or whatever else."""
+        watch = self._namespace.watch
+        pods = watch.pods.of_run(run_id) if watch is not None else ()
+        return [pod.name for pod in pods if pod.alive and pod.seen.phase is Phase.PENDING]
 
     def gates(self, run_id: str) -> PodGates:
         """The scheduling gates of a run's pods."""

@@ -1,4 +1,4 @@
-"""Ends pods: for a reason that stays with them, after a timeout, or for good; and keeps some."""
+"""Ends pods: for a reason that stays with them, or for good; and keeps some."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import asyncio
 import logging
 import math
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from podmap.aio import spawn
-from podmap.backends.base import Phase, timed_out
+from podmap.backends.base import Phase
 from podmap.backends.kubernetes.client import ApiError, pods_path
 from podmap.backends.kubernetes.diagnosis.observe import killed_annotation
 from podmap.backends.kubernetes.pauses import Pauses
 from podmap.backends.kubernetes.watch.namespace import Namespace
 from podmap.backends.kubernetes.watch.pods import KnownPod
-from podmap.clock import parse_iso, utc_now
 from podmap.errors import BackendError
 from podmap.names import MANAGED_BY, RUN_LABEL
 from podmap.records import Diagnosis
@@ -29,8 +27,6 @@ NODE_PATIENCE_S = 60.0
 """How long a node may take to end a pod beyond the grace."""
 _SLACK_S = 5.0
 _TRIES = 10
-_TRY_AGAIN_S = 5.0
-_FORBIDDEN_AGAIN_S = 60.0
 
 
 class PodEnder:
@@ -46,23 +42,33 @@ class PodEnder:
     def __init__(self, namespace: Namespace, pauses: Pauses) -> None:
         self._namespace = namespace
         self._check_every_s = pauses.end_check_every_s
-        self._kills: dict[str, asyncio.Task[None]] = {}
+        self._kills: dict[tuple[str, bool], asyncio.Task[None]] = {}
 
-    async def kill(self, name: str, reason: Diagnosis, grace_s: float | None) -> None:
+    async def kill(
+        self,
+        name: str,
+        reason: Diagnosis,
+        grace_s: float | None,
+        *,
+        unless_started: bool = False,
+    ) -> None:
         """Returns once the pod has ended; goes on even if this call is cancelled.
 
         Args:
             name: The pod.
             reason: Why.
             grace_s: From SIGTERM to SIGKILL; None for the pod's own.
+            unless_started: Whether a pod that runs by now is left alone.
 
         Raises:
             BackendError: The server could not be asked, or the node does not end the pod.
         """
-        task = self._kills.get(name)
+        key = (name, unless_started)
+        task = self._kills.get(key)
         if task is None:
-            task = self._kills[name] = spawn(self._kill_pod(name, reason, grace_s))
-            task.add_done_callback(lambda _: self._kills.pop(name, None))
+            killing = self._kill_pod(name, reason, grace_s, unless_started=unless_started)
+            task = self._kills[key] = spawn(killing)
+            task.add_done_callback(lambda _: self._kills.pop(key, None))
         await asyncio.shield(task)
 
     async def delete(self, name: str) -> None:
@@ -153,8 +159,10 @@ class PodEnder:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _kill_pod(self, name: str, reason: Diagnosis, grace_s: float | None) -> None:
-        pod = await self._mark_killed(name, reason, grace_s)
+    async def _kill_pod(
+        self, name: str, reason: Diagnosis, grace_s: float | None, *, unless_started: bool
+    ) -> None:
+        pod = await self._mark_killed(name, reason, grace_s, unless_started=unless_started)
         if pod is None or not pod.alive:
             return
         given_s = pod.grace_s if grace_s is None else grace_s
@@ -167,13 +175,15 @@ class PodEnder:
         await self._await_end(pod, given_s)
 
     async def _mark_killed(
-        self, name: str, reason: Diagnosis, grace_s: float | None
+        self, name: str, reason: Diagnosis, grace_s: float | None, *, unless_started: bool
     ) -> KnownPod | None:
         """Writes the reason to a pod and has its node end it, unless it has ended; the pod then."""
         for _ in range(_TRIES):
             pod = await self._namespace.find_pod(name)
             if pod is None or not pod.alive or pod.killing:
                 return pod
+            if unless_started and pod.seen.phase is Phase.RUNNING:
+                return None
             try:
                 return await self._patch(pod, _ending(pod, reason, grace_s))
             except ApiError as error:
@@ -237,81 +247,6 @@ class PodEnder:
             f"pod {pod.name} in namespace {self._namespace.name} was to end {NODE_PATIENCE_S:g} s "
             f"ago, but node {pod.seen.node or '?'} has not said that it did"
         )
-
-
-class PodTimeouts:
-    """Kills pods whose container has run for longer than it may."""
-
-    def __init__(self, namespace: Namespace, ender: PodEnder, *, grace_s: float | None) -> None:
-        """Watches nothing yet.
-
-        Args:
-            namespace: Where the pods are.
-            ender: Kills them.
-            grace_s: From SIGTERM to SIGKILL; None for each pod's own.
-        """
-        self._ender = ender
-        self._grace_s = grace_s
-        self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._watched: dict[str, float | None] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._unsubscribe = namespace.subscribe(self._on_change)
-
-    def enforce(self, pod: KnownPod) -> None:
-        """Kills a pod, from now on, as soon as its time is over."""
-        if pod.timeout_s is not None and pod.alive and pod.name not in self._watched:
-            self._watched[pod.name] = None
-            self._on_change(pod)
-
-    async def close(self) -> None:
-        """Leaves the pods to themselves."""
-        self._unsubscribe()
-        for timer in self._timers.values():
-            timer.cancel()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-
-    def _on_change(self, pod: KnownPod) -> None:
-        if pod.name not in self._watched:
-            return
-        if not pod.alive:
-            del self._watched[pod.name]
-            timer = self._timers.pop(pod.name, None)
-            if timer is not None:
-                timer.cancel()
-        elif pod.seen.phase is Phase.PENDING:
-            self._watched[pod.name] = asyncio.get_running_loop().time()
-        elif pod.name not in self._timers:
-            self._start_timer(pod)
-
-    def _start_timer(self, pod: KnownPod) -> None:
-        if pod.timeout_s is None or pod.seen.started is None:
-            return
-        loop = asyncio.get_running_loop()
-        ran = utc_now() - parse_iso(pod.seen.started)
-        # Clocks differ: it cannot have run since before it was seen waiting.
-        pending_at = self._watched[pod.name]
-        if pending_at is not None:
-            ran = min(ran, timedelta(seconds=loop.time() - pending_at))
-        left_s = max(0.0, pod.timeout_s - max(0.0, ran.total_seconds()))
-        self._timers[pod.name] = loop.call_later(left_s, self._start_kill, pod.name, pod.timeout_s)
-
-    def _start_kill(self, name: str, timeout_s: float) -> None:
-        task = spawn(self._kill_overdue(name, timeout_s))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _kill_overdue(self, name: str, timeout_s: float) -> None:
-        reason = timed_out(timeout_s)
-        while name in self._watched:
-            try:
-                return await self._ender.kill(name, reason, self._grace_s)
-            except BackendError as error:
-                log.warning("%s has run out of time but cannot be ended yet: %s", name, error)
-                await asyncio.sleep(_FORBIDDEN_AGAIN_S if error.forbidden else _TRY_AGAIN_S)
 
 
 def _is_over(pod: KnownPod) -> bool:

@@ -36,7 +36,14 @@ __all__ = [
     "preempted",
     "refused",
     "slow_start",
+    "unschedulable",
 ]
+
+
+NO_ROOM = (
+    "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes are available: "
+    "3 No preemption victims found for incoming pod."
+)
 
 
 class FailureKind(str, enum.Enum):
@@ -52,6 +59,7 @@ class FailureKind(str, enum.Enum):
     HANGS = "hangs"
     EXITS = "exits"
     SLOW_START = "slow_start"
+    UNSCHEDULABLE = "unschedulable"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +77,7 @@ class Failure:
         below_bytes: Happens only to attempts with a smaller memory limit; None for any.
         seconds: How long a slow start takes, in the run's own time.
         code: The exit code of an attempt that exits.
-        text: The result that is left, or what the API server says.
+        text: The result that is left, or what the API server or the scheduler says.
         output: What the attempt prints.
     """
 
@@ -197,6 +205,19 @@ def slow_start(trial: Which = None, *, attempt: int | None = 1, seconds: float =
     return _make(FailureKind.SLOW_START, trial, attempt, seconds=seconds)
 
 
+def unschedulable(
+    trial: Which = None, *, attempt: int | None = 1, message: str = NO_ROOM
+) -> Failure:
+    """No node ever takes the pod: `pending`, or the run's `budget.wall`, has to end its waiting.
+
+    Args:
+        trial: Which trials.
+        attempt: Which attempt.
+        message: What the scheduler says.
+    """
+    return _make(FailureKind.UNSCHEDULABLE, trial, attempt, text=message)
+
+
 def exit_code(
     trial: Which = None, code: int = 1, *, attempt: int | None = 1, output: str = ""
 ) -> Failure:
@@ -238,6 +259,7 @@ def _make(
         raise ValueError(f"attempt {attempt}: attempts count from 1; None stands for every one")
     shown = [] if trial is None else [f"trial={trial!r}"]
     shown += [] if attempt == 1 else [f"attempt={attempt}"]
-    shown += [f"{key}={value!r}" for key, value in more.items() if value not in (None, "")]
+    usual = (None, "", NO_ROOM)
+    shown += [f"{key}={value!r}" for key, value in more.items() if value not in usual]
     call = f"fail.{name or kind.value}({', '.join(shown)})"
     return Failure(call, kind, trial, attempt, **more)

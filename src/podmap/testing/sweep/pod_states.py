@@ -33,6 +33,14 @@ def waiting(pod: Mapping[str, Any]) -> Pod:
     return _with(pod, {"phase": "Pending"})
 
 
+def unplaced(pod: Mapping[str, Any], message: str) -> Pod:
+    """The pod while the scheduler finds no node for it, and says why."""
+    told = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    made = _with(pod, {"phase": "Pending"})
+    made["status"]["conditions"] = [{**told, "message": message}]
+    return made
+
+
 def running(pod: Mapping[str, Any], *, started: datetime) -> Pod:
     """The pod while its training runs."""
     state = {"running": {"startedAt": iso(started)}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from podmap.backends.base import Backend, Confirm, LaunchError, Observation, Phase, timed_out
 from podmap.backends.kubernetes.diagnosis.observe import observe
 from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
+from podmap.backends.kubernetes.diagnosis.waiting import never_started
 from podmap.backends.kubernetes.pod import build
 from podmap.backends.kubernetes.pod.build import RESULT_PATH
 from podmap.backends.launch import Launch
@@ -75,6 +76,7 @@ class SimulatedBackend(Backend):
         failures: Sequence[Failure],
         takes_s: TakesSeconds,
         hangs_for_s: float,
+        waits_for_s: float,
         folder: Path,
         namespace: str,
     ) -> None:
@@ -85,6 +87,7 @@ class SimulatedBackend(Backend):
             failures: What is to go wrong.
             takes_s: The params of a trial to the virtual seconds that its training takes.
             hangs_for_s: Virtual seconds after which an attempt that hangs will never be ended.
+            waits_for_s: Virtual seconds after which one that waits will never be taken back.
             folder: Where attempts leave their results; made if missing.
             namespace: Of the pods.
         """
@@ -92,6 +95,7 @@ class SimulatedBackend(Backend):
         self._failures = failures
         self._takes_s = takes_s
         self._hangs_for_s = hangs_for_s
+        self._waits_for_s = waits_for_s
         self._folder = folder
         self._namespace = namespace
         self._attempts: dict[str, SimulatedAttempt] = {}
@@ -114,6 +118,11 @@ class SimulatedBackend(Backend):
             for each in self._attempts.values()
             if each.seen.run_id == run_id and number in (None, each.seen.number)
         ]
+
+    def unstarted(self, run_id: str) -> Iterable[str]:
+        """Names of the run's attempts that wait for their start."""
+        waiting = [each for each in self._attempts.values() if each.started is None]
+        return [each.launch.name for each in waiting if not each.over.done()]
 
     async def create(
         self,
@@ -203,7 +212,8 @@ class SimulatedBackend(Backend):
         self, attempt: SimulatedAttempt, end: Failure | None, pending_s: float
     ) -> None:
         try:
-            await asyncio.sleep(pending_s)
+            if not await self._wait_for_start(attempt, end, pending_s):
+                return
             attempt.started = utc_now()
             if end is not None and end.kind in _NEVER_STARTED:
                 self._fail(attempt, end)
@@ -217,6 +227,29 @@ class SimulatedBackend(Backend):
         except BaseException as error:
             if not self.broken.done():
                 self.broken.set_exception(error)
+
+    async def _wait_for_start(
+        self, attempt: SimulatedAttempt, end: Failure | None, pending_s: float
+    ) -> bool:
+        """Whether it starts; else it has been given up."""
+        waits_for_ever = end is not None and end.kind is FailureKind.UNSCHEDULABLE
+        pod, limit_s = pod_states.waiting(attempt.pod), attempt.launch.pending_s
+        if end is not None and waits_for_ever:
+            self.happened.add(end)
+            pod = pod_states.unplaced(attempt.pod, end.text)
+            attempt.seen = observe(pod, now=utc_now())
+        if limit_s is not None and (waits_for_ever or pending_s > limit_s):
+            await asyncio.sleep(limit_s)
+            self._kill(attempt, never_started(pod, limit_s))
+            return False
+        if waits_for_ever:
+            await asyncio.sleep(self._waits_for_s)  # until the run's budget takes it back
+            raise AssertionError(
+                f"trial {attempt.launch.number} waits for ever: the spec has no pending, and the "
+                "run has no budget.wall"
+            )
+        await asyncio.sleep(pending_s)
+        return True
 
     async def _train(self, attempt: SimulatedAttempt, end: Failure | None) -> None:
         """The time from the container's start to its end."""

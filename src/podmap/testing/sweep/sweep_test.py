@@ -207,7 +207,8 @@ class SweepTest:
             training,
             failures=failures,
             takes_s=takes_s,
-            hangs_for_s=_longest_s(self.spec),
+            hangs_for_s=_longest_s(self.spec) if _cancels(self.spec) else 0.0,
+            waits_for_s=_longest_s(self.spec),
             folder=folder / "results" / planned.manifest.run_id,
             namespace=self.spec.kubernetes.namespace or "default",
         )
@@ -242,11 +243,14 @@ def _taking(takes_s: float | TakesSeconds) -> TakesSeconds:
 
 
 def _longest_s(spec: Sweep) -> float:
-    """By when the run's budget has ended whatever still runs; 0 if it never does."""
+    """By when the run's time is certainly over; 0 if it is not limited."""
     budget = spec.budget
-    if budget is None or budget.wall is None or budget.on_exceed != "cancel":
-        return 0.0
-    return budget.wall + 60.0
+    return 0.0 if budget is None or budget.wall is None else budget.wall + 60.0
+
+
+def _cancels(spec: Sweep) -> bool:
+    """Whether the end of the run's time ends what runs, too."""
+    return spec.budget is not None and spec.budget.on_exceed == "cancel"
 
 
 def _overlaid(template: TrialTemplate) -> bool:

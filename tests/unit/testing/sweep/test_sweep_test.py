@@ -202,6 +202,17 @@ def test_too_many_failures_stop_the_run_at_the_same_trial_every_time(tmp_path: P
     assert 3 == len({run.run_uri for run in runs})
 
 
+def test_first_failures_of_one_kind_stop_the_run(tmp_path: Path) -> None:
+    many = {"search": {"kind": "grid", "params": {"lr": [0.1 * n for n in range(1, 13)]}}}
+    sweep = SweepTest(spec(**many, parallelism=1))
+    run = sweep.run(tmp_path, train=lambda params: {"loss": 1.0})
+    assert {"FAILED": 5, "CANCELLED": 7} == run.counts
+    assert "the first 5 trials failed in the same way" in run.stopped_reason
+    assert "it has loss" in run.stopped_reason
+    off = SweepTest(spec(**many, failures={"same": "none"}))
+    assert {"FAILED": 12} == off.run(tmp_path, train=lambda params: {"loss": 1.0}).counts
+
+
 def test_a_slow_start_costs_the_trial_no_timeout(tmp_path: Path) -> None:
     run = SweepTest(spec()).run(
         tmp_path, train=learn, failures=[fail.slow_start(0, seconds=7200)], takes_s=3600
@@ -209,6 +220,42 @@ def test_a_slow_start_costs_the_trial_no_timeout(tmp_path: Path) -> None:
     assert {"COMPLETE": 4} == run.counts
     assert "2026-01-01T02:00:00.000Z" == run.record(0).started
     assert 3600 == run.record(0).duration_s
+
+
+def test_a_pod_that_no_node_takes_fails_its_trial_after_pending(tmp_path: Path) -> None:
+    more = {"pending": "2h", "retries": {"unschedulable": 1}}
+    run = SweepTest(spec(**more)).run(
+        tmp_path,
+        train=learn,
+        failures=[
+            fail.unschedulable(trial=0, attempt=None),
+            fail.unschedulable(trial=1),
+            fail.slow_start(trial=2, seconds=3 * 3600),
+            fail.slow_start(trial=3, seconds=3600),
+        ],
+    )
+    assert ["FAILED", "COMPLETE", "COMPLETE", "COMPLETE"] == [r.state.value for r in run.records]
+    assert [2, 2, 2, 1] == [len(record.attempts) for record in run.records]
+    assert (
+        "unschedulable: it had not started after 7200 s (pending): no node takes it: 0/3 nodes "
+        "are available: 3 Insufficient nvidia.com/gpu." == run.record(0).reason
+    )
+    assert 3600 <= (run.record(3).queued_s or 0) < 3600 * 2 + 60
+
+
+@pytest.mark.parametrize("mode", ["finish", "cancel"])
+def test_a_pod_that_no_node_takes_is_taken_back_when_the_runs_time_is_over(
+    tmp_path: Path, mode: str
+) -> None:
+    sweep = SweepTest(spec(budget={"wall": "3h", "on_exceed": mode}))
+    run = sweep.run(tmp_path, train=learn, failures=[fail.unschedulable(trial=0)])
+    assert {"COMPLETE": 3, "CANCELLED": 1} == run.counts
+    assert "budget.wall" in run.record(0).reason
+
+
+def test_a_pod_that_waits_for_ever_fails_the_test(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="trial 1 waits for ever: the spec has no pending"):
+        SweepTest(spec()).run(tmp_path, train=learn, failures=[fail.unschedulable(trial=1)])
 
 
 def test_an_attempt_that_takes_too_long_is_ended(tmp_path: Path) -> None:

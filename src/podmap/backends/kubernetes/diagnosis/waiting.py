@@ -1,7 +1,8 @@
 """What a pod that has not started waits for, and whether it will ever start.
 
-A wait is never a failure: for room, a queue, a quota or a volume a pod waits for ever. One whose
-node cannot make a container (no such image, no such Secret) fails once that is certain.
+A wait is never a failure by itself: for room, a queue, a quota or a volume a pod waits for ever,
+if no `pending` limits it. One whose node cannot make a container (no such image, no such Secret)
+fails once that is certain.
 """
 
 from __future__ import annotations
@@ -116,6 +117,25 @@ def unschedulable(pod: PodJson) -> Diagnosis | None:
         return None
     message = told.get("message") or ""
     return Diagnosis(Category.UNSCHEDULABLE, _shortened(message), message, _cure(message))
+
+
+def never_started(pod: PodJson, pending_s: float) -> Diagnosis:
+    """Why an attempt is given up that has not started in the time that it may wait.
+
+    Args:
+        pod: Its pod, which still waits.
+        pending_s: How long it may.
+    """
+    placing = unschedulable(pod)
+    reason = placing.summary if placing else waiting_reason(pod) or "nothing that is known"
+    cure = f"{placing.resolution} " if placing else ""
+    return Diagnosis(
+        Category.UNSCHEDULABLE,
+        f"it had not started after {pending_s:g} s (pending): {reason}",
+        placing.detail if placing else "",
+        f"{cure}A longer `pending`, or none, lets it wait; retries.unschedulable has it tried "
+        "again.",
+    )
 
 
 def _held(pod: PodJson) -> str:

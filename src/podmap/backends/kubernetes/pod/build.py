@@ -32,6 +32,8 @@ SLOT_GATE = f"{LABEL_PREFIX}/slot"
 """The scheduling gate that holds a pod until there is a slot for it."""
 TIMEOUT_ANNOTATION = f"{LABEL_PREFIX}/timeout-seconds"
 """How long the trial's container may run, for whichever process watches the pod."""
+PENDING_ANNOTATION = f"{LABEL_PREFIX}/pending-seconds"
+"""How long it may wait for its start once it has its slot, for whichever process watches it."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 GRACE_S = 30
 """What a trial has between SIGTERM and SIGKILL, to save a checkpoint."""
@@ -110,6 +112,10 @@ def literal(text: str) -> str:
     return text.replace("$", "$$")
 
 
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
+
+
 def _metadata(launch: Launch, placement: Kubernetes, namespace: str) -> dict[str, Any]:
     labels = dict(
         attempt_labels(
@@ -122,7 +128,9 @@ def _metadata(launch: Launch, placement: Kubernetes, namespace: str) -> dict[str
     )
     annotations = {"kubectl.kubernetes.io/default-container": CONTAINER}
     if launch.timeout_s is not None:
-        annotations[TIMEOUT_ANNOTATION] = f"{launch.timeout_s:.3f}".rstrip("0").rstrip(".")
+        annotations[TIMEOUT_ANNOTATION] = _seconds(launch.timeout_s)
+    if launch.pending_s is not None:
+        annotations[PENDING_ANNOTATION] = _seconds(launch.pending_s)
     for name, text in labels.items():
         labels[name] = label_value(text)
         if labels[name] != text:

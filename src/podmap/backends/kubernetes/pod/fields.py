@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -68,6 +69,15 @@ def identity_of(pod: PodJson) -> tuple[str, str, str]:
     metadata = pod["metadata"]
     name, uid = text(metadata.get("name", "")), text(metadata.get("uid", ""))
     return name, uid, text(metadata.get("resourceVersion", ""))
+
+
+def seconds(text: Any) -> float | None:
+    """A number of seconds in an annotation; None if there is none, or it cannot be understood."""
+    try:
+        found = float(text)
+    except (TypeError, ValueError):
+        return None
+    return found if 0 <= found < math.inf else None
 
 
 def text(value: Any) -> str:

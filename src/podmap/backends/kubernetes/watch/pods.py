@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from podmap.backends.base import Observation, Phase
 from podmap.backends.kubernetes.client.answers import version_number
 from podmap.backends.kubernetes.diagnosis.observe import KILLED_ANNOTATION, observe, recheck_at
 from podmap.backends.kubernetes.pod import fields
-from podmap.backends.kubernetes.pod.build import SLOT_GATE, TIMEOUT_ANNOTATION
+from podmap.backends.kubernetes.pod.build import PENDING_ANNOTATION, SLOT_GATE, TIMEOUT_ANNOTATION
 from podmap.clock import utc_now
 
 log = logging.getLogger(__name__)
@@ -40,6 +39,7 @@ class KnownPod:
         killing: Whether podmap is ending it for a reason that it carries.
         stopped: Whether nothing of it runs any more, so that it can be deleted without grace.
         timeout_s: How long its container may run; None for no limit.
+        pending_s: How long it may wait for its start once it has a slot; None for no limit.
         grace_s: What its containers have between SIGTERM and SIGKILL.
         recheck_at: When it will mean something else although nothing is heard of it.
         there: Whether it still exists.
@@ -55,6 +55,7 @@ class KnownPod:
     killing: bool = False
     stopped: bool = False
     timeout_s: float | None = None
+    pending_s: float | None = None
     grace_s: float = _DEFAULT_GRACE_S
     recheck_at: datetime | None = None
     there: bool = True
@@ -128,7 +129,8 @@ def known_pod(
         deleting=metadata.get("deletionTimestamp") is not None,
         killing=KILLED_ANNOTATION in annotations,
         stopped=not there or fields.containers_ended(raw),
-        timeout_s=_seconds(annotations.get(TIMEOUT_ANNOTATION)),
+        timeout_s=fields.seconds(annotations.get(TIMEOUT_ANNOTATION)),
+        pending_s=fields.seconds(annotations.get(PENDING_ANNOTATION)),
         grace_s=max(0.0, float(spec.get("terminationGracePeriodSeconds", _DEFAULT_GRACE_S))),
         recheck_at=recheck_at(raw) if there else None,
         there=there,
@@ -159,14 +161,6 @@ def _removed(last: KnownPod) -> KnownPod:
     except fields.UNREADABLE:  # it could be understood as long as it ran
         seen = replace(last.seen, phase=Phase.GONE)
     return replace(last, seen=seen, there=False, recheck_at=None, stopped=True, raw=None)
-
-
-def _seconds(text: Any) -> float | None:
-    try:
-        seconds = None if text is None else float(text)
-    except (TypeError, ValueError):
-        return None
-    return seconds if seconds is not None and 0 <= seconds < math.inf else None
 
 
 def _check_kinds(seen: Observation) -> None:
