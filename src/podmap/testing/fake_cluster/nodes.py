@@ -12,6 +12,7 @@ from typing import Any
 
 from podmap.backends.kubernetes.pod.fields import memory_limit_bytes
 from podmap.testing.fake_cluster.objects import FakeObjects, Object, ObjectKey, RefusedError
+from podmap.testing.kubelet import termination_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Script:
         pending_s: From its being free to be scheduled to its start.
         run_s: From its start to its end.
         exit_code: Of its container.
-        result: What the container leaves as its termination message.
+        result: What the container leaves in the file of its termination message.
         output: What it says when it starts; lines.
         last_output: What it says before it ends by itself.
         holds: Whether it runs until `FakeCluster.release`, instead of for `run_s`.
@@ -31,12 +32,18 @@ class Script:
         waiting: Why its container is never made, for example "ImagePullBackOff"; empty if it is.
         message: What the node says of that.
         memory_bytes: What its container comes to use: with a smaller limit it is killed for it.
+        refused: Why its node refuses the pod, for example "OutOfcpu"; empty if it does not.
+        unplaced: Why no node ever takes it, as the scheduler says; empty if one does.
+        cannot_start: Why its container's program cannot be started, as the runtime says.
+        pod_reason: The reason that the kubelet gives the whole pod at its end, for example
+            "Evicted"; empty for none.
+        pod_message: What the kubelet says of that.
     """
 
     pending_s: float = 0.0
     run_s: float = 0.0
     exit_code: int = 0
-    result: str = '{"x": 1}'
+    result: str | bytes = '{"x": 1}'
     output: str = ""
     last_output: str = ""
     holds: bool = False
@@ -45,6 +52,11 @@ class Script:
     waiting: str = ""
     message: str = ""
     memory_bytes: int = 0
+    refused: str = ""
+    unplaced: str = ""
+    cannot_start: str = ""
+    pod_reason: str = ""
+    pod_message: str = ""
 
 
 class Agenda:
@@ -177,8 +189,13 @@ class FakeNodes:
             if pod is None or pod["spec"].get("nodeName"):
                 continue
             uid = pod["metadata"]["uid"]
+            script = self._script(pod)
+            if script.unplaced:
+                told = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+                self._update(key, pod, {"conditions": [{**told, "message": script.unplaced}]})
+                continue
             self._placed.add(uid)
-            container = self.containers[uid] = FakeContainer(self._script(pod))
+            container = self.containers[uid] = FakeContainer(script)
             self._agenda.after(container.script.pending_s, self._step(key, uid, self._bind))
 
     def _step(
@@ -202,6 +219,10 @@ class FakeNodes:
     def _prepare(self, key: ObjectKey, pod: Object) -> None:
         uid = pod["metadata"]["uid"]
         script = self.containers[uid].script
+        if script.refused:
+            self.containers[uid].over = True
+            told = {"phase": "Failed", "reason": script.refused, "message": "Pod was rejected"}
+            return self._update(key, pod, {"startTime": self._now(), **told})
         waiting = {"reason": script.waiting or "ContainerCreating", "message": script.message}
         self._update(key, pod, {"startTime": self._now(), **_statuses(pod, "waiting", waiting)})
         if not script.waiting:
@@ -213,6 +234,8 @@ class FakeNodes:
         if container.over:
             return
         container.started = self._now()
+        if container.script.cannot_start:
+            return self._end(key, 128, reason="StartError", message=container.script.cannot_start)
         container.say(container.script.output)
         running = {"startedAt": container.started}
         self._update(key, pod, {"phase": "Running", **_statuses(pod, "running", running)})
@@ -229,7 +252,8 @@ class FakeNodes:
             if limit is not None and limit < container.script.memory_bytes:
                 self._end(key, 137, reason="OOMKilled")
             else:
-                self._end(key, container.script.exit_code)
+                script = container.script
+                self._end(key, script.exit_code, result=script.result)
 
     def expire(self, key: ObjectKey) -> None:
         """The pod's deadline has come, if it is on a node."""
@@ -261,7 +285,14 @@ class FakeNodes:
             self.forget(pod)
 
     def _end(
-        self, key: ObjectKey, exit_code: int, *, by_deadline: bool = False, reason: str = ""
+        self,
+        key: ObjectKey,
+        exit_code: int,
+        *,
+        by_deadline: bool = False,
+        reason: str = "",
+        message: str = "",
+        result: str | bytes = "",
     ) -> None:
         pod = self._objects.get(key)
         container = self.containers[pod["metadata"]["uid"]]
@@ -273,12 +304,18 @@ class FakeNodes:
             "startedAt": container.started,
             "finishedAt": self._now(),
         }
-        if exit_code == 0:
-            ended["message"] = container.script.result
+        left = result.encode() if isinstance(result, str) else result
+        log = b"".join(line for _, line in container.log)
+        message = message or termination_message(pod, result=left, log=log, exit_code=exit_code)
+        if message:
+            ended["message"] = message
         failed = exit_code != 0 or by_deadline
         status: dict[str, Any] = {"phase": "Failed" if failed else "Succeeded"}
         if by_deadline:
             status["reason"] = "DeadlineExceeded"
+        elif container.script.pod_reason:
+            status["reason"] = container.script.pod_reason
+            status["message"] = container.script.pod_message
         self._update(key, pod, {**status, **_statuses(pod, "terminated", ended)})
         self._placed.discard(pod["metadata"]["uid"])
         self._place()

@@ -32,6 +32,7 @@ __all__ = [
     "no_result",
     "node_lost",
     "node_rejected",
+    "node_shutdown",
     "oom",
     "preempted",
     "refused",
@@ -54,6 +55,7 @@ class FailureKind(str, enum.Enum):
     EVICTED = "evicted"
     NODE_LOST = "node_lost"
     NODE_REJECTED = "node_rejected"
+    NODE_SHUTDOWN = "node_shutdown"
     IMAGE_PULL = "image_pull"
     REFUSED = "refused"
     HANGS = "hangs"
@@ -166,6 +168,27 @@ def node_lost(
 def node_rejected(trial: Which = None, *, attempt: int | None = 1) -> Failure:
     """The node refuses the pod that the scheduler sent it."""
     return _make(FailureKind.NODE_REJECTED, trial, attempt)
+
+
+def node_shutdown(
+    trial: Which = None,
+    *,
+    attempt: int | None = 1,
+    at_step: int | None = None,
+    code: int = 143,
+    reason: str = "Terminated",
+) -> Failure:
+    """The node shuts down, and its kubelet ends the pod.
+
+    Args:
+        trial: Which trials.
+        attempt: Which attempt.
+        at_step: When.
+        code: The exit code: 143, or 137 if the training does not end by SIGTERM.
+        reason: The one that the kubelet gives the pod.
+    """
+    kind = FailureKind.NODE_SHUTDOWN
+    return _make(kind, trial, attempt, at_step=at_step, code=code, text=reason)
 
 
 def image_pull(trial: Which = None, *, attempt: int | None = 1) -> Failure:

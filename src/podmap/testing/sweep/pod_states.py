@@ -12,16 +12,18 @@ from datetime import datetime
 from typing import Any
 
 from podmap.backends.kubernetes.diagnosis.observe import killed_annotation
-from podmap.backends.kubernetes.pod.build import CONTAINER, result_limit_bytes
+from podmap.backends.kubernetes.pod.build import CONTAINER
 from podmap.clock import iso
 from podmap.records import Diagnosis
+from podmap.testing.kubelet import termination_message
 from podmap.testing.sweep.fail import Failure, FailureKind
+
+_SHUTDOWN = "Pod was terminated in response to imminent node shutdown."
 
 Pod = dict[str, Any]
 
 NODE = "node-1"
 _SIGKILL, _SIGTERM = 137, 143
-_LOG_CHARS = 2048  # what the kubelet takes of the log where a container leaves no message
 _MEMORY_LOW = (
     "The node was low on resource: memory. Threshold quantity: 100Mi, available: 80Mi. Container "
     "trial was using more than its request."
@@ -64,17 +66,17 @@ def exited(
         started: When the container started.
         now: When it ended.
         code: Its exit code.
-        result: What it left; the kubelet keeps the beginning.
-        output: What it printed; the kubelet takes the end where there is an error and no result.
+        result: What it left.
+        output: What it printed.
         reason: Of the container's end; empty for the usual.
     """
-    kept = result[: result_limit_bytes(pod)].decode("utf-8", "replace")
+    message = termination_message(pod, result=result, log=output, exit_code=code)
     ended = {
         "exitCode": code,
         "reason": reason or ("Error" if code else "Completed"),
         "startedAt": iso(started),
         "finishedAt": iso(now),
-        "message": kept or (output[-_LOG_CHARS:] if code else ""),
+        "message": message,
     }
     phase = "Failed" if code else "Succeeded"
     return _on_node(pod, phase, {"terminated": ended}, started)
@@ -123,6 +125,10 @@ def failed(
     if failure.kind is FailureKind.EVICTED:
         ended = exited(pod, started=started, now=now, code=_SIGKILL, output=output)
         ended["status"].update({"reason": "Evicted", "message": _MEMORY_LOW})
+        return ended
+    if failure.kind is FailureKind.NODE_SHUTDOWN:
+        ended = exited(pod, started=started, now=now, code=failure.code, output=output)
+        ended["status"].update({"phase": "Failed", "reason": failure.text, "message": _SHUTDOWN})
         return ended
     if failure.kind is FailureKind.PREEMPTED:
         ended = exited(pod, started=started, now=now, code=_SIGTERM, output=output)
