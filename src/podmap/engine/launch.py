@@ -117,8 +117,8 @@ class Launcher:
             template=own,
             placement=self.sweep.kubernetes,
             checkpoint=rendered.checkpoint,
+            pending_s=self.sweep.pending,
             faults=rendered.faults,
-            pending_s=sweep.pending,
         )
 
 

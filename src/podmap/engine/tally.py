@@ -193,11 +193,13 @@ class Tally:
 
     def _count_failure(self, record: Record, since: str) -> None:
         finished, failed = record.finished or "", record.state is TrialState.FAILED
-        if failed and finished >= since:
+        # A cluster tells whole seconds: it may have ended at any moment of that one.
+        late = finished.replace(".000Z", ".999Z") >= since
+        if failed and late:
             self._failed[record.number] = finished
         else:
             self._failed.pop(record.number, None)
-        if not failed or finished >= since:
+        if late or not failed:
             self._first.count_record(record)
 
     def reopen_trial(self, number: int) -> None:
