@@ -96,8 +96,7 @@ class Coordinator:
         self._task: KeptRunning | None = None
         self._trouble = ""
         self.gates = self._make_gates(planned, backend)
-        run_id = planned.manifest.run_id
-        self.slots = self._make_slots(backend, tally, lambda: backend.unstarted(run_id))
+        self.slots = self._make_slots(backend, tally, planned.manifest.run_id)
         self._publishes = self.gates is not None or not alone
 
     def _make_gates(self, planned: PlannedRun, backend: Backend) -> RunGates | None:
@@ -114,15 +113,13 @@ class Coordinator:
             timing=self._timing,
         )
 
-    def _make_slots(
-        self, backend: Backend, tally: Tally, unstarted_names: Callable[[], Iterable[str]]
-    ) -> Slots:
+    def _make_slots(self, backend: Backend, tally: Tally, run_id: str) -> Slots:
         return Slots(
             backend,
             parallelism=self._parallelism,
             tally=tally,
             spare=self.gates.spare if self.gates else lambda: 0,
-            unstarted_names=unstarted_names,
+            unstarted_names=lambda: backend.unstarted(run_id),
             on_change=self._publish_soon,
             timing=self._timing,
         )
