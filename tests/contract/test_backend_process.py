@@ -16,7 +16,9 @@ class TestProcessBackend(BackendContract):
         self.state_dir = tmp_path / "a state folder with 'quotes' é"
 
     def new_backend(self) -> ProcessBackend:
-        return ProcessBackend(self.state_dir)
+        backend = ProcessBackend(self.state_dir)
+        backend.delete_grace_s = 0.2
+        return backend
 
 
 class TestProcessBackendWithoutPidfd(TestProcessBackend):

@@ -304,7 +304,7 @@ class Backend(ABC):
 
     @abstractmethod
     async def delete(self, name: str) -> None:
-        """Removes all that is left of an attempt; ends it at once if it still runs."""
+        """Removes all that is left of an attempt; one that runs has its own grace to end."""
 
     @abstractmethod
     async def close(self) -> None:

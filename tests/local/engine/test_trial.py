@@ -441,6 +441,25 @@ def test_only_attempts_of_the_own_epoch_are_adopted_and_others_are_ended(world: 
     assert ["S 0 1", "S 0 2", "E 0 2"] == world.journal()
 
 
+def test_the_old_process_of_a_trial_that_is_asked_for_anew_may_save_its_state(
+    world: World,
+) -> None:
+    world.close_gate()
+    saves = "[ $PODMAP_ATTEMPT = 1 ] && trap 'sleep 0.3; echo yes >saved; exit 1' TERM\n"
+
+    async def scenario() -> Record:
+        planned = world.plan(saves + GATED, parallelism=1)
+        await held(world, planned, "old")
+        async with world.session(planned) as session:
+            task = asyncio.ensure_future(run_trial(session, 0, "new"))
+            await world.started(2)
+            assert "yes\n" == (world.folder / "saved").read_text()
+            world.open_gate()
+            return await task
+
+    assert COMPLETE is world.play(scenario).state
+
+
 def test_a_late_process_of_an_old_epoch_leaves_the_new_one_alone(world: World) -> None:
     """It neither removes the new attempt, nor writes over its record, nor starts anything."""
     world.close_gate()

@@ -65,6 +65,7 @@ class ProcessBackend(Backend):
     """
 
     name = "process"
+    delete_grace_s = 30.0  # from SIGTERM to SIGKILL when it is deleted while it runs, as for pods
 
     def __init__(
         self,
@@ -242,14 +243,14 @@ class ProcessBackend(Backend):
             await self._clear(name, watch)
 
     async def delete(self, name: str) -> None:
-        """Removes all that is left of an attempt; ends it at once if it still runs.
+        """Removes all that is left of an attempt; one that still runs is asked to end first.
 
         Raises:
             BackendError: It runs on another host, or its folder cannot be removed.
         """
         watch = await self._watch_of(name)
         if watch is not None and not watch.ended.done():
-            await watch.end(_DELETED, 0.0)
+            await watch.end(_DELETED, self.delete_grace_s)
         await self._clear(name, watch)
         folder = self._folder(name)
         async with self._lock.held():
