@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from podmap.backends.base import Backend, Phase
+from podmap.engine.io import StoreCalls
+from podmap.engine.planned import PlannedRun
+from podmap.engine.session import open_session
+from podmap.engine.trial import kill_trial
 from podmap.errors import BackendError, PodmapError
-from podmap.records import Category, Diagnosis
+from podmap.records import Category, Diagnosis, Record
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +24,8 @@ AT_ONCE = 1000
 A backend has limits of its own for what costs something, such as requests.
 """
 GRACE_S = 5.0
+IO_THREADS = 8
+SETTLED_AT_ONCE = 32
 _NAMED = 10
 
 
@@ -50,6 +57,37 @@ class Teardown:
             f"{len(self.left)} of {self.removed + len(self.left)} attempts could not be removed:\n"
             + "\n".join([*named, *([f"and {more} more"] if more else [])])
         )
+
+
+async def settle_trials(
+    planned: PlannedRun, backend: Backend, left: Sequence[Record], *, reason: str
+) -> None:
+    """Settles trials that nobody works on any more, some at the same time.
+
+    A trial whose attempt has ended becomes what that end says; one that still runs is ended, with
+    its grace, and is CANCELLED, as is one without an attempt.
+
+    Args:
+        planned: The run.
+        backend: Where its attempts are.
+        left: The trials' records, none of them terminal.
+        reason: Why, for those that are cancelled.
+
+    Raises:
+        UnreachableError: The store or the backend could not be asked; call again.
+    """
+    turns = asyncio.Semaphore(SETTLED_AT_ONCE)
+    with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as threads:
+        session = await open_session(planned, backend, StoreCalls(threads))
+
+        async def settle(record: Record) -> None:
+            async with turns:
+                await kill_trial(session, record.number, record.epoch, reason=reason)
+
+        try:
+            await asyncio.gather(*map(settle, left))
+        finally:
+            await session.close()
 
 
 async def remove_attempts(

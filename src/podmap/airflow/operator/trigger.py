@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from podmap.aio import spawn
 from podmap.airflow import triggerer
 from podmap.airflow.claims import owner_of
 from podmap.airflow.connections import trigger_hub
@@ -97,10 +99,13 @@ class TrialPodTrigger(BaseTrigger):
         """Ends the pod when a user ended the task, and only then."""
         ti = self.task_instance
         if ti is not None and self.kills and await triggerer.ended_by_user(ti, self.log):
-            hub, trial = await until_reached(self._enter, log=self.log)
-            await cancel_trial(
-                hub.backend, trial, reason=triggerer.ENDED_BY_USER, grace_s=TIMING.kill_grace_s
-            )
+            # Airflow gives this call 30 s: the loop goes on with it when the call is cancelled.
+            await asyncio.shield(spawn(until_reached(self._cancel_trial, log=self.log)))
+
+    async def _cancel_trial(self) -> None:
+        hub, trial = await self._enter()
+        reason, grace_s = triggerer.ENDED_BY_USER, TIMING.kill_grace_s
+        await cancel_trial(hub.backend, trial, reason=reason, grace_s=grace_s)
 
     async def _wait_for_end(self, log: TurnsLog) -> None:
         hub, trial = await until_reached(self._enter, log=log)

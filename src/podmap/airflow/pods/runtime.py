@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, XComArg
 
-from podmap.airflow.runtimes import Runtime, SweepGroup, TaskStates, check_arguments
+from podmap.airflow.runtimes import (
+    ENDED_STATES,
+    LEFT,
+    Runtime,
+    SweepGroup,
+    TaskStates,
+    check_arguments,
+)
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -150,7 +158,22 @@ class PodsRuntime(Runtime):
     def before_collect(
         self, run: Mapping[str, str], planned: PlannedRun, *, states: TaskStates, log: Any
     ) -> list[str]:
-        """Nothing: a trigger ends with its trials, or goes on in another triggerer."""
+        """Settles trials whose instances have ended without them, as after a late kill."""
+        from podmap.airflow.connections import planned_target
+        from podmap.backends.connect import connected
+        from podmap.engine.teardown import settle_trials
+
+        if any(state not in ENDED_STATES for state in states(["trials"]).values()):
+            return []  # one was cleared meanwhile
+        left = [record for record in planned.ledger.records() if not record.state.terminal]
+
+        async def settle() -> None:
+            async with connected(planned_target(run)) as backend:
+                await settle_trials(planned, backend, left, reason=LEFT)
+
+        if left:
+            log.warning("%d trials were left by their tasks and are settled", len(left))
+            asyncio.run(settle())
         return []
 
 

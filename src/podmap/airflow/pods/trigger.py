@@ -15,6 +15,7 @@ from airflow.triggers.base import (
     TriggerEvent,
 )
 
+from podmap.aio import spawn
 from podmap.airflow import triggerer
 from podmap.airflow.claims import claim_of, owner_of
 from podmap.airflow.connections import trigger_hub
@@ -84,10 +85,14 @@ class TrialTrigger(BaseTrigger):
         yield event
 
     async def on_kill(self) -> None:
-        """Ends the trials when a user ended the instance, and only then."""
+        """Ends the trials when a user ended the instance, and only then.
+
+        Airflow gives this call 30 s, and a program that does not end by SIGTERM needs as long: so
+        the loop goes on with it when the call is cancelled.
+        """
         ti = self.task_instance
         if ti is not None and await triggerer.ended_by_user(ti, self.log):
-            await self._kill_trials()
+            await asyncio.shield(spawn(until_reached(self._kill_trials, log=self.log)))
 
     async def _run_trials(self, log: TurnsLog) -> BaseTaskEndEvent:
         hub, claim, session = await until_reached(self._enter, log=log)

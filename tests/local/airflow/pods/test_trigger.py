@@ -1,0 +1,94 @@
+"""A kill that takes longer than Airflow waits for it is carried through all the same."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from podmap.airflow import triggerer
+from podmap.airflow.pods.trigger import TrialTrigger
+from podmap.backends.connect import Target
+from podmap.engine.planned import PlannedRun, prepare_run
+from podmap.ledger.encode import dump_manifest
+from podmap.names import content_digest, run_id_for
+from podmap.spec.load import load
+
+pytestmark = pytest.mark.airflow
+
+OWNER = {"deployment": "airflow", "dag_id": "mine", "run_id": "r1", "group_id": "sweep"}
+TI = SimpleNamespace(
+    dag_id="mine", run_id="r1", task_id="sweep.trials", map_index=0, id="e", max_tries=0
+)
+SLOW_TO_END = (
+    "trap 'while [ ! -e go ]; do sleep 0.01; done; exit 1' TERM; touch started; sleep 60 & wait"
+)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODMAP_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("AIRFLOW__PODMAP__STORE", str(tmp_path / "store"))
+
+
+def plan(folder: Path) -> tuple[PlannedRun, dict[str, str]]:
+    spec = {
+        "apiVersion": "podmap/v1",
+        "name": "x",
+        "search": {"kind": "list", "items": [{"n": 0}]},
+        "objective": {"metric": "y", "direction": "maximize"},
+        "trial": {"command": ["sh", "-c", SLOW_TO_END], "timeout": "1m"},
+    }
+    planned = prepare_run(
+        load(spec),
+        store=str(folder / "store"),
+        run_id=run_id_for(*OWNER.values()),
+        owner={"kind": "airflow", **OWNER},
+        folder=str(folder),
+        target=Target("process"),
+    )
+    digest = content_digest(dump_manifest(planned.manifest))
+    places = {"backend": "process", "namespace": "", "connection": ""}
+    return planned, {"uri": planned.ledger.run_uri, "digest": digest, **places}
+
+
+def test_a_kill_outlives_the_call_by_which_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned, run = plan(tmp_path)
+
+    async def yes(*_: Any) -> bool:
+        return True
+
+    async def scenario() -> str:
+        trigger = TrialTrigger(run=run)
+        trigger.task_instance = TI  # type: ignore[assignment]  # what of it is asked for
+
+        async def first() -> None:
+            async for _ in trigger.run():
+                return
+
+        running = asyncio.ensure_future(first())
+        while not (tmp_path / "started").exists():
+            await asyncio.sleep(0.01)
+        running.cancel()
+        killing = asyncio.ensure_future(trigger.on_kill())
+        await asyncio.sleep(0.2)
+        killing.cancel()  # as Airflow does when its time is over
+        await asyncio.gather(running, killing, return_exceptions=True)
+        record = planned.ledger.read_record(0)
+        assert record is not None
+        assert record.state.value == "RUNNING"
+        (tmp_path / "go").touch()
+        while not record.state.terminal:
+            await asyncio.sleep(0.01)
+            record = planned.ledger.read_record(0)
+            assert record is not None
+        return f"{record.state.value}: {record.reason}"
+
+    monkeypatch.setattr(triggerer, "ended_by_user", yes)
+    said = asyncio.run(asyncio.wait_for(scenario(), 60))
+    assert said == f"CANCELLED: {triggerer.ENDED_BY_USER}"
