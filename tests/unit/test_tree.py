@@ -40,6 +40,7 @@ TESTS_WITHOUT_A_MODULE = {
     "unit/test_examples": "examples/",
     "unit/test_exports": "what the public packages export",
     "unit/test_failures_page": "docs/failures.md",
+    "unit/test_named_tests": "docs/promises.md and docs/contributing/reports.md",
     "unit/test_repository": "what no other tool checks",
     "unit/test_tree": "this file",
     "unit/test_what_happens_page": "docs/airflow-what-happens.md",
