@@ -100,11 +100,14 @@ class TargetTally:
 
 def mean(values: Sequence[float]) -> float | None:
     """The mean of finite numbers; None of nothing."""
-    count = len(values)
+    if not values:
+        return None
     try:
-        return math.fsum(values) / count if values else None
+        found = math.fsum(values) / len(values)
     except OverflowError:  # the sum is too large, and the mean is not
-        return math.fsum(value / count for value in values)
+        found = math.fsum(value / len(values) for value in values)
+    # Rounded, it may lie beyond them: three times the same value is that value.
+    return min(max(found, float(min(values))), float(max(values)))
 
 
 def _is_complete(record: Record) -> bool:
