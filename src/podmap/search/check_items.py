@@ -21,8 +21,9 @@ from podmap.spec.flat_params import PATCH, flat_pairs, is_too_deep
 from podmap.spec.model import TrialPatch, TrialTemplate
 from podmap.spec.placeholder import Placeholder, find_placeholders
 from podmap.spec.search import ColumnType
+from podmap.spec.size import why_too_large
 from podmap.spec.template import PerTemplate
-from podmap.spec.yaml import unwrapped
+from podmap.spec.yaml import TOO_LARGE, unwrapped
 
 _VALUES = "a param is a number, text, true, false, null, a list, or a mapping of params"
 
@@ -97,6 +98,11 @@ def _checked(
         message = f"{len(row.values):,} params; at most {limits.columns:,} are allowed"
         hint = "a trial with so many is better given by a file that it reads"
         problems.add(row.problem(message, hint=hint))
+        return None
+    nested = any(isinstance(value, (list, tuple, Mapping)) for value in row.values.values())
+    too_large = why_too_large(row.values) if nested else ""
+    if too_large:
+        problems.add(row.problem(too_large))
         return None
     params, wrong = _plain_params(row, types)
     if len(params) > limits.columns:
@@ -174,6 +180,8 @@ def _plain(value: Any) -> Any:
             raise ValueError(f"{_short(value)} holds what no program argument can hold")
         return value
     if isinstance(value, int):
+        if abs(value) >= TOO_LARGE:
+            raise ValueError("the number is too large: less than 1e300 is needed")
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -208,7 +216,10 @@ def _json_object(value: Any) -> dict[str, Any] | None:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of too many digits, or what holds itself
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 

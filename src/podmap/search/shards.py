@@ -10,6 +10,7 @@ from podmap.errors import Problem
 from podmap.names import digest
 from podmap.records import Shard
 from podmap.search.base import Enumerated, ItemProblems, section
+from podmap.search.limits import LIMITS, TableLimits, too_long
 from podmap.search.uris import (
     absolute_uri,
     nearest_folder_hint,
@@ -63,7 +64,9 @@ class ShardList(Enumerated):
         return self.shards[number]
 
 
-def find_shards(patterns: Sequence[str], *, folder: str = "") -> list[Shard]:
+def find_shards(
+    patterns: Sequence[str], *, folder: str = "", limits: TableLimits = LIMITS
+) -> list[Shard]:
     """Looks up what the patterns match, each thing once, sorted by URI.
 
     What a pattern with a protocol matches gets a URI; what a path matches gets an absolute path,
@@ -74,9 +77,10 @@ def find_shards(patterns: Sequence[str], *, folder: str = "") -> list[Shard]:
             any other files.
         folder: The folder of the spec, where relative paths start from; empty for the working
             directory.
+        limits: How many shards there may be.
 
     Raises:
-        SpecError: A pattern matches nothing, or what may not be read.
+        SpecError: A pattern matches nothing, what may not be read, or too much.
         NotSupportedError: The package for a pattern's protocol is not installed.
         UnreachableError: A filesystem refused, or could not be reached.
     """
@@ -95,6 +99,10 @@ def find_shards(patterns: Sequence[str], *, folder: str = "") -> list[Shard]:
             if not matched:
                 problems.add(_nothing(fs, path, key=key, pattern=pattern))
         found = {**matched, **found}
+        if len(found) > limits.rows:
+            way = "read fewer at a time, or have a trial read a folder: uris that end with /"
+            problems.add(Problem(key, str(too_long("shards", limits.rows, way=way))))
+            break
     problems.raise_if_any()
     return [
         Shard(uri, uri.rstrip("/").rpartition("/")[2], index, version)

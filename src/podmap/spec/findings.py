@@ -68,7 +68,10 @@ def show(value: Any) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than some thousand digits
+        return "a number of too many digits"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -20,8 +20,16 @@ from podmap.spec.check_types import explain, value_at
 from podmap.spec.findings import Finding, Place, path_text, show
 from podmap.spec.model import Sweep
 from podmap.spec.override import apply_overrides
+from podmap.spec.size import why_too_large
 from podmap.spec.warnings import find_warnings
-from podmap.spec.yaml import MAX_CHARACTERS, Node, YamlError, parse, to_data, to_plain
+from podmap.spec.yaml import (
+    MAX_CHARACTERS,
+    Node,
+    YamlError,
+    parse,
+    to_data,
+    to_plain,
+)
 
 _STAND_INS: dict[str, Any] = {"apiVersion": "podmap/v1", "name": "stand-in", "trial": {}}
 _ITEM_STAND_INS: dict[str | int, Any] = {
@@ -80,11 +88,13 @@ def load(
     problems: list[Problem] = []
     if not isinstance(source, Mapping):
         root, problems = _parsed(source, base)
+    _check_size({"": source if root is None else "", **(overrides or {})}, name)
     raw, findings = to_plain(source if root is None else to_data(root))
     if not isinstance(raw, dict):
         message = f"{show(raw)} is not allowed: a spec is a mapping"
         raise SpecError([*problems, _at(message, (1, 1))], source=name)
     raw, overridden, wrong = apply_overrides(raw, overrides or {})
+    _check_size(raw, name)
     sweep, more = _validated(raw, search_required=search_required)
     placer = _Placer(root, overridden, overrides_from)
     problems += [placer.problem(one) for one in _first_told(findings, wrong, more)]
@@ -94,6 +104,17 @@ def load(
     if warnings and strict:
         raise SpecError(warnings, source=name)
     return LoadedSpec(sweep, raw, name, warnings=tuple(warnings), strict=strict)
+
+
+def _check_size(value: Any, source: str) -> None:
+    """Refuses what is too large, before anything goes through all of it.
+
+    Raises:
+        SpecError: It is.
+    """
+    wrong = why_too_large(value)
+    if wrong:
+        raise SpecError([_at(wrong, (1, 1))], source=source)
 
 
 def _parsed(source: str | Path, base: Path | None) -> tuple[Node, list[Problem]]:

@@ -22,8 +22,8 @@ MAX_CHARACTERS = 1_048_576
 MAX_VALUES = 250_000
 MAX_TEXT = 4 * MAX_CHARACTERS
 MAX_DEPTH = 100
-# Below it every whole number is also a finite float.
-_TOO_LARGE = 10**300
+TOO_LARGE = 10**300
+"""Below it every whole number is also a finite float."""
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLS = {"true": True, "True": True, "TRUE": True}
@@ -127,7 +127,7 @@ def parse(text: str) -> tuple[Node, list[Complaint]]:
     from ruamel.yaml.reader import ReaderError
 
     if len(text) > MAX_CHARACTERS:
-        raise YamlError(_too_large(f"it has {len(text):,} characters"), (1, 1))
+        raise YamlError(too_large(f"it has {len(text):,} characters"), (1, 1))
     try:
         return _Reader(YAML(typ="safe", pure=True).parse(text)).document()
     except YamlError as error:
@@ -153,7 +153,8 @@ def _unquoted(text: str, mark: Mark) -> str:
     return f"; put quotes around a text that holds {found[0]}" if found else ""
 
 
-def _too_large(what: str) -> str:
+def too_large(what: str) -> str:
+    """The message for what is more than a spec may hold."""
     return (
         f"the spec is too large: {what}; at most {MAX_CHARACTERS:,} characters and "
         f"{MAX_VALUES:,} values are read (put long lists of items into a CSV or JSONL file)"
@@ -215,13 +216,13 @@ class _Reader:
     def _count(self, values: int, mark: Mark) -> None:
         self._values += values
         if self._values > MAX_VALUES:
-            raise YamlError(_too_large("it has more values, aliases written out"), mark)
+            raise YamlError(too_large("it has more values, aliases written out"), mark)
 
     def _count_text(self, text: Any, mark: Mark) -> None:
         self._text += len(text) if isinstance(text, str) else 0
         if self._text > MAX_TEXT:
             what = f"it has more than {MAX_TEXT:,} characters, aliases written out"
-            raise YamlError(_too_large(what), mark)
+            raise YamlError(too_large(what), mark)
 
     def _sequence(self, mark: Mark, depth: int) -> Node:
         items: list[Node] = []
@@ -358,7 +359,8 @@ def _text_keys(
 ) -> list[tuple[str, Any]]:
     pairs = []
     for key, child in value.items():
-        if isinstance(key, str) or (isinstance(key, int) and not isinstance(key, bool)):
+        whole = isinstance(key, int) and not isinstance(key, bool) and abs(key) < TOO_LARGE
+        if isinstance(key, str) or whole:
             pairs.append((str(key), child))
         else:
             findings.append(Finding(place, f"the key {show(key)} is not allowed: keys are text"))
@@ -370,7 +372,7 @@ def _why_not_plain(value: Any) -> str:
         return ""
     if type(value) is int:
         return (
-            "" if abs(value) < _TOO_LARGE else "the number is too large: less than 1e300 is needed"
+            "" if abs(value) < TOO_LARGE else "the number is too large: less than 1e300 is needed"
         )
     if type(value) is float:
         return "" if math.isfinite(value) else f"{value} is not allowed: numbers are finite"

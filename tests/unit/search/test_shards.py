@@ -10,6 +10,7 @@ import pytest
 from podmap.errors import SpecError, UnreachableError
 from podmap.records import Shard
 from podmap.search.base import Search
+from podmap.search.limits import TableLimits
 from podmap.search.plan import make_plan
 from podmap.search.shards import ShardList, find_shards
 from podmap.spec.load import LoadedSpec
@@ -184,3 +185,13 @@ def test_changed_data_changes_the_key_but_not_the_seed(make_spec: MakeSpec, days
 def test_a_wrong_pattern_is_a_problem(days: Any) -> None:
     with pytest.raises(SpecError, match=r"search.uris: memory://data/\*\*.csv is no pattern"):
         find_shards(["memory://data/**.csv"])
+
+
+def test_there_are_no_more_shards_than_trials_of_a_run(tmp_path: Path) -> None:
+    for number in range(4):
+        (tmp_path / f"{number}.csv").write_text("x")
+    limits = TableLimits(rows=3)
+    assert 3 == len(find_shards(["[0-2].csv"], folder=str(tmp_path), limits=limits))
+    for patterns in (["*.csv"], ["[0-2].csv", "3.csv"]):
+        with pytest.raises(SpecError, match="more than 3 shards, which is the limit"):
+            find_shards(patterns, folder=str(tmp_path), limits=limits)

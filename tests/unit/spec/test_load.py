@@ -353,3 +353,50 @@ def test_an_overlay_cannot_move_the_result_the_gate_or_podmaps_variables(
 )
 def test_what_is_near_podmaps_own_is_allowed(trial: dict[str, Any]) -> None:
     load({**MINIMAL, "trial": {"image": "i", "command": ["x"], **trial}})
+
+
+def nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def doubled(times: int) -> list[Any]:
+    """A value that is small in memory and of 2 ** times parts, written out."""
+    value: list[Any] = ["x"]
+    for _ in range(times):
+        value = [value, value]
+    return value
+
+
+def holding_itself() -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    value["again"] = value
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (nested(5000), "levels of nesting"),
+        (holding_itself(), "levels of nesting"),
+        (doubled(40), "too large: it has more values"),
+        (list(range(300_000)), "too large: it has more values"),
+        (["x" * 1_000_000] * 5, "too large: it has more than 4,194,304 characters"),
+        ({"y" * 5_000_000: 1}, "too large: it has more than 4,194,304 characters"),
+        (10**5000, "the number is too large"),
+        ({10**5000: 1}, "keys are text"),
+    ],
+    ids=["deep", "itself", "doubled", "long", "text", "key", "number", "number as key"],
+)
+@pytest.mark.parametrize("way", ["mapping", "override"])
+def test_a_mapping_and_an_override_have_the_limits_of_a_file(
+    value: Any, why: str, way: str
+) -> None:
+    trial: dict[str, Any] = {"command": ["true"]}
+    overrides = {"trial.args": value} if way == "override" else {}
+    if way == "mapping":
+        trial["args"] = value
+    with pytest.raises(SpecError, match=why):
+        load({**MINIMAL, "trial": trial}, overrides=overrides)
