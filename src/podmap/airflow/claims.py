@@ -12,7 +12,8 @@ from podmap.names import run_id_for, split_run_uri
 
 REFUSED = (ManifestChangedError, OwnerError)
 """What is raised for a run that is not the task's own, or not as it was planned."""
-_TARGET = ("backend", "namespace", "connection")
+_TARGET = {"backend": "", "namespace": "", "connection": "", "runtime": "pods"}
+"""What the XCom and the manifest must agree on, with what is meant where the XCom says nothing."""
 
 
 def owner_of(ti: Any) -> dict[str, str]:
@@ -41,7 +42,7 @@ def claim_of(run: Mapping[str, str], owner: Mapping[str, str]) -> RunClaim:
             "of podmap has planned it, or something else than plan has written it; clear plan, "
             "with all that follows it"
         )
-    target = tuple((name, str(run[name])) for name in _TARGET if name in run)
+    target = tuple((name, str(run.get(name, usual))) for name, usual in _TARGET.items())
     return RunClaim(run["uri"], run["digest"], tuple(owner.items()), target)
 
 

@@ -58,7 +58,7 @@ def collect_run(
     def states(names: Sequence[str]) -> dict[str, str | None]:
         return _task_states(ti, plan_task_id, names)
 
-    runtime = find_runtime(run.get("runtime", "pods"))
+    runtime = find_runtime(planned.manifest.runtime)
     not_started = runtime.before_collect(run, planned, states=states, log=log)
     board, summary = _publish(planned, log)
     for name, value in summary.items():

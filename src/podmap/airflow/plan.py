@@ -92,7 +92,7 @@ async def _check(group: SweepGroup, planned: PlannedRun, target: Target, *, log:
         checked = await find_runtime(group.runtime).check_plan(group, planned, backend, log=log)
     finally:
         await backend.close()
-    checked = replace(checked, connection=group.conn_id or "")
+    checked = replace(checked, connection=group.conn_id or "", runtime=group.runtime)
     return checked if checked == planned.manifest else planned.ledger.replace_manifest(checked)
 
 

@@ -16,7 +16,7 @@ class RunClaim:
         uri: The run.
         digest: Of the manifest that was planned; empty where nobody knows it.
         owner: Names and values that the manifest's owner must have.
-        target: The same for the manifest itself: backend, namespace, connection.
+        target: The same for the manifest itself: backend, namespace, connection, runtime.
     """
 
     uri: str

@@ -48,6 +48,7 @@ class Manifest:
         namespace: Of the pods; "" for the connection's.
         context: Of the kubeconfig; "" for the current one.
         connection: The Airflow connection that leads to the cluster; "" for none.
+        runtime: What makes the trials tasks of a DAG; plays no part outside Airflow.
         podmap_version: The version that wrote it.
         schema: The version of this format.
     """
@@ -67,6 +68,7 @@ class Manifest:
     namespace: str = ""
     context: str = ""
     connection: str = ""
+    runtime: str = "pods"
     podmap_version: str = ""
     planned: str = ""
     schema: int = SCHEMA

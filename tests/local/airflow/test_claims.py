@@ -140,6 +140,31 @@ def test_a_trigger_refuses_another_backend_than_planned(tmp_path: Path) -> None:
     assert not made.marks.exists()
 
 
+@pytest.mark.parametrize("name", ["backend", "namespace", "connection", "runtime"])
+def test_what_an_xcom_leaves_out_or_changes_is_compared_all_the_same(
+    tmp_path: Path, name: str
+) -> None:
+    made = Planned(tmp_path)
+    made.change(lambda data: data.update({name: "other"}))
+    raw = (Path(made.run["uri"]) / "manifest.json").read_bytes()
+    left = {**made.run, "digest": content_digest(raw)}
+    for run in ({k: v for k, v in left.items() if k != name}, {**left, name: "third"}):
+        with pytest.raises(OwnerError, match=f"was planned with {name}='other'"):
+            PlannedRun.open(claim_of(run, owner_of(TI)))
+    PlannedRun.open(claim_of({**left, name: "other"}, owner_of(TI)))
+
+
+def test_collect_knows_the_runtime_from_the_manifest(tmp_path: Path) -> None:
+    made = Planned(tmp_path)
+    with pytest.raises(AirflowFailException, match="was planned with runtime='pods'"):
+        collect_run(
+            {"ti": SimpleNamespace(**vars(TI), xcom_pull=lambda **_: made.run | {"runtime": "x"})},
+            "sweep.plan",
+            outlets=(),
+            log=None,
+        )
+
+
 def test_a_trigger_asks_again_if_the_run_was_planned_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
