@@ -138,6 +138,15 @@ def former_path(number: int, count: int) -> str:
     return f"former/{number}-{count}.json"
 
 
+def former_state_path(raw: bytes) -> str:
+    """The path, inside its run, of a `run.json` that could not be understood.
+
+    Args:
+        raw: Its bytes.
+    """
+    return f"former/run-{content_digest(raw)[:8]}.json"
+
+
 def parse_record_file(name: str) -> int | None:
     """The trial whose record a file in `TRIALS` is; None if it is none."""
     match = _RECORD_FILE.fullmatch(name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from podmap.cli._options import FIND_STORE, JSON, example
-from podmap.cli._output import print_json, print_table
+from podmap.cli._output import print_json, print_table, say_left_out
 
 if TYPE_CHECKING:
     from podmap.ledger.run_summary import RunSummary
@@ -43,6 +43,7 @@ def command(store: str | None, as_json: bool) -> None:
         head = ["run", "sweep", "created", "trials", "complete", "failed", "cancelled", "open"]
         print_table(head, [_row(run) for run in runs])
         for run in runs:
+            say_left_out(run.left_out)
             if run.problem:
                 click.echo(f"podmap: {run.run_id or run.sweep}: {run.problem}", err=True)
 

@@ -245,7 +245,12 @@ class Coordinator:
 
     async def _update(self, role: Role) -> None:
         """Reads what is published, applies it, and publishes what was decided here."""
-        state = await self._store.call(self._ledger.read_state)
+        try:
+            state = await self._store.call(self._ledger.read_state)
+        except RecordError:
+            if self._has_unpublished:
+                await self._publish()  # which begins the file anew
+            raise
         self._note_published(state)
         if role is Role.COORDINATOR:
             await self._count_other_trials()

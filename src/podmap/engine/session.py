@@ -16,6 +16,7 @@ from podmap.engine.others import OtherTrials
 from podmap.engine.slots import Slots
 from podmap.engine.tally import TIME_IS_OVER, Tally
 from podmap.engine.timing import TIMING, Timing
+from podmap.ledger.ledger import log_left_out
 from podmap.records import Attempt, Category, Trial
 
 if TYPE_CHECKING:
@@ -191,6 +192,6 @@ class _Read:
 
 def _read(planned: PlannedRun, alone: bool) -> _Read:
     ledger = planned.ledger
-    state = ledger.read_state()
+    state = ledger.read_state(on_broken=log_left_out)
     attempts = dict(ledger.last_attempts())  # before the records, so that none is missed
     return _Read(attempts, Tally.of_run(planned, state, asked_anew=alone), state)

@@ -12,6 +12,7 @@ from podmap.errors import RecordError
 from podmap.json_kinds import TEXT, check_kinds, list_of
 from podmap.ledger.manifest import Manifest
 from podmap.ledger.precedence import RecordHead
+from podmap.ledger.store_errors import MAX_BYTES, too_large
 from podmap.records import Attempt, Record, TrialState
 
 T = TypeVar("T")
@@ -21,9 +22,6 @@ DETAIL_BYTES = 4096
 _OLDER_DETAIL_BYTES = 512
 _LINE_BYTES = 1024
 _CUT = "[…] "
-
-MAX_BYTES = 256 * 1024 * 1024
-"""Of a file: the manifest of 100,000 trials with a thousand bytes each stays well below it."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -56,7 +54,7 @@ def parse(raw: bytes, *, uri: str) -> dict[str, Any]:
         RecordError: It is not a JSON object; the message names `uri`.
     """
     if len(raw) > MAX_BYTES:
-        raise RecordError(f"{uri} has {len(raw)} bytes, more than {MAX_BYTES}: it is not podmap's")
+        raise too_large(uri)
     try:
         data = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

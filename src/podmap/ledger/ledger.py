@@ -22,7 +22,8 @@ from podmap.ledger.manifest import Manifest
 from podmap.ledger.precedence import may_replace
 from podmap.ledger.run_state import RunState
 from podmap.ledger.runs import no_such_run
-from podmap.ledger.store import Store, open_store
+from podmap.ledger.state_file import change_state, read_state
+from podmap.ledger.store import Store, open_store, whole
 from podmap.records import Attempt, Record
 
 log = logging.getLogger(__name__)
@@ -188,7 +189,7 @@ class Ledger:
             if raw is None:
                 continue
             try:
-                record = self._parsed(raw, number)
+                record = self._parsed(whole(raw), number)
             except RecordError as error:
                 on_broken(error)
             else:
@@ -218,13 +219,13 @@ class Ledger:
 
         Those that cannot be understood are logged and left out.
         """
-        last = self.next_attempt_number(number)
+        last = self.next_attempt_number(number, kept=())
         paths = [names.attempt_path(number, attempt) for attempt in range(1, last)]
         found = []
         for path, raw in self._store.read_many(paths):
             try:
                 if raw is not None:
-                    found.append(encode.parse_attempt(raw, uri=f"{self.run_uri}/{path}"))
+                    found.append(encode.parse_attempt(whole(raw), uri=f"{self.run_uri}/{path}"))
             except RecordError as error:
                 log_left_out(error)
         return tuple(found)
@@ -323,19 +324,20 @@ class Ledger:
         """
         return self._store.read(inside_run(name))
 
-    def read_state(self) -> RunState:
-        """What is decided for the whole run; the defaults if nothing was."""
-        return self._parse_state(self._store.read(names.RUN_STATE))
+    def read_state(self, *, on_broken: Callable[[RecordError], None] | None = None) -> RunState:
+        """What is decided for the whole run; the defaults if nothing was.
 
-    def _parse_state(self, raw: bytes | None) -> RunState:
-        if raw is None:
-            return RunState()
-        uri = f"{self.run_uri}/{names.RUN_STATE}"
-        data = encode.parse(raw, uri=uri)
+        Args:
+            on_broken: Called with the error if the file cannot be understood: then it is as if
+                nothing was decided; None to have that error raised.
+        """
         try:
-            return RunState.from_json(data)
+            return read_state(self._store)
         except RecordError as error:
-            raise RecordError(f"{uri}: {error}") from error
+            if on_broken is None:
+                raise
+            on_broken(error)
+            return RunState()
 
     def update_state(self, **changes: Any) -> RunState:
         """Changes some values of the run's state and returns all of it.
@@ -348,21 +350,13 @@ class Ledger:
     def change_state(self, change: Callable[[RunState], Mapping[str, Any]]) -> RunState:
         """As `update_state`, with changes that depend on what is there.
 
+        A file that cannot be understood is kept below `former`, and begun anew.
+
         Args:
             change: From the state that is there to the new values; empty to leave it so. It is
                 called again if another process changes the state meanwhile.
         """
-        with self._store.lock():
-            while True:
-                raw = self._store.read(names.RUN_STATE)
-                state = self._parse_state(raw)
-                changes = change(state)
-                if not changes:
-                    return state
-                state = state.changed(changes)
-                data = encode.dump(state.to_json(), what="the run's state")
-                if self._store.replace(names.RUN_STATE, raw, data):
-                    return state
+        return change_state(self._store, change)
 
     def delete(self) -> None:
         """Removes the run and all that was kept of it; nothing happens if it is not there."""

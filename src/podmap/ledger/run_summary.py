@@ -30,6 +30,7 @@ class RunSummary:
             WAITING.
         finished: UTC ISO 8601 of the run's end; None while it goes on.
         problem: Why the run cannot be understood; empty if it can.
+        left_out: Of files that were left out, since they cannot be understood, why.
     """
 
     run_uri: str
@@ -40,6 +41,7 @@ class RunSummary:
     counts: Mapping[str, int] = field(default_factory=dict)
     finished: str | None = None
     problem: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 def iter_runs(store: str) -> Iterator[RunSummary]:
@@ -69,6 +71,8 @@ def iter_runs(store: str) -> Iterator[RunSummary]:
 def _summarise(uri: str, sweep: str, run_id: str) -> RunSummary:
     ledger = Ledger.open(uri)
     manifest = ledger.read_manifest()
+    broken: list[RecordError] = []
+    state = ledger.read_state(on_broken=broken.append)
     return RunSummary(
         uri,
         sweep,
@@ -76,7 +80,8 @@ def _summarise(uri: str, sweep: str, run_id: str) -> RunSummary:
         created=manifest.created,
         count=manifest.count,
         counts=_counts(ledger, manifest.count),
-        finished=ledger.read_state().finished,
+        finished=state.finished,
+        left_out=tuple(map(str, broken)),
     )
 
 

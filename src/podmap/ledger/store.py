@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from podmap.errors import RecordError
 from podmap.uris import check_store_uri, parse_uri
 
 
@@ -22,11 +23,19 @@ class Store(Protocol):
     """The folder, without a trailing slash."""
 
     def read(self, path: str) -> bytes | None:
-        """The file's bytes; None if it is not there."""
+        """The file's bytes; None if it is not there.
+
+        Raises:
+            RecordError: What is there is none of podmap's files: too large, which
+                is found without reading it whole, or (locally) no regular file.
+        """
         ...
 
-    def read_many(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
-        """Each path with what `read` gives, in the order given, in bounded memory."""
+    def read_many(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | RecordError | None]]:
+        """Each path with what `read` gives or raises, in the order given, in bounded memory.
+
+        A `RecordError` is given, not raised: it is for `whole`.
+        """
         ...
 
     def write(self, path: str, data: bytes) -> None:
@@ -74,6 +83,17 @@ class Store(Protocol):
         one thread.
         """
         ...
+
+
+def whole(read: bytes | RecordError) -> bytes:
+    """The bytes of a file that `read_many` has given.
+
+    Raises:
+        RecordError: It is none of podmap's files.
+    """
+    if isinstance(read, RecordError):
+        raise read
+    return read
 
 
 def resolve_uri(uri: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 
-from podmap.errors import StoreError
+from podmap.errors import RecordError, StoreError
 from podmap.uris import masked
 
+MAX_BYTES = 256 * 1024 * 1024
+"""Of a file: the manifest of 100,000 trials with a thousand bytes each stays well below it."""
 _ELSEWHERE = "choose another store with --store or PODMAP_STORE"
 _NEXT_STEP = {
     errno.ENOSPC: f"free some space there, or {_ELSEWHERE}",
@@ -45,6 +47,11 @@ def store_error(action: str, uri: str, error: BaseException) -> StoreError:
     """The error for an action (`"write"`, `"read"` …) on a URI that failed with `error`."""
     why = masked(_reason(error))
     return StoreError(f"cannot {action} {masked(uri)}: {why}; {_next_step(error)}")
+
+
+def too_large(uri: str) -> RecordError:
+    """The error for a file that is larger than any of podmap's."""
+    return RecordError(f"{uri} has more than {MAX_BYTES} bytes: it is not podmap's")
 
 
 def limit_hint(error: OSError) -> str:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from podmap import disk
-from podmap.errors import StoreError
-from podmap.ledger.store_errors import store_error
+from podmap.errors import RecordError, StoreError
+from podmap.ledger.store_errors import MAX_BYTES, store_error
 
 _LOCK = ".lock"
 _LOCK_PATIENCE_S = 60.0
@@ -47,19 +47,30 @@ class LocalStore:
         self._prefix = "/" if root == "/" else f"{root}/"
 
     def read(self, path: str) -> bytes | None:
-        """The file's bytes; None if it is not there."""
+        """The file's bytes; None if it is not there.
+
+        Raises:
+            RecordError: Something else is there, or it is too large.
+        """
         try:
-            with open(self._prefix + path, "rb", buffering=0) as file:
-                return file.readall()
+            return disk.read_regular(self._prefix + path, MAX_BYTES)
         except FileNotFoundError:
             return None
+        except disk.OddFileError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno != errno.ELOOP:
+                raise self._error("read", path, error.__cause__) from error
+            raise RecordError(f"{self.uri}/{path} is not podmap's: {error}") from error
         except OSError as error:
             raise self._error("read", path, error) from error
 
-    def read_many(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
-        """Each path with what `read` gives, in the order given."""
+    def read_many(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | RecordError | None]]:
+        """Each path with what `read` gives or raises, in the order given."""
         for path in paths:
-            yield path, self.read(path)
+            try:
+                found: bytes | RecordError | None = self.read(path)
+            except RecordError as error:
+                found = error
+            yield path, found
 
     def write(self, path: str, data: bytes) -> None:
         """Puts the file there, in place of what was there."""

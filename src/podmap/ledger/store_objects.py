@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from podmap.errors import NotSupportedError, StoreError, UsageError
-from podmap.ledger.store_errors import store_error
+from podmap.errors import NotSupportedError, RecordError, StoreError, UsageError
+from podmap.ledger.store_errors import MAX_BYTES, store_error, too_large
 from podmap.uris import open_filesystem
 
 _READERS = 16
@@ -61,20 +61,45 @@ class FsspecStore:
             self._mutex = _locks.setdefault(uri, threading.RLock())
 
     def read(self, path: str) -> bytes | None:
-        """The file's bytes; None if it is not there."""
+        """The file's bytes; None if it is not there.
+
+        Raises:
+            RecordError: It is too large; no more of it is read than a file of podmap's may have.
+        """
         try:
-            return bytes(self._fs.cat_file(self._prefix + path))
+            data = self._start(self._prefix + path)
         except FileNotFoundError:
             return None
         except Exception as error:
             raise self._error("read", path, error) from error
+        if len(data) > MAX_BYTES:
+            raise too_large(f"{self.uri}/{path}")
+        return data
 
-    def read_many(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
-        """Each path with what `read` gives, in the order given; many are asked at once."""
+    def _start(self, target: str) -> bytes:
+        """The start of a file, by one request: a byte more than files of podmap's have at most."""
+        try:
+            return bytes(self._fs.cat_file(target, start=0, end=MAX_BYTES + 1))
+        except FileNotFoundError:
+            raise
+        except Exception:
+            # A file without content has no part that could be asked for.
+            if self._fs.info(target).get("size") == 0:
+                return b""
+            raise
+
+    def read_many(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | RecordError | None]]:
+        """Each path with what `read` gives or raises; many are asked at once."""
         remaining = iter(paths)
         with ThreadPoolExecutor(_READERS, thread_name_prefix="podmap-read") as pool:
             while batch := tuple(itertools.islice(remaining, _BATCH)):
-                yield from zip(batch, pool.map(self.read, batch), strict=True)
+                yield from zip(batch, pool.map(self._read_or_error, batch), strict=True)
+
+    def _read_or_error(self, path: str) -> bytes | RecordError | None:
+        try:
+            return self.read(path)
+        except RecordError as error:
+            return error
 
     def write(self, path: str, data: bytes) -> None:
         """Puts the file there, in place of what was there."""

@@ -30,6 +30,7 @@ from podmap.engine.tally import TIME_IS_OVER, Stop, Tally, reached_by, with_stop
 from podmap.engine.trial_ledger import Standing, TrialLedger
 from podmap.errors import UnreachableError
 from podmap.ledger.claim import RunClaim
+from podmap.ledger.ledger import log_left_out
 from podmap.ledger.run_state import Decisions, RunState
 from podmap.names import epoch_time
 from podmap.records import Attempt, Diagnosis, Record, TrialState
@@ -211,7 +212,7 @@ class OperatorTrial:
             PausedError: It starts none for now.
         """
         ledger, at = self.planned.ledger, self.planned.manifest.planned
-        state = ledger.read_state()
+        state = ledger.read_state(on_broken=log_left_out)
         if state.stopped is not None:
             return state.stopped or "the run was stopped"
         if state.decided.stop and state.decided.planned == at:
@@ -240,7 +241,7 @@ class OperatorTrial:
         if settlement.stops_run:
             stop: Stop | None = Stop(settlement.stop_reason, at=iso(utc_now()))
         else:
-            tally = Tally.of_run(self.planned, ledger.read_state())
+            tally = Tally.of_run(self.planned, ledger.read_state(on_broken=log_left_out))
             tally.count_record(record)
             stop = tally.stop
         self._publish_stop(stop)

@@ -1,0 +1,32 @@
+"""A run whose `run.json` cannot be understood: it is told, and nothing else suffers."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "what", [b'{"parallelism": "many"}', b"{", None], ids=["kind", "cut", "FIFO"]
+)
+def test_a_run_is_entered_and_goes_on_to_its_end(cli: Any, what: bytes | None) -> None:
+    assert 0 == cli("run", cli.spec()).code
+    run, (state,) = cli.run_id(), cli.store.glob("*/*/run.json")
+    state.unlink()
+    os.mkfifo(state) if what is None else state.write_bytes(what)
+    for args in (["ls"], ["status", run], ["results", run], ["logs", run, "1"], ["report", run]):
+        assert 0 == cli(*args).code, args
+    if what is not None:
+        state.write_bytes(what)  # the report has ended it anew
+    listed = cli("ls")
+    if what is not None:
+        assert f"left out: {state}" in listed.err
+    assert ["4"] == listed.out.splitlines()[1].split()[3:4]
+    assert 0 == cli("reset", run, "1", "--yes").code
+    if what is not None:
+        state.write_bytes(what)
+    resumed = cli("resume", run)
+    assert (0, "") == (resumed.code, cli("ls").err)
+    assert {"COMPLETE"} == {record["state"] for record in cli.records().values()}
