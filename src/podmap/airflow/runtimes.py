@@ -53,10 +53,10 @@ class SweepGroup:
     """
 
     runtime: str
-    spec: str | Mapping[str, Any]
+    spec: str | Mapping[str, Any] = field(repr=False)
     folder: Path
-    experiments: Any = None
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    experiments: Any = field(default=None, repr=False)
+    overrides: Mapping[str, Any] = field(default_factory=dict, repr=False)
     backend: str | None = None
     conn_id: str | None = None
     task_args: Mapping[str, Any] = field(default_factory=dict)

@@ -36,7 +36,7 @@ class Target:
     namespace: str | None = None
     kubeconfig: str | None = None
     context: str | None = None
-    airflow: Mapping[str, Any] | None = None
+    airflow: Mapping[str, Any] | None = field(default=None, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict)
     gpus: str | None = None
 

@@ -9,6 +9,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # at run time nothing here needs pydantic
     from podmap.spec.model import Kubernetes, TrialTemplate
 
+CONTRACT = frozenset(
+    f"PODMAP_{name}"
+    for name in (
+        "TRIAL",
+        "KEY",
+        "SEED",
+        "RUN",
+        "PARAMS",
+        "RESULT",
+        "CHECKPOINT",
+        "OUTPUT",
+        "ATTEMPT",
+        "OBJECTIVE",
+        "SLOT",
+    )
+)
+"""The variables by which a trial knows what it is; it may lack some of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -43,7 +61,7 @@ class Launch:
     attempt: int
     epoch: str
     argv: Sequence[str]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret_env: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     timeout_s: float | None = None
     cwd: str | None = None

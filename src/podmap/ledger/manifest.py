@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from podmap import names
@@ -57,7 +57,7 @@ class Manifest:
     run_id: str
     owner: Mapping[str, Any]
     created: str
-    spec: Mapping[str, Any]
+    spec: Mapping[str, Any] = field(repr=False)
     source: str = ""
     count: int = 0
     plan: Mapping[str, Any] | None = None

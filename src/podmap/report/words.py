@@ -80,12 +80,23 @@ def spec_text(spec: Mapping[str, Any]) -> str:
     return json.dumps(_without_env(spec), indent=2, ensure_ascii=False, default=str)
 
 
+def _hidden(env: Any) -> Any:
+    """Variables without their values: of a mapping, or of a list as Kubernetes has it."""
+    if isinstance(env, Mapping):
+        return {name: HIDDEN for name in env}
+    if isinstance(env, (list, tuple)):
+        return [{**one, "value": HIDDEN} if _has_value(one) else one for one in env]
+    return env
+
+
+def _has_value(variable: Any) -> bool:
+    return isinstance(variable, Mapping) and variable.get("value") is not None
+
+
 def _without_env(part: Any) -> Any:
     if isinstance(part, Mapping):
         return {
-            key: {name: HIDDEN for name in value}
-            if key == "env" and isinstance(value, Mapping)
-            else _without_env(value)
+            key: _hidden(value) if key == "env" else _without_env(value)
             for key, value in part.items()
         }
     if isinstance(part, (list, tuple)):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,7 +54,7 @@ class LoadedSpec:
     """
 
     sweep: Sweep
-    raw: dict[str, Any]
+    raw: dict[str, Any] = field(repr=False)
     source: str
     warnings: tuple[Problem, ...] = ()
     strict: bool = False

@@ -127,7 +127,9 @@ class PodOverlay(Model):
         description="Labels and annotations.",
         json_schema_extra={"properties": {"labels": _TEXTS, "annotations": _TEXTS}},
     )
-    spec: dict[str, Any] = Field(default_factory=dict, description="A PodSpec, in part.")
+    spec: dict[str, Any] = Field(
+        default_factory=dict, description="A PodSpec, in part.", repr=False
+    )
 
 
 class TrialPatch(Model):
@@ -137,7 +139,7 @@ class TrialPatch(Model):
     command: list[str] | None = Field(None, min_length=1, description="The program, as argv.")
     args: list[Arg] | None = Field(None, description="Its arguments, with placeholders.")
     env: dict[str, EnvValue] | None = Field(
-        None, description="Environment variables: text, or {secret:, key:}."
+        None, description="Environment variables: text, or {secret:, key:}.", repr=False
     )
     resources: Resources | None = Field(None, description="What one attempt asks for.")
     shm: Memory | None = Field(None, description="Size of /dev/shm.")

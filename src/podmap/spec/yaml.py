@@ -327,6 +327,8 @@ def _plain(value: Any, place: Place, findings: list[Finding]) -> Any:
         return _plain(value, place, findings)
     wrong = _why_not_plain(value)
     if wrong:
+        if "env" in place and isinstance(value, str):  # it may be a secret
+            wrong = wrong.replace(show(value), "the value")
         findings.append(Finding(place, wrong))
         return None
     return value

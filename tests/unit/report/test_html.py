@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ import pytest
 from podmap.records import Shard, TrialState
 from podmap.report.html import TABLE_ROWS
 from podmap.report.publish import publish
+from podmap.report.words import spec_text
 
 from .made_runs import make_run, record, two_goals
 
@@ -166,3 +168,27 @@ def test_shards_are_named_and_the_owners_epoch_is_not(tmp_path: Path) -> None:
     assert "0123456789ab" not in page
     assert ">day=0<" in page
     assert 'title="/data/day=1/"' in page
+
+
+def test_no_value_of_a_variable_is_in_the_spec_that_is_shown() -> None:
+    variables = [
+        {"name": "A", "value": "hush"},
+        {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+        {"name": "C"},
+    ]
+    container = {"name": "trial", "env": variables}
+    spec = {
+        "search": {"kind": "grid", "params": {"env": ["dev", "prod"]}},
+        "trial": {
+            "env": {"D": "hush"},
+            "cases": [{"when": {"x": 1}, "env": {"E": "hush"}}],
+            "pod": {"spec": {"containers": [container], "initContainers": [container]}},
+        },
+    }
+    text = spec_text(spec)
+    assert "hush" not in text
+    shown = json.loads(text)
+    assert ["dev", "prod"] == shown["search"]["params"]["env"]
+    assert [{"name": "A", "value": "…"}, *variables[1:]] == shown["trial"]["pod"]["spec"][
+        "containers"
+    ][0]["env"]

@@ -9,10 +9,10 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from podmap.backends.base import LaunchError
-from podmap.backends.launch import Launch
+from podmap.backends.launch import CONTRACT, Launch
 from podmap.backends.process import system
 from podmap.backends.process.folder import AttemptFolder
 from podmap.backends.process.place import Place
@@ -44,22 +44,7 @@ kill -KILL 0
 """
 _PLAIN_NAMES: set[str] = set()  # names that were looked at before: most are always the same
 _AIRFLOW = ("AIRFLOW_", "_AIRFLOW_")
-_CONTRACT = frozenset(
-    f"PODMAP_{name}"
-    for name in (
-        "TRIAL",
-        "KEY",
-        "SEED",
-        "RUN",
-        "PARAMS",
-        "RESULT",
-        "CHECKPOINT",
-        "OUTPUT",
-        "ATTEMPT",
-        "ATTEMPT_FOLDER",
-        "SLOT",
-    )
-)
+_FOLDER = {"PODMAP_ATTEMPT_FOLDER"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +58,7 @@ class CheckedCommand:
     """
 
     argv: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     cwd: str | None
 
 
@@ -86,7 +71,7 @@ def inherited_env(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if not name.startswith(_AIRFLOW) and name not in _CONTRACT
+        if not name.startswith(_AIRFLOW) and name not in CONTRACT | _FOLDER
     }
 
 
@@ -96,7 +81,7 @@ def check_command(launch: Launch, inherited: Mapping[str, str]) -> CheckedComman
     Raises:
         LaunchError: It can never be started as it is.
     """
-    env = {**inherited, **_secrets_from_own_env(launch), **launch.env}
+    env = {**_plain_names(inherited), **_secrets_from_own_env(launch), **launch.env}
     if launch.cwd is not None:
         if not os.path.isdir(launch.cwd) or not os.access(launch.cwd, os.X_OK):
             raise _refusal(
@@ -119,6 +104,15 @@ def check_command(launch: Launch, inherited: Mapping[str, str]) -> CheckedComman
     return CheckedCommand((*through, *launch.argv), env, launch.cwd)
 
 
+def _plain_names(inherited: Mapping[str, str]) -> Mapping[str, str]:
+    """Of inherited variables those that a shell hands on.
+
+    The others would have to stand in a command line, which all users of the host can read.
+    """
+    odd = _names_for_env(inherited)
+    return {n: v for n, v in inherited.items() if n not in odd} if odd else inherited
+
+
 def _names_for_env(env: Mapping[str, str]) -> list[str]:
     """The names that a shell could not use itself, and leaves to the program `env`; in order."""
     unknown = env.keys() - _PLAIN_NAMES
@@ -133,6 +127,13 @@ def _secrets_from_own_env(launch: Launch) -> dict[str, str]:
             raise _refusal(
                 f"the environment variable {name} is Airflow's own and no trial's",
                 resolution="Take it out of trial.env, or give it a value that is no secret.",
+            )
+        if _names_for_env({name: ""}):
+            raise _refusal(
+                f"the environment variable {name} cannot have a secret as its value here",
+                detail="A shell does not hand on such a name, and in a command line all users of "
+                "the host could read the value.",
+                resolution="Take a name of letters, digits and _.",
             )
         if name not in os.environ:
             raise _refusal(

@@ -66,6 +66,20 @@ def test_what_a_trial_inherits(host: Host, monkeypatch: pytest.MonkeyPatch) -> N
     )
 
 
+def test_nothing_that_a_trial_inherits_stands_in_a_command_line(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("my.token", "BASH_FUNC_x%%", "a-b", "1x", "é"):
+        monkeypatch.setenv(name, "hush-hush")
+    monkeypatch.setenv("PLAIN", "hush-hush")
+    lines = "for pid in $$ $PPID; do tr '\\0\\n' '  ' </proc/$pid/cmdline; done; echo; echo $PLAIN"
+    host.run(host.shell(lines, env={"my.name": "of the spec"}))
+    commands, plain = host.output().splitlines()
+    assert "hush-hush" == plain
+    assert "podmap-trial" in commands
+    assert "hush-hush" not in commands
+
+
 def test_a_trial_starts_in_its_folder_without_stdin(host: Host) -> None:
     seen = host.run(host.shell("pwd; wc -c; echo $PWD", cwd=str(host.work)))
     assert 0 == seen.exit_code
@@ -103,6 +117,11 @@ REFUSED: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "env name": (("true",), {"env": {"A=B": "c"}}, "holds '='"),
     "cwd": (("true",), {"cwd": "/no/such/folder"}, "working directory not found"),
     "secret": (("true",), {"secret_env": {"NO_TOKEN": ("hf", "token")}}, "NO_TOKEN"),
+    "secret in a command line": (
+        ("true",),
+        {"secret_env": {"my.token": ("hf", "token")}},
+        "my.token cannot have a secret as its value here",
+    ),
     "Airflow's own": (
         ("true",),
         {"secret_env": {"AIRFLOW__CORE__FERNET_KEY": ("a", "b")}},

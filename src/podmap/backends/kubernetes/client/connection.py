@@ -63,7 +63,7 @@ class Connection:
     ca: str | None = field(default=None, repr=False)
     verify: bool = True
     server_name: str | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     certificate: str | None = field(default=None, repr=False)
     key: str | None = field(default=None, repr=False)
     authorization: str | None = field(default=None, repr=False)

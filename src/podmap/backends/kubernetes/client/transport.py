@@ -23,6 +23,7 @@ from podmap._version import __version__
 from podmap.backends.kubernetes.client.connection import Connection, Load
 from podmap.backends.kubernetes.client.errors import CredentialsError
 from podmap.errors import BackendError, UsageError
+from podmap.tls import is_local
 
 log = logging.getLogger(__name__)
 
@@ -305,11 +306,8 @@ def _is_checked(connection: Connection) -> bool:
     """Whether the server shows who it is; on this host it need not."""
     if connection.server.startswith("https://"):
         return connection.verify
-    try:
-        host = urlsplit(connection.server).hostname or ""
-    except ValueError:
-        return True  # told as an address that is none
-    return host in ("localhost", "::1") or host.startswith("127.")
+    # A proxy on another host gets what is meant for this one.
+    return is_local(connection.server) and is_local(connection.proxy or "http://localhost")
 
 
 def tls_context(

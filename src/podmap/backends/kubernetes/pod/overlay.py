@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from podmap.backends.launch import CONTRACT
 from podmap.spec.model import PodOverlay
 from podmap.spec.overlay import merge
 
@@ -40,9 +41,7 @@ def apply_overlay(
         if spec.get(key) is not None:
             spec[key] = [_hardened(each) for each in spec[key]]
     spec["containers"] = [
-        {**each, "env": _with_own(each.get("env") or [], own_env)}
-        if each["name"] == container
-        else each
+        {**each, "env": _with_own(each, own_env)} if each["name"] == container else each
         for each in spec["containers"]
     ]
     cleaned: dict[str, Any] = _without_nulls({**merged, "spec": spec})
@@ -55,9 +54,19 @@ def _hardened(container: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_own(
-    env: Sequence[Mapping[str, Any]], own_env: Sequence[Mapping[str, Any]]
+    container: Mapping[str, Any], own_env: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    return [*own_env, *(each for each in env if not each["name"].startswith("PODMAP_"))]
+    """The container's variables, in which podmap's own are what podmap says.
+
+    A ConfigMap or Secret of `envFrom` may hold any names, of which those win that stand in `env`:
+    so there those stand too that the trial does not have, as empty.
+    """
+    own = list(own_env)
+    if container.get("envFrom"):
+        known = {each["name"] for each in own_env}
+        own += [{"name": name, "value": ""} for name in sorted(CONTRACT - known)]
+    env = container.get("env") or []
+    return [*own, *(each for each in env if not each["name"].startswith("PODMAP_"))]
 
 
 def _without_nulls(value: Any) -> Any:

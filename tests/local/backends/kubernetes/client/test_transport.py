@@ -34,4 +34,5 @@ def test_a_connection_that_is_not_checked_is_warned_of_once(
         asyncio.run(scenario())
     warned = [text for text in caplog.messages if "is not checked (kubeconfig x)" in text]
     assert told == len(warned)
+    assert not any("hush" in text for text in caplog.messages)
     assert all(server in text for text in warned)

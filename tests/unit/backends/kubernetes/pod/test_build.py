@@ -19,7 +19,7 @@ from podmap.backends.kubernetes.pod.build import (
     literal,
     result_limit_bytes,
 )
-from podmap.backends.launch import Launch
+from podmap.backends.launch import CONTRACT, Launch
 from podmap.errors import SpecError
 from podmap.spec.model import PodOverlay, Resources, TrialTemplate
 
@@ -234,3 +234,24 @@ def test_any_text_arrives_unchanged_after_kubernetes_expanded_it(read: Read, tex
 def test_expansion_as_the_test_has_it_does_replace() -> None:
     assert b"1 $(B) $(A) $x" == expand(b"$(A) $(B) $$(A) $x", {b"A": b"1"}, _rune)
     assert literal("$(A)") == "$$(A)"
+
+
+@pytest.mark.parametrize("source", ["configMapRef", "secretRef"])
+def test_no_config_map_or_secret_can_say_what_podmap_says(source: str) -> None:
+    """Of `env` and `envFrom` with the same name Kubernetes takes `env`, and of `env` the last."""
+    main = {"name": "trial", "envFrom": [{source: {"name": "any"}}], "env": [{"name": "A"}]}
+    pod = PodOverlay.model_validate({"spec": {"containers": [main, {"name": "b", **main}]}})
+    pod.spec["containers"][1]["name"] = "sidecar"
+    made = built(replace(LAUNCH, template=TrialTemplate(image="train:1", pod=pod)))
+    trial, sidecar = made["spec"]["containers"]
+    values = {each["name"]: each.get("value") for each in trial["env"]}
+    assert CONTRACT <= values.keys()
+    assert LAUNCH.env.items() <= values.items()
+    unset = CONTRACT - LAUNCH.env.keys()
+    assert dict.fromkeys(unset, "") == {name: values[name] for name in unset}
+    assert [{"name": "A"}] == sidecar["env"]
+
+
+def test_without_them_there_is_nothing_that_a_trial_does_not_have() -> None:
+    names = [each["name"] for each in built()["spec"]["containers"][0]["env"]]
+    assert sorted(LAUNCH.env) == sorted(names)
