@@ -19,7 +19,11 @@ from podmap.spec.model import Objective
 
 SCREEN_METRICS = 6
 _REPEATS = ("repeats.complete", "repeats.failed", "repeats.of")
-_FORMULA = re.compile(r"[\s\0\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212|%]|[\t\r\n]")
+_SIGN = r"[=+\-@|%\u2212\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20]"
+_BLANKS = r"[\s\x00-\x20\x7f-\xa0\u200b-\u200f\u2060\ufeff]*"
+_FORMULA = re.compile(rf"{_BLANKS}{_SIGN}|[\t\r\n]")
+# Where a spreadsheet splits cells at other signs than commas, a text is several cells.
+_FORMULA_WITHIN = re.compile(rf"([;\t\r\n]{_BLANKS}\"?)(?={_SIGN})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +293,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = f"'{text}" if _FORMULA.match(text) else text
+    text = _FORMULA_WITHIN.sub(r"\1'", f"'{text}" if _FORMULA.match(text) else text)
     # The csv module quotes a lone carriage return only from Python 3.13 on.
     return text.replace("\r", "\n")
