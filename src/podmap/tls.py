@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -34,6 +36,9 @@ _HTTP = re.compile(r"\bhttp://[^\s;,'\"]+", re.IGNORECASE)
 _AZURE_PLAIN = re.compile(r"DefaultEndpointsProtocol=http(;|$)", re.IGNORECASE)
 _DEPTH = 5
 
+log = logging.getLogger(__name__)
+_warned: set[tuple[str, str]] = set()
+
 
 def is_local(address: str) -> bool:
     """Whether an address is one of this host, to which nobody is in between.
@@ -47,6 +52,28 @@ def is_local(address: str) -> bool:
     except ValueError:
         return True
     return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def warn_if_unchecked(scheme: str, host: str, options: Mapping[str, Any]) -> None:
+    """Warns, once for each place, of a store whose certificate is not checked.
+
+    Args:
+        scheme: As for `why_unchecked`.
+        host: As for `why_unchecked`.
+        options: As for `why_unchecked`.
+    """
+    if scheme in ("file", "memory") or (scheme, host) in _warned:
+        return
+    why = why_unchecked(scheme, host, options, os.environ)
+    if why:
+        _warned.add((scheme, host))
+        log.warning(
+            "the certificate of %s://%s is not checked (%s): whoever is between can read and "
+            "change all that is kept there",
+            scheme,
+            host,
+            why,
+        )
 
 
 def why_unchecked(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import difflib
 import errno
 import io
-import logging
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 FileSystem: TypeAlias = "AbstractFileSystem"
-log = logging.getLogger(__name__)
-_warned: set[tuple[str, str]] = set()
 
 SCHEMES = frozenset({"file", "s3", "gs", "gcs", "az", "abfs", "memory"})
 """What may be opened everywhere; `memory` never leaves the process."""
@@ -332,26 +329,11 @@ def open_filesystem(uri: str) -> tuple[FileSystem, str]:
         raise NotSupportedError(
             f"{masked(uri)} cannot be opened here: {masked(str(error))}{_package(location.scheme)}"
         ) from error
-    _warn_if_unchecked(fs, location)
+    tls.warn_if_unchecked(location.scheme, location.host, getattr(fs, "storage_options", {}))
     # Not by fsspec's own parsing of the URI, which also finds options in it.
     if location.local:
         return fs, location.local_path
     return fs, str(made._strip_protocol(str(location)))
-
-
-def _warn_if_unchecked(fs: FileSystem, location: Location) -> None:
-    place = (location.scheme, location.host)
-    if location.scheme in ("file", "memory") or place in _warned:
-        return
-    why = tls.why_unchecked(*place, getattr(fs, "storage_options", {}), os.environ)
-    if why:
-        _warned.add(place)
-        log.warning(
-            "the certificate of %s://%s is not checked (%s): whoever is between can read and "
-            "change all that is kept there",
-            *place,
-            why,
-        )
 
 
 def _options(made: Any, location: Location) -> dict[str, Any]:

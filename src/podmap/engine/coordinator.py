@@ -25,7 +25,7 @@ from podmap.engine.io import StoreCalls
 from podmap.engine.others import OtherTrials
 from podmap.engine.planned import PlannedRun
 from podmap.engine.slots import Slots
-from podmap.engine.tally import Stop, Tally, with_stop
+from podmap.engine.tally import Stop, Tally, decided_about, with_stop
 from podmap.engine.timing import TIMING, Timing
 from podmap.errors import RecordError, StoreError
 from podmap.ledger.run_state import Decisions, RunState
@@ -267,14 +267,7 @@ class Coordinator:
         return self.gates.role if self.gates is not None else Role.UNKNOWN
 
     def _current(self, state: RunState) -> Decisions:
-        """What was decided about this planning."""
-        decided = state.decided
-        if decided.planned != self._planned:
-            return Decisions(self._planned)
-        since = max(decided.since, self._since)
-        if decided.at < since:  # it was read, or written, by one who did not know of the lifting
-            return replace(with_stop(decided, None), since=since)
-        return decided
+        return decided_about(state, self._planned, lifted=self._since)
 
     def _is_outdated(self, state: RunState) -> bool:
         """Whether the run was planned anew since: what is decided here is not about that."""

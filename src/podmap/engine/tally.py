@@ -50,6 +50,23 @@ class Stop:
         return self.lasts or self.at >= asked
 
 
+def decided_about(state: RunState, planned: str, *, lifted: str) -> Decisions:
+    """What was decided about a planning.
+
+    Args:
+        state: The run's.
+        planned: The planning, as in the manifest.
+        lifted: UTC ISO 8601 of the last lifting of stops that is known; empty for none.
+    """
+    decided = state.decided
+    if decided.planned != planned:
+        return Decisions(planned)
+    since = max(decided.since, lifted)
+    if decided.at < since:  # it was read, or written, by one who did not know of the lifting
+        return replace(with_stop(decided, None), since=since)
+    return decided
+
+
 def with_stop(decisions: Decisions, stop: Stop | None) -> Decisions:
     """What is to be published, with this stop in it, or none."""
     if stop is None:
