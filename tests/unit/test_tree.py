@@ -42,6 +42,7 @@ TESTS_WITHOUT_A_MODULE = {
     "unit/test_failures_page": "docs/failures.md",
     "unit/test_named_tests": "docs/promises.md and docs/contributing/reports.md",
     "unit/test_repository": "what no other tool checks",
+    "unit/test_security_page": "docs/security.md",
     "unit/test_tree": "this file",
     "unit/test_what_happens_page": "docs/airflow-what-happens.md",
 }
