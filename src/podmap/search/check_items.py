@@ -99,11 +99,12 @@ def _checked(
         hint = "a trial with so many is better given by a file that it reads"
         problems.add(row.problem(message, hint=hint))
         return None
-    nested = any(isinstance(value, (list, tuple, Mapping)) for value in row.values.values())
-    too_large = why_too_large(row.values) if nested else ""
-    if too_large:
-        problems.add(row.problem(too_large))
-        return None
+    for name, value in row.values.items():
+        nested = isinstance(value, (list, tuple, Mapping))
+        too_large = why_too_large(value) if nested else ""
+        if too_large:
+            problems.add(row.problem(too_large, name=str(name)))
+            return None
     params, wrong = _plain_params(row, types)
     if len(params) > limits.columns:
         wrong = [row.problem(f"{len(params):,} params; at most {limits.columns:,} are allowed")]

@@ -22,7 +22,7 @@ def why_too_large(value: Any) -> str:
         one, depth = stack.pop()
         values += 1
         if depth > MAX_DEPTH:
-            return f"more than {MAX_DEPTH} levels of nesting"
+            return f"nested too deeply: at most {MAX_DEPTH} levels are allowed"
         if isinstance(one, Mapping):
             text += sum(len(key) for key in one if isinstance(key, str))
             stack.extend((child, depth + 1) for child in one.values())

@@ -379,8 +379,8 @@ def holding_itself() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        (nested(5000), "levels of nesting"),
-        (holding_itself(), "levels of nesting"),
+        (nested(5000), "nested too deeply"),
+        (holding_itself(), "nested too deeply"),
         (doubled(40), "too large: it has more values"),
         (list(range(300_000)), "too large: it has more values"),
         (["x" * 1_000_000] * 5, "too large: it has more than 4,194,304 characters"),
