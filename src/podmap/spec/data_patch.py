@@ -16,14 +16,16 @@ _WAY_OUT = (
     "write it in the spec, by params in trial.cases; or let data decide what runs: "
     "search.item_patches: all"
 )
-# Variables by which a loader, a shell, an interpreter or a client runs or reads something else. A
-# spec that sets one itself may have its value from data.
+# Variables by which a loader, a shell, an interpreter or a client runs or reads something else, or
+# sends what it knows elsewhere. A spec that sets one itself may have its value from data.
 _DECIDING = re.compile(
     r"PATH|IFS|PS4|ENV|SHELL|SHELLOPTS|HOME|EDITOR|PAGER|BROWSER|CLASSPATH|PROMPT_COMMAND"
     r"|(LD_|DYLD_|BASH|PYTHON|PERL|RUBY|NODE_|LUA_|R_|JAVA_|_JAVA_|JDK_|GIT_|PIP_|UV_|CONDA"
     r"|VIRTUAL_ENV|AIRFLOW|KUBE|AWS_|AZURE_|GOOGLE_|CLOUDSDK_|DOCKER_|XDG_|GCONV_|GLIBC_|FSSPEC_"
-    r"|SSL_).*"
-    r"|.*(_PROXY|_PRELOAD|_PATH|_CA_BUNDLE)",
+    r"|SSL_|OPENSSL_|OMPI_|PMIX_|PRTE_|JULIA_|NPM_|CARGO_|RUSTC).*"
+    r"|LOCPATH|NLSPATH"
+    r"|.*(_PROXY|_PRELOAD|_PATH|_CA_BUNDLE|_PLUGINS?|_ENDPOINT|_ENDPOINT_URL|_BASE_URL|_INDEX_URL"
+    r"|_TRACKING_URI)",
     re.IGNORECASE,
 )
 

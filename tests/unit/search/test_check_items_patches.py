@@ -39,6 +39,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"env": {"BASH_ENV": "$(id)"}}, "'BASH_ENV' can decide what runs"),
     ({"env": {"PYTHONPATH": "/x"}}, "'PYTHONPATH' can decide what runs"),
     ({"env": {"https_proxy": "http://x"}}, "'https_proxy' can decide what runs"),
+    ({"env": {"OPENSSL_CONF": "/x"}}, "'OPENSSL_CONF' can decide what runs"),
+    ({"env": {"NCCL_NET_PLUGIN": "/x.so"}}, "'NCCL_NET_PLUGIN' can decide what runs"),
+    ({"env": {"HF_ENDPOINT": "http://x"}}, "'HF_ENDPOINT' can decide what runs"),
+    ({"env": {"MLFLOW_TRACKING_URI": "x"}}, "'MLFLOW_TRACKING_URI' can decide what runs"),
+    ({"env": {"WANDB_BASE_URL": "http://x"}}, "'WANDB_BASE_URL' can decide what runs"),
 ]
 ENV = {"PATH": "/bin", "TOKEN": {"secret": "hf", "key": "token"}}
 
