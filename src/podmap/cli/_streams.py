@@ -55,9 +55,8 @@ class SafeText:
 
     def write(self, text: str) -> int:
         """Writes the text, made safe."""
-        shown = safe(text)
-        if self.ascii_only:
-            shown = shown.encode("ascii", "backslashreplace").decode("ascii")
+        encoding = "ascii" if self.ascii_only else "utf-8"  # which lone surrogates are not
+        shown = safe(text).encode(encoding, "backslashreplace").decode(encoding)
         self.unfiltered.write(shown)
         return len(text)
 

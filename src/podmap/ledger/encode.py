@@ -18,6 +18,8 @@ from podmap.records import Attempt, Record, TrialState
 T = TypeVar("T")
 
 LOG_TAIL_BYTES = 4096
+RECORD_BYTES = 16 * 1024 * 1024
+"""Of a record, an attempt or `run.json`: results have a megabyte at most, params little more."""
 DETAIL_BYTES = 4096
 _OLDER_DETAIL_BYTES = 512
 _LINE_BYTES = 1024
@@ -47,14 +49,19 @@ def dump(data: Any, *, what: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def parse(raw: bytes, *, uri: str) -> dict[str, Any]:
+def parse(raw: bytes, *, uri: str, limit_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """The JSON object in a file's bytes.
+
+    Args:
+        raw: The file.
+        uri: What messages call it.
+        limit_bytes: The most that is taken apart: a small text can become a large value.
 
     Raises:
         RecordError: It is not a JSON object; the message names `uri`.
     """
-    if len(raw) > MAX_BYTES:
-        raise too_large(uri)
+    if len(raw) > limit_bytes:
+        raise too_large(uri, limit_bytes)
     try:
         data = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -122,7 +129,7 @@ def parse_record(raw: bytes, *, uri: str) -> Record:
     Raises:
         RecordError: It is not a record; the message names `uri`.
     """
-    return _parse_as("a record", Record.from_json, raw, uri)
+    return _parse_as("a record", Record.from_json, raw, uri, limit_bytes=RECORD_BYTES)
 
 
 def parse_head(raw: bytes, *, uri: str) -> RecordHead:
@@ -131,7 +138,7 @@ def parse_head(raw: bytes, *, uri: str) -> RecordHead:
     Raises:
         RecordError: It is not a record; the message names `uri`.
     """
-    return _parse_as("a record", _head, raw, uri)
+    return _parse_as("a record", _head, raw, uri, limit_bytes=RECORD_BYTES)
 
 
 def _refuse_constant(name: str) -> None:
@@ -161,11 +168,18 @@ def parse_attempt(raw: bytes, *, uri: str) -> Attempt:
     Raises:
         RecordError: It is not an attempt; the message names `uri`.
     """
-    return _parse_as("an attempt", Attempt.from_json, raw, uri)
+    return _parse_as("an attempt", Attempt.from_json, raw, uri, limit_bytes=RECORD_BYTES)
 
 
-def _parse_as(what: str, make: Callable[[Mapping[str, Any]], T], raw: bytes, uri: str) -> T:
-    data = parse(raw, uri=uri)
+def _parse_as(
+    what: str,
+    make: Callable[[Mapping[str, Any]], T],
+    raw: bytes,
+    uri: str,
+    *,
+    limit_bytes: int = MAX_BYTES,
+) -> T:
+    data = parse(raw, uri=uri, limit_bytes=limit_bytes)
     try:
         return make(data)
     except (

@@ -103,7 +103,8 @@ def _summary_counts(ledger: Ledger) -> Mapping[str, int]:
     """What `summary.json` says; nothing if it is not there, or cannot be understood."""
     raw = ledger.read_file(names.SUMMARY)
     try:
-        counts = encode.parse(raw or b"{}", uri=names.SUMMARY).get("counts", {})
+        data = encode.parse(raw or b"{}", uri=names.SUMMARY, limit_bytes=encode.RECORD_BYTES)
+        counts = data.get("counts", {})
         check_kinds({"counts": counts}, {"counts": objects_of(WHOLE)})
     except RecordError:
         return {}

@@ -87,7 +87,7 @@ def _parsed(raw: bytes | None, store: Store) -> RunState:
     if raw is None:
         return RunState()
     uri = f"{store.uri}/{names.RUN_STATE}"
-    data = encode.parse(raw, uri=uri)
+    data = encode.parse(raw, uri=uri, limit_bytes=encode.RECORD_BYTES)
     try:
         return RunState.from_json(data)
     except RecordError as error:

@@ -49,9 +49,9 @@ def store_error(action: str, uri: str, error: BaseException) -> StoreError:
     return StoreError(f"cannot {action} {masked(uri)}: {why}; {_next_step(error)}")
 
 
-def too_large(uri: str) -> RecordError:
-    """The error for a file that is larger than any of podmap's."""
-    return RecordError(f"{uri} has more than {MAX_BYTES} bytes: it is not podmap's")
+def too_large(uri: str, limit_bytes: int = MAX_BYTES) -> RecordError:
+    """The error for a file that is larger than any of its kind."""
+    return RecordError(f"{uri} has more than {limit_bytes} bytes: it is not podmap's")
 
 
 def limit_hint(error: OSError) -> str:

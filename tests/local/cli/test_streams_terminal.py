@@ -49,6 +49,13 @@ def test_all_text_of_a_stream_is_made_safe_and_its_bytes_are_not() -> None:
     assert raw.getvalue().endswith(b"\x1b\x1b")
 
 
+def test_what_no_text_can_hold_is_escaped() -> None:
+    raw = io.BytesIO()
+    stream = SafeText(io.TextIOWrapper(raw, "utf-8", write_through=True))
+    stream.write("\udc80é")
+    assert b"\\udc80\xc3\xa9" == raw.getvalue()
+
+
 def test_a_stream_that_takes_ascii_alone_gets_escapes() -> None:
     raw = io.BytesIO()
     stream = SafeText(io.TextIOWrapper(raw, "ascii", write_through=True))

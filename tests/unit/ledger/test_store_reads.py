@@ -110,3 +110,14 @@ def test_no_more_of_an_object_is_asked_for_than_may_be_podmaps(
     with pytest.raises(StoreError, match="cannot read"):
         store.read("gone")
     assert {(0, 11)} == set(fs.asked)
+
+
+def test_a_record_of_many_small_values_is_not_taken_apart(tmp_path: Path) -> None:
+    """Sixteen megabytes of `[],` would be half a gigabyte in memory."""
+    ledger = Ledger.open(str(tmp_path / "digits" / "0123abcd"))
+    (tmp_path / "digits" / "0123abcd" / names.TRIALS).mkdir(parents=True)
+    bomb = b'{"params": {"x": [' + b"[]," * 6_000_000 + b"[]]}}"
+    (tmp_path / "digits" / "0123abcd" / names.TRIALS / "0.json").write_bytes(bomb)
+    broken: list[RecordError] = []
+    assert [] == list(ledger.records(on_broken=broken.append))
+    assert "trials/0.json has more than 16777216 bytes" in str(broken[0])
