@@ -59,7 +59,9 @@ class LocalStore:
         except disk.OddFileError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno != errno.ELOOP:
                 raise self._error("read", path, error.__cause__) from error
-            raise RecordError(f"{self.uri}/{path} is not podmap's: {error}") from error
+            raise RecordError(
+                f"cannot read {self.uri}/{path}, which is not podmap's: {error}"
+            ) from error
         except OSError as error:
             raise self._error("read", path, error) from error
 

@@ -38,7 +38,7 @@ def test_a_file_that_is_none_of_podmaps_is_an_error_of_its_own(tmp_path: Path, k
     store = open_store(str(tmp_path))
     store.write("a", b"1")
     put_odd(tmp_path / "b", kind)
-    with pytest.raises(RecordError, match=f"{tmp_path}/b is not podmap's"):
+    with pytest.raises(RecordError, match=f"cannot read {tmp_path}/b, which is not podmap's"):
         store.read("b")
     first, second, third = store.read_many(["a", "b", "c"])
     assert (("a", b"1"), ("c", None)) == (first, third)
