@@ -7,6 +7,7 @@ of reason wherever it happens.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -264,7 +265,7 @@ def script_of(name: str, folder: Path) -> Script:
     result.touch()
     done = subprocess.run(
         ["sh", "-c", 'python3 -c "$0" "$1"; exit $?', PROGRAM, name],
-        env={"PODMAP_RESULT": str(result), "PATH": "/usr/local/bin:/usr/bin:/bin"},
+        env={**os.environ, "PODMAP_RESULT": str(result)},
         capture_output=True,
         check=False,
     )
@@ -286,4 +287,4 @@ def check_ends(records: Iterable[Record]) -> None:
             wrong[name] = (*got, record.reason)
         if end.state == "COMPLETE" and record.objective != 7:
             wrong[name] = (*got, record.objective)
-    assert {} == wrong
+    assert not wrong, "\n".join(f"{name}: {got}" for name, got in wrong.items())

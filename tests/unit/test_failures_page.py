@@ -7,6 +7,7 @@ from podmap.backends.kubernetes.diagnosis.observe import KILLED_ANNOTATION, LOST
 from podmap.backends.kubernetes.diagnosis.waiting import CREATE_PATIENCE_S, PULL_PATIENCE_S
 from podmap.backends.kubernetes.pod.build import GRACE_S
 from podmap.records import Category
+from podmap.spec.model import Retries
 
 FAILURES = Path(__file__).parents[2] / "docs" / "failures.md"
 
@@ -29,5 +30,8 @@ def test_the_numbers_in_the_docs_are_the_codes() -> None:
         f"given up {LOST_AFTER_S} seconds after",
         f"the pod's grace ({GRACE_S} s",
         f"annotation `{KILLED_ANNOTATION}`",
+        "`pending: 2h` in the spec limits the waiting",
+        "What the kubelet ends after the start is the node's doing",
+        f"`retries.unschedulable` | {Retries().unschedulable};",
     ):
         assert words in text
