@@ -97,7 +97,8 @@ class Diagnosis:
         """The diagnosis in a JSON object made by `to_json`."""
         detail, resolution = data.get("detail", ""), data.get("resolution", "")
         check_kinds(data, _DIAGNOSIS)
-        return cls(Category(data["category"]), data["summary"], detail, resolution)
+        own = data.get("own") is True
+        return cls(Category(data["category"]), data["summary"], detail, resolution, own)
 
 
 @dataclass(frozen=True, slots=True)

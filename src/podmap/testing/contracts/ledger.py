@@ -53,7 +53,7 @@ ATTEMPT = Attempt(
     started="2026-01-01T00:00:00.000Z",
     finished="2026-01-01T00:01:00.000Z",
     exit_code=1,
-    diagnosis=Diagnosis(Category.USER_EXIT, "exit 1", "Traceback …", "see the log"),
+    diagnosis=Diagnosis(Category.USER_EXIT, "exit 1", "Traceback …", "see the log", own=True),
     memory_bytes=1 << 30,
 )
 RECORD = Record(
