@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import threading
 from collections.abc import Mapping
 
 from podmap import uris
 from podmap.airflow import settings, triggerer
 from podmap.backends.connect import Target, connect, import_backend
 from podmap.engine.hub import Hub
+
+_imported: set[str] = set()
+_importing = threading.Lock()
 
 
 def worker_target(backend: str, conn_id: str | None, *, namespace: str | None) -> Target:
@@ -51,7 +55,8 @@ async def trigger_hub(run: Mapping[str, str]) -> Hub:
     hub = Hub.find(key)
     if hub is not None:  # the connection is asked for once
         return hub
-    await asyncio.to_thread(_import_engine, run["backend"])
+    if run["backend"] not in _imported:
+        await asyncio.to_thread(_import_engine, run["backend"])
     conn_id = run.get("connection")
     extras = await triggerer.connection_extras(conn_id) if conn_id else None
     target = Target(run["backend"], namespace=run.get("namespace") or None, airflow=extras)
@@ -60,7 +65,11 @@ async def trigger_hub(run: Mapping[str, str]) -> Hub:
 
 def _import_engine(backend: str) -> None:
     """Imports what triggers need, beside an event loop that would stand for so long."""
-    importlib.import_module("podmap.engine.trial")
-    import_backend(backend)
-    # What is imported in a triggerer takes every full garbage collection 0.14 s of the loop's time.
-    gc.freeze()
+    with _importing:
+        if backend in _imported:
+            return
+        importlib.import_module("podmap.engine.trial")
+        import_backend(backend)
+        # What a triggerer has imported takes every full collection 0.14 s of the loop's time.
+        gc.freeze()
+        _imported.add(backend)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import fcntl
 import json
 import logging
@@ -93,7 +94,8 @@ class LogSocket:
         self._fd = fd
         self._socket = socket.socket(fileno=os.dup(fd))
         self._pipe, end = os.pipe()
-        fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        with contextlib.suppress(OSError):  # the user has many large pipes; then it stays small
+            fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         os.dup2(end, fd)
         os.close(end)
         self._lock = threading.Lock()
