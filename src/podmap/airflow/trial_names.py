@@ -42,6 +42,7 @@ def _name(plan: Plan, numbers: Any) -> str:
     trial = plan.trial(first)
     parts = [trial.shard.name] if trial.shard else []
     parts += [f"{name}={value}" for name, value in trial.params.items()]
+    parts += [f"(repeat {trial.repeat})"] if plan.repeats > 1 else []
     text = " ".join(parts) or f"trial {first}"
     text = text if first == last else f"{first}-{last}: {text} …"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

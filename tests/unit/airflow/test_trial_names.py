@@ -34,6 +34,12 @@ def test_a_chunk_is_called_by_its_first_trial() -> None:
     assert ["0-1: lr=0.1 model=svm …"] == names([[0, 1]])
 
 
+def test_repeats_are_told_apart() -> None:
+    search = {"kind": "grid", "repeats": 2, "params": {"lr": [0.1, 0.2]}}
+    found = instance_names(make_plan(load({**SPEC, "search": search})), [0, 1, 2])
+    assert ["lr=0.1 (repeat 0)", "lr=0.1 (repeat 1)", "lr=0.2 (repeat 0)"] == found
+
+
 def test_a_long_name_is_cut() -> None:
     (name,) = names([0], text="x" * 500)
     assert (LONGEST, "…") == (len(name), name[-1])
