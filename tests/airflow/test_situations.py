@@ -28,18 +28,16 @@ MARKED = ("marked-failed", "marked-success", "trial-success", "other", "schedule
 def begun(deployment: Deployment) -> dict[str, str]:
     """All runs, triggered at once: DAG id, or the tag of a run whose trials wait, to run id."""
     airflow = deployment.airflow
-    for tag in ("callback", "setup", "timeout", "before", "paused", *MARKED):
+    for tag in ("callback", "setup", "before", "paused", *MARKED):
         (deployment.scratch / tag).mkdir()
-    for place in ("callback/fail-e1", "timeout/hold", "before/hold-before", "paused/hold"):
+    for place in ("callback/fail-e1", "before/hold-before", "paused/hold"):
         (deployment.scratch / place).touch()
     for tag in MARKED:
         (deployment.scratch / tag / "hold").touch()
     plain = ("short_circuit", "fails_before", "called_back", "set_up")
-    for name in ("times_out", *plain, "waits_before", HELD, "held_and_paused"):
+    for name in (*plain, "waits_before", HELD, "held_and_paused"):
         airflow.wait_for_dag(name)
-    runs = {"times_out": airflow.trigger("times_out")}
-    airflow.wait_for(lambda: len(pids(deployment, "timeout")) == 2, "two trials", 120)
-    runs |= {tag: airflow.trigger(HELD, tag=tag) for tag in MARKED}
+    runs = {tag: airflow.trigger(HELD, tag=tag) for tag in MARKED}
     runs["paused"] = airflow.trigger("held_and_paused", tag="paused")
     return runs | {name: airflow.trigger(name) for name in plain}
 
@@ -145,16 +143,6 @@ def test_setups_and_teardowns_of_the_dag_stand_around_a_sweep(
     assert "success" == deployment.airflow.wait_for_run("set_up", run_id)
     found = states(deployment, "set_up", run_id)
     assert {"success"} == set(found.values())
-
-
-def test_a_dag_run_that_takes_too_long_ends_its_trials(
-    deployment: Deployment, begun: dict[str, str]
-) -> None:
-    run_id = begun["times_out"]
-    airflow = deployment.airflow
-    assert "failed" == airflow.wait_for_run("times_out", run_id)
-    assert 2 == len(pids(deployment, "timeout"))
-    airflow.wait_for(lambda: not alive(deployment, "timeout"), "the end of all", 60)
 
 
 def test_a_dag_run_marked_failed_ends_as_failed(
@@ -294,11 +282,13 @@ def test_clearing_a_trial_and_collect_alone_waits_for_the_trial(
 
 
 EDITED = """
+from datetime import timedelta
+
 from airflow.sdk import DAG
 
 from podmap.airflow import sweep
 
-with DAG("edited", schedule=None):
+with DAG("edited", schedule=None, dagrun_timeout={timeout}):
     sweep(
         {spec!r},
         experiments=[{{"exp_id": f"e{{n}}", "lr": 1.0, "tag": "edited"}} for n in range({count})],
@@ -308,19 +298,30 @@ with DAG("edited", schedule=None):
 """
 
 
+def edit(deployment: Deployment, count: int, timeout: str = "None") -> None:
+    """Writes the DAG `edited`, and waits until Airflow has it."""
+    airflow = deployment.airflow
+    spec, scratch = str(Path(__file__).parent / "dags" / "found.yaml"), str(deployment.scratch)
+    text = EDITED.format(spec=spec, scratch=scratch, count=count, timeout=timeout)
+
+    def versions() -> int:
+        return int(airflow.get("/api/v2/dags/edited/dagVersions")["total_entries"])
+
+    file = deployment.edited / "edited.py"
+    known = versions() if file.exists() else 0
+    file.write_text(text)
+    airflow.wait_for_dag("edited")
+    airflow.wait_for(lambda: versions() > known, "the new version", 60)
+
+
 def test_a_dag_that_is_edited_in_mid_run_goes_on_as_it_was_planned(deployment: Deployment) -> None:
     airflow = deployment.airflow
-    file = deployment.edited / "edited.py"
-    spec, scratch = str(Path(__file__).parent / "dags" / "found.yaml"), str(deployment.scratch)
     (deployment.scratch / "edited").mkdir()
     (deployment.scratch / "edited" / "hold").touch()
-    file.write_text(EDITED.format(spec=spec, scratch=scratch, count=2))
-    airflow.wait_for_dag("edited")
+    edit(deployment, 2)
     run_id = airflow.trigger("edited")
     airflow.wait_for(lambda: len(pids(deployment, "edited")) == 2, "two trials", 120)
-    file.write_text(EDITED.format(spec=spec, scratch=scratch, count=3))
-    versions = "/api/v2/dags/edited/dagVersions"
-    airflow.wait_for(lambda: airflow.get(versions)["total_entries"] == 2, "the new version", 60)
+    edit(deployment, 3)
     let_go(deployment, "edited")
     assert "success" == airflow.wait_for_run("edited", run_id)
     assert 2 == airflow.xcom("edited", run_id, "sweep.collect")["count"]

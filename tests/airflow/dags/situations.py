@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +75,6 @@ def waits_before() -> None:
     before() >> run >> after()
 
 
-@dag(schedule=None, dagrun_timeout=timedelta(seconds=60))
-def times_out() -> None:
-    sweep("found.yaml", experiments=trials("timeout"), **HELD)
-
-
 def called(context: dict[str, Any]) -> None:
     """Notes what a failure callback is given."""
     ti = context["ti"]
@@ -119,6 +113,5 @@ held("held_and_paused")
 short_circuit()
 fails_before()
 waits_before()
-times_out()
 called_back()
 set_up()
