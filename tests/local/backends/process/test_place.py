@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.local.backends.process.conftest import Host, until, wait_until
+from tests.local.backends.process.conftest import Host, alive, pids, until, wait_until
 
 from podmap.backends.launch import Launch
-from podmap.backends.process import ProcessBackend
+from podmap.backends.process import ProcessBackend, watch
 from podmap.backends.process.place import GPUS, GpuPool, Places, find_pool, parse_gpus
 from podmap.errors import BackendError, UsageError
 from podmap.records import Category, Diagnosis
@@ -91,22 +91,32 @@ def test_another_process_sees_what_is_taken_and_an_adopted_attempt_keeps_it(host
     host.play(scenario)
 
 
-def test_a_place_is_taken_until_what_a_trial_left_behind_has_ended(host: Host) -> None:
+def test_a_place_is_taken_until_what_a_trial_left_behind_has_ended(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     leaves = SAY + 'setsid sleep 600 & echo $! >"$WORK/left"'
 
     async def scenario() -> None:
+        may_end, ends = asyncio.Event(), watch.end_stragglers
+
+        async def end_late(*args: Any) -> int:
+            await may_end.wait()
+            return await ends(*args)
+
+        monkeypatch.setattr(watch, "end_stragglers", end_late)
         backend = host.backend(gpus="0,1")
         await backend.create(launch(host, leaves, 0, template(1)))
-        await until(lambda: (host.work / "left").exists())
+        (left,) = await asyncio.to_thread(pids, host.work / "left", 1)
         waiting = asyncio.ensure_future(backend.wait(host.name(0)))
-        number = 1
-        while not waiting.done():
-            await backend.create(launch(host, SAY, number, template(1)))
-            if not waiting.done():
-                assert "0" != said(host, number)[1]
-            await backend.wait(host.name(number))
-            number += 1
+        await until(lambda: backend._watches[host.name(0)].ended.done())
+        await backend.create(launch(host, HOLD, 1, template(1)))
+        assert ["1", "1"] == said(host, 1)
+        assert alive(left)
+        may_end.set()
         await waiting
+        await backend.create(launch(host, HOLD, 2, template(1)))
+        assert ["0", "0"] == said(host, 2)
+        assert not alive(left)
 
     host.play(scenario)
 
