@@ -248,9 +248,10 @@ class Coordinator:
         try:
             state = await self._store.call(self._ledger.read_state)
         except RecordError:
-            if self._has_unpublished:
-                await self._publish()  # which begins the file anew
-            raise
+            if role is not Role.COORDINATOR:
+                raise
+            # Whatever is changed, a file that cannot be understood is begun anew.
+            state = await self._store.call(self._ledger.change_state, lambda _: {})
         self._note_published(state)
         if role is Role.COORDINATOR:
             await self._count_other_trials()

@@ -50,7 +50,7 @@ def change_state(store: Store, change: Callable[[RunState], Mapping[str, Any]]) 
             except RecordError as error:
                 state, broken = RunState(), error
             changes = change(state)
-            if not changes:
+            if not changes and broken is None:
                 return state
             if broken is not None and raw is not None:
                 log.warning("begun anew, and kept as %s: %s", _keep(store, raw), broken)
@@ -63,12 +63,9 @@ def _begun_anew(
     store: Store, change: Callable[[RunState], Mapping[str, Any]], error: RecordError
 ) -> RunState:
     """Writes the file over what is none of podmap's, and cannot be read at all."""
-    state = RunState()
-    changes = change(state)
-    if changes:
-        log.warning("begun anew: %s", error)
-        state = state.changed(changes)
-        store.write(names.RUN_STATE, _dumped(state))
+    log.warning("begun anew: %s", error)
+    state = RunState().changed(change(RunState()))
+    store.write(names.RUN_STATE, _dumped(state))
     return state
 
 

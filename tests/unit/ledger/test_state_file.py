@@ -51,8 +51,6 @@ def test_a_change_begins_it_anew_and_keeps_what_was_there(
 ) -> None:
     store.write(names.RUN_STATE, raw)
     ledger = Ledger(store)
-    assert RunState() == ledger.change_state(lambda state: {})
-    assert raw == store.read(names.RUN_STATE)
     assert RunState(parallelism=3) == ledger.update_state(parallelism=3)
     assert RunState(parallelism=3) == ledger.read_state()
     assert [raw] == [store.read(f"former/{name}") for name in store.list("former")]
@@ -69,3 +67,9 @@ def test_what_is_no_file_is_replaced(tmp_path: Path, kind: str) -> None:
     assert RunState(paused=True) == ledger.update_state(paused=True)
     assert RunState(paused=True) == ledger.read_state()
     assert b"kept" == store.read("x")
+
+
+def test_a_change_that_changes_nothing_begins_it_anew_too(store: Store) -> None:
+    store.write(names.RUN_STATE, b"{")
+    assert RunState() == Ledger(store).change_state(lambda state: {})
+    assert RunState() == Ledger(store).read_state()
