@@ -30,6 +30,7 @@ from podmap.spec.yaml import (
     to_data,
     to_plain,
 )
+from podmap.uris import masked
 
 _STAND_INS: dict[str, Any] = {"apiVersion": "podmap/v1", "name": "stand-in", "trial": {}}
 _ITEM_STAND_INS: dict[str | int, Any] = {
@@ -118,6 +119,8 @@ def _check_size(value: Any, source: str) -> None:
 
 
 def _parsed(source: str | Path, base: Path | None) -> tuple[Node, list[Problem]]:
+    if "://" in str(source):
+        raise UsageError(f"{masked(str(source))}: a spec is a file of this machine, not a URI")
     try:
         root, complaints = parse(_text(Path(source), base))
     except YamlError as error:

@@ -400,3 +400,9 @@ def test_a_mapping_and_an_override_have_the_limits_of_a_file(
         trial["args"] = value
     with pytest.raises(SpecError, match=why):
         load({**MINIMAL, "trial": trial}, overrides=overrides)
+
+
+def test_a_spec_is_no_uri_and_its_secrets_are_not_told() -> None:
+    with pytest.raises(UsageError, match="a spec is a file of this machine") as raised:
+        load("https://user:hush@host/sweep.yaml?token=hush")
+    assert "hush" not in str(raised.value)
