@@ -34,8 +34,9 @@ def claim_of(run: Mapping[str, str], owner: Mapping[str, str]) -> RunClaim:
         owner: As `owner_of` gives it.
 
     Raises:
-        OwnerError: It lacks the digest of the manifest.
+        OwnerError: It is not what `plan` leaves, or lacks the digest of the manifest.
     """
+    _check_kinds(run)
     if not run.get("digest"):
         raise OwnerError(
             f"the XCom 'run' has no digest of the manifest of {run.get('uri')}: another version "
@@ -46,6 +47,16 @@ def claim_of(run: Mapping[str, str], owner: Mapping[str, str]) -> RunClaim:
     return RunClaim(run["uri"], run["digest"], tuple(owner.items()), target)
 
 
+def _check_kinds(run: object) -> None:
+    """Refuses an XCom that is no mapping of texts: whoever may write XComs can write anything."""
+    texts = isinstance(run, Mapping) and all(isinstance(value, str) for value in run.values())
+    if not (isinstance(run, Mapping) and texts and run.get("uri") and run.get("backend")):
+        raise OwnerError(
+            "the XCom 'run' is not what plan leaves (texts, among them uri and backend): "
+            "something else has written it; clear plan, with all that follows it"
+        )
+
+
 def own_run_id(run: Mapping[str, str], owner: Mapping[str, str]) -> str:
     """The id of the task's own run, of which nothing is read.
 
@@ -54,8 +65,9 @@ def own_run_id(run: Mapping[str, str], owner: Mapping[str, str]) -> str:
         owner: As `owner_of` gives it.
 
     Raises:
-        OwnerError: The URI is that of another run.
+        OwnerError: The URI is that of another run, or there is none.
     """
+    _check_kinds(run)
     named = split_run_uri(run["uri"])[2]
     parts = (owner["dag_id"], owner["run_id"], owner["group_id"])
     own = run_id_for(settings.deployment(), *parts)

@@ -149,7 +149,7 @@ def test_what_an_xcom_leaves_out_or_changes_is_compared_all_the_same(
     raw = (Path(made.run["uri"]) / "manifest.json").read_bytes()
     left = {**made.run, "digest": content_digest(raw)}
     for run in ({k: v for k, v in left.items() if k != name}, {**left, name: "third"}):
-        with pytest.raises(OwnerError, match=f"was planned with {name}='other'"):
+        with pytest.raises(OwnerError, match=f"planned with {name}='other'|not what plan leaves"):
             PlannedRun.open(claim_of(run, owner_of(TI)))
     PlannedRun.open(claim_of({**left, name: "other"}, owner_of(TI)))
 
@@ -221,3 +221,20 @@ def test_cleanup_ends_its_own_attempts_whatever_the_manifest_says(tmp_path: Path
     made = Planned(tmp_path)
     made.change(lambda data: data.update(run_id="00000000"))
     assert own_run_id(made.run, owner_of(TI)) == made.planned.manifest.run_id
+
+
+@pytest.mark.parametrize(
+    "left",
+    ["x", 5, [1], {}, {"uri": 5}, {"uri": {"a": 1}}, {"connection": 5}, {"backend": ""}],
+    ids=repr,
+)
+def test_an_xcom_that_is_none_of_plans_is_told_as_such(tmp_path: Path, left: Any) -> None:
+    made = Planned(tmp_path)
+    run = {**made.run, **left} if isinstance(left, dict) and left else left
+    for enter in (claim_of, own_run_id):
+        with pytest.raises(OwnerError, match="XCom 'run' is not what plan leaves"):
+            enter(run, owner_of(TI))
+    event, log = end_event(run)
+    assert isinstance(event, TaskFailedEvent)
+    assert "is not what plan leaves" in log
+    assert not made.marks.exists()
