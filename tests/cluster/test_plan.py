@@ -54,3 +54,34 @@ def test_a_namespace_that_the_account_may_not_use_is_a_refusal(
     ran = plan(account, spec, "--namespace", "kube-system", "--set", "trial.cases=[]")
     assert 0 != ran.returncode
     assert "kube-system" in ran.stderr
+
+
+VALUES = """\
+apiVersion: podmap/v1
+name: values
+search: {kind: grid, params: {model: [{name: a, size: 1}, {name: b, size: 2}], n: [[1, 2]]}}
+objective: {metric: y, direction: maximize}
+trial:
+  image: "ml/{params.model.name}:{params.model.size}"
+  args: [{params: flags, lists: nargs}, {params: overrides}]
+  env:
+    REGION: {config_map: cluster, key: region}
+    NODE: {field: spec.nodeName}
+    ADDRESSES: {field: status.podIPs}
+    MODEL: {field: "metadata.labels['example.com/model']"}
+  pod:
+    metadata:
+      labels: {example.com/model: "{params.model.name}", trial: "t{trial.number}"}
+      annotations: {example.com/note: "{params.n} of {run.uri}"}
+"""
+
+
+def test_a_real_server_takes_images_labels_and_variables_by_params(
+    account: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    spec = tmp_path / "sweep.yaml"
+    spec.write_text(VALUES)
+    ran = plan(account, spec)
+    checks = json.loads(ran.stdout)["dry_run"]
+    assert (0, [0, 1]) == (ran.returncode, [check["trial"] for check in checks]), ran.stderr
+    assert [True, True] == [check["checked"] for check in checks]

@@ -14,7 +14,7 @@ from podmap.airflow.templates import as_set
 from podmap.airflow.trial_names import NAMES_KEY, instance_names
 from podmap.backends.connect import Target, connect
 from podmap.engine.launch import check_first_launch
-from podmap.engine.planned import PlannedRun, prepare_run
+from podmap.engine.planned import PlannedRun, check_env_of_processes, prepare_run
 from podmap.errors import Problem, SpecError, UsageError
 from podmap.ledger.encode import dump_manifest
 from podmap.ledger.manifest import Manifest
@@ -53,6 +53,8 @@ def plan_run(
     target = worker_target(
         group.backend or settings.backend(), group.conn_id, namespace=sweep.kubernetes.namespace
     )
+    if target.backend == "process" and group.runtime != "executor":
+        check_env_of_processes(sweep)
     names = {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id, "group_id": group_id}
     planned = prepare_run(
         loaded,

@@ -42,6 +42,8 @@ class Launch:
         argv: Program and arguments. Never goes through a shell.
         env: Environment on top of what the backend itself gives.
         secret_env: Variable name to (secret, key), for backends that have secrets.
+        config_env: Variable name to (ConfigMap, key), for pods alone.
+        field_env: Variable name to a field of the pod, for pods alone.
         timeout_s: Seconds from its start until it is ended; None for no limit.
         pending_s: Seconds that it may wait for its start once it has a slot; None for no limit.
         cwd: The folder it starts in; None for the backend's own: the folder of the process
@@ -63,6 +65,8 @@ class Launch:
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret_env: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    config_env: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    field_env: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float | None = None
     cwd: str | None = None
     command: Sequence[str] = ()

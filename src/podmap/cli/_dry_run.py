@@ -72,7 +72,7 @@ async def _check_pods(loaded: LoadedSpec, plan: Plan, target: Target) -> list[Po
     async with connected(target) as backend:
         sweep = loaded.sweep
         launcher = Launcher.before_run(sweep, backend.result_path, store=default_store(sweep.store))
-        kinds = list(_kinds(loaded, plan))[:MOST_KINDS]
+        kinds = list(_kinds(launcher, plan))[:MOST_KINDS]
         return [await _check_pod(launcher, plan.trial(kind[0]), backend, *kind) for kind in kinds]
 
 
@@ -89,13 +89,19 @@ async def _check_pod(
     return PodCheck(number, trials, checked=pod is not None)
 
 
-def _kinds(loaded: LoadedSpec, plan: Plan) -> Iterator[tuple[int, int]]:
+def _kinds(launcher: Launcher, plan: Plan) -> Iterator[tuple[int, int]]:
     """The first trial of each kind of pod, and how many trials have it."""
+    from podmap.engine.launch import NO_EPOCH
+    from podmap.spec.placeholder import find_placeholders
     from podmap.spec.template import PerTemplate
 
-    kinds = PerTemplate(loaded.sweep.trial, lambda own: own.model_dump_json())
-    found: dict[str, list[int]] = {}
+    kinds = PerTemplate(launcher.sweep.trial, lambda own: (own.model_dump_json(), own.image or ""))
+    found: dict[tuple[str, str], list[int]] = {}
     for trial in plan.trials():
-        found.setdefault(kinds.for_trial(trial), []).append(trial.number)
+        kind, image = kinds.for_trial(trial)
+        if find_placeholders(image):
+            template = launcher.make_launch(trial, epoch=NO_EPOCH).template
+            image = (template.image if template else None) or ""
+        found.setdefault((kind, image), []).append(trial.number)
     for numbers in found.values():
         yield numbers[0], len(numbers)

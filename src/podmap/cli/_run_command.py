@@ -29,7 +29,13 @@ from podmap.cli._output import (
 from podmap.cli._progress import Progress, progress_display
 from podmap.clock import parse_iso, utc_now
 from podmap.engine.events import RecordSettled, RunEvent, RunEvents, RunPublished
-from podmap.engine.planned import PlannedRun, ignored_by_processes, prepare_run, why_nothing_to_run
+from podmap.engine.planned import (
+    PlannedRun,
+    check_env_of_processes,
+    ignored_by_processes,
+    prepare_run,
+    why_nothing_to_run,
+)
 from podmap.engine.run import SweepRun
 from podmap.engine.tally import verdict, why_none_can_run
 from podmap.errors import PodmapError, UnreachableError, UsageError
@@ -81,6 +87,8 @@ def start_run(loaded: LoadedSpec, options: RunOptions, *, folder: str, store: st
     nothing = why_nothing_to_run(loaded.sweep)
     if nothing:
         raise UsageError(nothing)
+    if options.target.backend == "process":
+        check_env_of_processes(loaded.sweep)
     run_id = names.new_run_id()
     with hold_run(run_id):
         planned = prepare_run(

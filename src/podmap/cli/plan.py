@@ -149,12 +149,18 @@ def _shown_trials(plan: Plan) -> list[Trial]:
 
 def _unsupported(sweep: Sweep, backend: str) -> list[str]:
     """What keeps this version from running the sweep."""
-    from podmap.engine.planned import check_supported, why_nothing_to_run
+    from podmap.engine.planned import (
+        check_env_of_processes,
+        check_supported,
+        why_nothing_to_run,
+    )
     from podmap.errors import UsageError
     from podmap.uris import check_store_uri
 
     try:
         check_supported(sweep, backend)
+        if backend == "process":
+            check_env_of_processes(sweep)
         if sweep.store is not None:
             check_store_uri(sweep.store)
     except UsageError as error:

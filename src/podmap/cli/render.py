@@ -72,12 +72,14 @@ def command(
 def _launch(loaded: LoadedSpec, trial: Trial, spec: str, backend: str, store: str | None) -> Launch:
     from podmap.backends.connect import Target, connect
     from podmap.engine.launch import NO_EPOCH, Launcher
-    from podmap.engine.planned import check_supported
+    from podmap.engine.planned import check_env_of_processes, check_supported
     from podmap.ledger.runs import default_store
 
     sweep = loaded.sweep
     if backend == "kubernetes":
         check_supported(sweep, backend)
+    else:
+        check_env_of_processes(sweep)
     launcher = Launcher.before_run(
         sweep,
         connect(Target(backend)).result_path,

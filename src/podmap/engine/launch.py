@@ -96,12 +96,12 @@ class Launcher:
             result=self.result_path(name),
             objectives=[objective.metric for objective in self.sweep.objectives],
         )
-        launch = self._launch(name, trial, template, fill())
+        launch = self._launch(name, trial, fill())
         limits_s = template.timeout, template.deadline if left_s is None else left_s
         launch = replace(launch, attempt=attempt, epoch=epoch, timeout_s=_shortest(*limits_s))
         return _told_of_slot(launch, template, fill)
 
-    def _launch(self, name: str, trial: Trial, own: TrialTemplate, rendered: Rendered) -> Launch:
+    def _launch(self, name: str, trial: Trial, rendered: Rendered) -> Launch:
         return Launch(
             name=name,
             sweep=self.sweep.name,
@@ -112,9 +112,11 @@ class Launcher:
             argv=rendered.argv,
             env=rendered.env,
             secret_env=rendered.secret_env,
+            config_env=rendered.config_env,
+            field_env=rendered.field_env,
             cwd=self.folder or None,
             command=rendered.command,
-            template=own,
+            template=rendered.template,
             placement=self.sweep.kubernetes,
             checkpoint=rendered.checkpoint,
             pending_s=self.sweep.pending,

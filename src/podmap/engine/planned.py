@@ -19,6 +19,7 @@ from podmap.records import Record, Trial
 from podmap.search.kinds import KINDS, not_yet
 from podmap.search.plan import Plan, make_plan
 from podmap.spec.check_trial import known_params, slot_places
+from podmap.spec.entries import ConfigMapRef, FieldRef
 from podmap.spec.findings import path_text
 from podmap.spec.load import LoadedSpec, load
 from podmap.spec.model import Sweep, TrialPatch, TrialTemplate
@@ -297,6 +298,26 @@ def check_supported(sweep: Sweep, backend: str) -> None:
         problems.append("budget.gpu_hours is not yet supported; budget.wall is")
     if problems:
         raise NotSupportedError("\n".join(problems))
+
+
+def check_env_of_processes(sweep: Sweep) -> None:
+    """Refuses variables that only a pod can have, where the trials are local processes.
+
+    Raises:
+        NotSupportedError: There are some; all are named.
+    """
+    templates = [("trial", sweep.trial)] + [
+        (f"trial.cases[{index}]", case) for index, case in enumerate(sweep.trial.cases)
+    ]
+    found = [
+        f"{path}.env.{name}: {'a ConfigMap' if isinstance(value, ConfigMapRef) else 'a field'} is "
+        "for pods alone; run it on Kubernetes, or give the variable a text"
+        for path, template in templates
+        for name, value in (template.env or {}).items()
+        if isinstance(value, (ConfigMapRef, FieldRef))
+    ]
+    if found:
+        raise NotSupportedError("\n".join(found))
 
 
 def why_nothing_to_run(sweep: Sweep) -> str:

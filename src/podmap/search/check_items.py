@@ -15,7 +15,7 @@ from podmap.search.columns import converted
 from podmap.search.limits import LIMITS, TableLimits
 from podmap.spec.check_search import check_item
 from podmap.spec.check_trial import check_item_patch, texts
-from podmap.spec.data_patch import check_data_patch
+from podmap.spec.data_patch import check_data_patch, check_data_template
 from podmap.spec.findings import Finding, did_you_mean, path_text
 from podmap.spec.flat_params import PATCH, flat_pairs, is_too_deep
 from podmap.spec.model import TrialPatch, TrialTemplate
@@ -55,6 +55,7 @@ def check_items(
         SpecError: Items are wrong, or there are none.
     """
     checker = _ItemChecker(template, safe=patches == "safe")
+    checker.check_template(problems)
     items: list[dict[str, Any]] = []
     seen: dict[str, ItemRow] = {}
     unseen = set(types or ())
@@ -250,6 +251,11 @@ class _ItemChecker:
         self._safe = safe
         self._needs = PerTemplate(template, _needs_of)
         self._good_names: set[str] = set()
+
+    def check_template(self, problems: ItemProblems) -> None:
+        """Adds what is wrong in the template itself, where the items are data."""
+        for finding in check_data_template(self._template) if self._safe else ():
+            problems.add(Problem(path_text(finding.place), finding.message, hint=finding.hint))
 
     def findings(self, item: Mapping[str, Any]) -> list[Finding]:
         """What is wrong with one item of plain values; places are those inside the item."""

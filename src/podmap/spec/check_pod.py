@@ -11,6 +11,7 @@ from podmap.names import MANAGED_BY, is_own_key
 from podmap.spec.findings import Finding, Place, did_you_mean, show
 from podmap.spec.model import PodOverlay
 from podmap.spec.near_miss import unquoted_placeholder
+from podmap.spec.placeholder import find_placeholders
 
 MAIN = "trial"
 """The name of the container that an overlay patches to patch the trial's own."""
@@ -97,12 +98,18 @@ def _check_entry(place: Place, name: Any, value: Any, *, is_label: bool) -> Iter
     elif not isinstance(value, str):
         hint = f'write "{show(value)}"' if isinstance(value, (bool, int, float)) else ""
         yield Finding(place, f"{show(value)} is not allowed: text is needed", hint)
-    elif is_label and not _VALUE.fullmatch(value):
-        message = (
-            f"{show(value)} cannot be a label's value: at most 63 letters, digits, -, _ and ., "
-            "with a letter or digit at both ends"
-        )
-        yield Finding(place, message, "an annotation can hold any text")
+    elif is_label and not find_placeholders(value) and (why := why_no_label(value)):
+        yield Finding(place, why, "an annotation can hold any text")
+
+
+def why_no_label(value: str) -> str:
+    """Why a text cannot be the value of a label; empty if it can."""
+    if _VALUE.fullmatch(value):
+        return ""
+    return (
+        f"{show(value)} cannot be a label's value: at most 63 letters, digits, -, _ and ., "
+        "with a letter or digit at both ends"
+    )
 
 
 def _is_key(name: Any) -> bool:

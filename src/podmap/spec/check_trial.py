@@ -13,16 +13,19 @@ from pydantic import ValidationError
 
 from podmap.spec.check_pod import check_pod, hides_result
 from podmap.spec.check_search import check_when
+from podmap.spec.entries import POD_FIELDS, FieldRef
 from podmap.spec.findings import Finding, Place, did_you_mean, show
 from podmap.spec.flat_params import choice_names, flat_item
 from podmap.spec.model import GPU, Resources, Sweep, TrialPatch, TrialTemplate, is_gpu
 from podmap.spec.placeholder import KNOWN, SLOT, Placeholder, find_placeholders, names_slot
+from podmap.spec.pod_texts import check_data_texts, pod_texts
 from podmap.spec.quantity import format_bytes
 from podmap.spec.search import SEARCH_KINDS, ListSearch
 from podmap.spec.template import PerTemplate
 from podmap.uris import why_secret
 
 _ENV_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
+_ENTRY_FIELD = re.compile(r"metadata\.(labels|annotations)\['[A-Za-z0-9./_\-]+'\]")
 _LEAST_MEMORY = 4 * 2**20  # below it, runc 1.1 cannot start a container at all
 _MOST_GIB = 4096
 _SOURCES = ("claim", "secret", "config_map", "empty")
@@ -147,7 +150,9 @@ def _check_patch(place: Place, patch: TrialPatch, scope: _Scope) -> Iterator[Fin
     for where, text in _literal_texts(patch):
         for placeholder in find_placeholders(text):
             message = f"{placeholder} is not replaced here: placeholders reach command, args, env,"
-            yield Finding((*place, *where), f"{message} checkpoint and output")
+            message += " checkpoint, output, image, labels and annotations"
+            yield Finding((*place, *where), message)
+    yield from check_data_texts(place, patch, ("shard",))
     for key in ("checkpoint", "output"):
         why = why_secret(getattr(patch, key) or "")
         if why:
@@ -175,6 +180,7 @@ def texts(patch: TrialPatch) -> Iterator[tuple[Place, str]]:
         text = getattr(patch, key)
         if text is not None:
             yield (key,), text
+    yield from pod_texts(patch)
 
 
 def slot_places(sweep: Sweep) -> Iterator[Place]:
@@ -186,8 +192,10 @@ def slot_places(sweep: Sweep) -> Iterator[Place]:
 
 
 def _literal_texts(patch: TrialPatch) -> Iterator[tuple[Place, str]]:
-    for key in ("image", "volumes", "pod"):
-        yield from _strings((key,), patch.model_dump(include={key}).get(key))
+    filled = {place for place, _ in pod_texts(patch)}
+    for key in ("volumes", "pod"):
+        found = _strings((key,), patch.model_dump(include={key}).get(key))
+        yield from ((place, text) for place, text in found if place not in filled)
 
 
 def _strings(place: Place, value: Any) -> Iterator[tuple[Place, str]]:
@@ -251,19 +259,28 @@ def _check_param_args(place: Place, patch: TrialPatch, scope: _Scope) -> Iterato
 def _check_env(place: Place, patch: TrialPatch) -> Iterator[Finding]:
     for name, value in (patch.env or {}).items():
         if name.startswith(("AIRFLOW_", "_AIRFLOW_")) and not isinstance(value, str):
-            message = (
-                f"{show(name)} is not allowed with a secret: a local trial would get Airflow's own"
-            )
+            message = f"{show(name)} is not allowed but as text: Airflow has such variables itself"
             yield Finding((*place, "env", name), message, on="key")
         elif name.startswith("PODMAP_"):
             message = f"{show(name)} is not allowed: names that begin with PODMAP_ are podmap's own"
             yield Finding((*place, "env", name), message, on="key")
+        elif isinstance(value, FieldRef) and not _is_pod_field(value.field):
+            listed = ", ".join(
+                (*POD_FIELDS, "metadata.labels['KEY']", "metadata.annotations['KEY']")
+            )
+            message = f"{show(value.field)} is no field for a variable; there are: {listed}"
+            hint = did_you_mean(value.field, POD_FIELDS)
+            yield Finding((*place, "env", name, "field"), message, hint)
         elif not _ENV_NAME.fullmatch(name):
             message = (
                 f"{show(name)} is not a variable's name: letters, digits, _, - and . only, and "
                 "no digit at its beginning"
             )
             yield Finding((*place, "env", name), message, on="key")
+
+
+def _is_pod_field(text: str) -> bool:
+    return text in POD_FIELDS or _ENTRY_FIELD.fullmatch(text) is not None
 
 
 def _check_volumes(place: Place, patch: TrialPatch) -> Iterator[Finding]:

@@ -150,7 +150,8 @@ def _elsewhere(key: str, place: Place, model: type[BaseModel]) -> str:
 
 def _wrong_kind(place: Place, value: Any, context: Mapping[str, Any]) -> Finding:
     if context["discriminator"] != "'kind'":
-        shapes = any_of(_SHAPES[tag] for tag in re.findall(r"<[a-z]+>", context["expected_tags"]))
+        tags = re.findall(r"<[a-z]+>", context["expected_tags"])
+        shapes = any_of(dict.fromkeys(_SHAPES.get(tag, "a mapping") for tag in tags))
         return Finding(place, f"{show(value)} is not allowed: {shapes} is needed")
     inside = (*place, "kind")
     given = value.get("kind", _MISSING) if isinstance(value, dict) else _MISSING

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from podmap.spec.entries import SecretRef
 from podmap.spec.findings import Finding, Place, show
 from podmap.spec.model import TrialPatch, TrialTemplate
+from podmap.spec.pod_texts import check_data_texts
 
 SAFE = ("resources", "shm", "timeout", "deadline", "env")
 """The keys of `trial` in an item from a file, an XCom or `experiments=`; of `env` plain values."""
@@ -43,10 +44,11 @@ def check_data_patch(place: Place, patch: TrialPatch, template: TrialTemplate) -
         yield Finding((*place, name), message, _WAY_OUT, on="key")
     plain, secret = _variables(template)
     for name, value in (patch.env or {}).items():
-        if isinstance(value, SecretRef):
-            why = "data may not ask for a secret"
+        if not isinstance(value, str):
+            what = "a secret" if isinstance(value, SecretRef) else "what only a pod has"
+            why = f"data may not ask for {what}"
         elif name in secret:
-            why = f"{show(name)} is a secret of the spec, which data may not replace"
+            why = f"{show(name)} is a secret of the spec, or a pod's, which data may not replace"
         elif name not in plain and _DECIDING.fullmatch(name):
             why = f"{show(name)} can decide what runs, and the spec does not set it"
         else:
@@ -54,10 +56,23 @@ def check_data_patch(place: Place, patch: TrialPatch, template: TrialTemplate) -
         yield Finding((*place, "env", name), why, _WAY_OUT)
 
 
+def check_data_template(template: TrialTemplate) -> Iterator[Finding]:
+    """Placeholders of a template by which params that come from data would decide what runs.
+
+    Args:
+        template: The spec's.
+    """
+    parts: list[tuple[Place, TrialPatch]] = [(("trial",), template)]
+    parts += [(("trial", "cases", index), case) for index, case in enumerate(template.cases)]
+    for place, part in parts:
+        for finding in check_data_texts(place, part, ("params",)):
+            yield Finding(finding.place, finding.message, _WAY_OUT)
+
+
 def _variables(template: TrialTemplate) -> tuple[set[str], set[str]]:
-    """The names of the spec's plain variables, and of its secrets."""
+    """The names of the spec's plain variables, and of those that are taken from elsewhere."""
     found: tuple[set[str], set[str]] = (set(), set())
     for part in (template, *template.cases):
         for name, value in (part.env or {}).items():
-            found[isinstance(value, SecretRef)].add(name)
+            found[not isinstance(value, str)].add(name)
     return found

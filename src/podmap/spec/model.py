@@ -139,7 +139,9 @@ class TrialPatch(Model):
     command: list[str] | None = Field(None, min_length=1, description="The program, as argv.")
     args: list[Arg] | None = Field(None, description="Its arguments, with placeholders.")
     env: dict[str, EnvValue] | None = Field(
-        None, description="Environment variables: text, or {secret:, key:}.", repr=False
+        None,
+        description="Environment variables: text, {secret:, key:}, {config_map:, key:}, {field:}.",
+        repr=False,
     )
     resources: Resources | None = Field(None, description="What one attempt asks for.")
     shm: Memory | None = Field(None, description="Size of /dev/shm.")

@@ -1,4 +1,4 @@
-"""Placeholders: `{root.name}` in command, args, env, checkpoint and output.
+"""Placeholders: `{root.name}` in command, args, env, checkpoint, output, image and labels.
 
 Only `{root.name}` with a known root is a placeholder; all other braces are literal, and
 `{{root.name}}` stands for the literal text `{root.name}`. Replacement is done once: a value

@@ -64,7 +64,9 @@ _SECTIONS: tuple[tuple[str, str, str], ...] = (
         "ParamArgs",
         "What each form gives, to the character: [arguments](../arguments.md).",
     ),
-    ("trial.env: secrets", "SecretRef", ""),
+    ("trial.env: secrets", "SecretRef", "A local trial gets it from podmap's own environment."),
+    ("trial.env: ConfigMaps", "ConfigMapRef", ""),
+    ("trial.env: fields of the pod", "FieldRef", ""),
     ("trial.resources", "Resources", ""),
     ("trial.volumes", "Volume", "Keys are absolute paths inside the container."),
     ("trial.pod", "PodOverlay", ""),
@@ -92,10 +94,10 @@ _OUTRO = """## Quantities
 
 ## Placeholders
 
-They are replaced in `command`, `args`, `env`, `checkpoint` and `output`, once, as plain text: no
-shell, no evaluation. Text stays as it is, numbers take their shortest form, then come `true`,
-`false`, `null`, and lists as JSON. All other braces are literal; `{{params.lr}}` stands for the
-literal text `{params.lr}`.
+They are replaced in `command`, `args`, `env`, `checkpoint`, `output`, `image` and the labels and
+annotations of `pod.metadata`, once, as plain text: no shell, no evaluation. Text stays as it is,
+numbers take their shortest form, then come `true`, `false`, `null`, and lists as JSON. All other
+braces are literal; `{{params.lr}}` stands for the literal text `{params.lr}`.
 
 | placeholder | value |
 |---|---|

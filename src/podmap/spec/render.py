@@ -10,9 +10,10 @@ from typing import Any
 from podmap.errors import Problem, SpecError
 from podmap.records import Trial
 from podmap.spec.arguments import make_arguments, unfit_values
-from podmap.spec.entries import ParamArgs, SecretRef
+from podmap.spec.entries import ConfigMapRef, FieldRef, ParamArgs, SecretRef
 from podmap.spec.model import TrialTemplate
 from podmap.spec.placeholder import fill_placeholders
+from podmap.spec.pod_texts import fill_pod_texts, pod_placeholders, unfit_pod_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,10 @@ class Rendered:
     Attributes:
         argv: Command and arguments; empty if the image's own are to be used.
         env: The user's variables, then podmap's, which win.
+        template: The trial's own, with placeholders replaced in the texts of its pod.
         secret_env: Variable name to (secret, key).
+        config_env: Variable name to (ConfigMap, key).
+        field_env: Variable name to a field of the pod.
         checkpoint: URI; None if the spec gives none.
         output: URI; None if the spec gives none.
         command: The part of `argv` that replaces the image's entrypoint; may be empty.
@@ -31,7 +35,10 @@ class Rendered:
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
+    template: TrialTemplate
     secret_env: Mapping[str, tuple[str, str]]
+    config_env: Mapping[str, tuple[str, str]]
+    field_env: Mapping[str, str]
     checkpoint: str | None = None
     output: str | None = None
     command: tuple[str, ...] = ()
@@ -81,15 +88,18 @@ def render(
     command = tuple(_fill_command(template, filler))
     args = tuple(_fill_args(template, trial, filler))
     env = {"PYTHONUNBUFFERED": "1", **_fill_env(template, filler)}
+    own = fill_pod_texts(template, filler.fill)
     filler.raise_problems()
     env.update(_own_env(trial, about, run_id, objectives))
     return Rendered(
         argv=command + args,
         command=command,
         env=env,
-        secret_env=_secret_env(template),
-        faults=tuple(_faults(template, trial)),
-        **places,
+        template=own,
+        faults=(*_faults(template, trial), *unfit_pod_texts(template, own)),
+        checkpoint=places.get("checkpoint"),
+        output=places.get("output"),
+        **referred_env(template),
     )
 
 
@@ -140,7 +150,8 @@ def _fill_args(template: TrialTemplate, trial: Trial, filler: _Filler) -> Iterab
 def has_forms(template: TrialTemplate) -> bool:
     """Whether values must fit a form somewhere, so that some may be refused."""
     forms = [arg for arg in template.args or () if isinstance(arg, ParamArgs)]
-    return any(arg.params == "overrides" or arg.lists == "comma" for arg in forms)
+    bound = any(arg.params == "overrides" or arg.lists == "comma" for arg in forms)
+    return bound or any(pod_placeholders(template))
 
 
 def _faults(template: TrialTemplate, trial: Trial) -> Iterator[str]:
@@ -158,12 +169,23 @@ def _fill_env(template: TrialTemplate, filler: _Filler) -> dict[str, str]:
     }
 
 
-def _secret_env(template: TrialTemplate) -> dict[str, tuple[str, str]]:
-    return {
-        name: (value.secret, value.key)
-        for name, value in (template.env or {}).items()
-        if isinstance(value, SecretRef) and not name.startswith("PODMAP_")
-    }
+def referred_env(template: TrialTemplate) -> dict[str, Any]:
+    """The variables that a pod takes from elsewhere: `secret_env`, `config_env` and `field_env`.
+
+    Args:
+        template: The trial's own.
+    """
+    found: dict[str, Any] = {"secret_env": {}, "config_env": {}, "field_env": {}}
+    for name, value in (template.env or {}).items():
+        if name.startswith("PODMAP_"):
+            continue
+        if isinstance(value, SecretRef):
+            found["secret_env"][name] = (value.secret, value.key)
+        elif isinstance(value, ConfigMapRef):
+            found["config_env"][name] = (value.config_map, value.key)
+        elif isinstance(value, FieldRef):
+            found["field_env"][name] = value.field
+    return found
 
 
 def _own_env(

@@ -10,7 +10,7 @@ from podmap import names
 from podmap.records import Shard, Trial
 from podmap.spec.check_pod import MAIN
 from podmap.spec.dimension import same_value
-from podmap.spec.entries import EnvValue
+from podmap.spec.entries import EnvValue, SecretRef
 from podmap.spec.model import (
     Case,
     PodOverlay,
@@ -50,13 +50,16 @@ def own_template(template: TrialTemplate, trial: Trial) -> TrialTemplate:
 def is_own_template(sweeps: TrialTemplate, own: TrialTemplate) -> bool:
     """Whether what a trial runs, and in what, is not the same for all trials of the sweep.
 
-    So it is where a case or its item changes it, or where params stand in the program's name.
+    So it is where a case or its item changes it, or where params stand in the name of the program
+    or of the image.
     """
     parts = ("image", "command", "pod", "volumes")
     if any(getattr(sweeps, part) != getattr(own, part) for part in parts):
         return True
-    program = (own.command or [""])[0]
-    return any(found.root in ("params", "shard") for found in find_placeholders(program))
+    texts = ((own.command or [""])[0], own.image or "")
+    return any(
+        found.root in ("params", "shard") for text in texts for found in find_placeholders(text)
+    )
 
 
 class PerTemplate(Generic[T]):
@@ -256,5 +259,7 @@ def _template_part(template: TrialTemplate) -> str:
     return names.digest([template.image, list(template.command or ()), args, env], length=64)
 
 
-def _env_part(value: EnvValue) -> str | list[str]:
-    return value if isinstance(value, str) else [value.secret, value.key]
+def _env_part(value: EnvValue) -> str | list[str] | dict[str, str]:
+    if isinstance(value, SecretRef):
+        return [value.secret, value.key]
+    return value if isinstance(value, str) else value.model_dump()

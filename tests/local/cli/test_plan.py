@@ -202,3 +202,21 @@ def test_what_a_table_would_hide_is_shown_in_quotes(cli: Any) -> None:
     search = 'search={kind: grid, params: {x: ["", " a", "a\\nb", "a b", "true", true]}}'
     rows = cli("plan", cli.spec(), "--set", search, "--set", "trial.args=[]").out.splitlines()
     assert ['""', '" a"', '"a\\nb"', "a b", "true"] == [row[5:].strip() for row in rows[1:6]]
+
+
+def test_what_only_pods_have_is_refused_for_processes_before_anything_runs(cli: Any) -> None:
+    env = ["--set", "trial.env.REGION={config_map: cluster, key: region}"]
+    env += ["--set", "trial.env.N={field: spec.nodeName}"]
+    for verb in ("run", "render"):
+        ran = cli(verb, cli.spec(), *env)
+        assert 2 == ran.code
+        assert "trial.env.REGION: a ConfigMap is for pods alone" in ran.err
+        assert "trial.env.N: a field is for pods alone" in ran.err
+    assert not cli.store.exists()
+    planned = cli("plan", cli.spec(), *env, "--json")
+    assert (0, 2) == (planned.code, len(planned.json["not_supported"]))
+    image = ["--set", "trial.image=t", "--backend", "kubernetes"]
+    (main,) = cli("render", cli.spec(), *env, *image).json["spec"]["containers"]
+    given = [one["valueFrom"] for one in main["env"] if "valueFrom" in one]
+    assert [{"configMapKeyRef": {"name": "cluster", "key": "region"}}] == given[:1]
+    assert [{"fieldRef": {"fieldPath": "spec.nodeName"}}] == given[1:]

@@ -325,7 +325,7 @@ def test_items_and_their_patches_are_checked_as_inline_ones_are(
         {"a": 1, "trial": {"volumes": {"data": {}}}},
         {"a": 1},
         {"a": 1, "trial": {"checkpoint": "s3://b/{params.a}"}},
-        {"a": 1, "trial": {"image": "x:{params.a}"}},
+        {"a": 1, "trial": {"volumes": {"/data": {"claim": "x-{params.a}"}}}},
     ]
     uri = write("list.jsonl", "\n".join(map(json.dumps, lines)))
     found = problems_of(make_spec(listed(uri), args=["{trial.checkpoint}"]))

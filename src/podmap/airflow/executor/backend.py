@@ -72,6 +72,11 @@ class WorkerBackend(ProcessBackend):
         await super().kill(name, reason=reason, grace_s=grace_s)
 
     def _of_worker(self, launch: Launch) -> Launch:
+        given = [*launch.config_env, *launch.field_env] if self._in_pod else []
+        if given:
+            # The worker's own pod has them: see `worker_override`.
+            own = {name: os.environ[name] for name in given if name in os.environ}
+            launch = replace(launch, env={**launch.env, **own}, config_env={}, field_env={})
         if self._place is None:
             return launch
         # The effective spec names the function; how it is called is each worker's own.

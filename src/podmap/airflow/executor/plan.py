@@ -15,7 +15,7 @@ from podmap.airflow.executor.shapes import (
     makes_pods,
 )
 from podmap.airflow.executor.worker import check_function
-from podmap.engine.planned import ignored_by_processes
+from podmap.engine.planned import check_env_of_processes, ignored_by_processes
 from podmap.errors import UsageError
 from podmap.search.plan import Plan
 from podmap.spec.entries import SecretRef
@@ -94,6 +94,7 @@ def _check_configuration(parsed: ParsedSweep, sweep: Sweep, log: Any) -> None:
     if makes_pods(parsed.executor):
         _check_namespace(sweep)
         return
+    check_env_of_processes(sweep)
     executors = ", ".join(configured_executors()) or "none"
     secrets = _secrets(sweep)
     missing = [name for name in secrets if name not in os.environ]

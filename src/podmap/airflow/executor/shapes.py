@@ -19,8 +19,10 @@ from podmap.backends.kubernetes.pod.worker import worker_override
 from podmap.errors import UsageError
 from podmap.names import digest
 from podmap.records import Trial
+from podmap.spec.findings import path_text
 from podmap.spec.flat_params import flattened
 from podmap.spec.model import Case, Resources, Sweep, TrialTemplate
+from podmap.spec.pod_texts import pod_placeholders
 from podmap.spec.search import ListSearch, Range
 from podmap.spec.template import PerTemplate, own_template
 
@@ -83,7 +85,17 @@ class ShapeKeys(PerTemplate[str]):
 
 
 def shape_key(template: TrialTemplate, sweep: Sweep) -> str:
-    """A hash of what a trial's template lays over its worker's pod."""
+    """A hash of what a trial's template lays over its worker's pod.
+
+    Raises:
+        UsageError: It has placeholders, which Airflow cannot fill for each trial.
+    """
+    for place, placeholder in pod_placeholders(template):
+        raise UsageError(
+            f"{path_text(('trial', *place))}: {placeholder} cannot be replaced with "
+            "runtime='executor', where Airflow makes the pods; write the values in trial.cases, or "
+            "use runtime='pods'"
+        )
     return digest(worker_override(template, sweep.kubernetes, sweep=sweep.name))
 
 

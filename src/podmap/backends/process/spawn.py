@@ -121,6 +121,12 @@ def _names_for_env(env: Mapping[str, str]) -> list[str]:
 
 
 def _secrets_from_own_env(launch: Launch) -> dict[str, str]:
+    for name in (*launch.config_env, *launch.field_env):
+        what = "a ConfigMap" if name in launch.config_env else "a field of the pod"
+        raise _refusal(
+            f"the environment variable {name} is taken from {what}, which a local process lacks",
+            resolution="Run it as a pod, or give the variable a text in trial.env.",
+        )
     values = {}
     for name, (secret, key) in launch.secret_env.items():
         if name.startswith(_AIRFLOW):

@@ -117,7 +117,9 @@ class SweepTest:
             return list(self._launch(number).argv)
 
     def env(self, number: int = 0) -> dict[str, Any]:
-        """The environment of a trial: name to text, or for secrets to `{"secret", "key"}`.
+        """The environment of a trial: name to text, or to where a pod takes it from.
+
+        That is `{"secret", "key"}`, `{"config_map", "key"}` or `{"field"}`, as in the spec.
 
         Raises:
             AssertionError: There is no such trial, or placeholders have no value in it.
@@ -128,7 +130,12 @@ class SweepTest:
             name: {"secret": secret, "key": key}
             for name, (secret, key) in launch.secret_env.items()
         }
-        return {**launch.env, **secrets}
+        config = {
+            name: {"config_map": config_map, "key": key}
+            for name, (config_map, key) in launch.config_env.items()
+        }
+        fields = {name: {"field": path} for name, path in launch.field_env.items()}
+        return {**launch.env, **secrets, **config, **fields}
 
     def run(
         self,

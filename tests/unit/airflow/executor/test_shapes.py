@@ -127,3 +127,16 @@ def test_shares_add_up_to_the_limit(
     given = shares(parallelism, weights)
     assert wanted == given
     assert sum(given) <= max(parallelism, len(weights))
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [
+        {"image": "t:{params.k}"},
+        {"pod": {"metadata": {"labels": {"k": "{params.k}"}}}},
+        {"cases": [{"when": {"k": "b"}, "image": "t:{params.k}"}]},
+    ],
+)
+def test_a_pod_that_airflow_makes_takes_no_placeholders(trial: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"cannot be replaced with runtime='executor'"):
+        names(spec(grid(k=["a", "b"]), **trial))

@@ -177,7 +177,7 @@ def _container(launch: Launch, template: TrialTemplate, volumes: _Volumes) -> di
         container["args"] = args
     container["env"] = [
         *({"name": name, "value": value} for name, value in _env(launch, own=False)),
-        *_secret_env(launch),
+        *_referred_env(launch),
     ]
     resources = _resources(template.resources)
     if resources:
@@ -195,9 +195,13 @@ def _env(launch: Launch, *, own: bool) -> Iterator[tuple[str, str]]:
             yield name, literal(value)
 
 
-def _secret_env(launch: Launch) -> Iterator[dict[str, Any]]:
+def _referred_env(launch: Launch) -> Iterator[dict[str, Any]]:
     for name, (secret, key) in launch.secret_env.items():
         yield {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+    for name, (config_map, key) in launch.config_env.items():
+        yield {"name": name, "valueFrom": {"configMapKeyRef": {"name": config_map, "key": key}}}
+    for name, path in launch.field_env.items():
+        yield {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
 def _resources(wanted: Resources | None) -> dict[str, dict[str, str]]:

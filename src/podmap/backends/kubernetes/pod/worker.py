@@ -12,8 +12,8 @@ from typing import Any
 from podmap.backends.kubernetes.pod.build import CONTAINER, build_pod
 from podmap.backends.launch import Launch
 from podmap.names import MANAGED_BY, SWEEP_LABEL, attempt_name, is_own_key
-from podmap.spec.entries import SecretRef
 from podmap.spec.model import Kubernetes, TrialTemplate
+from podmap.spec.render import referred_env
 
 BASE = "base"
 """The name of the container that an executor's worker runs in."""
@@ -28,9 +28,10 @@ def worker_override(
     """What is laid over the pod of an executor's worker, as a partial pod.
 
     Name, namespace, command, arguments and restart policy are the executor's, and so is the image
-    where the template gives none. Of the environment only secrets and what the overlay adds are in
-    it: the rest reaches the trial's own process. The default seccomp profile stands at the
-    container, so that a `securityContext` of the executor's own pod template stays as it is.
+    where the template gives none. Of the environment only what comes from secrets, ConfigMaps and
+    fields, and what the overlay adds, are in it: the rest reaches the trial's own process. The
+    default seccomp profile stands at the container, so that a `securityContext` of the executor's
+    own pod template stays as it is.
 
     Args:
         template: The trial's own.
@@ -64,11 +65,7 @@ def _launch(template: TrialTemplate, placement: Kubernetes, sweep: str) -> Launc
         attempt=1,
         epoch="",
         argv=(),
-        secret_env={
-            name: (value.secret, value.key)
-            for name, value in (template.env or {}).items()
-            if isinstance(value, SecretRef) and not name.startswith("PODMAP_")
-        },
+        **referred_env(template),
         template=template.model_copy(update={"image": template.image or _NO_IMAGE}),
         placement=placement,
     )

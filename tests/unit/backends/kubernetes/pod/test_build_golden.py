@@ -48,10 +48,12 @@ def launch_of(spec: Path, number: int = 0) -> Launch:
         argv=rendered.argv,
         env=rendered.env,
         secret_env=rendered.secret_env,
+        config_env=rendered.config_env,
+        field_env=rendered.field_env,
         timeout_s=template.timeout,
         cwd="/a/local/folder",
         command=rendered.command,
-        template=template,
+        template=rendered.template,
         placement=sweep.kubernetes,
     )
 
