@@ -140,22 +140,23 @@ class PlannedRun:
             number: The trial's number.
             record: The trial's record, if there is one.
         """
-        return as_recorded(self.plan.trial(number), record)
+        return self.as_recorded(self.plan.trial(number), record)
+
+    def as_recorded(self, trial: Trial, record: Record | None) -> Trial:
+        """A trial with the params, seed and shard of its record.
+
+        A record with another key is of another plan, made before the spec was changed; one whose
+        params do not make its key was changed by somebody who writes the store. With both, and
+        without a record, the trial stays as it is.
+        """
+        if record is None or record.key != trial.key:
+            return trial
+        found = replace(trial, params=record.params, seed=record.seed, shard=record.shard)
+        return found if self.plan.key(found) == trial.key else trial
 
     def template(self, trial: Trial) -> TrialTemplate:
         """How a trial runs; made once for all trials that match the same cases."""
         return self.templates.for_trial(trial)
-
-
-def as_recorded(trial: Trial, record: Record | None) -> Trial:
-    """A trial with the params, seed and shard of its record.
-
-    A record with another key is of another plan, made before the spec was changed: then, and
-    without a record, the trial stays as it is.
-    """
-    if record is None or record.key != trial.key:
-        return trial
-    return replace(trial, params=record.params, seed=record.seed, shard=record.shard)
 
 
 def chunk_size(

@@ -14,7 +14,7 @@ from podmap.backends.launch import Launch
 from podmap.clock import iso, utc_now
 from podmap.engine.attempt import EndedAttempt
 from podmap.engine.launch import Launcher, ResultPath
-from podmap.engine.planned import PlannedRun, as_recorded
+from podmap.engine.planned import PlannedRun
 from podmap.engine.result import Outcome, judge_attempt
 from podmap.engine.reuse import (
     completed_record,
@@ -141,7 +141,7 @@ class TrialLedger:
             SupersededError: The trial was asked for anew, by another epoch.
         """
         record = self._planned.ledger.read_record(self._number)
-        self._trial = as_recorded(self._trial, record)
+        self._trial = self._planned.as_recorded(self._trial, record)
         settled = self._settled_by(record)
         if settled is not None:
             return Standing(settled=settled, leftovers=[seen.name for seen in found])

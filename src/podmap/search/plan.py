@@ -76,6 +76,10 @@ class Plan:
         places = range(self._search.count) if self.kind == ItemList.kind else ()
         return filter(None, map(self._search.patch, places))
 
+    def key(self, trial: Trial) -> str:
+        """The key that a trial's params, seed, shard and patch make."""
+        return self._keys.key(trial.params, seed=trial.seed, shard=trial.shard, patch=trial.patch)
+
     def trials(self) -> Iterator[Trial]:
         """All trials by number, each made when it is asked for."""
         return (self.trial(number) for number in range(self.count))
