@@ -23,7 +23,7 @@ from podmap.spec.placeholder import Placeholder, find_placeholders
 from podmap.spec.search import ColumnType
 from podmap.spec.size import why_too_large
 from podmap.spec.template import PerTemplate
-from podmap.spec.yaml import TOO_LARGE, unwrapped
+from podmap.spec.yaml import TOO_LARGE, unwrapped, why_no_text
 
 _VALUES = "a param is a number, text, true, false, null, a list, or a mapping of params"
 
@@ -178,8 +178,8 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        if "\0" in value or not _is_unicode(value):
-            raise ValueError(f"{_short(value)} holds what no program argument can hold")
+        if why := why_no_text(value):
+            raise ValueError(why)
         return value
     if isinstance(value, int):
         if abs(value) >= TOO_LARGE:
@@ -196,14 +196,6 @@ def _plain(value: Any) -> Any:
     kind = type(value)
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     raise ValueError(f"{_short(value)} is of type {name}; {_VALUES}")
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _json_object(value: Any) -> dict[str, Any] | None:

@@ -369,6 +369,17 @@ def _text_keys(
     return pairs
 
 
+def why_no_text(value: str) -> str:
+    """Why neither an argument nor a variable can hold a text; empty if they can."""
+    if "\0" in value:
+        return f"{show(value)} holds the character NUL"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return f"{show(value)} holds half of a surrogate pair, which is no character"
+    return ""
+
+
 def _why_not_plain(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return ""
@@ -379,7 +390,7 @@ def _why_not_plain(value: Any) -> str:
     if type(value) is float:
         return "" if math.isfinite(value) else f"{value} is not allowed: numbers are finite"
     if type(value) is str:
-        return "" if "\0" not in value else f"{show(value)} holds the character NUL"
+        return why_no_text(value)
     return (
         f"a value of type {type(value).__name__} is not allowed: a spec holds mappings, lists, "
         "text, numbers, true, false and null"

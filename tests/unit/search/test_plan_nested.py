@@ -158,3 +158,25 @@ def test_values_that_a_record_could_not_hold_are_refused(levels: int, mapping: b
     for search in (grid(x=[value]), {"kind": "list", "items": [{"x": value}]}):
         with pytest.raises(SpecError, match="nested too deeply"):
             spec(search)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (10**301, "the number is too large: less than 1e300 is needed"),
+        (10**5000, "the number is too large: less than 1e300 is needed"),
+        ([{"a": -(10**301)}], "the number is too large"),
+        ("a\0", "holds the character NUL"),
+        ("\ud800", "holds half of a surrogate pair"),
+        (float("inf"), "finite"),
+        (b"x", "of type bytes"),
+    ],
+    ids=["large", "larger", "inside", "nul", "surrogate", "infinite", "bytes"],
+)
+def test_values_that_nothing_can_hold_are_refused_wherever_they_come_from(
+    value: Any, why: str
+) -> None:
+    for search in (grid(x=[value]), {"kind": "list", "items": [{"x": value}]}, None):
+        with pytest.raises(SpecError) as error:
+            params(spec(search), **({} if search else {"experiments": [{"x": value}]}))
+        assert why in str(error.value)
