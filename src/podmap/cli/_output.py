@@ -69,7 +69,8 @@ def print_leaderboard(leaderboard: Leaderboard, *, top: int | None) -> None:
 def say_left_out(lines: Sequence[str]) -> None:
     """Says on standard error which files were left out, since they cannot be understood."""
     for line in lines[:_LEFT_OUT]:
-        click.echo(f"podmap: left out: {line}", err=True)
+        # One line each: a file's name may hold line breaks.
+        click.echo(f"podmap: left out: {' '.join(line.split())}", err=True)
     if len(lines) > _LEFT_OUT:
         click.echo(f"podmap: left out: {len(lines) - _LEFT_OUT} more files", err=True)
 

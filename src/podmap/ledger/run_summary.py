@@ -101,8 +101,8 @@ def _counts(ledger: Ledger, planned: int) -> Mapping[str, int]:
 
 def _summary_counts(ledger: Ledger) -> Mapping[str, int]:
     """What `summary.json` says; nothing if it is not there, or cannot be understood."""
-    raw = ledger.read_file(names.SUMMARY)
     try:
+        raw = ledger.read_file(names.SUMMARY)
         data = encode.parse(raw or b"{}", uri=names.SUMMARY, limit_bytes=encode.RECORD_BYTES)
         counts = data.get("counts", {})
         check_kinds({"counts": counts}, {"counts": objects_of(WHOLE)})

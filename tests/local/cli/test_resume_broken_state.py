@@ -30,3 +30,19 @@ def test_a_run_is_entered_and_goes_on_to_its_end(cli: Any, what: bytes | None) -
     resumed = cli("resume", run)
     assert (0, "") == (resumed.code, cli("ls").err)
     assert {"COMPLETE"} == {record["state"] for record in cli.records().values()}
+
+
+@pytest.mark.parametrize(
+    "name", ["summary.json", "leaderboard.csv", "report.html", "logs/1-a1.log"]
+)
+def test_no_verb_waits_for_a_pipe_in_a_run(cli: Any, name: str) -> None:
+    assert 0 == cli("run", cli.spec()).code
+    run, (path,) = cli.run_id(), cli.store.glob(f"*/*/{name}")
+    path.unlink()
+    os.mkfifo(path)
+    for args in (["ls"], ["status", run], ["results", run], ["logs", run, "0"], ["report", run]):
+        assert 0 == cli(*args).code, args
+    assert ["4", "4"] == cli("ls").out.splitlines()[1].split()[3:5]
+    odd = cli("logs", run, "1")
+    assert (0 if name != "logs/1-a1.log" else 1) == odd.code
+    assert "Traceback" not in odd.err
