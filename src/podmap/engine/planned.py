@@ -152,7 +152,8 @@ class PlannedRun:
         if record is None or record.key != trial.key:
             return trial
         found = replace(trial, params=record.params, seed=record.seed, shard=record.shard)
-        return found if self.plan.key(found) == trial.key else trial
+        # Of a shard the key has the URI and the version alone.
+        return replace(found, shard=trial.shard) if self.plan.key(found) == trial.key else trial
 
     def template(self, trial: Trial) -> TrialTemplate:
         """How a trial runs; made once for all trials that match the same cases."""

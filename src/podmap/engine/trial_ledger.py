@@ -166,7 +166,18 @@ class TrialLedger:
         # Of an attempt that vanished before anyone saw its end, this time is all that is left.
         self._ran_since = record.started
         started = record.started if record.attempts else None
-        self.record = replace(record, state=TrialState.WAITING, reason="", started=started)
+        trial = self._trial
+        self.record = replace(
+            record,
+            key=trial.key,
+            params=trial.params,
+            seed=trial.seed,
+            repeat=trial.repeat,
+            shard=trial.shard,
+            state=TrialState.WAITING,
+            reason="",
+            started=started,
+        )
 
     def is_still_due(self, attempt: int) -> bool:
         """Whether an attempt is still to be started, now that nobody else can start it."""

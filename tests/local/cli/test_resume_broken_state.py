@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -46,3 +47,23 @@ def test_no_verb_waits_for_a_pipe_in_a_run(cli: Any, name: str) -> None:
     odd = cli("logs", run, "1")
     assert (0 if name != "logs/1-a1.log" else 1) == odd.code
     assert "Traceback" not in odd.err
+
+
+@pytest.mark.parametrize("what", ["params", "seed", "shard"])
+def test_a_record_does_not_say_what_a_trial_runs_with(cli: Any, what: str) -> None:
+    """Whoever writes the store writes records, too; what was planned is the manifest's to say."""
+    assert 0 == cli("run", cli.spec()).code
+    (path,) = cli.store.glob("*/*/trials/1.json")
+    data = json.loads(path.read_text())
+    planned = {"params": data["params"], "seed": data["seed"], "shard": data["shard"]}
+    forged = {
+        "params": {"x": 999},
+        "seed": 7,
+        "shard": {"uri": "/etc/passwd", "name": "x", "index": 0},
+    }
+    data.update({what: forged[what], "state": "RUNNING", "finished": None, "metrics": {}})
+    path.write_text(json.dumps(data))
+    assert 0 == cli("resume", cli.run_id()).code
+    now = cli.records()[1]
+    assert planned == {name: now[name] for name in planned}
+    assert {"y": 1} == now["metrics"]
