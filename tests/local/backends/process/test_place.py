@@ -94,7 +94,12 @@ def test_another_process_sees_what_is_taken_and_an_adopted_attempt_keeps_it(host
 def test_a_place_is_taken_until_what_a_trial_left_behind_has_ended(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leaves = SAY + 'setsid sleep 600 & echo $! >"$WORK/left"'
+    # It ends once what it leaves has a session of its own: its group is ended with it.
+    leaves = (
+        SAY
+        + """setsid sh -c 'echo $$ >"$WORK/left"; exec sleep 600' &
+    until [ -s "$WORK/left" ]; do sleep 0.02; done"""
+    )
 
     async def scenario() -> None:
         may_end, ends = asyncio.Event(), watch.end_stragglers
