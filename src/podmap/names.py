@@ -22,6 +22,7 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 MAX_SWEEP_NAME = 40
 RUN_ID_LENGTH = 8
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_UUID_LENGTH = 36
 _RUN_ID = re.compile(r"[0-9a-f]{8}")
 _ATTEMPT_NAME = re.compile(
     r"[a-z0-9][-a-z0-9]*-(?P<run>[0-9a-f]{8})-(?P<number>[0-9]+)-a(?P<attempt>[0-9]+)"
@@ -76,14 +77,23 @@ def new_epoch() -> str:
 
 
 def epoch_time(epoch: str) -> datetime | None:
-    """When a trial was asked for, as far as its epoch tells: that of Airflow, a UUID 7, does."""
+    """When a trial was asked for, as far as its epoch tells: one that ends with a UUID 7 does.
+
+    Airflow's ids of task instances are such.
+    """
     try:
-        made = uuid.UUID(epoch)
+        made = uuid.UUID(epoch[-_UUID_LENGTH:])
     except ValueError:
         return None
     if made.version != 7:
         return None
     return datetime.fromtimestamp((made.int >> 80) / 1000, timezone.utc)
+
+
+def is_older_epoch(epoch: str, other: str) -> bool:
+    """Whether one asking is known to be older than another: both epochs carry their time."""
+    asked, asked_other = epoch_time(epoch), epoch_time(other)
+    return asked is not None and asked_other is not None and asked < asked_other
 
 
 def attempt_name(sweep: str, run_id: str, number: int, attempt: int) -> str:

@@ -99,6 +99,8 @@ async def run_trial(
 async def kill_trial(session: RunSession, number: int, epoch: str, *, reason: str) -> None:
     """Ends the running attempts of one trial in one epoch, and records it as CANCELLED.
 
+    Attempts of other epochs stay as they are, and so do records, but of epochs known to be older.
+
     Raises:
         UnreachableError: The store or the backend could not be asked; call again.
     """
@@ -186,7 +188,7 @@ class TrialRunner:
         """
         try:
             while True:
-                standing = await self._read_standing()
+                standing = await self._read_standing(claims=False)
                 record = standing.settled
                 if record is None and standing.attempt is None:
                     return await self._cancel(reason)
@@ -223,7 +225,7 @@ class TrialRunner:
             await self._wait_for_slot()
         return None
 
-    async def _read_standing(self) -> Standing:
+    async def _read_standing(self, *, claims: bool = True) -> Standing:
         """Where the trial stands, with the leftovers removed.
 
         Attempts are listed before the record is read: another process may settle the trial and
@@ -232,7 +234,7 @@ class TrialRunner:
         session = self._session
         found = await self._list_attempts()
         start, read = self._slot is not None, self._trial_ledger.read_standing
-        standing = await session.call(lambda: read(found, start=start))
+        standing = await session.call(lambda: read(found, start=start, claims=claims))
         for name in standing.leftovers:
             await session.backend.delete(name)
         return standing

@@ -33,6 +33,7 @@ from podmap.engine.settlement import (
     time_left_s,
 )
 from podmap.errors import AttemptExistsError, StoreError, SupersededError
+from podmap.names import is_older_epoch
 from podmap.records import Attempt, Category, Diagnosis, Record, Trial, TrialState
 from podmap.retries import memory_of_next
 from podmap.spec.model import TrialTemplate
@@ -129,22 +130,34 @@ class TrialLedger:
         """The trial, as far as it is known by now: a search that learns says its params late."""
         return self._trial
 
-    def read_standing(self, found: Sequence[Observation], *, start: bool) -> Standing:
+    def read_standing(
+        self, found: Sequence[Observation], *, start: bool = False, claims: bool = True
+    ) -> Standing:
         """Where the trial stands.
 
         Args:
             found: Its attempts, listed before this call.
             start: Whether a slot is at hand: then the next attempt is prepared, if one is due,
                 and the record says RUNNING.
+            claims: Whether the trial becomes this epoch's, if it is not. Else nothing is written,
+                and the attempts of other epochs are none of the caller's business.
 
         Raises:
-            SupersededError: The trial was asked for anew, by another epoch.
+            SupersededError: The trial was asked for anew, by another epoch; not if `claims` is
+                False.
         """
         record = self._planned.ledger.read_record(self._number)
         self._trial = self._planned.as_recorded(self._trial, record)
-        settled = self._settled_by(record)
+        if not claims:
+            found = [seen for seen in found if seen.epoch == self._epoch]
+        newer = [seen for seen in found if is_older_epoch(self._epoch, seen.epoch)]
+        settled = self._settled_by(record, claims=claims)
         if settled is not None:
-            return Standing(settled=settled, leftovers=[seen.name for seen in found])
+            return Standing(
+                settled=settled, leftovers=[seen.name for seen in found if seen not in newer]
+            )
+        if newer or (claims and record and is_older_epoch(self._epoch, record.epoch)):
+            raise self._superseded()
         ours = record is not None and record.epoch == self._epoch
         if record is not None:
             self.shows_waiting = ours or record.state is TrialState.COMPLETE
@@ -156,7 +169,7 @@ class TrialLedger:
         leftovers = [seen.name for seen in found if seen is not mine]
         if mine is None and start:
             return self._prepare_attempt(found, leftovers, kept=record.attempts if record else ())
-        if found and not ours:
+        if found and not ours and claims:
             self.write_waiting()  # before leftovers are removed: they may be newer than this asking
             self._write_leftovers(seen for seen in found if seen is not mine)
         return Standing(attempt=mine, leftovers=leftovers)
@@ -259,9 +272,10 @@ class TrialLedger:
                 self._planned.ledger.write_record(record)
             return record
         record = end_record(self.record, TrialState.CANCELLED, reason)
-        if not self._planned.ledger.write_record(record):
-            return self._settled_by(self._planned.ledger.read_record(self._number)) or record
-        return record
+        if self._planned.ledger.write_record(record, claims=False):
+            return record
+        standing = self._planned.ledger.read_record(self._number)
+        return self._settled_by(standing, claims=False) or record
 
     def _is_settled(self, attempt: int) -> bool:
         """Whether the standing record tells of the attempt's end, or of another asking."""
@@ -280,7 +294,7 @@ class TrialLedger:
                     self._number, ended_attempt(seen, diagnosis, log_uri="")
                 )
 
-    def _settled_by(self, record: Record | None) -> Record | None:
+    def _settled_by(self, record: Record | None, *, claims: bool) -> Record | None:
         """The record to emit again instead of running the trial; None if it has to be run."""
         if record is None:
             return None
@@ -293,7 +307,7 @@ class TrialLedger:
         if usable is None or usable is record:
             return usable
         usable = replace(usable, epoch=self._epoch)
-        return usable if self._write_record(usable) else None
+        return usable if not claims or self._write_record(usable) else None
 
     def _write_record(self, record: Record) -> bool:
         ledger = self._planned.ledger
@@ -304,7 +318,10 @@ class TrialLedger:
         standing = ledger.read_record(self._number)
         if standing is None or standing.epoch == self._epoch:
             return False
-        raise SupersededError(f"trial {self._number} was asked for anew meanwhile")
+        raise self._superseded()
+
+    def _superseded(self) -> SupersededError:
+        return SupersededError(f"trial {self._number} was asked for anew meanwhile")
 
     def _add_key(self) -> None:
         keys, record = self._planned.keys, self.record

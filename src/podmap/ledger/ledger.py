@@ -135,11 +135,16 @@ class Ledger:
         raw = self._store.read(names.record_path(number))
         return None if raw is None else self._parsed(raw, number)
 
-    def write_record(self, record: Record) -> bool:
+    def write_record(self, record: Record, *, claims: bool = True) -> bool:
         """Writes the trial's record, unless the one that is there must stand.
 
         `precedence.may_replace` decides, and nothing gets between its reading and the write.
         Writing the same record again is the same as writing it once.
+
+        Args:
+            record: The record.
+            claims: Whether the trial becomes one of the record's epoch; False to conclude one that
+                is not another epoch's.
 
         Returns:
             Whether the ledger now holds this record; False if another one stands.
@@ -153,21 +158,20 @@ class Ledger:
             while True:
                 raw = self._store.read(path)
                 self._deletion.check(is_cheap_only=raw is not None or not record.state.terminal)
-                data = self._replacing(record, raw)
+                data = self._replacing(record, raw, claims=claims)
                 if data is None:
                     return False
                 if data == raw or self._store.replace(path, raw, data):
                     return True
 
-    def _replacing(self, record: Record, raw: bytes | None) -> bytes | None:
+    def _replacing(self, record: Record, raw: bytes | None, *, claims: bool) -> bytes | None:
         """The file of a record that takes the place of another's; None if that must stand."""
         if raw is None:
             return encode.dump_record(record)
         current = encode.parse_head(raw, uri=self.record_uri(record.number))
         data = encode.dump_record(record, former=current.replaced_by(record.epoch))
-        if data == raw or may_replace(current, epoch=record.epoch, state=record.state):
-            return data
-        return None
+        may = may_replace(current, epoch=record.epoch, state=record.state, claims=claims)
+        return data if may or data == raw else None
 
     def record_numbers(self) -> list[int]:
         """The numbers of the trials that have a record, ascending."""

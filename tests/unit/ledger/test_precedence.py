@@ -61,3 +61,29 @@ def test_former_epochs_grow_only_by_other_epochs_and_within_bounds() -> None:
         assert former[-1] == f"e{number - 1}"
         standing = RecordHead(f"e{number}", TrialState.FAILED, former)
     assert len(standing.former) == FORMER_EPOCHS_KEPT
+
+
+OLD = "019a0000-0000-7000-8000-000000000000"
+NEW = "019b0000-0000-7000-8000-000000000000"
+
+
+@pytest.mark.parametrize(("there", "incoming"), PAIRS)
+@pytest.mark.parametrize("prefix", ["", "op-"])
+def test_an_epoch_that_is_known_to_be_older_writes_nothing(
+    there: str, incoming: str, prefix: str
+) -> None:
+    standing = RecordHead(prefix + NEW, TrialState(there))
+    assert not may_replace(standing, epoch=prefix + OLD, state=TrialState(incoming))
+
+
+@pytest.mark.parametrize(("there", "incoming"), PAIRS)
+def test_a_conclusion_takes_the_place_of_an_epoch_known_to_be_older_alone(
+    there: str, incoming: str
+) -> None:
+    state, standing = TrialState(incoming), TrialState(there)
+    expected = (there, incoming) not in OTHER_EPOCH_NO
+    assert expected is may_replace(RecordHead(OLD, standing), epoch=NEW, state=state, claims=False)
+    for epoch in ("e1", OLD, NEW):
+        head = RecordHead("e0" if epoch == "e1" else NEW if epoch == OLD else "e0", standing)
+        assert not may_replace(head, epoch=epoch, state=state, claims=False)
+    assert may_replace(None, epoch="e1", state=state, claims=False)

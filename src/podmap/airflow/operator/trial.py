@@ -168,7 +168,7 @@ class OperatorTrial:
 
     def cancel(self, reason: str) -> Record:
         """Writes that the trial is not run any more, unless it has ended; its record."""
-        self._trial_ledger.read_standing((), start=False)
+        self._trial_ledger.read_standing((), claims=False)
         return self._trial_ledger.write_cancelled(reason, resumable=False)
 
     def record(self) -> Record:
@@ -192,7 +192,7 @@ class OperatorTrial:
 
     def _lacks_end(self, attempt: int) -> bool:
         """Whether the record, read anew, does not tell of an attempt's end."""
-        standing = self._trial_ledger.read_standing((), start=False)
+        standing = self._trial_ledger.read_standing((), claims=False)
         known = {each.number for each in self._trial_ledger.record.attempts}
         return standing.settled is None and attempt not in known
 
