@@ -21,6 +21,7 @@ from podmap.cli._lock import hold_run, run_holder
 from podmap.errors import BackendError, StoreError, UsageError
 from podmap.ledger import store_local
 from podmap.ledger.store import open_store
+from podmap.ledger.store_local import LocalStore, lock_name
 from podmap.lint.linter import RULES, lint_file
 from podmap.spec.load import load
 
@@ -55,8 +56,7 @@ def test_a_ledger_is_its_users_alone_unless_it_is_shared(
     store = open_store(str(tmp_path / "a" / "b"))
     store.write("trials/0.json", b"{}")
     store.create("attempts/0-a1.json", b"{}")
-    with store.lock():
-        pass
+    store.replace("run.json", None, b"{}")
     made = [tmp_path / "a", *(tmp_path / "a").rglob("*")]
     assert {folder} == {mode(path) for path in made if path.is_dir()}
     assert {file} == {mode(path) for path in made if path.is_file()}
@@ -108,16 +108,16 @@ def test_a_link_in_the_place_of_a_lock_is_not_followed(state: Path, tmp_path: Pa
     assert run_holder(RUN) is None
     store = open_store(str(tmp_path / "ledger"))
     store.write("x", b"")
-    (tmp_path / "ledger" / ".lock").symlink_to(victim)
-    with pytest.raises(StoreError, match="cannot lock"), store.lock():
-        pass
+    (tmp_path / "ledger" / lock_name("x")).symlink_to(victim)
+    with pytest.raises(StoreError, match="cannot lock"):
+        store.replace("x", b"", b"1")
     assert "precious" == victim.read_text()
 
 
 def test_a_fifo_in_the_place_of_a_lock_holds_up_nobody(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / ".lock")
-    with pytest.raises(StoreError, match="no regular file"), open_store(str(tmp_path)).lock():
-        pass
+    os.mkfifo(tmp_path / lock_name("x"))
+    with pytest.raises(StoreError, match="no regular file"):
+        open_store(str(tmp_path)).replace("x", None, b"1")
 
 
 HOLDER = (
@@ -130,22 +130,24 @@ def test_a_lock_that_is_never_given_back_ends_in_an_error_that_names_who_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_local, "_LOCK_PATIENCE_S", 0.05)
-    (tmp_path / ".lock").touch()
+    lock = tmp_path / lock_name("x")
+    lock.touch()
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, tmp_path / ".lock"],
+        [sys.executable, "-c", HOLDER, lock],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     assert holder.stdout is not None
     holder.stdout.readline()
     try:
-        with pytest.raises(StoreError, match=r"has held .*/\.lock for more than") as caught:
-            open_store(str(tmp_path)).lock().__enter__()
+        with pytest.raises(StoreError, match=r"has held .*/\.lock-\d+ for more than") as caught:
+            open_store(str(tmp_path)).replace("x", None, b"1")
         if os.path.exists("/proc/locks"):
             assert f"process {holder.pid}" in str(caught.value)
     finally:
         holder.communicate(b"\n")
-    with open_store(str(tmp_path)).lock(), open(tmp_path / ".lock") as file:
+    store = LocalStore(str(tmp_path), root=str(tmp_path))
+    with store.lock("x"), open(lock) as file:
         assert not disk.try_lock(file.fileno())
 
 

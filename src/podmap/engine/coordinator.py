@@ -45,8 +45,7 @@ class Coordinator:
 
     Attributes:
         slots: This process's slots.
-        gates: The gates of the run's attempts; None where the backend has none, and each process
-            decides for itself.
+        gates: The gates of the run's attempts; None where there are none, and each process decides.
     """
 
     def __init__(
@@ -95,6 +94,7 @@ class Coordinator:
         self._stopping = asyncio.Lock()
         self._task: KeptRunning | None = None
         self._trouble = ""
+        self._read_s = 0.0
         self.gates = self._make_gates(planned, backend)
         self.slots = self._make_slots(backend, tally, planned.manifest.run_id)
         self._publishes = self.gates is not None or not alone
@@ -175,7 +175,7 @@ class Coordinator:
         async with self._stopping:
             standing = self.slots.stopped_reason
             if not standing:
-                stop = await self._store.call(self._write_stop, reason)
+                stop = await self._store.call_urgent(self._write_stop, reason)
                 self.slots.adopt_stop(stop)
                 self._expected = standing = stop.reason
         return standing
@@ -189,8 +189,7 @@ class Coordinator:
         Raises:
             StoreError: The store could not be asked; call again.
         """
-        time_asked = epoch_time(epoch)
-        asked = iso(time_asked) if time_asked else ""
+        asked = iso(at) if (at := epoch_time(epoch)) else ""
         if self._is_lifted_by(asked):
             async with self._stopping:
                 if self._is_lifted_by(asked):
@@ -206,13 +205,12 @@ class Coordinator:
             current = self._current(state)
             if self._is_outdated(state) or (current.stop and Stop.published(current).holds(asked)):
                 return {}
-            since = max(current.since, asked)
-            return {"decided": replace(with_stop(current, None), since=since)}
+            return {"decided": replace(with_stop(current, None), since=max(current.since, asked))}
 
         if self.gates is None:
             self.slots.lift_stops(asked)
             return
-        state = await self._store.call(self._ledger.change_state, change)
+        state = await self._store.call_urgent(self._ledger.change_state, change)
         self._note_published(state)
         self._apply(state, self._role)
 
@@ -231,7 +229,6 @@ class Coordinator:
 
     async def _run(self) -> None:
         while True:
-            began = time.monotonic()
             self._changed.clear()
             try:
                 await self._update(self._role)
@@ -240,19 +237,21 @@ class Coordinator:
                 if str(error) != self._trouble:
                     log.warning("what is decided for the run is not known: %s", error)
                 self._trouble = str(error)
-            least_s = self._timing.read_share * (time.monotonic() - began)
+            least_s = self._timing.read_share * self._read_s
             await set_within(self._changed, max(self._timing.read_state_s, least_s))
 
     async def _update(self, role: Role) -> None:
         """Reads what is published, applies it, and publishes what was decided here."""
+        began = time.monotonic()
         try:
-            state = await self._store.call(self._ledger.read_state)
+            state = await self._store.call_urgent(self._ledger.read_state)
         except RecordError:
             if role is not Role.COORDINATOR:
-                raise
-            # Whatever is changed, a file that cannot be understood is begun anew.
-            state = await self._store.call(self._ledger.change_state, lambda _: {})
+                raise  # whatever the coordinator changes, the file is begun anew
+            state = await self._store.call_urgent(self._ledger.change_state, lambda _: {})
+        self._read_s = time.monotonic() - began
         self._note_published(state)
+        self._obey(state)  # at once: there may be many records to read first
         if role is Role.COORDINATOR:
             await self._count_other_trials()
             self._adopt_decisions(self._published)
@@ -299,15 +298,19 @@ class Coordinator:
             self._order = Stop.published(current) if follows else None
         elif current.lasts and current.stop != self._left:
             self._order = Stop.published(current)
+        self._obey(state)
+        self.slots.end_unstarted()
+        self._withdraw_outgrown()
+        self._on_limit(self.limit)
+
+    def _obey(self, state: RunState) -> None:
+        """Has slots and gates keep to what a user or another process says."""
         self.slots.apply_orders(
             Stop(state.stopped, lasts=True) if state.stopped else self._order,
             parallelism=self._parallelism if state.parallelism is None else state.parallelism,
             paused=state.paused,
         )
         self._limit_gates()
-        self.slots.end_unstarted()
-        self._withdraw_outgrown()
-        self._on_limit(self.limit)
 
     def _limit_gates(self) -> None:
         if self.gates is not None:
@@ -326,12 +329,10 @@ class Coordinator:
 
     async def _count_other_trials(self) -> None:
         tally = self.slots.tally
-        if self.gates is None or not tally.needs_other_trials:
-            return
-        if self._others or self._followed:
-            own = set(self._own)
+        counts = self.gates is not None and tally.needs_other_trials
+        if counts and (self._others or self._followed):
+            read, own = self._other_trials.read_new, set(self._own)
             again = tally.failed - own if tally.stop is not None else ()
-            read = self._other_trials.read_new
             for record in await self._store.call(lambda: read(own=own, again=again)):
                 self.slots.count_record(record)
 
@@ -377,7 +378,7 @@ class Coordinator:
             wanted = self._wanted(current)
             return {} if wanted == current else {"decided": wanted}
 
-        state = await self._store.call(self._ledger.change_state, change)
+        state = await self._store.call_urgent(self._ledger.change_state, change)
         self._published = self._current(state)
         if self._leads:
             self._expected = decision.reason if decision else ""

@@ -18,7 +18,8 @@ from podmap.ledger.claim import RunClaim
 
 T = TypeVar("T")
 
-IO_THREADS = 8
+IO_THREADS = 32
+"""So many calls to a store are made at once: most of their time is spent waiting."""
 
 _hubs: dict[asyncio.AbstractEventLoop, dict[str, Hub]] = {}
 
@@ -47,7 +48,8 @@ class Hub:
         self._backend = backend
         self._timing = timing
         self._threads = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io")
-        self._store = StoreCalls(self._threads)
+        self._urgent = ThreadPoolExecutor(1, thread_name_prefix="podmap-urgent")
+        self._store = StoreCalls(self._threads, urgent=self._urgent)
         self._entries: dict[RunClaim, _Entry] = {}
         self._life: AsyncGenerator[None, None] | None = None
 
@@ -135,6 +137,7 @@ class Hub:
         finally:
             _hubs.pop(asyncio.get_running_loop(), None)
             self._threads.shutdown(wait=False)
+            self._urgent.shutdown(wait=False)
             await self._backend.close()
 
 

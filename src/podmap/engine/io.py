@@ -28,6 +28,7 @@ class StoreCalls:
         self,
         threads: Executor,
         *,
+        urgent: Executor | None = None,
         at_once: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -35,20 +36,30 @@ class StoreCalls:
 
         Args:
             threads: A bounded pool; shut down by the caller.
+            urgent: One for what must not queue behind the others; None for the same. The
+                caller's, too.
             at_once: Whether short calls are made on the loop itself.
             clock: Gives seconds.
         """
         self._threads = threads
+        self._urgent = urgent or threads
         self._at_once = at_once
         self._clock = clock
         self._left_to_threads = 0
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """What the function returns."""
+        return await self._call(self._threads, function, *args)
+
+    async def call_urgent(self, function: Callable[..., T], *args: Any) -> T:
+        """As `call`, for what the run obeys: it waits for no record to be written."""
+        return await self._call(self._urgent, function, *args)
+
+    async def _call(self, threads: Executor, function: Callable[..., T], *args: Any) -> T:
         if self._at_once and not self._left_to_threads:
             return await self._call_here(function, *args)
         self._left_to_threads = max(0, self._left_to_threads - 1)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+        return await asyncio.get_running_loop().run_in_executor(threads, function, *args)
 
     async def _call_here(self, function: Callable[..., T], *args: Any) -> T:
         await asyncio.sleep(0)  # what else is due on the loop comes first

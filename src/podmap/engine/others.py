@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable
 
@@ -22,15 +23,18 @@ class OtherTrials:
     `read_new` blocks and is called off the event loop, one call at a time.
     """
 
-    def __init__(self, ledger: Ledger, known: dict[int, int]) -> None:
+    def __init__(self, ledger: Ledger, known: dict[int, int], *, share: int = 1) -> None:
         """Asks nothing yet.
 
         Args:
             ledger: The run's records.
             known: Trial number to the number of the last attempt that is no news.
+            share: Reading takes at most one part in so many of the time.
         """
         self._ledger = ledger
         self._known = known
+        self._share = share
+        self._due = 0.0
         self._tried: Counter[tuple[int, int]] = Counter()
 
     def mark_seen(self, record: Record) -> None:
@@ -39,7 +43,7 @@ class OtherTrials:
             self._known[record.number] = record.attempts[-1].number
 
     def read_new(self, *, own: Collection[int], again: Iterable[int] = ()) -> list[Record]:
-        """The records of trials of which attempts have ended since the last call.
+        """The records of trials of which attempts have ended since the last call; none too soon.
 
         Args:
             own: The numbers of this process's trials, which need not be read.
@@ -48,6 +52,9 @@ class OtherTrials:
         Raises:
             StoreError: The store could not be asked.
         """
+        began = time.monotonic()
+        if began < self._due:
+            return []
         last = self._ledger.last_attempts()
         due = {number for number, last_one in last.items() if last_one > self._known.get(number, 0)}
         records = []
@@ -57,6 +64,8 @@ class OtherTrials:
                 records.append(record)
             if number in due:
                 self._mark_told(number, last[number], record)
+        now = time.monotonic()
+        self._due = now + (self._share - 1) * (now - began)
         return records
 
     def _mark_told(self, number: int, attempt: int, record: Record | None) -> None:

@@ -76,11 +76,15 @@ class SweepRun:
             LedgerGoneError: The ledger was deleted meanwhile; what ran was ended.
         """
         workers = _Workers()
-        with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as threads:
+        with (
+            ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as threads,
+            ThreadPoolExecutor(1, thread_name_prefix="podmap-urgent") as urgent,
+        ):
+            at_once = "://" not in self._planned.ledger.run_uri
             session = await open_session(
                 self._planned,
                 self._backend,
-                StoreCalls(threads, at_once="://" not in self._planned.ledger.run_uri),
+                StoreCalls(threads, urgent=urgent, at_once=at_once),
                 alone=self._alone,
                 events=self._events,
                 on_limit=lambda count: workers.enlarge(min(count, self._planned.plan.count)),

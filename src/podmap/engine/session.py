@@ -151,7 +151,7 @@ async def open_session(
         backend,
         store,
         tally=known.tally,
-        other_trials=OtherTrials(planned.ledger, known.attempts),
+        other_trials=OtherTrials(planned.ledger, known.attempts, share=timing.read_share),
         on_limit=on_limit,
         timing=timing,
         alone=alone,

@@ -17,8 +17,8 @@ class Timing:
         kill_grace_s: What an attempt that is ended has for itself. It is as much as pods have: to
             cut that short, they would have to be deleted at once.
         read_state_s: Between two readings of `run.json`.
-        read_share: Reading `run.json` and what goes with it takes at most one part in so many of
-            the time, however slow the store is.
+        read_share: Reading `run.json`, and the records of other processes' trials, takes at most
+            one part in so many of the time each, however slow the store is.
         check_gates_s: Between two looks at the gates while no change is told.
         first_gate_pause_s: A gate of which it is not known whether it was opened is tried again
             after this time, and then after twice the pause before.

@@ -69,8 +69,8 @@ class TrialLedger:
     Attributes:
         record: The trial's record as this process last saw or wrote it.
         rules: What the trial may cost.
-        shows_waiting: Whether the ledger says already that the trial waits, or has a record that
-            must stay until the trial is run.
+        shows_waiting: Whether the ledger need not be told that the trial waits: it says so
+            already, has no record, or one that must stay until the trial is run.
     """
 
     def __init__(
@@ -159,10 +159,9 @@ class TrialLedger:
         if newer or (claims and record and is_older_epoch(self._epoch, record.epoch)):
             raise self._superseded()
         ours = record is not None and record.epoch == self._epoch
-        if record is not None:
-            self.shows_waiting = ours or record.state is TrialState.COMPLETE
-            if ours:
-                self._continue_record(record)
+        self.shows_waiting = ours or record is None or record.state is TrialState.COMPLETE
+        if record is not None and ours:
+            self._continue_record(record)
         done = {attempt.number for attempt in self.record.attempts}
         own = [seen for seen in found if seen.epoch == self._epoch and seen.attempt not in done]
         mine = max(own, key=lambda seen: seen.attempt, default=None)

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from podmap import names
@@ -19,7 +20,7 @@ from podmap.ledger import encode
 from podmap.ledger.claim import RunClaim
 from podmap.ledger.deletion import DeletionGuard, inside_run, keep_former
 from podmap.ledger.manifest import Manifest
-from podmap.ledger.precedence import may_replace
+from podmap.ledger.record_files import RecordFiles, run_both, with_log
 from podmap.ledger.run_state import RunState
 from podmap.ledger.runs import no_such_run
 from podmap.ledger.state_file import change_state, read_state
@@ -49,6 +50,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._last_attempts: dict[int, int] | None = None
         self._deletion = DeletionGuard(store)
+        self._records = RecordFiles(store, self._deletion)
 
     @classmethod
     def open(cls, run_uri: str) -> Ledger:
@@ -99,13 +101,12 @@ class Ledger:
         Raises:
             OwnerError: The run was started by another owner.
         """
-        with self._store.lock():
+        while True:
             existing = self.write_manifest(manifest)
             manifest = replace(manifest, created=existing.created)
-            raw = encode.dump_manifest(manifest)
-            if self._store.read(names.MANIFEST) != raw:
-                self._store.write(names.MANIFEST, raw)
-        return manifest
+            raw, there = encode.dump_manifest(manifest), self._store.read(names.MANIFEST)
+            if raw == there or self._store.replace(names.MANIFEST, there, raw):
+                return manifest
 
     def read_manifest(self, claim: RunClaim | None = None) -> Manifest:
         """The run's manifest.
@@ -132,13 +133,17 @@ class Ledger:
 
     def read_record(self, number: int) -> Record | None:
         """The trial's record; None if there is none."""
-        raw = self._store.read(names.record_path(number))
-        return None if raw is None else self._parsed(raw, number)
+        raw = self._records.read(number)
+        record = None if raw is None else self._parsed(raw, number)
+        self._records.note(number, raw, ended=record is not None and record.state.terminal)
+        return record
 
     def write_record(self, record: Record, *, claims: bool = True) -> bool:
         """Writes the trial's record, unless the one that is there must stand.
 
-        `precedence.may_replace` decides, and nothing gets between its reading and the write.
+        `precedence.may_replace` decides, and nothing gets between its reading and the write. What
+        this process has read or written last is taken for what is there, until the store says
+        otherwise: so it is mostly one request.
         Writing the same record again is the same as writing it once.
 
         Args:
@@ -152,26 +157,7 @@ class Ledger:
         Raises:
             RecordError: The record holds something that JSON cannot.
         """
-        path = names.record_path(record.number)
-        self._deletion.check(is_cheap_only=True)
-        with self._store.lock():
-            while True:
-                raw = self._store.read(path)
-                self._deletion.check(is_cheap_only=raw is not None or not record.state.terminal)
-                data = self._replacing(record, raw, claims=claims)
-                if data is None:
-                    return False
-                if data == raw or self._store.replace(path, raw, data):
-                    return True
-
-    def _replacing(self, record: Record, raw: bytes | None, *, claims: bool) -> bytes | None:
-        """The file of a record that takes the place of another's; None if that must stand."""
-        if raw is None:
-            return encode.dump_record(record)
-        current = encode.parse_head(raw, uri=self.record_uri(record.number))
-        data = encode.dump_record(record, former=current.replaced_by(record.epoch))
-        may = may_replace(current, epoch=record.epoch, state=record.state, claims=claims)
-        return data if may or data == raw else None
+        return self._records.write(record, claims=claims)
 
     def record_numbers(self) -> list[int]:
         """The numbers of the trials that have a record, ascending."""
@@ -284,31 +270,30 @@ class Ledger:
             As `write_record`.
         """
         self._deletion.check(is_cheap_only=True)
-        if log is not None:
-            uri = self.write_log(record.number, attempt.number, log)
-            if not attempt.log_uri:
-                attempt = replace(attempt, log_uri=uri)
-                record = replace(
-                    record,
-                    attempts=tuple(
-                        replace(known, log_uri=known.log_uri or uri)
-                        if known.number == attempt.number
-                        else known
-                        for known in record.attempts
-                    ),
-                )
-        self._create_attempt(record.number, attempt)
+        number = record.number
+        if log is None:
+            self._create_attempt(number, attempt)
+            return self.write_record(record)
+        if not attempt.log_uri:
+            uri = self.log_uri(number, attempt.number)
+            attempt = replace(attempt, log_uri=uri)
+            record = with_log(record, attempt.number, uri)
+        run_both(
+            partial(self.write_log, number, attempt.number, log),
+            partial(self._create_attempt, number, attempt),
+            at_once="://" in self.run_uri,
+        )
         return self.write_record(record)
 
     def delete_record(self, number: int) -> None:
         """Takes the record, kept as a former one, and the summary away: the trial is run again."""
-        with self._store.lock():
-            raw = self._store.read(names.record_path(number))
-            if raw is not None:
-                self._keep_attempts(number, raw)
-                keep_former(self._store, number, raw)
-            self._store.delete(names.record_path(number))
-            self._store.delete(names.SUMMARY)
+
+        def keep(raw: bytes) -> None:
+            self._keep_attempts(number, raw)
+            keep_former(self._store, number, raw)
+
+        self._records.delete(number, keep=keep)
+        self._store.delete(names.SUMMARY)
 
     def write_file(self, name: str, data: bytes) -> str:
         """Writes a file of the run, such as the report, and returns its URI.
@@ -365,6 +350,7 @@ class Ledger:
     def delete(self) -> None:
         """Removes the run and all that was kept of it; nothing happens if it is not there."""
         self._deletion = DeletionGuard(self._store)
+        self._records = RecordFiles(self._store, self._deletion)
         self._store.delete_all()
         with self._lock:
             self._last_attempts = None

@@ -39,24 +39,23 @@ def change_state(store: Store, change: Callable[[RunState], Mapping[str, Any]]) 
     Raises:
         StoreError: The file could not be read or written.
     """
-    with store.lock():
-        while True:
-            try:
-                raw = store.read(names.RUN_STATE)
-            except RecordError as error:
-                return _begun_anew(store, change, error)
-            try:
-                state, broken = _parsed(raw, store), None
-            except RecordError as error:
-                state, broken = RunState(), error
-            changes = change(state)
-            if not changes and broken is None:
-                return state
-            if broken is not None and raw is not None:
-                log.warning("begun anew, and kept as %s: %s", _keep(store, raw), broken)
-            state = state.changed(changes)
-            if store.replace(names.RUN_STATE, raw, _dumped(state)):
-                return state
+    while True:
+        try:
+            raw = store.read(names.RUN_STATE)
+        except RecordError as error:
+            return _begun_anew(store, change, error)
+        try:
+            state, broken = _parsed(raw, store), None
+        except RecordError as error:
+            state, broken = RunState(), error
+        changes = change(state)
+        if not changes and broken is None:
+            return state
+        if broken is not None and raw is not None:
+            log.warning("begun anew, and kept as %s: %s", _keep(store, raw), broken)
+        state = state.changed(changes)
+        if store.replace(names.RUN_STATE, raw, _dumped(state)):
+            return state
 
 
 def _begun_anew(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 from podmap.errors import RecordError
@@ -47,10 +46,23 @@ class Store(Protocol):
         ...
 
     def replace(self, path: str, old: bytes | None, new: bytes) -> bool:
-        """Puts the file there if it is still as it was read; False if it is not.
+        """Puts the file there if it is still as it was read; False, and nothing done, if it is not.
 
-        To be called with the lock held since before it was read: the store need not look again
-        for changes that the lock keeps out.
+        Nothing gets between the comparison and the write: between threads everywhere, between
+        processes on local file systems and on S3. On other object stores two processes that write
+        the same file at once end with either's.
+
+        Args:
+            path: The file.
+            old: What it was when it was read, however long ago; None if it was not there.
+            new: What it is to be.
+        """
+        ...
+
+    def remove(self, path: str, old: bytes) -> bool:
+        """Removes the file if it is still as it was read; False, and nothing done, if it is not.
+
+        On object stores another process may get between the comparison and the removal.
         """
         ...
 
@@ -72,16 +84,6 @@ class Store(Protocol):
 
     def delete_all(self) -> None:
         """Removes the folder and all in it, with what killed writers left."""
-        ...
-
-    def lock(self) -> AbstractContextManager[None]:
-        """Keeps other holders of the lock out while the body runs.
-
-        Between threads everywhere; between processes on local file systems. Object stores have
-        no lock: there `replace` notices what other processes change, on S3; elsewhere two
-        processes that write the same file at once end with either's. Not to be taken twice by
-        one thread.
-        """
         ...
 
 

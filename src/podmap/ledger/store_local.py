@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -17,6 +18,7 @@ from podmap.errors import RecordError, StoreError
 from podmap.ledger.store_errors import MAX_BYTES, store_error
 
 _LOCK = ".lock"
+_LOCKS = 64
 _LOCK_PATIENCE_S = 60.0
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -104,8 +106,19 @@ class LocalStore:
         return True
 
     def replace(self, path: str, old: bytes | None, new: bytes) -> bool:
-        """Puts the file there; the lock, which is held, keeps all others out."""
-        self.write(path, new)
+        """Puts the file there if it is still as it was read; False if it is not."""
+        with self.lock(path):
+            if self.read(path) != old:
+                return False
+            self.write(path, new)
+        return True
+
+    def remove(self, path: str, old: bytes) -> bool:
+        """Removes the file if it is still as it was read; False if it is not."""
+        with self.lock(path):
+            if self.read(path) != old:
+                return False
+            self.delete(path)
         return True
 
     def exists(self, path: str) -> bool:
@@ -151,10 +164,14 @@ class LocalStore:
                 return
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keeps other holders out, threads and processes alike, while the body runs."""
+    def lock(self, path: str) -> Iterator[None]:
+        """Keeps others from replacing a file, threads and processes alike, while the body runs.
+
+        Few files share a lock, so that one that is slow holds up few. Not to be taken twice by
+        one thread.
+        """
         try:
-            fd = self._acquire_lock()
+            fd = self._acquire_lock(lock_name(path))
         except OSError as error:
             raise self._error("lock", "", error) from error
         try:
@@ -164,8 +181,8 @@ class LocalStore:
             fcntl.flock(fd, fcntl.LOCK_UN)
             os.close(fd)
 
-    def _acquire_lock(self) -> int:
-        path = self._prefix + _LOCK
+    def _acquire_lock(self, name: str) -> int:
+        path = self._prefix + name
         while True:
             try:
                 fd = disk.open_lock(path)
@@ -235,6 +252,11 @@ class LocalStore:
 
     def _error(self, action: str, path: str, error: OSError) -> StoreError:
         return store_error(action, f"{self.uri}/{path}" if path else self.uri, error)
+
+
+def lock_name(path: str) -> str:
+    """The file, in the store's folder, that locks a path."""
+    return f"{_LOCK}-{zlib.crc32(path.encode()) % _LOCKS}"
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -6,10 +6,9 @@ import hashlib
 import inspect
 import itertools
 import threading
-import weakref
+import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 from podmap.errors import NotSupportedError, RecordError, StoreError, UsageError
@@ -22,8 +21,7 @@ _BATCH = 256
 _CHANGED = (404, 409, 412)
 _CANNOT_COMPARE = 501
 
-_locks: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
-_locks_guard = threading.Lock()
+_locks = [threading.Lock() for _ in range(256)]
 
 
 class FsspecStore:
@@ -57,8 +55,6 @@ class FsspecStore:
         self._prefix = f"{root.rstrip('/')}/"
         self._exclusive = _can_create(fs)
         self._conditional = self._exclusive and _knows_tags(fs)
-        with _locks_guard:
-            self._mutex = _locks.setdefault(uri, threading.RLock())
 
     def read(self, path: str) -> bytes | None:
         """The file's bytes; None if it is not there.
@@ -115,18 +111,18 @@ class FsspecStore:
         one round trip may both be told True.
         """
         target = self._prefix + path
-        with self._mutex:
-            try:
-                if not self._exclusive:
-                    if self._fs.exists(target):
-                        return False
-                    self._fs.pipe_file(target, data)
-                    return True
+        try:
+            if self._exclusive:
                 self._fs.pipe_file(target, data, mode="create")
-            except FileExistsError:
-                return False
-            except Exception as error:
-                raise self._error("create", path, error) from error
+                return True
+            with self._lock(path):
+                if self._fs.exists(target):
+                    return False
+                self._fs.pipe_file(target, data)
+        except FileExistsError:
+            return False
+        except Exception as error:
+            raise self._error("create", path, error) from error
         return True
 
     def replace(self, path: str, old: bytes | None, new: bytes) -> bool:
@@ -136,7 +132,10 @@ class FsspecStore:
         may both be told True, and it ends with either's.
         """
         if not self._conditional:
-            self.write(path, new)
+            with self._lock(path):
+                if self.read(path) != old:
+                    return False
+                self.write(path, new)
             return True
         if old is None:
             return self.create(path, new)
@@ -151,6 +150,14 @@ class FsspecStore:
             return False
         except Exception as error:
             raise self._error("write", path, error) from error
+
+    def remove(self, path: str, old: bytes) -> bool:
+        """Removes the file if it is still as it was read; False if it is not."""
+        with self._lock(path):
+            if self.read(path) != old:
+                return False
+            self.delete(path)
+        return True
 
     def _put_over(self, target: str, tag: str, data: bytes) -> bool:
         try:
@@ -199,11 +206,9 @@ class FsspecStore:
         except Exception as error:
             raise self._error("delete", "", error) from error
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keeps other threads of this process out while the body runs."""
-        with self._mutex:
-            yield
+    def _lock(self, path: str) -> threading.Lock:
+        """Keeps other threads of this process from a file, where the store does not compare."""
+        return _locks[zlib.crc32(f"{self.uri}/{path}".encode()) % len(_locks)]
 
     def _entries(self, folder: str, *, kind: str) -> Iterator[str]:
         target = (self._prefix + folder).rstrip("/")

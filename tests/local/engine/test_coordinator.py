@@ -31,6 +31,7 @@ from tests.local.engine.shared_run import (
 )
 
 from podmap.backends.kubernetes import KubernetesBackend
+from podmap.engine.coordinator import Coordinator
 from podmap.engine.gatekeeper import Role
 from podmap.engine.launch import Launcher
 from podmap.engine.run import SweepRun
@@ -206,7 +207,6 @@ def test_a_paused_run_lets_nothing_go_and_goes_on(scene: Scene) -> None:
                 asyncio.ensure_future(settle_all(first, 0, 1, 2)),
                 asyncio.ensure_future(settle_all(second, 3, 4, 5)),
             ]
-            await until(lambda: planned.ledger.read_record(5))
             await until(lambda: len(second.slots._waiting) == 3)
             assert [] == scene.limits
             planned.ledger.update_state(paused=False)
@@ -316,5 +316,24 @@ def test_a_pod_that_stands_ready_is_not_let_go_while_the_run_is_paused(scene: Sc
             assert [(0, "")] == scene.limits
             planned.ledger.update_state(paused=False)
             assert COMPLETE is (await ready).state
+
+    play(scenario)
+
+
+def test_a_pause_is_obeyed_while_the_records_of_others_are_being_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = asyncio.Event()
+
+    async def read_long(self: Coordinator) -> None:
+        await never.wait()
+
+    async def scenario() -> None:
+        planned = scene.plan(1)
+        async with scene.process(planned) as session:
+            await until(lambda: role(session) is Role.COORDINATOR)
+            planned.ledger.update_state(paused=True)
+            monkeypatch.setattr(Coordinator, "_count_other_trials", read_long)
+            await until(lambda: session.slots.halted)
 
     play(scenario)

@@ -587,10 +587,6 @@ def test_memory_does_not_grow_with_the_number_of_trials(
     assert peaks[1] < peaks[0] + 100_000
 
 
-def waits(record: Record | None) -> bool:
-    return record is not None and record.state is TrialState.WAITING
-
-
 def test_a_paused_run_starts_nothing_and_more_parallelism_starts_more(world: World) -> None:
     world.close_gate()
     planned = world.plan(GATED, 6, parallelism=1)
@@ -600,7 +596,7 @@ def test_a_paused_run_starts_nothing_and_more_parallelism_starts_more(world: Wor
         records: dict[int, Record] = {}
         run = world.sweep_run(planned, timing=OFTEN, events=collecting(records))
         running = asyncio.ensure_future(run.run())
-        await until(lambda: waits(planned.ledger.read_record(0)))
+        await until(lambda: run._session is not None and run._session.slots._waiting)
         assert {} == world.starts()
         planned.ledger.update_state(paused=False)
         await world.started(1)

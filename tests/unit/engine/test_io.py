@@ -55,3 +55,19 @@ def test_calls_go_to_threads_unless_they_are_to_be_made_at_once(at_once: bool) -
             return await store.call(threading.current_thread) is threading.main_thread()
 
     assert at_once == asyncio.run(scenario())
+
+
+def test_what_is_urgent_queues_behind_no_other_call() -> None:
+    go_on = threading.Event()
+
+    async def scenario() -> str:
+        with ThreadPoolExecutor(1) as threads, ThreadPoolExecutor(1) as urgent:
+            store = StoreCalls(threads, urgent=urgent)
+            records = [asyncio.ensure_future(store.call(go_on.wait, 30)) for _ in range(3)]
+            state = await store.call_urgent(lambda: "run.json")
+            assert not any(record.done() for record in records)
+            go_on.set()
+            await asyncio.gather(*records)
+            return state
+
+    assert "run.json" == asyncio.run(scenario())

@@ -12,6 +12,7 @@ from podmap.errors import StoreError, UsageError
 from podmap.ledger import store_local, store_objects
 from podmap.ledger.store import open_store, resolve_uri
 from podmap.ledger.store_errors import store_error
+from podmap.ledger.store_local import LocalStore, lock_name
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_file_in_the_way_is_said(tmp_path: Path) -> None:
         lambda: store.exists("trials/1.json"),
         lambda: store.delete("trials/1.json"),
         lambda: list(store.list("trials")),
-        lambda: store.lock().__enter__(),
+        lambda: store.replace("trials/1.json", None, b"x"),
     ):
         with pytest.raises(StoreError, match=r"file where|a file is where a folder must be"):
             call()
@@ -144,10 +145,12 @@ def test_what_a_killed_writer_left_is_not_listed_and_goes_with_the_run(tmp_path:
 
 def test_lock_taken_on_a_deleted_run_is_taken_anew(tmp_path: Path) -> None:
     first, second = open_store(str(tmp_path / "run")), open_store(str(tmp_path / "run"))
-    with first.lock():
+    assert isinstance(first, LocalStore)
+    assert isinstance(second, LocalStore)
+    with first.lock("a"):
         first.delete_all()
-        with second.lock():
-            assert (tmp_path / "run" / ".lock").exists()
+        with second.lock("a"):
+            assert (tmp_path / "run" / lock_name("a")).exists()
 
 
 @pytest.mark.parametrize("call", ["read", "exists", "delete", "write", "create", "list", "folders"])

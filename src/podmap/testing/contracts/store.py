@@ -40,10 +40,23 @@ class StoreContract:
         assert store.read("a/x") == b"1"
 
     def test_store_replaces_what_it_has_read(self, store: Store) -> None:
-        with store.lock():
-            assert store.replace("a/x", None, b"1")
-            assert store.replace("a/x", b"1", b"22")
+        assert store.replace("a/x", None, b"1")
+        assert store.replace("a/x", b"1", b"22")
         assert store.read("a/x") == b"22"
+
+    def test_store_replaces_nothing_that_others_changed(self, store: Store) -> None:
+        assert not store.replace("a/x", b"gone", b"2")
+        store.write("a/x", b"1")
+        assert not store.replace("a/x", None, b"2")
+        assert not store.replace("a/x", b"other", b"2")
+        assert store.read("a/x") == b"1"
+
+    def test_store_removes_what_it_has_read_and_nothing_else(self, store: Store) -> None:
+        store.write("a/x", b"1")
+        assert not store.remove("a/x", b"other")
+        assert store.remove("a/x", b"1")
+        assert not store.remove("a/x", b"1")
+        assert not store.exists("a/x")
 
     def test_store_says_what_is_not_there(self, store: Store) -> None:
         store.write("a/x", b"1")
