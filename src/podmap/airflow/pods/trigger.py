@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import (
@@ -105,34 +105,44 @@ class TrialTrigger(BaseTrigger):
             hub.leave(claim)
         for record in records:
             logs[record.number].show_verdict(record, epoch=self._epoch)
-        return _end_event(records, session.planned.objectives)
+        lost = len(records) < len(logs)
+        return _end_event(records, session.planned.objectives, lost=lost)
 
     async def _records(self, session: RunSession, logs: dict[int, TrialLog]) -> list[Record]:
-        """The terminal records of all trials, which run at the same time."""
+        """The terminal records of all trials, which run at the same time.
+
+        A trial that ends with an error, such as a record that cannot be understood, has none; the
+        others go on.
+        """
+        trials = [self._run_trial(session, number, log) for number, log in logs.items()]
+        ends = await asyncio.gather(*trials, return_exceptions=True)
+        self._show_errors(logs, ends)
+        return [end for end in ends if isinstance(end, Record)]
+
+    async def _run_trial(self, session: RunSession, number: int, log: TrialLog) -> Record:
         from podmap.engine.trial import run_trial
 
-        tasks = [
-            asyncio.ensure_future(
-                run_trial(session, number, self._epoch, on_start=log.begin, on_line=log.show_line)
-            )
-            for number, log in logs.items()
-        ]
-        try:
-            return list(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:
-                task.cancel()
+        return await run_trial(
+            session, number, self._epoch, on_start=log.begin, on_line=log.show_line
+        )
+
+    def _show_errors(self, numbers: Iterable[int], ends: Sequence[object]) -> None:
+        for number, end in zip(numbers, ends, strict=True):
+            if isinstance(end, Exception):
+                self.log.error("podmap: trial %d is given up, and no other one for it", number)
+                show_error(self.log, end)
 
     async def _kill_trials(self) -> None:
         from podmap.engine.trial import kill_trial
 
         hub, claim, session = await until_reached(self._enter, log=self.log)
         try:
+            numbers = self._numbers(session)
             kills = [
                 kill_trial(session, number, self._epoch, reason=triggerer.ENDED_BY_USER)
-                for number in self._numbers(session)
+                for number in numbers
             ]
-            await asyncio.gather(*kills)
+            self._show_errors(numbers, await asyncio.gather(*kills, return_exceptions=True))
         finally:
             hub.leave(claim)
 
@@ -168,19 +178,21 @@ class TrialTrigger(BaseTrigger):
         return range(index * size, min((index + 1) * size, session.planned.plan.count))
 
 
-def _end_event(records: list[Record], objectives: tuple[str, ...]) -> BaseTaskEndEvent:
-    """Ends the instance: failed if a trial failed, skipped if none was run.
+def _end_event(
+    records: list[Record], objectives: tuple[str, ...], *, lost: bool
+) -> BaseTaskEndEvent:
+    """Ends the instance: failed if a trial failed, or has no record; skipped if none was run.
 
     Of an instance with one trial the objectives, or the reason of its end, are XComs.
     """
     states = {record.state for record in records}
     xcoms: dict[str, Any] = {}
-    if len(records) == 1:
+    if len(records) == 1 and not lost:
         metrics = records[0].metrics
         xcoms = {name: metrics[name] for name in objectives if name in metrics}
         if records[0].state is not TrialState.COMPLETE:
             xcoms["reason"] = records[0].reason
-    if TrialState.FAILED in states:
+    if lost or TrialState.FAILED in states:
         return TaskFailedEvent(xcoms=xcoms)
     if states == {TrialState.CANCELLED}:
         return TaskSkippedEvent(xcoms=xcoms)
