@@ -18,6 +18,9 @@ from podmap.ledger.claim import RunClaim
 
 T = TypeVar("T")
 
+CLOSE_LIMIT_S = 5.0
+"""So long the sessions may take to close as their loop shuts down."""
+
 IO_THREADS = 32
 """So many calls to a store are made at once: most of their time is spent waiting."""
 
@@ -51,6 +54,7 @@ class Hub:
         self._urgent = ThreadPoolExecutor(1, thread_name_prefix="podmap-urgent")
         self._store = StoreCalls(self._threads, urgent=self._urgent)
         self._entries: dict[RunClaim, _Entry] = {}
+        self._open_sessions: dict[RunSession, asyncio.Task[None] | None] = {}
         self._life: AsyncGenerator[None, None] | None = None
 
     @classmethod
@@ -118,7 +122,26 @@ class Hub:
         if entry.users == 0:
             if self._entries.get(claim) is entry:
                 del self._entries[claim]
-            entry.opening.add_done_callback(_close_session)
+            entry.opening.add_done_callback(self._begin_close)
+
+    def _begin_close(self, opening: asyncio.Task[RunSession]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            session = opening.result()
+            self._open_sessions[session] = spawn(self._close(session))
+
+    async def _close(self, session: RunSession) -> None:
+        await session.close()
+        self._open_sessions.pop(session, None)
+
+    async def _closed(self, run_uri: str) -> None:
+        """Returns once no session of a run is being closed: the next one gets its lease at once."""
+        closing = [
+            task
+            for session, task in self._open_sessions.items()
+            if task is not None and session.planned.ledger.run_uri == run_uri
+        ]
+        if closing:
+            await asyncio.wait(closing)
 
     async def _begin(self) -> None:
         """Has the hub end with its loop."""
@@ -129,18 +152,25 @@ class Hub:
 
     async def _open(self, claim: RunClaim) -> RunSession:
         planned = await self._store.call(PlannedRun.open, claim)
-        return await open_session(planned, self._backend, self._store, timing=self._timing)
+        await self._closed(planned.ledger.run_uri)
+        session = await open_session(planned, self._backend, self._store, timing=self._timing)
+        self._open_sessions[session] = None
+        return session
+
+    async def _close_all(self) -> None:
+        """Closes what is open: a loop that shuts down has cancelled whoever would have done so."""
+        closing = [spawn(session.close()) for session in self._open_sessions]
+        if closing:
+            _, late = await asyncio.wait(closing, timeout=CLOSE_LIMIT_S)
+            for task in late:
+                task.cancel()
 
     async def _live(self) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
             _hubs.pop(asyncio.get_running_loop(), None)
+            await self._close_all()
             self._threads.shutdown(wait=False)
             self._urgent.shutdown(wait=False)
             await self._backend.close()
-
-
-def _close_session(opening: asyncio.Task[RunSession]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        spawn(opening.result().close())

@@ -29,7 +29,7 @@ BEGIN_IN_A_TURN = 8
 """To find out what a trial is takes the loop about a millisecond."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RunSession:
     """One run in one process and event loop.
 

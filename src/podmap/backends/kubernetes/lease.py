@@ -31,7 +31,9 @@ log = logging.getLogger(__name__)
 DURATION_S = 15.0
 """How long a holder that is silent keeps the lease."""
 RENEW_EVERY_S = 5.0
-"""How often the holder renews it, and all others try for it."""
+"""How often the holder renews it."""
+TRIES_A_RENEWAL = 5
+"""So many times more often all others look whether it is free: nobody tells them."""
 REFUSED_AGAIN_S = 60.0
 """How long after leases were forbidden they are asked for again."""
 
@@ -67,7 +69,7 @@ class Lease(RunLease):
             name: The lease's.
             identity: As the attribute.
             duration_s: How long a holder that is silent keeps the lease; rounded up to seconds.
-            renew_every_s: How often it is renewed, or tried for.
+            renew_every_s: How often it is renewed; it is tried for more often.
             healthy: Whether this candidate is fit to hold it: else it neither takes nor renews.
             on_change: Called with whether it is held when that has changed; that time is over is
                 told with the next try, so what must be exact asks `held`.
@@ -90,6 +92,7 @@ class Lease(RunLease):
         self._seen_at = -math.inf
         self._until = -math.inf
         self._reported = False
+        self._asked = True
         self._task: KeptRunning | None = None
 
     @property
@@ -126,9 +129,10 @@ class Lease(RunLease):
 
     async def acquire_or_renew(self) -> None:
         """One try to take or renew the lease; a server that cannot be asked changes nothing."""
+        self._asked = False
         try:
             await self._acquire_or_renew()
-            self.refused = None
+            self.refused, self._asked = None, True
         except ApiError as error:
             if error.status == 403:
                 if self.refused is None:
@@ -239,7 +243,9 @@ class Lease(RunLease):
             self._on_change(held)
 
     async def _pause(self) -> None:
-        pause_s = REFUSED_AGAIN_S if self.refused else self._renew_every_s
+        waits = self._asked and not self.held
+        often_s = self._renew_every_s / (TRIES_A_RENEWAL if waits else 1)
+        pause_s = REFUSED_AGAIN_S if self.refused else often_s
         await asyncio.sleep(pause_s * random.uniform(0.9, 1.0))
 
 

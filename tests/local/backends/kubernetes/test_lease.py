@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from podmap.backends.kubernetes import lease as lease_module
 from podmap.backends.kubernetes.client import ApiError
 from podmap.backends.kubernetes.client.requests import Client
 from podmap.backends.kubernetes.lease import Lease
@@ -337,3 +338,33 @@ def test_there_are_never_two_holders(
             assert 1 >= sum(lease.held for lease in leases)
 
     asyncio.run(run())
+
+
+def test_whoever_waits_looks_more_often_than_the_holder_renews(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody tells them that a holder has gone in order."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def fail() -> None:
+        raise BackendError("no answer")
+
+    async def scenario(c: Candidates) -> None:
+        holder, waits = c.new("a"), c.new("b")
+        await holder.acquire_or_renew()
+        await waits.acquire_or_renew()
+        monkeypatch.setattr(lease_module.asyncio, "sleep", sleep)
+        await holder._pause()
+        await waits._pause()
+        monkeypatch.setattr(waits, "_acquire_or_renew", fail)
+        await waits.acquire_or_renew()
+        await waits._pause()
+        monkeypatch.undo()
+
+    play(cluster, scenario)
+    held_s, waits_s, cannot_ask_s = slept
+    assert waits_s < held_s / 4
+    assert cannot_ask_s > held_s / 2

@@ -362,13 +362,26 @@ class Client:
             self.missing_rights[request.counted_as] = str(error)
         return error
 
-    @contextlib.asynccontextmanager
-    async def _naming_the_server(self) -> AsyncIterator[None]:
-        """Has a lost connection raise what says which server cannot be reached, and why."""
-        try:
-            yield
-        except (aiohttp.ClientError, aiohttp.InvalidURL, OSError, asyncio.TimeoutError) as error:
-            connection = await self.connection()
+    def _naming_the_server(self) -> _NamedServer:
+        return _NamedServer(self)
+
+
+class _NamedServer:
+    """Has a lost connection raise what says which server cannot be reached, and why.
+
+    No asynchronous generator: a loop that shuts down begins none, and still has leases to remove.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        lost = (aiohttp.ClientError, aiohttp.InvalidURL, OSError, asyncio.TimeoutError)
+        if isinstance(error, lost):
+            connection = await self._client.connection()
             raise unreachable(error, server=connection.server, origin=connection.origin) from error
 
 
