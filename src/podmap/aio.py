@@ -206,6 +206,7 @@ class KeptRunning:
         make: Callable[[], Coroutine[Any, Any, None]],
         *,
         backoff: Backoff | None = None,
+        on_error: Callable[[BaseException], object] = lambda error: None,
     ) -> None:
         """Begins at once; nothing of the caller's context is in it.
 
@@ -213,10 +214,12 @@ class KeptRunning:
             what: What it does, for the log.
             make: Makes what is to be run.
             backoff: The pauses before it is begun anew; None for 1 s to 60 s.
+            on_error: Called with what has ended it, before it is begun anew.
         """
         self._what = what
         self._make = make
         self._backoff = backoff or Backoff(1.0, 60.0)
+        self._on_error = on_error
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._task = self._begin()
@@ -247,3 +250,4 @@ class KeptRunning:
             "%s has failed, and goes on in %.0f s: %r", self._what, pause_s, error, exc_info=error
         )
         self._timer = asyncio.get_running_loop().call_later(pause_s, self._begin_again)
+        self._on_error(error)

@@ -18,12 +18,15 @@ from tests.local.engine.shared_run import (
     TIMING,
     Scene,
     play,
+    release_all,
     scene,
     settle_all,
+    states,
     until,
 )
 
 from podmap.backends.kubernetes.client.requests import Client
+from podmap.backends.kubernetes.watch.pods import KnownPods
 from podmap.engine import trial as trial_module
 from podmap.engine.trial import kill_trial, run_trial
 from podmap.names import MANAGED_BY
@@ -162,3 +165,30 @@ def test_a_missing_right_is_told_once_in_the_trials_log_and_asked_for_slowly(
     told = [line for line in heard if f"not allowed to {verb} pods" in line]
     assert 1 == len(told), heard
     assert "deploy/rbac.yaml" in told[0]
+
+
+def test_a_watch_that_a_fault_has_ended_is_begun_anew_and_its_trials_go_on(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.script = lambda number: HELD
+    apply, faults = KnownPods.apply, [ZeroDivisionError("a bug")]
+
+    def fail_once(self: KnownPods, raw: Any, *, removed: bool = False) -> Any:
+        if raw["status"].get("phase") == "Running" and faults:
+            raise faults.pop()
+        return apply(self, raw, removed=removed)
+
+    async def scenario() -> None:
+        heard: list[str] = []
+        async with scene.process(scene.plan(2)) as session:
+            monkeypatch.setattr(KnownPods, "apply", fail_once)
+            running = asyncio.ensure_future(settle_all(session, 0, 1))
+            waiting = asyncio.ensure_future(run_trial(session, 0, "e1", on_line=heard.append))
+            await until(lambda: not faults)
+            await until(lambda: scene.cluster.most_alive(RUN_ID) == 2)
+            await until(lambda: session.backend._namespace.watch.failure is None)  # type: ignore[attr-defined]
+            release_all(scene)
+            assert [COMPLETE] * 2 == states(await running)
+            assert COMPLETE is (await waiting).state
+
+    play(scenario)

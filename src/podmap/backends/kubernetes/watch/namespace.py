@@ -155,6 +155,7 @@ class Namespace:
                     self.client,
                     self._name,
                     self._on_change,
+                    on_failure=self._fail_waiters,
                     run_id=self._run_id,
                     pauses=self._pauses,
                 )
@@ -194,9 +195,6 @@ class Namespace:
                 continue
             for pod in watch.pods.recheck():
                 self._on_change(pod)
-            failure = watch.failure
-            if failure is not None:
-                self._fail_waiters(failure)
             self._note_trouble(watch.trouble, loop.time())
 
     def _note_trouble(self, trouble: BackendError | None, now: float) -> None:

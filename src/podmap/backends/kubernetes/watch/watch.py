@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from podmap.aio import Backoff, Breather, spawn
+from podmap.aio import Backoff, Breather, KeptRunning, set_within
 from podmap.backends.kubernetes.client import SELECTOR, ApiError, pods_path
 from podmap.backends.kubernetes.client.answers import MAX_BYTES, parse_json, version_number
 from podmap.backends.kubernetes.pauses import USUAL, Pauses
@@ -49,6 +49,8 @@ class PodWatch:
     Attributes:
         pods: What is known.
         trouble: Why the server could not be asked last; None while it can.
+        failure: What in podmap itself has ended the watching, which is begun anew; None while it
+            goes on.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class PodWatch:
         namespace: str,
         on_change: Callable[[KnownPod], None],
         *,
+        on_failure: Callable[[BackendError], object] = lambda error: None,
         run_id: str | None = None,
         pauses: Pauses = USUAL,
         clock: Callable[[], float] = time.monotonic,
@@ -68,6 +71,7 @@ class PodWatch:
             client: The connection.
             namespace: Whose pods.
             on_change: Called for each change, in the order in which they were seen.
+            on_failure: Called when the watching has ended, which is begun anew.
             run_id: The only run whose pods are watched; None for those of all runs.
             pauses: How often it is asked again.
             clock: Seconds from any start.
@@ -75,15 +79,17 @@ class PodWatch:
         """
         self.pods = KnownPods()
         self.trouble: BackendError | None = None
+        self.failure: BackendError | None = None
         self._client = client
         self._path = pods_path(namespace)
         self._selector = SELECTOR if run_id is None else f"{SELECTOR},{RUN_LABEL}={run_id}"
         self._namespace = namespace
         self._on_change = on_change
+        self._on_failure = on_failure
         self._pauses = pauses
         self._clock = clock
         self._sleep = sleep
-        self._task: asyncio.Task[None] | None = None
+        self._task: KeptRunning | None = None
         self._listing = asyncio.Lock()
         self._progress = asyncio.Event()
         self._version = ""
@@ -123,17 +129,11 @@ class PodWatch:
             return self.age_s <= 2 * self._pauses.poll_every_s
         return self._following and self.age_s <= FRESH_S
 
-    @property
-    def failure(self) -> BaseException | None:
-        """The error in podmap itself that has ended the watching; None while it goes on."""
-        if self._task is None or not self._task.done() or self._task.cancelled():
-            return None
-        return self._task.exception()
-
     def start(self) -> None:
         """Begins, unless it has begun."""
         if self._task is None:
-            self._task = spawn(self._run())
+            what = f"watching the pods of namespace {self._namespace}"
+            self._task = KeptRunning(what, self._run, on_error=self._note_failure)
 
     async def wait_synced(self, limit_s: float) -> None:
         """Returns once all pods have been listed and the server can be asked.
@@ -196,8 +196,7 @@ class PodWatch:
     async def close(self) -> None:
         """Stops; what is known stays."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await self._task.close()
 
     def _follows_versions_below(self, version: int) -> bool:
         followed = version_number(self._version)
@@ -205,14 +204,7 @@ class PodWatch:
 
     async def _wait_for_progress(self, limit_s: float) -> None:
         self._progress.clear()
-        waiter = asyncio.ensure_future(self._progress.wait())
-        others = [self._task] if self._task is not None else []
-        try:
-            await asyncio.wait(
-                [waiter, *others], timeout=limit_s, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            waiter.cancel()
+        await set_within(self._progress, limit_s)
 
     async def _run(self) -> None:
         backoff = Backoff(*self._pauses.watch_pauses_s, jitter=0.5)
@@ -344,12 +336,23 @@ class PodWatch:
         while self._written and number is not None and self._written[0][0] <= number:
             self._written.popleft()
 
+    def _note_failure(self, error: BaseException) -> None:
+        """Has all be listed anew, and tells whoever waits that nothing can be said for now."""
+        self._version = ""
+        self.failure = BackendError(
+            f"the watch of the pods of namespace {self._namespace} has failed, and is begun anew: "
+            f"{error!r}"
+        )
+        self.trouble = self.failure
+        self._progress.set()
+        self._on_failure(self.failure)
+
     def _set_trouble(self, trouble: BackendError | None) -> None:
         if trouble is not None and self.trouble is None:
             log.warning("%s; trying again", trouble)
         elif trouble is None and self.trouble is not None:
             log.warning("the pods of namespace %s can be watched again", self._namespace)
-        self.trouble = trouble
+        self.trouble, self.failure = trouble, None
         self._progress.set()
 
 

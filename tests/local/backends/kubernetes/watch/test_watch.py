@@ -464,9 +464,10 @@ def test_fresh_means_heard_of_lately_and_not_behind_its_own_changes() -> None:
 def test_a_bug_is_told_to_those_who_wait() -> None:
     async def run() -> None:
         watch = watched(Scripted([{"no": "metadata"}], []), Clock())
-        with pytest.raises(KeyError):
+        with pytest.raises(BackendError, match=r"begun anew: KeyError\('metadata'\)"):
             await watch.wait_synced(3600)
-        assert isinstance(watch.failure, KeyError)
+        assert watch.trouble is watch.failure
+        assert not watch.fresh
         await watch.close()
 
     asyncio.run(run())
