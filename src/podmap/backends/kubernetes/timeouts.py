@@ -115,7 +115,10 @@ class PodTimeouts:
             return
         loop = asyncio.get_running_loop()
         ran = utc_now() - parse_iso(pod.seen.started)
-        # Clocks differ: it cannot have run since before it was seen waiting.
+        # Clocks differ: it cannot have run since before it was placed, or seen waiting.
+        placed = fields.placed_at(pod.raw or {})
+        if placed is not None:
+            ran = min(ran, utc_now() - placed)
         if watched.pending_at is not None:
             ran = min(ran, timedelta(seconds=loop.time() - watched.pending_at))
         left_s = max(0.0, pod.timeout_s - max(0.0, ran.total_seconds()))

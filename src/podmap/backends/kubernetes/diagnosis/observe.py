@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from podmap.backends.base import Cut, Observation, Phase
 from podmap.backends.kubernetes.diagnosis.ended import diagnose_end
@@ -29,20 +29,57 @@ LOST_AFTER_S = 60
 _MADE_UP = frozenset({"ContainerStatusUnknown", "Unknown", "StartError", "ContainerCannotRun"})
 
 
-def observe(pod: PodJson, *, now: datetime | None = None, deleted: bool = False) -> Observation:
+class FirstSeen(NamedTuple):
+    """When a pod was first seen so, by this host's clock: no other clock can be compared with it.
+
+    Attributes:
+        placed: On its node; None for the node's own word.
+        deleting: Being deleted; None for the API server's own word.
+    """
+
+    placed: datetime | None = None
+    deleting: datetime | None = None
+
+
+UNSEEN = FirstSeen()
+
+
+def first_seen(pod: PodJson, *, now: datetime, before: FirstSeen = UNSEEN) -> FirstSeen:
+    """When a pod was first seen as it is now.
+
+    Args:
+        pod: As the API gives it.
+        now: The time.
+        before: What was known of the same pod before.
+    """
+    placed = fields.status_of(pod).get("startTime")
+    deleting = pod["metadata"].get("deletionTimestamp")
+    return FirstSeen(
+        before.placed or (now if placed else None), before.deleting or (now if deleting else None)
+    )
+
+
+def observe(
+    pod: PodJson,
+    *,
+    now: datetime | None = None,
+    deleted: bool = False,
+    since: FirstSeen = UNSEEN,
+) -> Observation:
     """What is seen of an attempt in its pod.
 
     Args:
         pod: As the API gives it, with podmap's labels.
         now: The time; None for the clock's.
         deleted: Whether the pod is not there any more, and this is the last that was seen of it.
+        since: When it was first seen as it is.
 
     Raises:
         ValueError: The labels are not those of an attempt.
     """
     now = now or utc_now()
     run_id, number, attempt = fields.attempt_of(pod)
-    diagnosis = diagnose(pod, now=now, deleted=deleted)
+    diagnosis = diagnose(pod, now=now, deleted=deleted, since=since)
     ended = fields.ended(pod) or {}
     started = ended or fields.state(fields.trial_container(pod), "running") or {}
     result, cut = _result(pod)
@@ -66,7 +103,11 @@ def observe(pod: PodJson, *, now: datetime | None = None, deleted: bool = False)
 
 
 def diagnose(
-    pod: PodJson, *, now: datetime | None = None, deleted: bool = False
+    pod: PodJson,
+    *,
+    now: datetime | None = None,
+    deleted: bool = False,
+    since: FirstSeen = UNSEEN,
 ) -> Diagnosis | None:
     """Why an attempt did not end well, or can never start.
 
@@ -74,6 +115,7 @@ def diagnose(
         pod: As the API gives it.
         now: The time; None for the clock's.
         deleted: As in `observe`.
+        since: As in `observe`.
 
     Returns:
         None while it waits or runs, and when its container ended with exit code 0.
@@ -83,18 +125,31 @@ def diagnose(
         return diagnose_end(pod, killed=_killed(pod))
     due = fields.deletion_due(pod)
     if due is None:
-        return diagnose_stuck(pod, now=now)
-    if now < due + timedelta(seconds=LOST_AFTER_S):
+        return diagnose_stuck(pod, now=now, placed=since.placed)
+    if now < _lost_at(pod, due, since):
         return None
     return _killed(pod) or _unanswered(pod, due)
 
 
-def recheck_at(pod: PodJson) -> datetime | None:
-    """When to observe the pod again although nothing was heard of it; None for never."""
+def recheck_at(pod: PodJson, since: FirstSeen = UNSEEN) -> datetime | None:
+    """When to observe the pod again although nothing was heard of it; None for never.
+
+    Args:
+        pod: As the API gives it.
+        since: As in `observe`.
+    """
     if fields.ended(pod) is not None or fields.is_terminal(pod):
         return None
     due = fields.deletion_due(pod)
-    return patience_ends(pod) if due is None else due + timedelta(seconds=LOST_AFTER_S)
+    return patience_ends(pod, since.placed) if due is None else _lost_at(pod, due, since)
+
+
+def _lost_at(pod: PodJson, due: datetime, since: FirstSeen) -> datetime:
+    """When a pod that is being deleted is given up."""
+    if since.deleting is not None:
+        grace_s = pod["metadata"].get("deletionGracePeriodSeconds") or 0
+        due = since.deleting + timedelta(seconds=grace_s)
+    return due + timedelta(seconds=LOST_AFTER_S)
 
 
 def killed_annotation(reason: Diagnosis) -> dict[str, str]:

@@ -188,7 +188,9 @@ def _cure(message: str) -> str:
     return " ".join(cures) or "See `kubectl describe pod`."
 
 
-def diagnose_stuck(pod: PodJson, *, now: datetime) -> Diagnosis | None:
+def diagnose_stuck(
+    pod: PodJson, *, now: datetime, placed: datetime | None = None
+) -> Diagnosis | None:
     """Why a pod on a node can never start; None while it may yet.
 
     What a registry or node says decides: that an image is not there or may not be had, or that a
@@ -198,10 +200,11 @@ def diagnose_stuck(pod: PodJson, *, now: datetime) -> Diagnosis | None:
     Args:
         pod: Not ended, and not being deleted.
         now: The time.
+        placed: When it was first seen on its node, by the same clock; None for the node's own word.
     """
     for name, waiting in _refused_containers(pod):
         reason, message = waiting.get("reason") or "", waiting.get("message") or ""
-        if not _is_final(reason, message) and not _patience_is_over(pod, reason, now):
+        if not _is_final(reason, message) and not _patience_is_over(pod, reason, now, placed):
             continue
         if reason in _PULL:
             return _no_image(pod, name, reason, message)
@@ -209,10 +212,16 @@ def diagnose_stuck(pod: PodJson, *, now: datetime) -> Diagnosis | None:
     return None
 
 
-def patience_ends(pod: PodJson) -> datetime | None:
-    """When the patience with a pod ends; None if there is nothing to be patient with."""
+def patience_ends(pod: PodJson, placed: datetime | None = None) -> datetime | None:
+    """When the patience with a pod ends; None if there is nothing to be patient with.
+
+    Args:
+        pod: As the API gives it.
+        placed: As `diagnose_stuck` takes it.
+    """
     ends = [
-        _patience_end(pod, waiting.get("reason") or "") for _, waiting in _refused_containers(pod)
+        _patience_end(pod, waiting.get("reason") or "", placed)
+        for _, waiting in _refused_containers(pod)
     ]
     return min((end for end in ends if end is not None), default=None)
 
@@ -249,13 +258,13 @@ def _is_final(reason: str, message: str) -> bool:
     return final.search(message) is not None
 
 
-def _patience_is_over(pod: PodJson, reason: str, now: datetime) -> bool:
-    end = _patience_end(pod, reason)
+def _patience_is_over(pod: PodJson, reason: str, now: datetime, placed: datetime | None) -> bool:
+    end = _patience_end(pod, reason, placed)
     return end is not None and now >= end
 
 
-def _patience_end(pod: PodJson, reason: str) -> datetime | None:
-    arrived = fields.moment(fields.status_of(pod).get("startTime"))
+def _patience_end(pod: PodJson, reason: str, placed: datetime | None) -> datetime | None:
+    arrived = placed or fields.moment(fields.status_of(pod).get("startTime"))
     if arrived is None:
         return None
     patience_s = PULL_PATIENCE_S if reason in _PULL else CREATE_PATIENCE_S

@@ -22,6 +22,7 @@ from podmap.spec.quantity import parse_bytes
 
 PodJson = Mapping[str, Any]
 """A pod as the API gives it: raw JSON."""
+_DROPPED_OF_CONTAINERS = ("args", "command", "env", "envFrom", "volumeMounts")
 
 UNREADABLE = (
     ArithmeticError,
@@ -190,6 +191,12 @@ def moment(value: Any) -> datetime | None:
     return found if found.timestamp() > _EPOCH else None
 
 
+def placed_at(pod: PodJson) -> datetime | None:
+    """When the scheduler placed the pod, by the cluster's clock; None if it does not say."""
+    placed = condition(pod, "PodScheduled") or {}
+    return moment(placed.get("lastTransitionTime")) if placed.get("status") == "True" else None
+
+
 def deletion_asked(pod: PodJson) -> datetime | None:
     """When the pod's deletion was asked for; None if it was not."""
     due = deletion_due(pod)
@@ -201,3 +208,16 @@ def deletion_asked(pod: PodJson) -> datetime | None:
 def deletion_due(pod: PodJson) -> datetime | None:
     """When the pod's containers should have ended for its deletion; None if none is asked."""
     return moment((pod.get("metadata") or {}).get("deletionTimestamp"))
+
+
+def slim(raw: PodJson) -> PodJson:
+    """The pod without those parts that say nothing about how the attempt goes."""
+    metadata = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
+    spec = {key: value for key, value in (raw.get("spec") or {}).items() if key != "volumes"}
+    for kind in ("containers", "initContainers"):
+        if kind in spec:
+            spec[kind] = [
+                {key: each[key] for key in each if key not in _DROPPED_OF_CONTAINERS}
+                for each in spec[kind]
+            ]
+    return {"metadata": metadata, "spec": spec, "status": raw.get("status") or {}}

@@ -11,7 +11,14 @@ from typing import Any
 
 from podmap.backends.base import Observation, Phase
 from podmap.backends.kubernetes.client.answers import version_number
-from podmap.backends.kubernetes.diagnosis.observe import KILLED_ANNOTATION, observe, recheck_at
+from podmap.backends.kubernetes.diagnosis.observe import (
+    KILLED_ANNOTATION,
+    UNSEEN,
+    FirstSeen,
+    first_seen,
+    observe,
+    recheck_at,
+)
 from podmap.backends.kubernetes.pod import fields
 from podmap.backends.kubernetes.pod.build import PENDING_ANNOTATION, SLOT_GATE, TIMEOUT_ANNOTATION
 from podmap.clock import utc_now
@@ -22,7 +29,6 @@ REMEMBERED = 1000
 """Of so many pods that somebody else removed the last state is still known."""
 _REMOVED_UIDS = 20_000
 _DEFAULT_GRACE_S = 30
-_DROPPED_OF_CONTAINERS = ("args", "command", "env", "envFrom", "volumeMounts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class KnownPod:
         timeout_s: How long its container may run; None for no limit.
         pending_s: How long it may wait for its start once it has a slot; None for no limit.
         grace_s: What its containers have between SIGTERM and SIGKILL.
+        since: When this process has first seen it as it is.
         recheck_at: When it will mean something else although nothing is heard of it.
         there: Whether it still exists.
         raw: What it was made of; None once it has ended.
@@ -57,6 +64,7 @@ class KnownPod:
     timeout_s: float | None = None
     pending_s: float | None = None
     grace_s: float = _DEFAULT_GRACE_S
+    since: FirstSeen = field(default=UNSEEN, compare=False)
     recheck_at: datetime | None = None
     there: bool = True
     raw: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
@@ -103,7 +111,11 @@ class KnownPod:
 
 
 def known_pod(
-    raw: Mapping[str, Any], *, now: datetime | None = None, there: bool = True
+    raw: Mapping[str, Any],
+    *,
+    now: datetime | None = None,
+    there: bool = True,
+    before: KnownPod | None = None,
 ) -> KnownPod:
     """What is kept of a pod.
 
@@ -111,6 +123,7 @@ def known_pod(
         raw: The pod as the API server sends it.
         now: The time; None for the clock's.
         there: Whether it still exists; else this is the last that was seen of it.
+        before: What was known of the same pod before; None for nothing.
 
     Raises:
         ValueError: It is not a pod that podmap made; any of `fields.UNREADABLE` where it cannot
@@ -118,7 +131,9 @@ def known_pod(
     """
     metadata, spec = raw["metadata"], raw.get("spec") or {}
     annotations = metadata.get("annotations") or {}
-    seen = observe(raw, now=now, deleted=not there)
+    now = now or utc_now()
+    since = first_seen(raw, now=now, before=before.since if before else UNSEEN)
+    seen = observe(raw, now=now, deleted=not there, since=since)
     _check_kinds(seen)
     return KnownPod(
         seen=seen,
@@ -132,23 +147,11 @@ def known_pod(
         timeout_s=fields.seconds(annotations.get(TIMEOUT_ANNOTATION)),
         pending_s=fields.seconds(annotations.get(PENDING_ANNOTATION)),
         grace_s=max(0.0, float(spec.get("terminationGracePeriodSeconds", _DEFAULT_GRACE_S))),
-        recheck_at=recheck_at(raw) if there else None,
+        since=since,
+        recheck_at=recheck_at(raw, since) if there else None,
         there=there,
-        raw=None if seen.phase is Phase.ENDED else _slim(raw),
+        raw=None if seen.phase is Phase.ENDED else fields.slim(raw),
     )
-
-
-def _slim(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The pod without those parts that say nothing about how the attempt goes."""
-    metadata = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
-    spec = {key: value for key, value in (raw.get("spec") or {}).items() if key != "volumes"}
-    for kind in ("containers", "initContainers"):
-        if kind in spec:
-            spec[kind] = [
-                {key: each[key] for key in each if key not in _DROPPED_OF_CONTAINERS}
-                for each in spec[kind]
-            ]
-    return {"metadata": metadata, "spec": spec, "status": raw.get("status") or {}}
 
 
 def _removed(last: KnownPod) -> KnownPod:
@@ -231,7 +234,7 @@ class KnownPods:
         is_known = known is not None and known.uid == uid
         if known is not None and not _newer(version, version_number(known.resource_version)):
             return self._remove(known) if removed and is_known else None
-        pod = self._read(raw)
+        pod = self._read(raw, known if is_known else None)
         if pod is None:
             return self._remove(known) if known is not None and removed and is_known else None
         if known is None or not is_known:
@@ -240,14 +243,14 @@ class KnownPods:
             pod = replace(pod, seen=known.seen, raw=None)
         return self._remove(pod) if removed else self._store(pod)
 
-    def _read(self, raw: Mapping[str, Any]) -> KnownPod | None:
+    def _read(self, raw: Mapping[str, Any], before: KnownPod | None) -> KnownPod | None:
         """What is kept of a pod; None if we did not make it, or it cannot be understood."""
         try:
             fields.attempt_of(raw)
         except fields.UNREADABLE:
             return None  # it has our label, but we did not make it
         try:
-            return known_pod(raw)
+            return known_pod(raw, before=before)
         except fields.UNREADABLE as error:
             self._tell_unreadable(raw, error)
             return None
@@ -303,7 +306,7 @@ class KnownPods:
             del self._due[name]
             if known.raw is not None:
                 try:
-                    pod = known_pod(known.raw, now=now)
+                    pod = known_pod(known.raw, now=now, before=known)
                 except fields.UNREADABLE as error:
                     self._tell_unreadable(known.raw, error)
                     continue
