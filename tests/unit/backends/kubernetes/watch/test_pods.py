@@ -12,7 +12,8 @@ from podmap.backends.base import Phase
 from podmap.backends.kubernetes.pod.build import SLOT_GATE
 from podmap.backends.kubernetes.watch import pods as module
 from podmap.backends.kubernetes.watch.pods import KnownPods, known_pod
-from podmap.clock import utc_now
+from podmap.clock import iso, utc_now
+from podmap.records import Category
 
 from .raw_pods import RUN, raw_pod
 
@@ -254,6 +255,7 @@ def test_a_pod_that_was_given_up_stays_given_up() -> None:
     pods = KnownPods()
     long_ago = {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 1}
     pods.apply(raw_pod("running", version=1, **long_ago))
+    pods.recheck(utc_now() + timedelta(hours=2))
     pods.apply(raw_pod("running", version=2))
     assert [Phase.ENDED] == [pod.seen.phase for pod in pods]
 
@@ -267,3 +269,40 @@ def test_memory_of_removed_pods_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     known = [number for number in range(10) if pods.get(raw_pod(number=number)["metadata"]["name"])]
     assert [8, 9] == known
     assert 3 == len(pods._removed_uids)
+
+
+@pytest.mark.parametrize("hours_off", [-24, 0, 24])
+def test_patience_with_an_image_counts_from_when_the_pod_was_first_seen(hours_off: int) -> None:
+    """A node's clock may be off, and this host's may be another one than before."""
+    pods, began = KnownPods(), utc_now()
+    raw = raw_pod("running", version=1)
+    raw["status"] = {
+        "phase": "Pending",
+        "startTime": iso(began + timedelta(hours=hours_off)),
+        "containerStatuses": [
+            {"name": "trial", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "?"}}}
+        ],
+    }
+    pods.apply(raw)
+    name = raw["metadata"]["name"]
+    known = pods.get(name)
+    assert known is not None
+    assert Phase.PENDING is known.seen.phase
+    pods.apply({**raw, "metadata": {**raw["metadata"], "resourceVersion": "2"}})
+    assert [] == pods.recheck(began + timedelta(minutes=14))
+    [given_up] = pods.recheck(began + timedelta(minutes=16))
+    assert given_up.seen.diagnosis is not None
+    assert Category.IMAGE_PULL is given_up.seen.diagnosis.category
+
+
+@pytest.mark.parametrize("hours_off", [-24, 0, 24])
+def test_a_node_that_does_not_answer_is_waited_for_from_when_the_end_was_first_seen(
+    hours_off: int,
+) -> None:
+    pods, began = KnownPods(), utc_now()
+    due = iso(began + timedelta(hours=hours_off))
+    pods.apply(raw_pod("running", deletionTimestamp=due, deletionGracePeriodSeconds=30))
+    assert [] == pods.recheck(began + timedelta(seconds=80))
+    [lost] = pods.recheck(began + timedelta(seconds=100))
+    assert lost.seen.diagnosis is not None
+    assert Category.NODE_LOST is lost.seen.diagnosis.category
