@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ from podmap.cli.main import main
 if "CI" not in os.environ:  # there hypothesis has a profile of its own: the same examples always
     settings.register_profile("patient", deadline=None)
     settings.load_profile("patient")
+
+# A shell ignores SIGINT for what it starts in the background, and children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GRID = """\
 apiVersion: podmap/v1

@@ -66,3 +66,20 @@ def test_both_distributions_carry_the_license() -> None:
     license_text = (ROOT / "LICENSE").read_text()
     assert "Apache License" in license_text
     assert license_text == (ROOT / "trial" / "LICENSE").read_text()
+
+
+def test_tests_that_send_sigint_work_in_the_background_of_a_shell() -> None:
+    """There SIGINT is ignored, by all processes that the tests start, too."""
+    code = (
+        "import signal, subprocess, sys, tests.conftest\n"
+        "ask = [sys.executable, '-c', 'import signal; print(signal.getsignal(2))']\n"
+        "print(subprocess.run(ask, capture_output=True, text=True).stdout)"
+    )
+    ran = subprocess.run(
+        ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "default_int_handler" in ran.stdout
