@@ -23,6 +23,31 @@ def list_attempts(manifest: Manifest, *, kubeconfig: str | None = None) -> Seque
         return []
 
 
+def find_attempts(manifest: Manifest, *, kubeconfig: str | None = None) -> Sequence[Observation]:
+    """The run's attempts that are not removed yet.
+
+    Raises:
+        BackendError: It cannot be told from here.
+    """
+    return _ask(manifest, kubeconfig, lambda backend: backend.list(manifest.run_id))
+
+
+def delete_attempts(
+    manifest: Manifest, names: Sequence[str], *, kubeconfig: str | None = None
+) -> None:
+    """Ends and removes some attempts of a run.
+
+    Raises:
+        BackendError: One cannot be removed.
+    """
+
+    async def delete(backend: Backend) -> None:
+        await asyncio.gather(*map(backend.delete, names))
+
+    if names:
+        _ask(manifest, kubeconfig, delete)
+
+
 def read_output(
     manifest: Manifest, name: str, *, max_bytes: int, kubeconfig: str | None = None
 ) -> bytes:

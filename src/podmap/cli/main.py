@@ -31,6 +31,7 @@ VERBS: Mapping[str, str] = {
     "logs": "Show the output of a trial.",
     "report": "Write a run's report anew, and say where it is.",
     "reset": "Forget trials of a run, so that they are run again.",
+    "repair": "Say what is wrong with a run after a death, and mend it.",
     "clean": "Delete a run, and end what still runs of it.",
     "schema": "Print the JSON Schema of the spec.",
     "lint-dag": "Find what Airflow 3 breaks or ignores in DAG files.",
