@@ -22,7 +22,7 @@ from podmap.airflow.connections import trigger_hub
 from podmap.airflow.log_turns import TurnsLog
 from podmap.airflow.trial_log import TrialLog, show_error
 from podmap.airflow.triggerer import until_reached
-from podmap.errors import ManifestChangedError
+from podmap.errors import ManifestChangedError, UnreachableError
 from podmap.records import Record, TrialState
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class TrialTrigger(BaseTrigger):
             numbers = self._numbers(session)
             turns = {number: log.branch() if len(numbers) > 1 else log for number in numbers}
             logs = {n: TrialLog(turns[n], n, in_chunk=len(numbers) > 1) for n in numbers}
-            records = await self._records(session, logs)
+            records = await self._records(session, logs, log)
         finally:
             hub.leave(claim)
         for record in records:
@@ -108,15 +108,17 @@ class TrialTrigger(BaseTrigger):
         lost = len(records) < len(logs)
         return _end_event(records, session.planned.objectives, lost=lost)
 
-    async def _records(self, session: RunSession, logs: dict[int, TrialLog]) -> list[Record]:
+    async def _records(
+        self, session: RunSession, logs: dict[int, TrialLog], log: TurnsLog
+    ) -> list[Record]:
         """The terminal records of all trials, which run at the same time.
 
         A trial that ends with an error, such as a record that cannot be understood, has none; the
         others go on.
         """
-        trials = [self._run_trial(session, number, log) for number, log in logs.items()]
+        trials = [self._run_trial(session, number, each) for number, each in logs.items()]
         ends = await asyncio.gather(*trials, return_exceptions=True)
-        self._show_errors(logs, ends)
+        _show_errors(log, logs, ends)
         return [end for end in ends if isinstance(end, Record)]
 
     async def _run_trial(self, session: RunSession, number: int, log: TrialLog) -> Record:
@@ -125,12 +127,6 @@ class TrialTrigger(BaseTrigger):
         return await run_trial(
             session, number, self._epoch, on_start=log.begin, on_line=log.show_line
         )
-
-    def _show_errors(self, numbers: Iterable[int], ends: Sequence[object]) -> None:
-        for number, end in zip(numbers, ends, strict=True):
-            if isinstance(end, Exception):
-                self.log.error("podmap: trial %d is given up, and no other one for it", number)
-                show_error(self.log, end)
 
     async def _kill_trials(self) -> None:
         from podmap.engine.trial import kill_trial
@@ -142,7 +138,11 @@ class TrialTrigger(BaseTrigger):
                 kill_trial(session, number, self._epoch, reason=triggerer.ENDED_BY_USER)
                 for number in numbers
             ]
-            self._show_errors(numbers, await asyncio.gather(*kills, return_exceptions=True))
+            ends = await asyncio.gather(*kills, return_exceptions=True)
+            unasked = [end for end in ends if isinstance(end, UnreachableError)]
+            if unasked:  # then all are asked again: to kill what was killed does nothing
+                raise unasked[0]
+            _show_errors(self.log, numbers, ends)
         finally:
             hub.leave(claim)
 
@@ -176,6 +176,13 @@ class TrialTrigger(BaseTrigger):
             index = self.task_instance.map_index  # type: ignore[union-attr]
         size = session.planned.manifest.trials_per_task
         return range(index * size, min((index + 1) * size, session.planned.plan.count))
+
+
+def _show_errors(log: Any, numbers: Iterable[int], ends: Sequence[object]) -> None:
+    for number, end in zip(numbers, ends, strict=True):
+        if isinstance(end, Exception):
+            log.error("podmap: trial %d is given up, and no other one for it", number)
+            show_error(log, end)
 
 
 def _end_event(

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from airflow.triggers.base import TaskFailedEvent
 
+from podmap.airflow import triggerer
 from podmap.airflow.pods.trigger import TrialTrigger
 from podmap.backends.connect import Target
 from podmap.engine.planned import PlannedRun, prepare_run
+from podmap.errors import RecordError, StoreError
 from podmap.ledger.encode import dump_manifest
 from podmap.names import content_digest, run_id_for
 from podmap.records import TrialState
@@ -123,3 +125,44 @@ def test_an_error_of_one_trial_ends_no_other(
     assert any("a bug" in line for line in lines)
     records = list(planned.ledger.records())
     assert [(n, TrialState.COMPLETE) for n in (1, 2, 3)] == [(r.number, r.state) for r in records]
+
+
+def test_a_kill_that_could_not_ask_is_tried_again_for_all(
+    planned: PlannedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from podmap.engine import trial as module
+
+    asked: list[int] = []
+
+    async def kill(session: Any, number: int, epoch: str, *, reason: str) -> None:
+        asked.append(number)
+        if asked.count(number) == 1 and number == 1:
+            raise StoreError("the store is down")
+        if number == 2:
+            raise RecordError("broken")
+
+    async def ended(ti: Any, log: Any) -> bool:
+        return True
+
+    async def no_pause(self: Any, *, tell: Any = None) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(module, "kill_trial", kill)
+    monkeypatch.setattr(triggerer, "ended_by_user", ended)
+    monkeypatch.setattr(triggerer.Backoff, "pause", no_pause)
+
+    async def on_kill() -> None:
+        trigger = TrialTrigger(
+            run={
+                "uri": planned.ledger.run_uri,
+                "digest": content_digest(dump_manifest(planned.manifest)),
+                "backend": "process",
+                "namespace": "",
+                "connection": "",
+            }
+        )
+        trigger.task_instance = TI  # type: ignore[assignment]  # what of it is asked for
+        await trigger.on_kill()
+
+    asyncio.run(asyncio.wait_for(on_kill(), 60))
+    assert [0, 1, 2, 3] * 2 == asked
