@@ -28,7 +28,7 @@ podmap repair 3f9a --yes && podmap resume 3f9a
 It finds records that cannot be read (they are moved to the ledger's folder `former`, and their
 trials are run again), trials that are RUNNING though nothing of them is there (they are made
 WAITING), processes and pods that nobody looks after any more (they are ended and removed), and a
-`run.json` that cannot be read. Results are never touched.
+`run.json` that cannot be read (it is begun anew). Results are never touched.
 
 It asks before it changes anything. Without a terminal to ask on, --yes is needed. The exit code is
 1 if something is wrong and was not mended, else 0.
@@ -62,11 +62,10 @@ def command(
     if not as_json:
         for fault in faults:
             click.echo(f"{fault.what}: {fault.cure}")
-    mendable = [fault for fault in faults if fault.mendable]
     mended: list[RunFault] = []
-    if mendable and not dry_run:
-        _ask(mendable, yes=yes)
-        mended = _mend(ledger, manifest, mendable, kubeconfig)
+    if faults and not dry_run:
+        _ask(faults, yes=yes)
+        mended = _mend(ledger, manifest, faults, kubeconfig)
     _tell(ledger, manifest, faults, mended, as_json=as_json)
     return 0 if len(mended) == len(faults) else 1
 
@@ -86,12 +85,12 @@ def _mend(
     ledger: Ledger, manifest: Manifest, faults: list[RunFault], kubeconfig: str | None
 ) -> list[RunFault]:
     from podmap.cli._attempts import delete_attempts
-    from podmap.engine.repair import mend_record
+    from podmap.engine.repair import mend_file
 
     delete_attempts(
         manifest, [fault.attempt for fault in faults if fault.attempt], kubeconfig=kubeconfig
     )
-    mended = [fault for fault in faults if fault.attempt or mend_record(ledger, fault)]
+    mended = [fault for fault in faults if fault.attempt or mend_file(ledger, fault)]
     if len(mended) > sum(bool(fault.attempt) for fault in mended):
         ledger.update_state(finished=None)
     return mended

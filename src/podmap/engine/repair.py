@@ -42,11 +42,6 @@ class RunFault:
     trial: int | None = None
     attempt: str = ""
 
-    @property
-    def mendable(self) -> bool:
-        """Whether `mend_record`, or the removal of the attempt, mends it."""
-        return self.kind is not RunFaultKind.STATE
-
 
 def find_faults(ledger: Ledger, found: Sequence[Observation]) -> list[RunFault]:
     """All that is wrong with a run on which nobody works; blocks.
@@ -77,29 +72,40 @@ def find_faults(ledger: Ledger, found: Sequence[Observation]) -> list[RunFault]:
     try:
         ledger.read_state()
     except RecordError as error:
-        cure = "remove the file: pause, stop and parallelism are then as the spec has them"
+        cure = (
+            "it is kept in the folder former; pause, stop and parallelism are as the spec has them"
+        )
         faults.append(RunFault(RunFaultKind.STATE, str(error), cure))
     return faults
 
 
-def mend_record(ledger: Ledger, fault: RunFault) -> bool:
-    """Mends what is wrong with a record; False if it has changed meanwhile. Blocks.
+def mend_file(ledger: Ledger, fault: RunFault) -> bool:
+    """Mends what is wrong with a file; False if it has changed meanwhile, or cannot be. Blocks.
 
     Raises:
         StoreError: The store could not be asked.
     """
     if fault.trial is None:
-        return False
+        ledger.update_state(finished=None)  # which begins it anew
+        return True
     try:
         record = ledger.read_record(fault.trial)
     except RecordError:
-        ledger.delete_record(fault.trial)  # it is kept among the former ones
-        return fault.kind is RunFaultKind.UNREADABLE
+        return _forget_record(ledger, fault.trial)
     if fault.kind is not RunFaultKind.LOST or record is None:
         return False
     if record.state is not TrialState.RUNNING:
         return False
     return ledger.write_record(replace(record, state=TrialState.WAITING, reason=LOST), claims=False)
+
+
+def _forget_record(ledger: Ledger, number: int) -> bool:
+    """Keeps a record that cannot be read among the former ones; False if it is no file of ours."""
+    try:
+        ledger.delete_record(number)
+    except RecordError:
+        return False
+    return True
 
 
 def _unreadable(ledger: Ledger, number: int, errors: Sequence[RecordError]) -> RunFault:
