@@ -302,3 +302,22 @@ def test_python_is_the_workers_own(tmp_path: Path) -> None:
     adapted = WorkerBackend(function=digest)._of_worker(launch)
     assert (sys.executable, "-m", "m", function_place(digest).reference) == adapted.argv
     assert set(filter(None, sys.path)) == set(adapted.env["PYTHONPATH"].split(os.pathsep))
+
+
+def test_in_a_pod_of_its_own_a_trial_has_what_the_pod_takes_from_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from podmap.backends.launch import Launch
+
+    launch = Launch(
+        *("s-0a1b2c3d-0-a1", "s", "0a1b2c3d", 0, 1, "e", ("true",)),
+        env={"A": "1"},
+        config_env={"REGION": ("cluster", "region")},
+        field_env={"NODE": "spec.nodeName"},
+    )
+    assert launch == WorkerBackend()._of_worker(launch)  # which no local process can have
+    for name, value in ((IN_POD, "True"), ("REGION", "eu"), ("NODE", "n1")):
+        monkeypatch.setenv(name, value)
+    made = WorkerBackend()._of_worker(launch)
+    assert {"A": "1", "REGION": "eu", "NODE": "n1"} == made.env
+    assert ({}, {}) == (made.config_env, made.field_env)
