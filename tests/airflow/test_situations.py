@@ -311,7 +311,7 @@ def edit(deployment: Deployment, count: int, timeout: str = "None") -> None:
     known = versions() if file.exists() else 0
     file.write_text(text)
     airflow.wait_for_dag("edited")
-    airflow.wait_for(lambda: versions() > known, "the new version", 60)
+    airflow.wait_for(lambda: versions() > known, "the new version", 240)
 
 
 def test_a_dag_that_is_edited_in_mid_run_goes_on_as_it_was_planned(deployment: Deployment) -> None:
@@ -325,3 +325,17 @@ def test_a_dag_that_is_edited_in_mid_run_goes_on_as_it_was_planned(deployment: D
     let_go(deployment, "edited")
     assert "success" == airflow.wait_for_run("edited", run_id)
     assert 2 == airflow.xcom("edited", run_id, "sweep.collect")["count"]
+
+
+def test_a_dag_run_that_takes_too_long_ends_its_trials(deployment: Deployment) -> None:
+    """It gets its time limit when its trials run, however slow the machine is."""
+    airflow = deployment.airflow
+    (deployment.scratch / "edited" / "hold").touch()
+    begun_before = len(pids(deployment, "edited"))
+    run_id = airflow.trigger("edited")
+    airflow.wait_for(
+        lambda: len(pids(deployment, "edited")) == begun_before + 3, "three trials", 120
+    )
+    edit(deployment, 3, "timedelta(seconds=1)")
+    assert "failed" == airflow.wait_for_run("edited", run_id)
+    airflow.wait_for(lambda: not alive(deployment, "edited"), "the end of all", 60)
