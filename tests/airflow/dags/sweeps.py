@@ -46,3 +46,4 @@ in_chunks = sweep_dag(
 )
 
 wrong = sweep_dag("wrong.yaml", dag_id="wrong")
+reaching = sweep_dag("reaching.yaml", dag_id="reaching")
