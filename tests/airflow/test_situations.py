@@ -288,7 +288,8 @@ from airflow.sdk import DAG
 
 from podmap.airflow import sweep
 
-with DAG("edited", schedule=None, dagrun_timeout={timeout}):
+about = "{count} trials, {timeout}"
+with DAG("edited", schedule=None, dagrun_timeout={timeout}, description=about):
     sweep(
         {spec!r},
         experiments=[{{"exp_id": f"e{{n}}", "lr": 1.0, "tag": "edited"}} for n in range({count})],
@@ -304,14 +305,14 @@ def edit(deployment: Deployment, count: int, timeout: str = "None") -> None:
     spec, scratch = str(Path(__file__).parent / "dags" / "found.yaml"), str(deployment.scratch)
     text = EDITED.format(spec=spec, scratch=scratch, count=count, timeout=timeout)
 
-    def versions() -> int:
-        return int(airflow.get("/api/v2/dags/edited/dagVersions")["total_entries"])
+    (deployment.edited / "edited.py").write_text(text)
 
-    file = deployment.edited / "edited.py"
-    known = versions() if file.exists() else 0
-    file.write_text(text)
+    def known() -> bool:
+        described = airflow.get("/api/v2/dags/edited")["description"]
+        return bool(described == f"{count} trials, {timeout}")
+
     airflow.wait_for_dag("edited")
-    airflow.wait_for(lambda: versions() > known, "the new version", 240)
+    airflow.wait_for(known, "the new version", 240)
 
 
 def test_a_dag_that_is_edited_in_mid_run_goes_on_as_it_was_planned(deployment: Deployment) -> None:
