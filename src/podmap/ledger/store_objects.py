@@ -242,6 +242,7 @@ def _status(error: OSError) -> int | None:
 
 
 def _can_create(fs: Any) -> bool:
-    # A file system that merely swallows the keyword would overwrite in silence.
-    method = getattr(fs, "_pipe_file", None) or fs.pipe_file
-    return "mode" in inspect.signature(method).parameters
+    # A file system that merely swallows the keyword would overwrite in silence. One without
+    # requests, such as memory, looks first and writes then, so that two threads may both win.
+    method = getattr(fs, "_pipe_file", None)
+    return method is not None and "mode" in inspect.signature(method).parameters

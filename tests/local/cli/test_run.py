@@ -149,7 +149,8 @@ def test_a_file_in_the_place_of_the_store_ends_with_3(cli: Any) -> None:
     Path(cli.store).write_text("")
     ran = cli("run", cli.spec())
     assert 3 == ran.code
-    assert f"podmap: cannot lock {cli.store}" in ran.err
+    assert f"podmap: cannot create {cli.store}" in ran.err
+    assert "a file is where a folder must be" in ran.err
     assert "--store" in ran.err
 
 
