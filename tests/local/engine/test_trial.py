@@ -98,7 +98,9 @@ def test_what_cannot_be_asked_at_any_step_is_asked_again(
             record = await run_trial(session, 0, "e1", on_line=lines.append)
             backend.steps = io.steps = None
             await until(lambda: session.slots.alive == 0)
-            assert (step, COMPLETE, attempts) == (step, record.state, len(record.attempts))
+            assert (step, COMPLETE, attempts) == (step, record.state, len(record.attempts)), [
+                (a.number, a.exit_code, a.diagnosis, a.started, a.finished) for a in record.attempts
+            ]
             assert (step, attempts) == (step, world.starts()[0])
             assert (step, [], 4) == (step, world.left(), free_slots(session))
             assert record == session.planned.ledger.read_record(0)

@@ -46,6 +46,7 @@ class ProcessWatch:
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self._timers: list[asyncio.TimerHandle] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._forces: set[asyncio.Task[int]] = set()
         self._poll: asyncio.TimerHandle | None = None
         self._pidfd: int | None = None
         try:
@@ -131,13 +132,23 @@ class ProcessWatch:
         """
         await asyncio.shield(self.ended)
         if self._clearing is None:
-            self._clearing = asyncio.ensure_future(end_stragglers(self.folder, self.pid))
+            self._clearing = asyncio.ensure_future(self._end_stragglers())
         return await asyncio.shield(self._clearing)
+
+    async def _end_stragglers(self) -> int:
+        # What still kills this attempt would take the next one of its name for a part of it.
+        if self._forces:
+            await asyncio.wait(self._forces)
+        return await end_stragglers(self.folder, self.pid)
 
     async def force(self) -> None:
         """Kills all processes of the attempt, if it has not ended."""
         if self.is_alive:
-            await asyncio.to_thread(system.end_all, self.pid, self.folder.path)
+            ending = asyncio.to_thread(system.end_all, self.pid, self.folder.path)
+            force = self._loop.create_task(ending)
+            self._forces.add(force)
+            force.add_done_callback(self._forces.discard)
+            await asyncio.shield(force)
 
     def close(self) -> None:
         """Stops watching; the process goes on."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from datetime import datetime
 
 import pytest
@@ -58,6 +59,34 @@ def test_what_stays_in_the_group_is_ended_by_the_wrapper(host: Host) -> None:
     seen = host.run(host.launch(leaving("0", "in its group"), number=1))
     assert 0 == seen.exit_code
     assert [False] == [alive(pid) for pid in pids(host.work / "ran", 1)]
+
+
+def test_a_deleted_attempt_is_killed_no_more_when_the_next_one_may_have_its_name(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_all, let_go, begun, over = system.end_all, threading.Event(), list[str](), list[str]()
+
+    def end_first_slowly(leader: int, mark: str) -> int:
+        begun.append(mark)
+        if len(begun) > 1:
+            return end_all(leader, mark)
+        count = end_all(leader, mark)
+        let_go.wait(20)
+        over.append(mark)
+        return count
+
+    async def scenario() -> None:
+        backend = host.backend()
+        backend.delete_grace_s = 0.01
+        await backend.create(host.shell("trap '' TERM; while :; do sleep 0.1; done"))
+        monkeypatch.setattr(system, "end_all", end_first_slowly)
+        deleting = asyncio.ensure_future(backend.delete(host.name()))
+        await until(lambda: bool(begun) and system.find(str(host.folder())) is None)
+        threading.Timer(0.5, let_go.set).start()
+        await deleting
+        assert over
+
+    host.play(scenario)
 
 
 def test_a_timeout_ends_what_has_gone_elsewhere(host: Host) -> None:
