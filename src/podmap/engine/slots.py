@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from podmap.aio import set_within, spawn
-from podmap.backends.base import Backend, Observation
+from podmap.backends.base import Backend, Observation, Phase
 from podmap.clock import iso, utc_now
 from podmap.engine.settlement import OUTGROWN
 from podmap.engine.tally import Stop, Tally
@@ -91,6 +91,7 @@ class Slots:
         self._spare = spare
         self._unstarted_names = unstarted_names
         self._alive: dict[str, asyncio.Future[Observation]] = {}
+        self._adopted_again: set[str] = set()  # since somebody began to wait for their ends
         self._unbound = 0  # slots of trials whose attempt is not created yet
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._ticket = itertools.count()
@@ -199,7 +200,9 @@ class Slots:
     def adopt(self, names: Iterable[str]) -> None:
         """Counts attempts that are alive already, even if they are more than the slots."""
         for name in names:
-            if name not in self._alive:
+            if name in self._alive:
+                self._adopted_again.add(name)
+            else:
                 self._alive[name] = asyncio.get_running_loop().create_future()
                 watcher = spawn(self._watch(name))
                 self._watchers.add(watcher)
@@ -235,8 +238,12 @@ class Slots:
 
     async def _wait(self, name: str) -> Observation:
         while True:
+            self._adopted_again.discard(name)
             try:
-                return await self._backend.wait(name)
+                seen = await self._backend.wait(name)
+                # A creation that failed may have been asked about before the next one, of its name.
+                if seen.phase is not Phase.GONE or name not in self._adopted_again:
+                    return seen
             except BackendError as error:
                 log.warning("cannot ask about %s, its slot stays taken: %s", name, error)
                 _refuse(self._alive[name], error)

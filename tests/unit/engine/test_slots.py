@@ -382,3 +382,34 @@ def test_a_stop_ends_what_waits_at_a_gate_and_lets_the_rest_go_on() -> None:
         assert ["b", "c"] == [name for name, _ in attempts.killed]
 
     play(scenario)
+
+
+def test_that_a_failed_creation_left_nothing_is_no_end_of_the_next_one() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(2)
+        slots.acquire_now().bind("a")  # it may have been created
+        await settled()
+        asked = attempts.ends.pop("a")
+        slots.acquire_now().bind("a")  # it was created, later than the answer
+        waiting = asyncio.ensure_future(slots.wait_end("a"))
+        asked.set_result(Observation("a", "r", 0, 1, "e", Phase.GONE))
+        await settled()
+        assert not waiting.done()
+        attempts.end("a")
+        assert Phase.ENDED is (await waiting).phase
+        assert 0 == slots.alive
+
+    play(scenario)
+
+
+def test_an_attempt_that_is_gone_ends_though_it_was_seen_before() -> None:
+    async def scenario(attempts: Attempts, make: Callable[..., Slots]) -> None:
+        slots = make(2)
+        slots.adopt(["a"])
+        await settled()
+        slots.adopt(["a"])
+        waiting = asyncio.ensure_future(slots.wait_end("a"))
+        attempts.ends["a"].set_result(Observation("a", "r", 0, 1, "e", Phase.GONE))
+        assert Phase.GONE is (await waiting).phase
+
+    play(scenario)
