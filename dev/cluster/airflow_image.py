@@ -22,9 +22,9 @@ SOURCE = REPOSITORY / "src"
 SDK = REPOSITORY / "trial/podmap_trial.py"
 # What no worker of a test needs; it is two thirds of all.
 _UNNEEDED = """
-ast-serialize asyncpg aiobotocore babel botocore codespell editables grimp hatchling hypothesis
-import-linter joblib mypy mypy-extensions narwhals numpy pandas pip psycopg2-binary
-pyarrow pytest ruff s3fs scikit-learn scipy setuptools threadpoolctl uv
+antlr4-python3-runtime ast-serialize asyncpg aiobotocore babel botocore codespell editables grimp
+hatchling hydra-core hypothesis import-linter joblib mypy mypy-extensions narwhals numpy omegaconf
+pandas pip psycopg2-binary pyarrow pytest ruff s3fs scikit-learn scipy setuptools threadpoolctl uv
 """
 UNNEEDED = frozenset(_UNNEEDED.split())
 
