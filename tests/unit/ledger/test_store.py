@@ -160,7 +160,7 @@ def test_whatever_a_store_library_raises_is_a_store_error(call: str) -> None:
 
     store = store_objects.FsspecStore("memory://refused")
     store._fs = mock.Mock(side_effect=Refused)
-    for name in ("cat_file", "pipe_file", "isfile", "ls", "rm_file"):
+    for name in ("cat_file", "exists", "pipe_file", "isfile", "ls", "rm_file"):
         getattr(store._fs, name).side_effect = Refused("no route to host")
     data = (b"x",) if call in ("write", "create") else ()
     with pytest.raises(StoreError, match="memory://refused/a: Refused: no route to host"):
