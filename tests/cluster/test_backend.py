@@ -57,7 +57,12 @@ class TestKubernetesBackend(BackendContract):
     def release(self, launch: Launch) -> None:
         within = f"--namespace={self.namespace}"
         self.cluster.wait_for(f"pod/{launch.name}", "condition=Ready", within)
-        self.cluster.kubectl("exec", within, launch.name, "--", "touch", RELEASE)
+        try:
+            self.cluster.kubectl("exec", within, launch.name, "--", "touch", RELEASE)
+        except AssertionError as error:
+            # The program that is let go may end, and all in its container, before `touch` has.
+            if "exit code 137" not in str(error):
+                raise
 
 
 Scenario = Callable[..., Awaitable[None]]

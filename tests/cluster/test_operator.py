@@ -172,4 +172,6 @@ def test_a_task_marked_failed_ends_its_pod(
     assert "success" == airflow.wait_for_run(dag_id, run_id, 300)
     uri = airflow.xcom(dag_id, run_id, "sweep.collect")["run_uri"]
     record = list(Ledger.open(uri).records())[4]
-    assert (TrialState.CANCELLED, "ended by a user, in Airflow") == (record.state, record.reason)
+    assert TrialState.CANCELLED is record.state
+    # The trigger says the one, and `collect`, where it is faster, the other.
+    assert record.reason in ("ended by a user, in Airflow", "its task was ended in Airflow")
