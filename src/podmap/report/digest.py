@@ -8,7 +8,7 @@ from typing import Any
 from podmap.records import TrialState
 from podmap.report.leaderboard import Leaderboard
 from podmap.report.rows import TrialRow
-from podmap.report.words import reason_pattern, value_text
+from podmap.report.words import value_text
 
 BEST = 5
 GROUPS = 5
@@ -44,11 +44,7 @@ def digest(board: Leaderboard, summary: Mapping[str, Any]) -> list[str]:
 
 def failure_lines(board: Leaderboard) -> list[str]:
     """Why trials failed or were cancelled, the commonest reason first, each with its trials."""
-    groups: dict[str, list[TrialRow]] = {}
-    for row in board.trials:
-        if row.state in (TrialState.FAILED, TrialState.CANCELLED):
-            groups.setdefault(reason_pattern(row.reason), []).append(row)
-    ordered = sorted(groups.values(), key=len, reverse=True)
+    ordered = board.by_reason(TrialState.FAILED, TrialState.CANCELLED)
     lines = [f"{_trials_text(rows)}: {rows[0].reason or 'no reason is known'}" for rows in ordered]
     left = len(lines) - GROUPS
     return [*lines[:GROUPS], *([f"and {left} other reasons"] if left > 0 else [])]

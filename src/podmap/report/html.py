@@ -20,7 +20,6 @@ from podmap.report.rows import TrialRow
 from podmap.report.words import (
     duration_text,
     moment_text,
-    reason_pattern,
     shard_texts,
     spec_text,
     value_text,
@@ -225,11 +224,7 @@ def _history_note(info: figures.HistoryInfo, dot: str) -> str:
 
 
 def _failures(board: Leaderboard) -> dict[str, Any]:
-    groups: dict[str, list[TrialRow]] = {}
-    for row in board.trials:
-        if row.state is TrialState.FAILED:
-            groups.setdefault(reason_pattern(row.reason), []).append(row)
-    ordered = sorted(groups.values(), key=len, reverse=True)
+    ordered = board.by_reason(TrialState.FAILED)
     note = f"{sum(map(len, ordered))} trials in {len(ordered)} groups"
     if len(ordered) > FAILURE_GROUPS:
         note += f"; the {FAILURE_GROUPS} largest"

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from podmap.objective import ReachedTarget
-from podmap.records import Record
+from podmap.records import Record, TrialState
 from podmap.report.repeats import merged_repeats
 from podmap.report.rows import RowBuilder, TrialRow
-from podmap.report.words import shard_texts
+from podmap.report.words import reason_pattern, shard_texts
 from podmap.spec.model import Objective
 
 SCREEN_METRICS = 6
@@ -105,6 +105,14 @@ class Leaderboard:
             gpu_seconds=builder.gpu_seconds,
             busy_s=builder.busy.seconds(),
         )
+
+    def by_reason(self, *states: TrialState) -> list[list[TrialRow]]:
+        """The trials in these states, grouped by the pattern of their reasons, largest first."""
+        groups: dict[str, list[TrialRow]] = {}
+        for row in self.trials:
+            if row.state in states:
+                groups.setdefault(reason_pattern(row.reason), []).append(row)
+        return sorted(groups.values(), key=len, reverse=True)
 
     @property
     def has_repeats(self) -> bool:

@@ -9,16 +9,12 @@ from typing import Any
 
 import pytest
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
+from tests.local.airflow.planned import plan_one
 
 from podmap.airflow import log_turns
 from podmap.airflow.pods.trigger import TrialTrigger
 from podmap.airflow.trial_log import TrialLog, verdict
-from podmap.backends.connect import Target
-from podmap.engine.planned import prepare_run
-from podmap.ledger.encode import dump_manifest
-from podmap.names import content_digest, run_id_for
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
-from podmap.spec.load import load
 
 pytestmark = pytest.mark.airflow
 
@@ -93,27 +89,6 @@ class Reader:
             await self.reads.wait()
 
 
-def planned_run(folder: Path, command: str) -> dict[str, str]:
-    spec = {
-        "apiVersion": "podmap/v1",
-        "name": "x",
-        "search": {"kind": "list", "items": [{"n": 0}]},
-        "objective": {"metric": "y", "direction": "maximize"},
-        "trial": {"command": ["sh", "-c", command], "timeout": "1m"},
-    }
-    planned = prepare_run(
-        load(spec),
-        store=str(folder / "store"),
-        run_id=run_id_for(*OWNER.values()),
-        owner={"kind": "airflow", **OWNER},
-        folder=str(folder),
-        target=Target("process"),
-    )
-    digest = content_digest(dump_manifest(planned.manifest))
-    target = {"backend": "process", "namespace": "", "connection": ""}
-    return {"uri": planned.ledger.run_uri, "digest": digest, **target}
-
-
 @pytest.mark.parametrize(
     ("command", "ends", "last"),
     [
@@ -141,7 +116,7 @@ def test_the_event_comes_after_airflow_has_read_the_verdict(
     async def scenario() -> Any:
         reader = Reader(log, last)
         log_turns.loop_turns()._socket = reader  # type: ignore[assignment]  # as the real one
-        trigger = Told(run=planned_run(tmp_path, command))
+        trigger = Told(run=plan_one(tmp_path, command, OWNER)[1])
         trigger.task_instance = SimpleNamespace(  # type: ignore[assignment]  # what is asked for
             dag_id="d", run_id="r1", task_id="sweep.trials", map_index=0, id="e", max_tries=0
         )

@@ -8,14 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.local.airflow.planned import plan_one
 
 from podmap.airflow import triggerer
 from podmap.airflow.pods.trigger import TrialTrigger
-from podmap.backends.connect import Target
-from podmap.engine.planned import PlannedRun, prepare_run
-from podmap.ledger.encode import dump_manifest
-from podmap.names import content_digest, run_id_for
-from podmap.spec.load import load
 
 pytestmark = pytest.mark.airflow
 
@@ -34,31 +30,10 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__PODMAP__STORE", str(tmp_path / "store"))
 
 
-def plan(folder: Path) -> tuple[PlannedRun, dict[str, str]]:
-    spec = {
-        "apiVersion": "podmap/v1",
-        "name": "x",
-        "search": {"kind": "list", "items": [{"n": 0}]},
-        "objective": {"metric": "y", "direction": "maximize"},
-        "trial": {"command": ["sh", "-c", SLOW_TO_END], "timeout": "1m"},
-    }
-    planned = prepare_run(
-        load(spec),
-        store=str(folder / "store"),
-        run_id=run_id_for(*OWNER.values()),
-        owner={"kind": "airflow", **OWNER},
-        folder=str(folder),
-        target=Target("process"),
-    )
-    digest = content_digest(dump_manifest(planned.manifest))
-    places = {"backend": "process", "namespace": "", "connection": ""}
-    return planned, {"uri": planned.ledger.run_uri, "digest": digest, **places}
-
-
 def test_a_kill_outlives_the_call_by_which_it_was_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planned, run = plan(tmp_path)
+    planned, run = plan_one(tmp_path, SLOW_TO_END, OWNER)
 
     async def yes(*_: Any) -> bool:
         return True
