@@ -243,6 +243,7 @@ class Slots:
                 seen = await self._backend.wait(name)
                 # A creation that failed may have been asked about before the next one, of its name.
                 if seen.phase is not Phase.GONE or name not in self._adopted_again:
+                    self._adopted_again.discard(name)
                     return seen
             except BackendError as error:
                 log.warning("cannot ask about %s, its slot stays taken: %s", name, error)
