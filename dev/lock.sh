@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 lock=requirements/dev.lock
 .venv/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
-  --extra airflow --extra kubernetes --extra operator --extra parquet --extra pandas --extra s3 --group dev \
+  --all-extras --group dev \
   "$@" --output-file "$lock" pyproject.toml >/dev/null
 if grep -nE '://|^-' "$lock"; then
   echo "lock: $lock names a place to download from" >&2
