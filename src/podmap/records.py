@@ -201,6 +201,10 @@ class Attempt:
         return cls(**values)
 
 
+Report = tuple[int, Mapping[str, float | None]]
+"""A step, and what was reported at it: metric name to number, None where it was NaN or infinite."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """What is kept of a trial. Times are UTC ISO 8601, durations in seconds.
@@ -226,6 +230,7 @@ class Record:
         queued_s: From the asking to the first start of a container or process; while the trial
             runs, to when its first attempt was asked for. None if none has started.
         gpu_seconds: GPUs times the seconds they were held, over all attempts.
+        reports: What its attempts have reported, by step; at most about 200 steps, spread evenly.
     """
 
     number: int
@@ -247,6 +252,7 @@ class Record:
     duration_s: float | None = None
     queued_s: float | None = None
     gpu_seconds: float = 0.0
+    reports: tuple[Report, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The record as the JSON object of `trials/<number>.json`."""
@@ -257,6 +263,7 @@ class Record:
         data["outputs"] = dict(self.outputs)
         data["shard"] = self.shard.to_json() if self.shard else None
         data["attempts"] = [attempt.to_json() for attempt in self.attempts]
+        data["reports"] = [[step, dict(values)] for step, values in self.reports]
         return data
 
     @classmethod
@@ -277,6 +284,7 @@ class Record:
         if values.get("shard") is not None:
             values["shard"] = Shard.from_json(values["shard"])
         values["attempts"] = tuple(Attempt.from_json(a) for a in values.get("attempts", ()))
+        values["reports"] = tuple((step, known) for step, known in values.get("reports", ()))
         return cls(**values)
 
 
@@ -288,6 +296,13 @@ def _names(cls: type) -> tuple[str, ...]:
 def _values(value: object) -> dict[str, Any]:
     kind: type = type(value)
     return {name: getattr(value, name) for name in _names(kind)}
+
+
+def _is_report(value: Any) -> bool:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return False
+    step, known = value
+    return type(step) is int and abs(step) < 2**63 and objects_of(optional(NUMBER))[1](known)
 
 
 def _known(cls: type, data: Mapping[str, Any], what: str) -> dict[str, Any]:
@@ -321,4 +336,5 @@ _RECORD: dict[str, Kind] = {
     ),
     "outputs": objects_of(TEXT),
     "attempts": list_of(("objects", lambda value: isinstance(value, Mapping))),
+    "reports": list_of(("pairs of a step and its metrics", _is_report)),
 }

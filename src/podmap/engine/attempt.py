@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
-import json
 import logging
-import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from podmap.backends.base import Backend, Observation
+from podmap.engine.lines import LineSplitter
+from podmap.engine.messages import PREFIX, Messages, ReportHandler, Reports, read_messages
 from podmap.engine.timing import TIMING
 from podmap.errors import OutputError
 
 log = logging.getLogger(__name__)
 
 LineHandler = Callable[[str], None]
-ReportHandler = Callable[[int, Mapping[str, Any]], None]
 
 TAIL_BYTES = 64 * 1024
 RECORD_TAIL_BYTES = 4096
@@ -32,148 +29,6 @@ SLICE_LINES = 500
 FLOOD_LINES = 4
 TURN_LINES = 200
 """After so many lines all else on the loop has its turn."""
-PREFIX = "podmap:"
-MAX_LINE_CHARS = 64 * 1024
-"""A longer line is handed on in pieces of this size, so that memory stays bounded."""
-MOST_REPORTS = 10_000
-
-
-class LineSplitter:
-    r"""Turns chunks of bytes into lines; `\r` ends a line as `\n` does.
-
-    The lines are the same however the bytes are cut into chunks.
-    """
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._rest = ""
-
-    def feed(self, data: bytes) -> Iterator[str]:
-        """The lines that ended with this chunk, without their ends; empty ones are left out."""
-        text = self._rest + self._decoder.decode(data)
-        *lines, rest = text.replace("\r", "\n").split("\n")
-        # The last piece waits for more even if it is full: its end may be all that is missing.
-        while len(rest) > MAX_LINE_CHARS:
-            lines.append(rest[:MAX_LINE_CHARS])
-            rest = rest[MAX_LINE_CHARS:]
-        self._rest = rest
-        return _pieces(lines)
-
-    def finish(self) -> Iterator[str]:
-        """The last line, if the output did not end with a line's end."""
-        rest, self._rest = self._rest + self._decoder.decode(b"", True), ""
-        return _pieces([rest])
-
-
-def _pieces(lines: list[str]) -> Iterator[str]:
-    if max(map(len, lines), default=0) <= MAX_LINE_CHARS:
-        return filter(None, lines)  # a flood of short lines is hundreds of thousands of them
-    return _cut(lines)
-
-
-def _cut(lines: list[str]) -> Iterator[str]:
-    for line in lines:
-        if len(line) <= MAX_LINE_CHARS:
-            if line:
-                yield line
-        else:
-            for start in range(0, len(line), MAX_LINE_CHARS):
-                yield line[start : start + MAX_LINE_CHARS]
-
-
-@dataclass(slots=True)
-class Reports:
-    """What an attempt has reported: step to values, in bounded memory.
-
-    Beyond `most` steps every second one is dropped, and of the steps that come later as many, so
-    that those that stay cover the whole attempt evenly.
-    """
-
-    most: int = MOST_REPORTS
-    _values: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    _every: int = 1
-    _steps: int = 0
-
-    def add(self, step: int, values: Mapping[str, Any]) -> None:
-        """Adds a report, or replaces that of the same step."""
-        if step not in self._values:
-            self._steps += 1
-            if (self._steps - 1) % self._every:
-                return
-        self._values[step] = values
-        if len(self._values) > self.most:
-            self._values = dict(sorted(self._values.items())[::2])
-            self._every *= 2
-
-    def __iter__(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        """Steps with their values, by step."""
-        return iter(sorted(self._values.items(), key=lambda report: report[0]))
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-
-@dataclass(slots=True)
-class Messages:
-    """What one attempt has said so far.
-
-    Attributes:
-        final: The last `{"final": {...}}`; None if there was none.
-        pruned: Whether it said `{"pruned": true}`.
-        last_report: The report with the highest step; empty if there was none.
-        reports: All reports, as far as they are kept.
-        on_report: Called with step and values of each report, as it is read.
-    """
-
-    final: Mapping[str, Any] | None = None
-    pruned: bool = False
-    last_report: Mapping[str, Any] = field(default_factory=dict)
-    reports: Reports = field(default_factory=Reports)
-    on_report: ReportHandler = field(default=lambda step, values: None, compare=False, repr=False)
-
-    def read_line(self, line: str) -> bool:
-        """Reads one line; returns whether it was a message of podmap's.
-
-        What stands before the prefix is left out: a progress bar on stderr that has not ended
-        its line shares it with the message that comes after.
-        """
-        start = line.find(PREFIX)
-        if start < 0:
-            return False
-        try:
-            message = json.loads(line[start + len(PREFIX) :])
-        except (ValueError, RecursionError):
-            return False
-        return isinstance(message, dict) and self._add_message(message)
-
-    def _add_message(self, message: dict[str, Any]) -> bool:
-        step = message.get("step")
-        if isinstance(message.get("final"), dict):
-            self.final = message["final"]
-        elif message.get("pruned") is True:
-            self.pruned = True
-        elif isinstance(step, int) and not isinstance(step, bool):
-            self._add_report(step, message)
-        else:
-            return False
-        return True
-
-    def _add_report(self, step: int, message: dict[str, Any]) -> None:
-        if step >= self.last_report.get("step", -math.inf):
-            self.last_report = message
-        values = {name: value for name, value in message.items() if name != "step"}
-        self.reports.add(step, values)
-        self.on_report(step, values)
-
-
-def read_messages(output: bytes) -> Messages:
-    """What the messages in a piece of output say."""
-    messages = Messages()
-    if PREFIX.encode() in output:
-        splitter = LineSplitter()
-        for line in (*splitter.feed(output), *splitter.finish()):
-            messages.read_line(line)
-    return messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +59,7 @@ class Listener:
         wait_end: Callable[[str], Awaitable[Observation]],
         on_line: LineHandler | None,
         on_report: ReportHandler = lambda step, values: None,
+        watched: Sequence[str] = (),
         streams: bool,
         lacks_result: Callable[[Observation, Messages], bool],
         patience_s: float = TIMING.output_patience_s,
@@ -216,6 +72,7 @@ class Listener:
             wait_end: Returns the attempt of a name, once it has ended or is gone.
             on_line: Gets its lines; None if nobody wants them.
             on_report: Called with step and values of its reports.
+            watched: Metrics of which the least and the greatest reported value are kept.
             streams: Whether `on_line` gets them as they come, or the last ones at the end.
             lacks_result: Whether the result of an attempt, if there is one, can only stand in
                 output that was not read.
@@ -228,7 +85,8 @@ class Listener:
         self._on_line = on_line
         self._on_report = on_report
         self._streams = streams and on_line is not None
-        self._messages = Messages(on_report=on_report)
+        self._watched = watched
+        self._messages = Messages(reports=Reports(watched=watched), on_report=on_report)
         self._splitter = LineSplitter()
         self._offset = 0
         self._tail = bytearray()
@@ -266,9 +124,9 @@ class Listener:
         """The end of the output, with the messages in it, and why it could not be read."""
         try:
             tail = await self._backend.tail(self.name, max_bytes=TAIL_BYTES)
-            self._messages = read_messages(tail)
+            self._messages = read_messages(tail, watched=self._watched)
             if len(tail) == TAIL_BYTES and self._may_stand_above(seen):
-                self._messages = Messages()
+                self._messages = Messages(reports=Reports(watched=self._watched))
                 await self._read_output(None)
         except OutputError as error:
             return b"", error

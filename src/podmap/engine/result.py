@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,8 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from podmap.backends.base import Cut, Observation, Phase
-from podmap.engine.attempt import PREFIX, EndedAttempt, Messages
+from podmap.engine.attempt import EndedAttempt
 from podmap.engine.cut_result import whole_pairs
+from podmap.engine.messages import PREFIX, Messages
+from podmap.engine.reports import finite, is_metric
 from podmap.errors import OutputError
 from podmap.records import Category, Diagnosis, TrialState
 
@@ -340,8 +341,8 @@ def _split(
     for name, value in given.items():
         if name == "outputs" and isinstance(value, dict):
             outputs = {str(k): v for k, v in value.items() if isinstance(v, str)}
-        elif len(metrics) < MAX_METRICS and _is_metric(value):
-            metrics[str(name)] = _finite(value)
+        elif len(metrics) < MAX_METRICS and is_metric(value):
+            metrics[str(name)] = finite(value)
         else:
             left_out.append(str(name))
     if not left_out:
@@ -349,14 +350,3 @@ def _split(
     names = ", ".join(left_out[:5]) + (" ..." if len(left_out) > 5 else "")
     why = f"only numbers are kept, and at most {MAX_METRICS}"
     return metrics, outputs, f"left out of the metrics: {names} ({why})"
-
-
-def _is_metric(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def _finite(value: float | None) -> float | None:
-    try:
-        return value if value is not None and math.isfinite(value) else None
-    except OverflowError:  # a whole number too large for a float
-        return None

@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from podmap.backends.base import Observation, Phase
 from podmap.clock import iso, parse_iso, utc_now
-from podmap.engine.attempt import Messages
+from podmap.engine.messages import Messages
 from podmap.engine.result import Outcome, judge, objective_of
 from podmap.engine.settlement import end_record
 from podmap.errors import RecordError

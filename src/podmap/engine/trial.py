@@ -345,6 +345,7 @@ class TrialRunner:
                 wait_end=session.slots.wait_end,
                 on_line=self._on_line,
                 on_report=on_report,
+                watched=session.planned.objectives,
                 streams=session.planned.streams,
                 lacks_result=partial(lacks_result, objectives=session.planned.objectives),
                 patience_s=session.timing.output_patience_s,

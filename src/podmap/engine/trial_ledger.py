@@ -15,6 +15,7 @@ from podmap.clock import iso, utc_now
 from podmap.engine.attempt import EndedAttempt
 from podmap.engine.launch import Launcher, ResultPath
 from podmap.engine.planned import PlannedRun
+from podmap.engine.reports import kept_reports
 from podmap.engine.result import Outcome, judge_attempt
 from podmap.engine.reuse import (
     completed_record,
@@ -217,6 +218,9 @@ class TrialLedger:
         ledger = self._planned.ledger
         log_uri = ledger.log_uri(self._number, ended.seen.attempt) if ended.tail else ""
         attempt = ended_attempt(ended.seen, outcome.diagnosis, log_uri=log_uri, most_s=most_s)
+        known, names = self.record.reports, self._planned.objectives
+        reports = kept_reports(known, ended.messages.reports, objectives=names)
+        self.record = replace(self.record, reports=reports)
         return self._settle(attempt, outcome, tail=ended.tail, interrupted=interrupted)
 
     def settle_refusal(

@@ -654,3 +654,15 @@ def test_a_run_with_a_result_is_not_stopped_by_failures_of_one_kind(world: World
     for number in range(1, 12):
         planned.ledger.delete_record(number)
     assert [COMPLETE] + [FAILED] * 11 == states(world.go(planned, alone=True))
+
+
+def test_a_record_keeps_the_reports_of_all_its_attempts(world: World) -> None:
+    script = """if [ "$PODMAP_ATTEMPT" = 1 ]; then
+        echo 'podmap: {"step": 1, "y": 5}'; echo 'podmap: {"step": 2, "y": 6}'; exit 1; fi
+        echo 'podmap: {"step": 2, "y": NaN, "loss": 3}'; echo 'podmap: {"step": 3, "y": 8}'
+        printf '{"y": 9}' >"$PODMAP_RESULT" """
+    planned = world.plan(script, 1, retries={"user": 1})
+    record = world.go(planned)[0]
+    assert (COMPLETE, 2) == (record.state, len(record.attempts))
+    expected = ((1, {"y": 5}), (2, {"y": None, "loss": 3}), (3, {"y": 8}))
+    assert expected == record.reports

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podmap.engine.attempt import MAX_LINE_CHARS, LineSplitter, Messages, Reports, read_messages
+from podmap.engine.lines import MAX_LINE_CHARS, LineSplitter
+from podmap.engine.messages import Messages, Reports, read_messages
 
 
 def lines(*chunks: bytes) -> list[str]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podmap.backends.base import Cut, Observation, Phase
-from podmap.engine.attempt import Messages
+from podmap.engine.messages import Messages
 from podmap.engine.result import (
     MAX_METRICS,
     Outcome,

@@ -170,6 +170,7 @@ class PodAttempt:
                 name,
                 wait_end=self._backend.wait,
                 on_line=on_line,
+                watched=self.trial.planned.objectives,
                 streams=self.trial.planned.streams,
                 lacks_result=partial(lacks_result, objectives=self.trial.planned.objectives),
             )

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from podmap.backends.launch import Launch
 from podmap.backends.process.spawn import check_command, inherited_env
-from podmap.engine.attempt import Messages
+from podmap.engine.messages import Messages
 from podmap.testing.sweep.fail import Failure, FailureKind
 
 TrainFunction = Callable[[dict[str, Any]], Mapping[str, Any] | str | None]
