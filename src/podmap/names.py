@@ -33,6 +33,7 @@ _RECORD_URI = re.compile(r"(?:.*/)?(?P<run>[^/]+)/(?P<path>trials/[0-9]+\.json)"
 
 TRIALS = "trials"
 ATTEMPTS = "attempts"
+KEYS = "keys"
 MANIFEST = "manifest.json"
 RUN_STATE = "run.json"
 SUMMARY = "summary.json"
@@ -199,4 +200,4 @@ def split_record_uri(uri: str) -> tuple[str, str] | None:
 
 def keys_uri(store: str, sweep: str) -> str:
     """The URI of the folder that has a sweep's finished trials by key."""
-    return f"{store.rstrip('/')}/{sweep}/keys"
+    return f"{store.rstrip('/')}/{sweep}/{KEYS}"

@@ -284,9 +284,8 @@ def _is_below(location: Location, roots: Iterable[str], *, pattern: bool = False
 
 def _parts(location: Location, *, pattern: bool = False) -> tuple[str, ...]:
     """What two places are compared by: where they really are, as far as that can be known."""
-    path = location.path
-    if location.local:
-        path = _real_path(location.local_path, pattern=pattern)
+    local = location.local
+    path = _real_path(location.local_path, pattern=pattern) if local else location.path
     return (
         _SAME.get(location.scheme, location.scheme),
         location.host,
@@ -338,13 +337,18 @@ def open_filesystem(uri: str) -> tuple[FileSystem, str]:
 
 def _options(made: Any, location: Location) -> dict[str, Any]:
     """What the file system must know of the URI; nothing that could change what it does."""
-    if location.scheme in _AZURE:
-        account = _ACCOUNT.fullmatch(location.host)
-        return {"account_name": account[1]} if account else {}
+    if location.scheme in _AZURE and (account := azure_account(location.host)):
+        return {"account_name": account}
     if location.scheme in SCHEMES:
         return {}
     found: dict[str, Any] = made._get_kwargs_from_urls(str(location))
     return found
+
+
+def azure_account(host: str) -> str:
+    """The account in `container@account.dfs.core.windows.net`; empty if there is none."""
+    account = _ACCOUNT.fullmatch(host)
+    return account[1] if account else ""
 
 
 def _package(scheme: str) -> str:
@@ -374,9 +378,8 @@ def open_data_file(uri: str, *, folder: str) -> IO[bytes]:
         return io.BufferedReader(fs.open(path, "rb"))  # whose lines can be read in parts
     file = open_regular_file(path)
     try:
-        # A link may have been put there since.
         opened = f"/proc/self/fd/{file.fileno()}"
-        if os.path.exists(opened):
+        if os.path.exists(opened):  # a link may have been put there since
             check_data_uri(os.path.realpath(opened), folder=folder)
     except BaseException:
         file.close()

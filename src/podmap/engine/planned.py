@@ -26,6 +26,7 @@ from podmap.spec.model import Sweep, TrialPatch, TrialTemplate
 from podmap.spec.search import ListSearch
 from podmap.spec.template import VISIBLE_GPUS, TrialTemplates, local_gpus
 from podmap.spec.warnings import find_near_misses
+from podmap.uris import masked
 
 ONLY_LOCAL = (
     "{trial.slot} is of local processes, which share a host; in a cluster the scheduler and the "
@@ -215,6 +216,7 @@ def prepare_run(
     if most_instances is not None:
         _check_instances(plan.count, size, most_instances, chunks=chunks)
     ledger = Ledger.open(run_uri(store, loaded.sweep.name, run_id))
+    _check_shared(ledger, owner)
     now = iso(utc_now())
     manifest = Manifest(
         sweep=loaded.sweep.name,
@@ -234,6 +236,15 @@ def prepare_run(
         podmap_version=__version__,
     )
     return PlannedRun._made(ledger, ledger.replace_manifest(manifest), loaded.sweep, plan, warned)
+
+
+def _check_shared(ledger: Ledger, owner: Mapping[str, Any]) -> None:
+    if owner.get("kind") == "airflow" and not ledger.is_shared:
+        raise UsageError(
+            f"{masked(ledger.run_uri)}: several processes work on a run of Airflow, and this "
+            "store cannot compare before it replaces, so they could undo each other's records; "
+            "keep runs in a folder that all of them see, or in s3://, gs:// or az://"
+        )
 
 
 def _check_instances(count: int, size: int, most_instances: int, *, chunks: bool) -> None:

@@ -63,6 +63,11 @@ class Ledger:
         return cls(open_store(run_uri))
 
     @property
+    def is_shared(self) -> bool:
+        """Whether any number of processes may write the run."""
+        return self._store.compares
+
+    @property
     def run_uri(self) -> str:
         """The run's folder, without a trailing slash; an absolute path if it is local."""
         return self._store.uri
@@ -81,7 +86,9 @@ class Ledger:
         Raises:
             OwnerError: The run was started by another owner.
         """
-        if self._store.create(names.MANIFEST, encode.dump_manifest(manifest)):
+        raw = encode.dump_manifest(manifest)
+        if self._store.create(names.MANIFEST, raw):
+            self._store.check_compares(names.MANIFEST, raw)
             self._deletion.expect_run()
             return manifest
         existing = self.read_manifest()

@@ -8,6 +8,9 @@ from typing import Protocol
 from podmap.errors import RecordError
 from podmap.uris import check_store_uri, parse_uri
 
+OBJECT_SCHEMES = frozenset({"s3", "gs", "gcs", "az", "abfs"})
+"""Of stores whose servers compare before they replace."""
+
 
 class Store(Protocol):
     """Small files below one folder, named by relative paths with `/`.
@@ -20,6 +23,8 @@ class Store(Protocol):
 
     uri: str
     """The folder, without a trailing slash."""
+    compares: bool
+    """Whether any number of processes may write the same files: it compares before it replaces."""
 
     def read(self, path: str) -> bytes | None:
         """The file's bytes; None if it is not there.
@@ -48,9 +53,8 @@ class Store(Protocol):
     def replace(self, path: str, old: bytes | None, new: bytes) -> bool:
         """Puts the file there if it is still as it was read; False, and nothing done, if it is not.
 
-        Nothing gets between the comparison and the write: between threads everywhere, between
-        processes on local file systems and on S3. On other object stores two processes that write
-        the same file at once end with either's.
+        Nothing gets between the comparison and the write, of whatever thread or process. Where
+        the place itself cannot compare, as fsspec's cannot, other processes are refused.
 
         Args:
             path: The file.
@@ -60,9 +64,18 @@ class Store(Protocol):
         ...
 
     def remove(self, path: str, old: bytes) -> bool:
-        """Removes the file if it is still as it was read; False, and nothing done, if it is not.
+        """Removes the file if it is still as it was read; False, and nothing done, if it is not."""
+        ...
 
-        On object stores another process may get between the comparison and the removal.
+    def check_compares(self, path: str, data: bytes) -> None:
+        """Makes sure that a place that should compare does, with a file that was just created.
+
+        Args:
+            path: The file.
+            data: What it is; it may be put there once more.
+
+        Raises:
+            StoreError: It does not.
         """
         ...
 
@@ -128,6 +141,10 @@ def open_store(uri: str) -> Store:
         from podmap.ledger.store_local import LocalStore
 
         return LocalStore(uri, root=location.local_path)
-    from podmap.ledger.store_objects import FsspecStore
+    if location.scheme in OBJECT_SCHEMES:
+        from podmap.ledger.store_objects import ObjectStore
+
+        return ObjectStore(uri, location)
+    from podmap.ledger.store_fsspec import FsspecStore
 
     return FsspecStore(uri)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import re
 
 from podmap.errors import RecordError, StoreError
 from podmap.uris import masked
 
 MAX_BYTES = 256 * 1024 * 1024
 """Of a file: the manifest of 100,000 trials with a thousand bytes each stays well below it."""
+NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
+"""What S3, GCS and Azure say where it is the bucket that is not there."""
+_XML = re.compile(r"<Code>([^<]*)</Code>\s*<Message>([^<\n]*)")
 _ELSEWHERE = "choose another store with --store or PODMAP_STORE"
 _NEXT_STEP = {
     errno.ENOSPC: f"free some space there, or {_ELSEWHERE}",
@@ -66,18 +70,29 @@ def limit_hint(error: OSError) -> str:
 def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    text = str(error).strip()
+    text = _without_debug(str(error).strip())
     name = type(error).__name__
     return f"{name}: {text}" if text else name
+
+
+def _without_debug(text: str) -> str:
+    """What an object store's library says, without its own insides and the server's markup."""
+    text = text.partition("\n\nDebug source:")[0]
+    found = _XML.search(text)
+    if found is None:
+        return text
+    said = ": ".join(part.strip() for part in found.groups())
+    return f"{text.partition('<')[0].rstrip(' :')}: {said}"
 
 
 def _next_step(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in _NEXT_STEP:
         return _NEXT_STEP[error.errno]
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or type(error).__name__ == "PermissionDeniedError":
         return _NEXT_STEP[errno.EACCES]
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or any(name in str(error) for name in NO_BUCKET):
         return "there is no such folder or bucket: create it first, or correct the URI"
-    if "credential" in f"{type(error).__name__} {error}".lower():
+    name = type(error).__name__
+    if name == "UnauthenticatedError" or "credential" in f"{name} {error}".lower():
         return "give this process credentials for the store"
     return "check that the store can be reached from here"

@@ -1,248 +1,340 @@
-"""A store in S3 (with conditional PUTs), GCS, Azure, or what else the deployment allows."""
+"""A store in S3, GCS or Azure: the server compares before it replaces, so nobody needs a lock."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import inspect
 import itertools
+import secrets
 import threading
-import zlib
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from podmap.errors import NotSupportedError, RecordError, StoreError, UsageError
-from podmap.ledger.store_errors import MAX_BYTES, store_error, too_large
-from podmap.uris import open_filesystem
+from podmap.errors import RecordError, StoreError
+from podmap.ledger.store_bucket import Bucket, check_package, open_bucket
+from podmap.ledger.store_errors import MAX_BYTES, NO_BUCKET, store_error, too_large
+from podmap.uris import Location
 
-_READERS = 16
 _BATCH = 256
-# Of a PUT with a condition: not there, changed in this moment, not as it was.
-_CHANGED = (404, 409, 412)
-_CANNOT_COMPARE = 501
+_AT_ONCE = 64
+_TAGS = 16384
+_PAUSES_S = (0.2, 1.0, None)
+CONDITIONS: Sequence[tuple[Any, str]] = (
+    ("create", "If-None-Match"),
+    ({"e_tag": '"0"'}, "If-Match"),
+)
+"""What does not hold of a file that is there, and by which header S3 is told."""
+_NONCE = "podmap"
+"""Name of the metadata of a file that says who has put it there."""
+_REMOVED = "removed"
+"""In place of a nonce: the file stands for none."""
 
-_locks = [threading.Lock() for _ in range(256)]
 
+class ObjectStore:
+    """Files below a folder of a bucket; see `Store` for the contract.
 
-class FsspecStore:
-    """Files below an fsspec URI; see `Store` for the contract.
-
-    A file is put there with one plain PUT, never moved (a move is a copy and a delete on object
-    stores). Listings are asked anew each time. Each store library raises its own errors, so
-    here, and only here, whatever is raised becomes a `StoreError`.
+    Every change is one PUT with a condition, made at once, and what is there is asked for only
+    when it is refused. A PUT carries a nonce: one whose answer got lost is read back, and is no
+    refusal. A file is removed by an empty one that says so, since a DELETE knows no condition.
     """
 
-    def __init__(self, uri: str) -> None:
-        """A store at an fsspec URI; nothing is asked yet.
+    compares = True
+
+    def __init__(self, uri: str, location: Location) -> None:
+        """A store at a URI; nothing is asked yet.
 
         Args:
             uri: The folder's URI, without a trailing slash.
+            location: The same, taken apart.
 
         Raises:
-            UsageError: It is none that may be opened.
-            StoreError: The package for its scheme is missing, or its settings are wrong.
+            StoreError: The package for object stores is missing.
         """
+        check_package(uri)
         self.uri = uri
-        try:
-            fs, root = open_filesystem(uri)
-        except NotSupportedError as error:
-            raise StoreError(str(error)) from error
-        except UsageError:
-            raise
-        except Exception as error:
-            raise store_error("open", uri, error) from error
-        self._fs: Any = fs
-        self._prefix = f"{root.rstrip('/')}/"
-        self._exclusive = _can_create(fs)
-        self._conditional = self._exclusive and _knows_tags(fs)
+        self._location = location
+        path = location.path.strip("/")
+        self._prefix = f"{path}/" if path else ""
+        self._tags = _Tags()
 
     def read(self, path: str) -> bytes | None:
         """The file's bytes; None if it is not there.
 
         Raises:
-            RecordError: It is too large; no more of it is read than a file of podmap's may have.
+            RecordError: It is too large, which its head says.
         """
+        found = self._get(path)
+        return None if found is None else found[0]
+
+    def _get(self, path: str) -> tuple[bytes | None, str] | None:
+        """A file, None in place of one that was removed, and its nonce; None if there is none."""
+        import obstore
+
         try:
-            data = self._start(self._prefix + path)
-        except FileNotFoundError:
+            answer = obstore.get(self._bucket().patient, self._prefix + path)
+            self._check_size(path, answer)
+            return self._noted(path, answer, bytes(answer.bytes()))
+        except FileNotFoundError as error:
+            self._no_file(path, error)
             return None
+        except RecordError:
+            raise
         except Exception as error:
             raise self._error("read", path, error) from error
-        if len(data) > MAX_BYTES:
-            raise too_large(f"{self.uri}/{path}")
-        return data
-
-    def _start(self, target: str) -> bytes:
-        """The start of a file, by one request: a byte more than files of podmap's have at most."""
-        try:
-            return bytes(self._fs.cat_file(target, start=0, end=MAX_BYTES + 1))
-        except FileNotFoundError:
-            raise
-        except Exception:
-            # A file without content has no part that could be asked for.
-            if self._fs.info(target).get("size") == 0:
-                return b""
-            raise
 
     def read_many(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | RecordError | None]]:
         """Each path with what `read` gives or raises; many are asked at once."""
         remaining = iter(paths)
-        with ThreadPoolExecutor(_READERS, thread_name_prefix="podmap-read") as pool:
-            while batch := tuple(itertools.islice(remaining, _BATCH)):
-                yield from zip(batch, pool.map(self._read_or_error, batch), strict=True)
+        while batch := tuple(itertools.islice(remaining, _BATCH)):
+            yield from zip(batch, asyncio.run(self._get_all(batch)), strict=True)
 
-    def _read_or_error(self, path: str) -> bytes | RecordError | None:
-        try:
-            return self.read(path)
-        except RecordError as error:
-            return error
+    async def _get_all(self, paths: Sequence[str]) -> list[bytes | RecordError | None]:
+        import obstore
+
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def get(path: str) -> bytes | RecordError | None:
+            try:
+                async with places:
+                    client = self._bucket().patient
+                    answer = await obstore.get_async(client, self._prefix + path)
+                    self._check_size(path, answer)
+                    return self._noted(path, answer, bytes(await answer.bytes_async()))[0]
+            except FileNotFoundError as error:
+                self._no_file(path, error)
+                return None
+            except RecordError as error:
+                return error
+            except Exception as error:
+                raise self._error("read", path, error) from error
+
+        return await asyncio.gather(*map(get, paths))
+
+    def _check_size(self, path: str, answer: Any) -> None:
+        if answer.meta["size"] > MAX_BYTES:
+            raise too_large(f"{self.uri}/{path}")
+
+    def _noted(self, path: str, answer: Any, data: bytes) -> tuple[bytes | None, str]:
+        nonce = answer.attributes.get(_NONCE, "")
+        found = None if nonce == _REMOVED and not data else data
+        self._tags.note(path, found, answer.meta)
+        return found, nonce
+
+    def _no_file(self, path: str, error: FileNotFoundError) -> None:
+        self._tags.forget(path)
+        if any(name in str(error) for name in NO_BUCKET):
+            raise self._error("read", path, error) from error
 
     def write(self, path: str, data: bytes) -> None:
         """Puts the file there, in place of what was there."""
+        import obstore
+
+        self._tags.forget(path)
         try:
-            self._fs.pipe_file(self._prefix + path, data)
+            obstore.put(self._bucket().patient, self._prefix + path, data, use_multipart=False)
         except Exception as error:
             raise self._error("write", path, error) from error
 
     def create(self, path: str, data: bytes) -> bool:
-        """Puts the file there if nothing is; False if something is.
-
-        Where the store has no exclusive PUT, two processes that create the same file within
-        one round trip may both be told True.
-        """
-        target = self._prefix + path
-        try:
-            if self._exclusive:
-                self._fs.pipe_file(target, data, mode="create")
-                return True
-            with self._lock(path):
-                if self._fs.exists(target):
-                    return False
-                self._fs.pipe_file(target, data)
-        except FileExistsError:
+        """Puts the file there if nothing is; False if something is."""
+        if self._put("create", path, data, mode="create"):
+            return True
+        found = self._get(path)
+        if found is not None and found[0] is not None:
             return False
-        except Exception as error:
-            raise self._error("create", path, error) from error
-        return True
+        mode = self._tags.find(path, None)
+        return self._put("create", path, data, mode=mode or "create")
 
     def replace(self, path: str, old: bytes | None, new: bytes) -> bool:
-        """Puts the file there if it is still as it was read; False if it is not.
-
-        On S3 the server compares. Elsewhere two processes that replace the same file at once
-        may both be told True, and it ends with either's.
-        """
-        if not self._conditional:
-            with self._lock(path):
-                if self.read(path) != old:
-                    return False
-                self.write(path, new)
-            return True
+        """Puts the file there if it is still as it was read; False if it is not."""
         if old is None:
             return self.create(path, new)
-        target, digest = self._prefix + path, hashlib.md5(old, usedforsecurity=False).hexdigest()
-        try:
-            if self._put_over(target, f'"{digest}"', new):
-                return True
-            # The tag of a file that was encrypted by the server is no digest of it.
-            tag = self._fs.info(target, refresh=True)["ETag"]
-            return self._fs.cat_file(target) == old and self._put_over(target, tag, new)
-        except FileNotFoundError:
-            return False
-        except Exception as error:
-            raise self._error("write", path, error) from error
+        mode = self._tag_of(path, old)
+        return mode is not None and self._put("write", path, new, mode=mode)
 
     def remove(self, path: str, old: bytes) -> bool:
         """Removes the file if it is still as it was read; False if it is not."""
-        with self._lock(path):
-            if self.read(path) != old:
-                return False
-            self.delete(path)
-        return True
+        mode = self._tag_of(path, old)
+        return mode is not None and self._put("delete", path, b"", mode=mode, nonce=_REMOVED)
 
-    def _put_over(self, target: str, tag: str, data: bytes) -> bool:
-        try:
-            self._fs.pipe_file(target, data, IfMatch=tag)
-        except OSError as error:
-            status = _status(error)
-            if status in _CHANGED:
-                return False
-            if status != _CANNOT_COMPARE:
-                raise
-            self._fs.pipe_file(target, data)
-        return True
+    def _tag_of(self, path: str, old: bytes) -> dict[str, str] | None:
+        """The tag that stands for a file as it was read; None if it is not so any more."""
+        known = self._tags.find(path, old)
+        if known is not None:
+            return known
+        self._get(path)
+        return self._tags.find(path, old)
+
+    def _put(self, action: str, path: str, data: bytes, *, mode: Any, nonce: str = "") -> bool:
+        """One PUT with a condition; whether it has been accepted.
+
+        One that nobody has answered may have been: the next one is refused by it, so a refusal
+        after that means nothing until the nonce is read.
+        """
+        import obstore
+
+        nonce, unanswered = nonce or secrets.token_hex(8), False
+        refusals = (obstore.exceptions.AlreadyExistsError, obstore.exceptions.PreconditionError)
+        for pause_s in _PAUSES_S:
+            try:
+                done = obstore.put(
+                    self._bucket().once,
+                    self._prefix + path,
+                    data,
+                    mode=mode,
+                    attributes={_NONCE: nonce},
+                    use_multipart=False,
+                )
+            except refusals:
+                self._tags.forget(path)
+                return unanswered and self._is_there(path, data, nonce)
+            except Exception as error:
+                unanswered = True
+                if pause_s is None or not _may_pass(error):
+                    self._tags.forget(path)
+                    raise self._error(action, path, error) from error
+                time.sleep(pause_s)
+            else:
+                self._tags.note(path, None if nonce == _REMOVED else data, done)
+                return True
+        raise AssertionError("the last pause is None")
+
+    def _is_there(self, path: str, data: bytes, nonce: str) -> bool:
+        """Whether what is there is what this process has put there."""
+        found = self._get(path)
+        return found is not None and found == (None if nonce == _REMOVED else data, nonce)
+
+    def check_compares(self, path: str, data: bytes) -> None:
+        """Makes sure that the server compares: some that speak S3 take conditions for nothing."""
+        if self._location.scheme != "s3":
+            return
+        for mode, name in CONDITIONS:
+            if self._put("write", path, data, mode=mode):
+                raise StoreError(
+                    f"{self.uri}: the server takes a PUT whose condition ({name}) does not hold, "
+                    "so two processes could undo each other's records; use a server that has "
+                    "conditional writes, or a folder"
+                )
 
     def exists(self, path: str) -> bool:
         """Whether the file is there."""
+        import obstore
+
         try:
-            return bool(self._fs.isfile(self._prefix + path))
+            # No HEAD, which cannot say that there is no such bucket; nothing of the file is read.
+            size = obstore.get(self._bucket().patient, self._prefix + path).meta["size"]
+        except FileNotFoundError as error:
+            self._no_file(path, error)
+            return False
         except Exception as error:
             raise self._error("read", path, error) from error
+        return size > 0 or self.read(path) is not None
 
     def list(self, folder: str) -> Iterator[str]:
         """Names of the files directly in a folder."""
-        return self._entries(folder, kind="file")
+        for meta in self._entries(folder)["objects"]:
+            name = meta["path"].rpartition("/")[2]
+            if not name.startswith(".") and (meta["size"] or self._is_file(folder, name)):
+                yield name
 
     def folders(self, folder: str = "") -> Iterator[str]:
         """Names of the folders directly in a folder."""
-        return self._entries(folder, kind="directory")
+        for prefix in self._entries(folder)["common_prefixes"]:
+            name = prefix.rstrip("/").rpartition("/")[2]
+            if not name.startswith("."):
+                yield name
+
+    def _entries(self, folder: str) -> Any:
+        import obstore
+
+        prefix = f"{self._prefix}{folder}".strip("/")
+        try:
+            return obstore.list_with_delimiter(self._bucket().patient, prefix or None)
+        except Exception as error:
+            raise self._error("list", folder, error) from error
+
+    def _is_file(self, folder: str, name: str) -> bool:
+        return self.read(f"{folder}/{name}" if folder else name) is not None
 
     def delete(self, path: str) -> None:
         """Removes the file; nothing happens if it is not there."""
+        self._delete([self._prefix + path], path)
+
+    def delete_all(self) -> None:
+        """Removes the folder and all in it."""
+        import obstore
+
         try:
-            self._fs.rm_file(self._prefix + path)
+            for found in obstore.list(self._bucket().patient, self._prefix.rstrip("/") or None):
+                self._delete([meta["path"] for meta in found], "")
+        except StoreError:
+            raise
+        except Exception as error:
+            raise self._error("delete", "", error) from error
+
+    def _delete(self, targets: Sequence[str], path: str) -> None:
+        import obstore
+
+        try:
+            obstore.delete(self._bucket().patient, targets)
         except FileNotFoundError:
             return
         except Exception as error:
             raise self._error("delete", path, error) from error
+        finally:
+            self._tags.forget(path) if path else self._tags.clear()
 
-    def delete_all(self) -> None:
-        """Removes the folder and all in it."""
-        folder = self._prefix.rstrip("/")
-        try:
-            self._fs.invalidate_cache(folder)
-            self._fs.rm(folder, recursive=True)
-        except FileNotFoundError:
-            return
-        except Exception as error:
-            raise self._error("delete", "", error) from error
-
-    def _lock(self, path: str) -> threading.Lock:
-        """Keeps other threads of this process from a file, where the store does not compare."""
-        return _locks[zlib.crc32(f"{self.uri}/{path}".encode()) % len(_locks)]
-
-    def _entries(self, folder: str, *, kind: str) -> Iterator[str]:
-        target = (self._prefix + folder).rstrip("/")
-        try:
-            self._fs.invalidate_cache(target)
-            entries = self._fs.ls(target, detail=True)
-        except FileNotFoundError:
-            return
-        except Exception as error:
-            raise self._error("list", folder, error) from error
-        for entry in entries:
-            name = entry["name"].rstrip("/").rpartition("/")[2]
-            # Some stores keep an empty object as the folder itself.
-            is_self = entry["name"].strip("/") == target.strip("/")
-            if entry["type"] == kind and not name.startswith(".") and not is_self:
-                yield name
+    def _bucket(self) -> Bucket:
+        return open_bucket(self._location)
 
     def _error(self, action: str, path: str, error: Exception) -> StoreError:
+        if isinstance(error, StoreError):
+            return error
         return store_error(action, f"{self.uri}/{path}" if path else self.uri, error)
 
 
-def _knows_tags(fs: Any) -> bool:
-    return "s3" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
+def _may_pass(error: Exception) -> bool:
+    """Whether a request that failed so may be answered when it is made again."""
+    from obstore.exceptions import GenericError
+
+    return type(error) is GenericError
 
 
-def _status(error: OSError) -> int | None:
-    """The HTTP status behind an error of S3; None if there is none."""
-    response = getattr(error.__cause__, "response", None) or {}
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return status if isinstance(status, int) else None
+class _Tags:
+    """The tags of files, each with what the file was: of the last ones that were read or put."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._known: OrderedDict[str, tuple[bytes, dict[str, str]]] = OrderedDict()
+
+    def note(self, path: str, data: bytes | None, meta: Any) -> None:
+        """Notes the tag of a file; None for one that was removed."""
+        tag = {name: meta[name] for name in ("e_tag", "version") if meta.get(name)}
+        with self._guard:
+            self._known.pop(path, None)
+            if tag:
+                self._known[path] = _digest(data), tag
+            if len(self._known) > _TAGS:
+                self._known.popitem(last=False)
+
+    def find(self, path: str, data: bytes | None) -> dict[str, str] | None:
+        """The tag of a file that was this when it was last seen; None if it is not known."""
+        with self._guard:
+            known = self._known.get(path)
+        return known[1] if known and known[0] == _digest(data) else None
+
+    def forget(self, path: str) -> None:
+        """Forgets a file."""
+        with self._guard:
+            self._known.pop(path, None)
+
+    def clear(self) -> None:
+        """Forgets all files."""
+        with self._guard:
+            self._known.clear()
 
 
-def _can_create(fs: Any) -> bool:
-    # A file system that merely swallows the keyword would overwrite in silence. One without
-    # requests, such as memory, looks first and writes then, so that two threads may both win.
-    method = getattr(fs, "_pipe_file", None)
-    return method is not None and "mode" in inspect.signature(method).parameters
+def _digest(data: bytes | None) -> bytes:
+    return b"" if data is None else hashlib.blake2b(data, digest_size=16).digest()

@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 
-from podmap.engine.planned import check_supported, ignored_by_processes
-from podmap.errors import NotSupportedError
+from podmap.backends.connect import Target
+from podmap.engine.planned import check_supported, ignored_by_processes, prepare_run
+from podmap.errors import NotSupportedError, UsageError
 from podmap.spec.load import load
 from podmap.spec.model import Sweep
 
 
-def sweep(**more: Any) -> Sweep:
-    spec = {
+def spec_of(**more: Any) -> dict[str, Any]:
+    return {
         "apiVersion": "podmap/v1",
         "name": "s",
         "search": {"kind": "random", "trials": 9, "params": {"x": {"low": 0.0, "high": 1.0}}},
@@ -19,7 +20,10 @@ def sweep(**more: Any) -> Sweep:
         **more,
         "trial": {"command": ["true"], **more.pop("trial", {})},
     }
-    return load(spec).sweep
+
+
+def sweep(**more: Any) -> Sweep:
+    return load(spec_of(**more)).sweep
 
 
 def test_all_that_cannot_be_run_is_named_at_once() -> None:
@@ -58,3 +62,19 @@ def test_what_means_nothing_to_processes_is_named() -> None:
     }
     assert expected == set(ignored_by_processes(asked))
     assert [] == ignored_by_processes(sweep())
+
+
+def test_a_run_of_airflow_is_not_kept_where_nothing_compares() -> None:
+    def prepare(kind: str) -> None:
+        prepare_run(
+            load(spec_of()),
+            store="memory://not-shared",
+            run_id="0123abcd",
+            owner={"kind": kind},
+            folder="",
+            target=Target("process"),
+        )
+
+    with pytest.raises(UsageError, match="several processes work on a run of Airflow"):
+        prepare("airflow")
+    prepare("cli")

@@ -5,11 +5,14 @@ import os
 import sys
 from pathlib import Path
 from unittest import mock
+from uuid import uuid4
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
+from podmap import uris
 from podmap.errors import StoreError, UsageError
-from podmap.ledger import store_local, store_objects
+from podmap.ledger import store_fsspec, store_local
 from podmap.ledger.store import open_store, resolve_uri
 from podmap.ledger.store_errors import store_error
 from podmap.ledger.store_local import LocalStore, lock_name
@@ -58,8 +61,8 @@ def test_what_a_library_says_is_told_without_its_secrets() -> None:
 
 
 def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(StoreError, match="pip install s3fs"):
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(StoreError, match=r"pip install 'podmap\[objects\]'"):
         open_store("s3://bucket/x")
 
 
@@ -158,10 +161,50 @@ def test_whatever_a_store_library_raises_is_a_store_error(call: str) -> None:
     class Refused(Exception):
         pass
 
-    store = store_objects.FsspecStore("memory://refused")
+    store = store_fsspec.FsspecStore("memory://refused")
     store._fs = mock.Mock(side_effect=Refused)
     for name in ("cat_file", "exists", "pipe_file", "isfile", "ls", "rm_file"):
         getattr(store._fs, name).side_effect = Refused("no route to host")
     data = (b"x",) if call in ("write", "create") else ()
     with pytest.raises(StoreError, match="memory://refused/a: Refused: no route to host"):
         list(getattr(store, call)("a", *data))
+
+
+@pytest.fixture
+def unshared(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A store that other processes see, and that does not compare."""
+    monkeypatch.setenv(uris.SCHEMES_VARIABLE, "sftp")
+    memory = MemoryFileSystem()
+    monkeypatch.setattr(store_fsspec, "open_filesystem", lambda uri: (memory, f"/{uuid4().hex}"))
+    monkeypatch.setattr(store_fsspec, "_begun", set())
+    return "sftp://host/runs/digits/0123abcd"
+
+
+def test_a_store_that_cannot_compare_is_for_the_process_that_began_the_run(unshared: str) -> None:
+    store = open_store(unshared)
+    for change in (
+        lambda: store.write("trials/1.json", b"1"),
+        lambda: store.create("trials/1.json", b"1"),
+        lambda: store.replace("trials/1.json", None, b"1"),
+        lambda: store.delete("trials/1.json"),
+        lambda: store.delete_all(),
+    ):
+        with pytest.raises(StoreError, match="was not begun by this process, and sftp:// cannot"):
+            change()
+    assert store.read("trials/1.json") is None
+    assert store.create("manifest.json", b"{}")
+    assert not store.create("manifest.json", b"{}")
+    assert store.replace("trials/1.json", None, b"1")
+    open_store(f"{unshared.rpartition('/')[0]}/keys").write("k", b"1")
+    with pytest.raises(StoreError, match="was not begun by this process"):
+        open_store(unshared.replace("0123abcd", "0123abce")).write("trials/1.json", b"1")
+
+
+def test_a_run_that_another_process_began_is_not_taken(unshared: str) -> None:
+    store = open_store(unshared)
+    assert store.create("manifest.json", b"{}")
+    store_fsspec._begun.clear()  # as in another process
+    assert not store.create("manifest.json", b"{}")
+    with pytest.raises(StoreError, match="was not begun by this process"):
+        store.write("trials/1.json", b"1")
+    assert store.read("manifest.json") == b"{}"

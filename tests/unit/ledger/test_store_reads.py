@@ -10,10 +10,10 @@ import pytest
 
 from podmap import names
 from podmap.errors import RecordError, StoreError
-from podmap.ledger import store_local, store_objects
+from podmap.ledger import store_fsspec, store_local
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.store import open_store
-from podmap.ledger.store_objects import FsspecStore
+from podmap.ledger.store_fsspec import FsspecStore
 
 
 def put_odd(path: Path, kind: str) -> None:
@@ -69,7 +69,7 @@ def test_a_file_that_may_not_be_read_is_still_one_that_could_not_be_asked_for(
 
 def test_a_large_file_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_local, "MAX_BYTES", 10)
-    monkeypatch.setattr(store_objects, "MAX_BYTES", 10)
+    monkeypatch.setattr(store_fsspec, "MAX_BYTES", 10)
     for store in (open_store(str(tmp_path)), open_store(f"memory://{tmp_path.name}")):
         store.write("full", b"x" * 10)
         store.write("more", b"x" * 11)
@@ -100,7 +100,7 @@ class FromBucket:
 def test_no_more_of_an_object_is_asked_for_than_may_be_podmaps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(store_objects, "MAX_BYTES", 10)
+    monkeypatch.setattr(store_fsspec, "MAX_BYTES", 10)
     store = open_store("memory://bucket")
     assert isinstance(store, FsspecStore)
     fs = store._fs = FromBucket()
