@@ -28,7 +28,13 @@ from podmap.cli._output import (
 )
 from podmap.cli._progress import Progress, progress_display
 from podmap.clock import parse_iso, utc_now
-from podmap.engine.events import RecordSettled, RunEvent, RunEvents, RunPublished
+from podmap.engine.events import (
+    RecordSettled,
+    RunEvent,
+    RunEvents,
+    RunPublished,
+    RunSteered,
+)
 from podmap.engine.planned import (
     PlannedRun,
     check_env_of_processes,
@@ -44,6 +50,7 @@ from podmap.records import Record, TrialState
 
 if TYPE_CHECKING:
     from podmap.cli._console import Console
+    from podmap.ledger.run_state import RunState
     from podmap.report.leaderboard import Leaderboard
     from podmap.spec.load import LoadedSpec
 
@@ -241,6 +248,19 @@ class RunCommand:
     def _show_event(self, event: RunEvent) -> None:
         if isinstance(event, RecordSettled) and event.record.state.terminal:
             self._show_record(event.record)
+        elif isinstance(event, RunSteered):
+            self._console.say(self._steered_line(event.state))
+
+    def _steered_line(self, state: RunState) -> str:
+        """What somebody has changed, and how to go on where nothing goes on."""
+        if state.stopped:
+            return f"{state.stopped}: no new trials start" + (
+                ", and those that run are ended" if state.cancel else ""
+            )
+        parallelism = state.parallelism or self._planned.sweep.parallelism
+        if state.paused:
+            return f"paused; go on with: podmap unpause {self._reference}"
+        return f"going on, {parallelism} at once"
 
     def _show_record(self, record: Record) -> None:
         earlier = bool(record.finished) and parse_iso(record.finished or "") < self._began

@@ -81,7 +81,7 @@ def command(
             )
         ended = sum(record.state.terminal for record in ledger.records())
         console.say(f"{ended} of {counted(manifest.count, 'trial')} have ended already")
-        ledger.update_state(finished=None, stopped=None)
+        ledger.update_state(finished=None, stopped=None, cancel=False)
         options = RunOptions(
             replace(target_of(manifest, kubeconfig=kubeconfig), gpus=gpus),
             console,

@@ -57,6 +57,7 @@ class Coordinator:
         tally: Tally,
         other_trials: OtherTrials,
         on_limit: Callable[[int], None] = lambda count: None,
+        on_state: Callable[[RunState], None] = lambda state: None,
         timing: Timing = TIMING,
         alone: bool = False,
     ) -> None:
@@ -70,6 +71,7 @@ class Coordinator:
             other_trials: Reads how the trials of other processes end.
             on_limit: Called when what was read is applied, with the number of trials that are
                 worth being worked on at the same time.
+            on_state: Called with what was read, once it is obeyed.
             timing: How long to wait.
             alone: Whether no other process is at work on the run.
         """
@@ -78,23 +80,20 @@ class Coordinator:
         self._parallelism = planned.sweep.parallelism
         self._store = store
         self._other_trials = other_trials
-        self._on_limit = on_limit
+        self._on_limit, self._on_state = on_limit, on_state
         self._timing = timing
         self._own: Counter[int] = Counter()
-        self._followed = False
-        self._leads = False
+        self._followed = self._leads = False
         self._published = Decisions(self._planned)
         self._since = ""
         self._expected = ""  # the stop that the coordinator has left in run.json
         self._left = ""  # the stop that was there at first
         self._order: Stop | None = None
-        self._others = False
-        self._withdrawn: set[str] = set()
+        self._others, self._withdrawn = False, set[str]()
         self._changed = asyncio.Event()
         self._stopping = asyncio.Lock()
         self._task: KeptRunning | None = None
-        self._trouble = ""
-        self._read_s = 0.0
+        self._trouble, self._read_s = "", 0.0
         self.gates = self._make_gates(planned, backend)
         self.slots = self._make_slots(backend, tally, planned.manifest.run_id)
         self._publishes = self.gates is not None or not alone
@@ -306,11 +305,12 @@ class Coordinator:
     def _obey(self, state: RunState) -> None:
         """Has slots and gates keep to what a user or another process says."""
         self.slots.apply_orders(
-            Stop(state.stopped, lasts=True) if state.stopped else self._order,
+            Stop.steered(state) or self._order,
             parallelism=self._parallelism if state.parallelism is None else state.parallelism,
             paused=state.paused,
         )
         self._limit_gates()
+        self._on_state(state)
 
     def _limit_gates(self) -> None:
         if self.gates is not None:

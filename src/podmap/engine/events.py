@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from podmap.ledger.run_state import RunState
 from podmap.records import Attempt, Record
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,22 @@ class RunPublished:
     summary: Mapping[str, Any]
 
 
-RunEvent = AttemptStarted | AttemptReported | AttemptEnded | RecordSettled | RunEnded | RunPublished
+@dataclass(frozen=True, slots=True)
+class RunSteered:
+    """A user has changed how the run goes on, and this process obeys: `run.json` as it is now."""
+
+    state: RunState
+
+
+RunEvent = (
+    AttemptStarted
+    | AttemptReported
+    | AttemptEnded
+    | RecordSettled
+    | RunSteered
+    | RunEnded
+    | RunPublished
+)
 
 
 class RunEvents:

@@ -12,6 +12,7 @@ from podmap.backends.launch import Launch
 from podmap.engine.coordinator import Coordinator
 from podmap.engine.events import RunEvents
 from podmap.engine.io import StoreCalls
+from podmap.engine.orders import Orders
 from podmap.engine.others import OtherTrials
 from podmap.engine.slots import Slots
 from podmap.engine.tally import TIME_IS_OVER, Tally
@@ -144,6 +145,7 @@ async def open_session(
         BackendError: The backend cannot be asked what is alive.
         UsageError: The backend has no room for even one trial.
     """
+    told = events or RunEvents()
     known = await store.call(_read, planned, alone)
     found = await backend.list(planned.manifest.run_id)
     coordinator = Coordinator(
@@ -153,6 +155,7 @@ async def open_session(
         tally=known.tally,
         other_trials=OtherTrials(planned.ledger, known.attempts, share=timing.read_share),
         on_limit=on_limit,
+        on_state=Orders(told).note,
         timing=timing,
         alone=alone,
     )
@@ -168,7 +171,7 @@ async def open_session(
         backend=backend,
         coordinator=coordinator,
         store=store,
-        events=events or RunEvents(),
+        events=told,
         timing=timing,
         alone=alone and coordinator.gates is None,
         left=frozenset(seen.number for seen in found),

@@ -45,6 +45,13 @@ class Stop:
         """The stop that `run.json` tells of."""
         return cls(decisions.stop, decisions.cancel, decisions.at, decisions.lasts)
 
+    @classmethod
+    def steered(cls, state: RunState) -> Stop | None:
+        """The stop that a user has put into `run.json`; None if nobody has."""
+        if state.stopped is None:
+            return None
+        return cls(state.stopped or "the run was stopped", state.cancel, lasts=True)
+
     def holds(self, asked: str) -> bool:
         """Whether it holds for a trial that was asked for at a time, UTC ISO 8601."""
         return self.lasts or self.at >= asked

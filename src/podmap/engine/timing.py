@@ -16,7 +16,7 @@ class Timing:
         ask_again_s: Between two tries to reach the backend about an attempt that holds a slot.
         kill_grace_s: What an attempt that is ended has for itself. It is as much as pods have: to
             cut that short, they would have to be deleted at once.
-        read_state_s: Between two readings of `run.json`.
+        read_state_s: Between two readings of `run.json`: who steers a run is obeyed within 3 s.
         read_share: Reading `run.json`, and the records of other processes' trials, takes at most
             one part in so many of the time each, however slow the store is.
         check_gates_s: Between two looks at the gates while no change is told.
@@ -31,7 +31,7 @@ class Timing:
     longest_pause_s: float = 60.0
     ask_again_s: float = 2.0
     kill_grace_s: float = 30.0
-    read_state_s: float = 3.0
+    read_state_s: float = 2.0
     read_share: int = 20
     check_gates_s: float = 2.0
     first_gate_pause_s: float = 0.1

@@ -83,6 +83,7 @@ class RunState:
         parallelism: In place of the spec's; None for the spec's.
         paused: Whether no new attempts start for now.
         stopped: Why no new trials start any more; None while they do.
+        cancel: Whether that ends the attempts that run, too.
         finished: UTC ISO 8601 of the run's end; None while it goes on.
         decided: By the run's coordinator; the others are a user's.
         extra: Keys of other versions of podmap, kept as they are.
@@ -92,6 +93,7 @@ class RunState:
     paused: bool = False
     stopped: str | None = None
     finished: str | None = None
+    cancel: bool = False
     decided: Decisions = field(default_factory=Decisions)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -138,8 +140,9 @@ def _check(own: Mapping[str, Any]) -> None:
     whole = isinstance(parallelism, int) and not isinstance(parallelism, bool)
     if parallelism is not None and not (whole and parallelism >= 0):
         raise RecordError(f"parallelism: {shown(parallelism)} is not a number from 0")
-    if not isinstance(own.get("paused", False), bool):
-        raise RecordError(f"paused: {shown(own['paused'])} is neither true nor false")
+    for name in ("paused", "cancel"):
+        if not isinstance(own.get(name, False), bool):
+            raise RecordError(f"{name}: {shown(own[name])} is neither true nor false")
     check_kinds(own, dict.fromkeys(("stopped", "finished"), optional(TEXT)))
 
 

@@ -179,3 +179,24 @@ def test_first_failures_of_one_kind_are_counted_by_all_and_lifted_by_who_asks_ag
             await until(lambda: not stopped(first) and not stopped(second))
 
     play(scenario)
+
+
+def test_a_users_stop_with_cancel_ends_what_runs_in_all_processes(scene: Scene) -> None:
+    scene.script = lambda number: HELD
+    planned = scene.plan(4, parallelism=2)
+
+    async def scenario() -> None:
+        async with scene.two(planned) as (first, second):
+            work = [
+                asyncio.ensure_future(settle_all(first, 0, 1)),
+                asyncio.ensure_future(settle_all(second, 2, 3)),
+            ]
+            await until(lambda: len(scene.limits) == 2)
+            planned.ledger.update_state(stopped="enough")
+            await until(lambda: stopped(first) and stopped(second))
+            await until(lambda: first.slots.alive + second.slots.alive == 2)  # those at a gate go
+            planned.ledger.update_state(cancel=True)
+            for each in work:
+                assert [(CANCELLED, "enough")] * 2 == [(r.state, r.reason) for r in await each]
+
+    play(scenario)

@@ -1,0 +1,61 @@
+"""podmap stop: no new trials start any more, and the run ends with a leaderboard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from podmap.cli._options import FIND_STORE, JSON, RUN, example
+from podmap.cli._steer import OBEYED, SteeredRun, who
+
+if TYPE_CHECKING:
+    from podmap.ledger.run_state import RunState
+
+EXAMPLES = example("""
+podmap stop 3f9a12c0
+podmap stop 3f9a --cancel
+podmap stop 3f9a --reason "good enough"
+""")
+_LONGEST_REASON = 200
+
+
+@click.command(
+    name="stop",
+    help=f"""Start no new trials of RUN any more; it ends with the leaderboard of what there is.
+
+Trials that run go on to their end; with --cancel they are ended, too: SIGTERM, and 30 seconds
+later SIGKILL. Trials that have no result then are CANCELLED, with the reason.
+
+`podmap resume` goes on with what is open; `podmap unpause` lifts the stop of a run of Airflow,
+before its tasks are cleared.
+
+{OBEYED}
+
+{EXAMPLES}""",
+    short_help="Start no new trials of a run any more; it ends with a leaderboard.",
+)
+@RUN
+@click.option("--cancel", is_flag=True, help="End the trials that run, too.")
+@click.option(
+    "--reason",
+    metavar="TEXT",
+    help="Why; it stands in the records of the trials and in the report.  [default: who it was]",
+)
+@FIND_STORE
+@JSON
+def command(run: str, cancel: bool, reason: str | None, store: str | None, as_json: bool) -> None:
+    """Stops a run."""
+    steered = SteeredRun.open(run, store)
+    steered.check_not_ended("stop")
+    given = " ".join((reason or "").split())[:_LONGEST_REASON]
+    why = f"{given} (podmap stop)" if given else f"stopped by {who()} (podmap stop)"
+
+    def change(state: RunState) -> Mapping[str, Any]:
+        # The first reason stands, so that a stop that is said twice is one stop.
+        return {"stopped": state.stopped or why, "cancel": state.cancel or cancel}
+
+    before, after = steered.change(change)
+    text = "stopped, and what runs is ended" if after.cancel else "stopped"
+    steered.print(before, after, text=text, as_json=as_json)
