@@ -162,10 +162,7 @@ async def open_session(
     await _limit_to_room(coordinator.slots, planned, backend)
     alive = [seen.name for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING)]
     await coordinator.start(known.state, alive=alive)
-    left_s, budget = planned.time_left_s, planned.sweep.budget
-    if left_s is not None:
-        cancel = budget is not None and budget.on_exceed == "cancel"
-        coordinator.slots.stop_after(left_s, TIME_IS_OVER, cancel=cancel)
+    _stop_in_time(coordinator.slots, planned)
     return RunSession(
         planned=planned,
         backend=backend,
@@ -176,6 +173,13 @@ async def open_session(
         alone=alone and coordinator.gates is None,
         left=frozenset(seen.number for seen in found),
     )
+
+
+def _stop_in_time(slots: Slots, planned: PlannedRun) -> None:
+    left_s, budget = planned.time_left_s, planned.sweep.budget
+    if left_s is not None:
+        cancel = budget is not None and budget.on_exceed == "cancel"
+        slots.stop_after(left_s, TIME_IS_OVER, cancel=cancel)
 
 
 async def _limit_to_room(slots: Slots, planned: PlannedRun, backend: Backend) -> None:

@@ -135,7 +135,13 @@ def test_a_run_that_has_ended_is_not_steered(cli: Any, ended: str, verb: str) ->
 
 
 def test_all_that_is_wrong_is_said_at_once(cli: Any, interrupted: str) -> None:
-    settings = ["paralelism=3", "parallelism=0", "parallelism=-1", "parallelism", "parallelism=1e3"]
+    settings = [
+        "parallelisms=3",
+        "parallelism=0",
+        "parallelism=-1",
+        "parallelism",
+        "parallelism=1e3",
+    ]
     ran = cli("set", interrupted, *settings)
     assert 2 == ran.code
     assert "did you mean parallelism?" in ran.err
