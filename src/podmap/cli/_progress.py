@@ -47,6 +47,7 @@ class Progress:
         self.counts: Counter[str] = Counter()
         self.best: Record | None = None
         self.failures = FailureReasons()
+        self._lost: dict[int, Record] = {}
         self._objective = objectives[0] if len(objectives) == 1 else None
         self._earlier = 0
         self._clock = clock
@@ -74,15 +75,26 @@ class Progress:
         """
         if not record.state.terminal:
             return
+        self.forget(record.number)
         self.counts[record.state.value] += 1
         self._earlier += earlier
         if record.state is TrialState.FAILED:
             self.failures.add(record)
+        if record.state in (TrialState.FAILED, TrialState.CANCELLED):
+            self._lost[record.number] = record
         value = record.objective
         if self._objective is None or record.state is not TrialState.COMPLETE:
             return
         if isinstance(value, int | float) and (self.best is None or self._better(value)):
             self.best = record
+
+    def forget(self, number: int) -> None:
+        """Counts a trial that is run again as one that has not ended, if it was lost."""
+        record = self._lost.pop(number, None)
+        if record is not None:
+            self.counts[record.state.value] -= 1
+            if record.state is TrialState.FAILED:
+                self.failures.forget(record)
 
     def _better(self, value: float) -> bool:
         best = self.best.objective if self.best else None
@@ -113,9 +125,19 @@ class FailureReasons:
         self._counts: dict[str, int] = {}
         self._numbers: dict[str, list[int]] = {}
 
+    def forget(self, record: Record) -> None:
+        """Counts a trial that failed no more: it is run again."""
+        reason = self._reasons.get(reason_pattern(_cut(record)), _OTHERS)
+        if self._counts.get(reason):
+            self._counts[reason] -= 1
+            self._numbers[reason] = [n for n in self._numbers[reason] if n != record.number]
+        if self._counts.get(reason) == 0:
+            del self._counts[reason], self._numbers[reason]
+            self._reasons = {key: text for key, text in self._reasons.items() if text != reason}
+
     def add(self, record: Record) -> None:
         """Counts a trial that failed."""
-        reason = record.reason[:_REASON_CHARS] or "no reason is known"
+        reason = _cut(record)
         pattern = reason_pattern(reason)
         if pattern not in self._reasons and len(self._reasons) >= _GROUPS_KEPT:
             pattern = reason = _OTHERS
@@ -145,6 +167,10 @@ class FailureReasons:
             console.warn(f"… and {len(groups) - _GROUPS_SHOWN} other reasons")
         if groups:
             console.warn(f"see why: podmap logs {run} {groups[0]['trials'][0]}")
+
+
+def _cut(record: Record) -> str:
+    return record.reason[:_REASON_CHARS] or "no reason is known"
 
 
 class ProgressDisplay(Protocol):

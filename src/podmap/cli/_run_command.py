@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +163,7 @@ class RunCommand:
         self._began = utc_now()
         self._failures_shown = 0
         self._cannot_run = ""
+        self._again: Mapping[str, int] = {}
         self._signal_code = 0
         self._progress = Progress(count=planned.plan.count, objectives=planned.sweep.objectives)
         self._display = progress_display(self._console, count=planned.plan.count)
@@ -249,7 +250,15 @@ class RunCommand:
         if isinstance(event, RecordSettled) and event.record.state.terminal:
             self._show_record(event.record)
         elif isinstance(event, RunSteered):
+            self._forget_retried(event.state)
             self._console.say(self._steered_line(event.state))
+
+    def _forget_retried(self, state: RunState) -> None:
+        """Counts what was asked for again, since the last time, as not ended."""
+        for number, asked in state.again.items():
+            if asked > self._again.get(number, 0) and number.isdigit():
+                self._progress.forget(int(number))
+        self._again = state.again
 
     def _steered_line(self, state: RunState) -> str:
         """What somebody has changed, and how to go on where nothing goes on."""
@@ -352,7 +361,7 @@ class RunCommand:
         say, run, counts = self._console.say, self._reference, summary["counts"]
         open_end = counts.keys() & {TrialState.FAILED.value, TrialState.CANCELLED.value}
         if open_end and not summary["reached"]:
-            again = f"podmap reset {run} --failed && podmap resume {run}"
+            again = f"podmap retry {run} --failed && podmap resume {run}"
             say(f"run them again, with the same spec: {again}")
         if summary["reached"]:
             say(f"ended early: {summary['reached']}")

@@ -78,6 +78,23 @@ class SteeredRun:
                 f"{verb}; see podmap results {self.reference}"
             )
 
+    def check_not_airflows(self, verb: str, instead: str) -> None:
+        """Refuses a run that Airflow started, whose tasks are Airflow's.
+
+        Args:
+            verb: What was to be done, for the message.
+            instead: What to do instead.
+
+        Raises:
+            UsageError: It is one.
+        """
+        owner = self.manifest.owner
+        if owner.get("kind") == "airflow":
+            raise UsageError(
+                f"podmap {verb} is not for {self.ledger.run_uri}, which is Airflow's "
+                f"(dag_id={owner.get('dag_id')}, run_id={owner.get('run_id')}): {instead}"
+            )
+
     def change(self, change: Callable[[RunState], Mapping[str, Any]]) -> tuple[RunState, RunState]:
         """Changes `run.json`, whoever else does at the same time.
 

@@ -6,19 +6,22 @@ import asyncio
 import functools
 import logging
 import math
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from podmap.backends.base import Backend
+from podmap.clock import iso, utc_now
 from podmap.engine.events import RunEnded, RunEvents
 from podmap.engine.hub import IO_THREADS
 from podmap.engine.io import StoreCalls
+from podmap.engine.orders import TrialQueue
 from podmap.engine.planned import PlannedRun
 from podmap.engine.session import RunSession, open_session
 from podmap.engine.timing import TIMING, Timing
 from podmap.engine.trial import run_trial
-from podmap.errors import LedgerGoneError, PodmapError, UnreachableError
+from podmap.errors import LedgerGoneError, PodmapError, StoreError, UnreachableError
+from podmap.ledger.run_state import RunState
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,8 @@ class SweepRun:
         self._alone = alone
         self._events = events or RunEvents()
         self._timing = timing
+        self._queue = TrialQueue(planned.plan.count)
+        self._workers = _Workers(lambda: self._queue.waiting)
         self._session: RunSession | None = None
         self._interrupted = False
         self._error: Exception | None = None
@@ -75,7 +80,7 @@ class SweepRun:
             RecordError: What the ledger holds of a trial cannot be understood.
             LedgerGoneError: The ledger was deleted meanwhile; what ran was ended.
         """
-        workers = _Workers()
+        workers = self._workers
         with (
             ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as threads,
             ThreadPoolExecutor(1, thread_name_prefix="podmap-urgent") as urgent,
@@ -87,14 +92,17 @@ class SweepRun:
                 StoreCalls(threads, urgent=urgent, at_once=at_once),
                 alone=self._alone,
                 events=self._events,
-                on_limit=lambda count: workers.enlarge(min(count, self._planned.plan.count)),
+                on_limit=workers.enlarge,
+                on_state=self._note_state,
                 timing=self._timing,
             )
             self._session = session
-            trials = iter(range(self._planned.plan.count))
-            workers.begin(lambda: self._run_trials(session, trials, on_line, patience_s))
+            workers.begin(lambda: self._run_trials(session, on_line, patience_s))
             try:
                 await workers.finished()
+                while await self._has_more(session):
+                    workers.enlarge()
+                    await workers.finished()
                 self._events.emit(RunEnded(self.stopped_reason))
             finally:
                 await workers.end()
@@ -105,14 +113,10 @@ class SweepRun:
             raise self._error
 
     async def _run_trials(
-        self,
-        session: RunSession,
-        trials: Iterator[int],
-        on_line: OnLine | None,
-        patience_s: float,
+        self, session: RunSession, on_line: OnLine | None, patience_s: float
     ) -> None:
         """The work of one worker: the trials that no other one has begun."""
-        for number in trials:
+        while (number := self._queue.take()) is not None:
             if self._interrupted:
                 return  # what was not started stays open for a resume
             handler = None if on_line is None else functools.partial(on_line, number)
@@ -131,6 +135,31 @@ class SweepRun:
                 log.error("trial %d: %s", number, error, exc_info=bug)
                 self._error = self._error or error
 
+    def _note_state(self, state: RunState) -> None:
+        """Has workers for what was asked for since."""
+        self._queue.note(state)
+        self._workers.enlarge()
+
+    async def _has_more(self, session: RunSession) -> bool:
+        """Whether more was asked for until this moment; if not, the run has ended from now on.
+
+        That is decided by one write: who asks for more either comes before it, or sees that the
+        run has ended.
+        """
+        if self._interrupted or self._error is not None:
+            return False
+
+        def change(state: RunState) -> Mapping[str, Any]:
+            return {} if list(self._queue.news(state)) else {"finished": iso(utc_now())}
+
+        try:
+            state = await session.store.call_urgent(self._planned.ledger.change_state, change)
+        except StoreError as error:
+            log.warning("not noted that the run has ended: %s", error)
+            return False
+        self._note_state(state)
+        return self._queue.waiting > 0
+
     @property
     def stopped_reason(self) -> str:
         """Why no more trials are started; empty while they are."""
@@ -146,20 +175,28 @@ class SweepRun:
 class _Workers:
     """Tasks that do the same work side by side, and may become more while they do."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: Callable[[], int]) -> None:
+        """Nobody works yet.
+
+        Args:
+            waiting: How many pieces of work nobody has begun.
+        """
+        self._waiting = waiting
         self._work: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._count = 0
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def enlarge(self, count: int) -> None:
-        """Has at least so many work, as soon as there is work."""
+    def enlarge(self, count: int = 0) -> None:
+        """Has at least so many work, or as many as before, as far as there is work for them."""
         self._count = max(self._count, count)
-        while self._work is not None and len(self._tasks) < self._count:
-            self._tasks.append(asyncio.ensure_future(self._work()))
+        if self._work is not None:
+            alive = sum(not task.done() for task in self._tasks)
+            for _ in range(min(self._count - alive, self._waiting())):
+                self._tasks.add(asyncio.ensure_future(self._work()))
 
     def begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._work = work
-        self.enlarge(0)
+        self.enlarge()
 
     async def finished(self) -> None:
         """Returns once all have ended.
@@ -167,8 +204,10 @@ class _Workers:
         Raises:
             Exception: What the first worker has raised, as soon as it has.
         """
-        while pending := [task for task in self._tasks if not task.done()]:
-            ended, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        while self._tasks:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            ended = {task for task in self._tasks if task.done()}
+            self._tasks -= ended
             for task in ended:
                 task.result()
 

@@ -124,6 +124,7 @@ async def open_session(
     alone: bool = False,
     events: RunEvents | None = None,
     on_limit: Callable[[int], None] = lambda count: None,
+    on_state: Callable[[RunState], None] = lambda state: None,
     timing: Timing = TIMING,
 ) -> RunSession:
     """The session of a run, with its living attempts counted.
@@ -137,6 +138,7 @@ async def open_session(
         events: Tells what happens in the run; None if nobody wants to know.
         on_limit: Called with the number of trials that are worth being worked on at the same
             time, at first and whenever it may have changed.
+        on_state: Called with `run.json` whenever it was read, at first too.
         timing: How long to wait for what.
 
     Raises:
@@ -155,7 +157,7 @@ async def open_session(
         tally=known.tally,
         other_trials=OtherTrials(planned.ledger, known.attempts, share=timing.read_share),
         on_limit=on_limit,
-        on_state=Orders(told).note,
+        on_state=Orders(told, on_state).note,
         timing=timing,
         alone=alone,
     )

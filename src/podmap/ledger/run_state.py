@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from podmap.errors import RecordError, UsageError
-from podmap.json_kinds import TEXT, check_kinds, optional, shown
+from podmap.json_kinds import TEXT, WHOLE, check_kinds, objects_of, optional, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ class RunState:
         paused: Whether no new attempts start for now.
         stopped: Why no new trials start any more; None while they do.
         cancel: Whether that ends the attempts that run, too.
+        again: Number of a trial, as text, to how often it was asked for again after it had failed.
         finished: UTC ISO 8601 of the run's end; None while it goes on.
         decided: By the run's coordinator; the others are a user's.
         extra: Keys of other versions of podmap, kept as they are.
@@ -94,12 +95,14 @@ class RunState:
     stopped: str | None = None
     finished: str | None = None
     cancel: bool = False
+    again: Mapping[str, int] = field(default_factory=dict)
     decided: Decisions = field(default_factory=Decisions)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The state as the JSON object of `run.json`."""
         own = {name: getattr(self, name) for name in _NAMES}
+        own["again"] = dict(self.again)
         return {**own, "decided": self.decided.to_json(), **self.extra}
 
     @classmethod
@@ -144,6 +147,7 @@ def _check(own: Mapping[str, Any]) -> None:
         if not isinstance(own.get(name, False), bool):
             raise RecordError(f"{name}: {shown(own[name])} is neither true nor false")
     check_kinds(own, dict.fromkeys(("stopped", "finished"), optional(TEXT)))
+    check_kinds({"again": own.get("again", {})}, {"again": objects_of(WHOLE)})
 
 
 _NAMES = tuple(f.name for f in fields(RunState) if f.name != "extra")
