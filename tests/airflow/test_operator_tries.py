@@ -21,7 +21,7 @@ from airflow.sdk.exceptions import (
 
 from podmap.airflow import exceptions
 from podmap.airflow.exceptions import TrialRetryPolicy
-from podmap.airflow.operator.attempt import cancel_left_trials
+from podmap.airflow.operator.attempt import PodAttempt, cancel_left_trials
 from podmap.airflow.operator.operator import TrialPodOperator
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
@@ -292,6 +292,145 @@ def test_a_pod_deleted_by_hand_is_tried_again_at_once(
         in type(exceptions.failure_class(lost.diagnosis.category)(0, 1, lost.diagnosis)).__mro__
     )
     assert (None, [0.0]) == (good.diagnosis, tried.delays)
+
+
+def gone_pods_event(tried: Tried, cluster: FakeCluster) -> tuple[Any, Any]:
+    """A deferred try whose pod is gone before anybody waits for it; the context and the event."""
+    tried.tried += 1
+    context = tried.context()
+    with pytest.raises(TaskDeferred) as deferred:
+        tried.operator().execute(context)
+    cluster.delete_pod(attempt_name(NAME, RUN_ID, 0, 1))
+    return context, asyncio.run(first_event(deferred.value.trigger))
+
+
+def ends(tried: Tried) -> list[tuple[int, str]]:
+    """Number and category of each attempt in the record."""
+    return [
+        (each.number, each.diagnosis.category.value if each.diagnosis else "")
+        for each in tried.record.attempts
+    ]
+
+
+def test_a_worker_stopped_after_its_attempt_has_ended_cancels_nothing(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    tell[1] = Script(holds=True)
+    tried = Tried(planned(tmp_path), deferrable=True)
+    context, event = gone_pods_event(tried, cluster)
+    resumed = tried.operator()
+    with pytest.raises(exceptions.NodeLost):
+        resumed.trigger_reentry(context, event)
+    # A word of the try before comes late: Airflow tries again, and stops this worker.
+    resumed.on_kill()
+    assert TrialState.WAITING is tried.record.state
+    assert tried.to_the_end() is None
+    assert [(1, "node_lost"), (2, "")] == ends(tried)
+
+
+def test_a_worker_stopped_late_leaves_the_attempt_of_the_next_try(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    tell[1] = tell[2] = Script(holds=True, result='{"n": 7}')
+    tried = Tried(planned(tmp_path), deferrable=True)
+    context, event = gone_pods_event(tried, cluster)
+    resumed = tried.operator()
+    with pytest.raises(exceptions.NodeLost):
+        resumed.trigger_reentry(context, event)
+    tried.tried += 1
+    following = tried.context()
+    with pytest.raises(TaskDeferred) as deferred:
+        tried.operator().execute(following)
+    resumed.on_kill()
+    second = attempt_name(NAME, RUN_ID, 0, 2)
+    assert [second] == cluster.pod_names()
+    cluster.release(second)
+    tried.operator().trigger_reentry(following, asyncio.run(first_event(deferred.value.trigger)))
+    assert [(1, "node_lost"), (2, "")] == ends(tried)
+
+
+def test_a_stopped_workers_attempt_stays_in_the_record_when_airflow_tries_again(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    tell[1] = tell[2] = Script(holds=True)
+    tried = Tried(planned(tmp_path, retries={"infra": 1}), deferrable=True)
+    context, event = gone_pods_event(tried, cluster)
+    with pytest.raises(exceptions.NodeLost):
+        tried.operator().trigger_reentry(context, event)
+    tried.tried += 1
+    stopped = tried.operator()
+    with pytest.raises(TaskDeferred):
+        stopped.execute(tried.context())
+    stopped.on_kill()
+    assert TrialState.CANCELLED is tried.record.state
+    tell[3] = Script(run_s=0.1, exit_code=3, result="")
+    assert type(tried.to_the_end()) is exceptions.UserExit
+    assert [(1, "node_lost"), (2, "cancelled"), (3, "user_exit")] == ends(tried)
+
+
+def test_an_attempt_whose_pod_goes_while_it_is_taken_over_is_written(
+    cluster: FakeCluster, tell: dict[int, Script], tried: Tried, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell[1] = Script(holds=True)
+    first = attempt_name(NAME, RUN_ID, 0, 1)
+    left = Tried(tried.run, deferrable=True)
+    left.tried = 1
+    with pytest.raises(TaskDeferred):
+        left.operator().execute(left.context())
+    found = PodAttempt.find_or_prepare
+
+    async def find_and_lose(self: PodAttempt) -> bool:
+        again = await found(self)
+        if self.name == first:
+            cluster.delete_pod(first)
+        return again
+
+    monkeypatch.setattr(PodAttempt, "find_or_prepare", find_and_lose)
+    assert tried.to_the_end() is None
+    # The watch may have told of the deletion, or not.
+    assert ends(tried) in ([(1, "node_lost"), (2, "")], [(1, "evicted"), (2, "")])
+
+
+@pytest.mark.parametrize("made_already", [False, True], ids=["before", "meanwhile"])
+def test_a_pod_that_is_being_made_when_its_task_is_killed_is_not_left(
+    cluster: FakeCluster,
+    tell: dict[int, Script],
+    tried: Tried,
+    monkeypatch: pytest.MonkeyPatch,
+    made_already: bool,
+) -> None:
+    tell[1] = Script(holds=True)
+    tried.tried = 1
+    operator = tried.operator()
+    create = PodAttempt.create
+
+    async def create_meanwhile(self: PodAttempt, body: Any) -> None:
+        if made_already:
+            await create(self, body)
+            self.name, name = None, self.name
+        await asyncio.to_thread(operator.on_kill)
+        if made_already:
+            self.name = name
+        else:
+            await create(self, body)
+
+    monkeypatch.setattr(PodAttempt, "create", create_meanwhile)
+    with contextlib.suppress(TaskDeferred, AirflowSkipException):
+        operator.execute(tried.context())
+    assert TrialState.CANCELLED is tried.record.state
+    assert [] == cluster.pod_names()
+
+
+def test_a_stop_of_the_run_is_not_lifted_by_airflows_own_next_try(
+    cluster: FakeCluster, tell: dict[int, Script], tmp_path: Path
+) -> None:
+    run = planned(tmp_path, search={"kind": "list", "items": [{"x": 1}, {"x": 2}]})
+    cluster.fail("create", status=422, reason="Invalid", message="spec: Invalid value")
+    assert type(Tried(run).to_the_end()) is exceptions.CreateError
+    second = Tried(run, number=1)
+    for _ in range(2):
+        with pytest.raises(AirflowSkipException, match="trial 0 cannot run"):
+            second.once()
 
 
 def test_a_pod_gone_before_the_task_goes_on_leaves_its_result(

@@ -155,11 +155,11 @@ def test_a_reached_target_ends_the_run_green(deployment: Deployment) -> None:
     run_id = airflow.trigger("reaching")
     assert airflow.wait_for_run("reaching", run_id) == "success"
     found = states(deployment, "reaching", run_id, "sweep.trials")
-    assert [*["success"] * 4, *["skipped"] * 4] == [found[index] for index in range(8)]
+    assert ["success", "success", "skipped", "skipped"] == [found[index] for index in range(4)]
     summary = airflow.xcom("reaching", run_id, "sweep.collect")
-    assert summary["reached"].startswith("trials 2 to 3 have reached the target: their mean x 2")
+    assert summary["reached"].startswith("trials 0 to 1 have reached the target: their mean x 2")
     best = airflow.xcom("reaching", run_id, "sweep.collect", key="best")
-    assert ({"x": 2}, 2, 2) == (best["params"], best["metrics"]["x"], best["repeats"]["complete"])
+    assert ({"x": 2}, 0, 2) == (best["params"], best["metrics"]["x"], best["repeats"]["complete"])
 
 
 def test_a_wrong_spec_fails_plan_with_every_problem(deployment: Deployment) -> None:

@@ -173,6 +173,22 @@ def _after_failure(
     return Settlement(failed, attempt, stops_run=following is NextStep.STOP)
 
 
+def carry_on(record: Record, former: Record) -> Record:
+    """A record of a new epoch that has had the attempts of the epoch before, and pays for them.
+
+    Args:
+        record: The new record, without any attempt.
+        former: The record that it follows, of a trial that was cancelled but is not asked for anew.
+    """
+    return replace(
+        record,
+        attempts=former.attempts,
+        started=former.started if former.attempts else None,
+        queued_s=former.queued_s,
+        gpu_seconds=former.gpu_seconds,
+    )
+
+
 def record_with_wait(record: Record, attempt: Attempt, *, asked_for: str | None) -> Record:
     """A record whose `queued_s` reaches to the first start, now that it is known.
 

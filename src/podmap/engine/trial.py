@@ -368,8 +368,9 @@ class TrialRunner:
         if not await session.call(lambda: write(settlement, tail, gone=gone)):
             return None
         session.events.emit(AttemptEnded(self._number, attempt))
-        await session.remove_attempt(attempt, keep=keep)
+        # At once: its slot is given away already, and what it means for the run may end the next.
         session.coordinator.count_record(settlement.record)
+        await session.remove_attempt(attempt, keep=keep)
         return None if settlement.again else settlement.record
 
     async def _stop_run(self, settlement: Settlement) -> Settlement:

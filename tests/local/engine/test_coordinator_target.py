@@ -64,6 +64,25 @@ def test_what_runs_is_ended_and_what_waits_is_cancelled_in_all_processes(
     play(scenario)
 
 
+def test_a_result_counts_before_its_pod_is_removed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = scene.plan(2, **TARGET)
+
+    async def scenario() -> None:
+        async with scene.process(planned) as session:
+            delete = session.backend.delete
+
+            async def delete_late(name: str) -> None:
+                await until(lambda: stopped(session))
+                await delete(name)
+
+            monkeypatch.setattr(session.backend, "delete", delete_late)
+            assert [COMPLETE] == states(await settle_all(session, 0))
+
+    play(scenario)
+
+
 def test_it_holds_for_who_comes_later_and_for_what_is_asked_for_anew(scene: Scene) -> None:
     planned = scene.plan(4, **TARGET)
 

@@ -159,9 +159,13 @@ class PodAttempt:
 
         Args:
             on_line: Gets its output; None if nobody wants it.
+
+        Returns:
+            None if there is no attempt, or its end counts no more.
         """
-        name = self.name or ""
-        written = await self.written_end()
+        if self.name is None:
+            return None
+        name, written = self.name, await self.written_end()
         if written is not None:
             return written
         if self._listener is None:
@@ -225,6 +229,13 @@ class PodAttempt:
             return None
         return await asyncio.to_thread(self.trial.written_end, self.name)
 
+    @property
+    def number(self) -> int | None:
+        """The attempt's number; None as long as there is none to be made or taken over."""
+        if self.name is not None:
+            return Observation.gone(self.name).attempt
+        return None if self._launch is None else self._launch.attempt
+
     async def remove(self, *, keep: bool) -> None:
         """Removes the ended pod, or leaves it to whoever wants to look at it."""
         if self.name is not None:
@@ -240,7 +251,12 @@ class PodAttempt:
 
 
 async def cancel_trial(
-    backend: Backend, trial: OperatorTrial, *, reason: str, grace_s: float
+    backend: Backend,
+    trial: OperatorTrial,
+    *,
+    reason: str,
+    grace_s: float,
+    attempt: int | None = None,
 ) -> None:
     """Ends and removes the pods of a trial in its asking, and writes that it is cancelled.
 
@@ -249,17 +265,22 @@ async def cancel_trial(
         trial: The trial.
         reason: Why.
         grace_s: From SIGTERM to SIGKILL.
+        attempt: The attempt of the try that is cancelled. Where that has ended, or a later one
+            runs, the trial is another try's, and left alone. None for the trial as it is.
 
     Raises:
         UnreachableError: The store or the cluster could not be asked.
     """
     why = Diagnosis(Category.CANCELLED, reason)
     run_id = trial.planned.manifest.run_id
-    for seen in await backend.list(run_id, number=trial.number):
+    found = await backend.list(run_id, number=trial.number)
+    if attempt is not None and await asyncio.to_thread(trial.is_past, attempt, found):
+        return
+    for seen in found:
         if seen.epoch == trial.epoch:
             await backend.kill(seen.name, reason=why, grace_s=grace_s)
-            attempt = PodAttempt(trial, backend, last_try=True, name=seen.name)
-            await attempt.wait_for_end()
+            ending = PodAttempt(trial, backend, last_try=True, name=seen.name)
+            await ending.wait_for_end()
             await backend.delete(seen.name)
     await asyncio.to_thread(trial.cancel, reason)
 
@@ -338,6 +359,7 @@ class PodTry:
                     self.attempt.trial,
                     reason=reason,
                     grace_s=TIMING.kill_grace_s if grace_s is None else grace_s,
+                    attempt=self.attempt.number,
                 )
 
         asyncio.run(cancel())

@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import (
 
 from podmap.airflow.claims import REFUSED, owner_of
 from podmap.airflow.exceptions import TrialRetryPolicy
+from podmap.airflow.operator.arguments import check_operator_args
 from podmap.airflow.trial_log import end_task
 from podmap.airflow.triggerer import ENDED_BY_USER
 from podmap.clock import utc_now
@@ -46,62 +47,6 @@ KILL_PATIENCE_S = 15.0
 _FINISH = {"none": "delete_pod", "failed": "delete_succeeded_pod", "all": "keep_pod"}
 _COULD_NOT_ASK = (ApiException, HTTPError, OSError)
 """What the provider's client raises where the server did not answer as asked."""
-
-_OVERLAY = "write it in the spec, under trial.pod"
-_CONNECTION = "sweep(conn_id=...) names the connection for the whole sweep"
-_TIME = "set trial.timeout or trial.deadline in the spec"
-_WAIT = "set pending in the spec"
-_NAME = "podmap names the pod after its run, trial and attempt"
-_RESULT = "the result comes through the pod's termination message"
-
-POD_ARGS: Mapping[str, str] = {
-    "image": "set trial.image in the spec",
-    "cmds": "set trial.command in the spec",
-    "arguments": "set trial.args in the spec",
-    "container_resources": "set trial.resources in the spec",
-    "namespace": "set kubernetes.namespace in the spec",
-    "service_account_name": "set kubernetes.service_account in the spec",
-    "priority_class_name": "set kubernetes.priority_class in the spec",
-    "name": _NAME,
-    "random_name_suffix": _NAME,
-    "base_container_name": "the main container is called trial",
-    "full_pod_spec": _OVERLAY,
-    "pod_template_file": _OVERLAY,
-    "pod_template_dict": _OVERLAY,
-    "kubernetes_conn_id": _CONNECTION,
-    "config_file": _CONNECTION,
-    "cluster_context": _CONNECTION,
-    "in_cluster": _CONNECTION,
-    "do_xcom_push": _RESULT,
-    "multiple_outputs": _RESULT,
-    "termination_message_policy": _RESULT,
-    "execution_timeout": _TIME,
-    "active_deadline_seconds": _TIME,
-    "schedule_timeout_seconds": _WAIT,
-    "startup_timeout_seconds": _WAIT,
-    "skip_on_exit_code": "set trial.exit_codes in the spec",
-    "durable": "a pod that runs is always found again",
-    "reattach_on_restart": "a pod that runs is always found again",
-    "is_delete_operator_pod": "use on_finish_action, or kubernetes.keep_pods in the spec",
-    "log_events_on_startup": "the log says what a pod waits for",
-    "logging_interval": "the triggerer shows the output while it comes",
-    "poll_interval": "the triggerer does not poll pods: it watches them",
-    "trigger_kwargs": "the trigger is podmap's",
-}
-"""Argument to what to do instead."""
-
-
-def check_operator_args(given: Mapping[str, Any]) -> None:
-    """Refuses what the spec decides.
-
-    Raises:
-        UsageError: Something of that kind is given; all of it is named.
-    """
-    # A mapped task hands over all of Airflow's own arguments, most of them None.
-    named = [name for name, value in given.items() if value is not None and name in POD_ARGS]
-    wrong = [f"{name!r}: {POD_ARGS[name]}" for name in named]
-    if wrong:
-        raise UsageError("TrialPodOperator does not take " + "; ".join(wrong))
 
 
 class _EndedPods(PodManager):
@@ -169,7 +114,9 @@ class TrialPodOperator(KubernetesPodOperator):
     def trigger_reentry(self, context: Context, event: dict[str, Any]) -> None:
         """Goes on after the deferral: the trigger has written the record already."""
         self._end_as_trial(
-            context, lambda current: self._finish_after_trigger(current, context, event)
+            context,
+            lambda current: self._finish_after_trigger(current, context, event),
+            epoch=event.get("epoch"),
         )
 
     def build_pod_request_obj(
@@ -195,10 +142,16 @@ class TrialPodOperator(KubernetesPodOperator):
 
     def get_or_create_pod(self, pod_request_obj: V1Pod, context: Context) -> V1Pod:
         """Creates the pod, once: its name is the attempt's."""
+        from podmap.airflow.operator.attempt import PodOver
+
         current = self._current_try
         if current.attempt.name is None:
+            if self._is_killed():
+                raise PodOver
             body = self.client.api_client.sanitize_for_serialization(pod_request_obj)
             current.wait(current.attempt.create(body))
+            if self._is_killed():  # while the request was under way
+                self.on_kill()
         return pod_request_obj
 
     def find_pod(
@@ -300,7 +253,10 @@ class TrialPodOperator(KubernetesPodOperator):
             raise UsageError("the task was not begun by execute()")
         return self._try
 
-    def _open_try(self, context: Context) -> PodTry:
+    def _is_killed(self) -> bool:
+        return self._killed
+
+    def _open_try(self, context: Context, epoch: str | None) -> PodTry:
         from podmap.airflow.operator.attempt import PodTry
         from podmap.airflow.operator.trial import OperatorTrial, open_planned
 
@@ -311,16 +267,20 @@ class TrialPodOperator(KubernetesPodOperator):
             self.on_finish_action = OnFinishAction(_FINISH[planned.sweep.kubernetes.keep_pods])
         max_tries = ti.max_tries or 0
         retried = ti.try_number > max_tries - (self.retries or 0) + 1
-        trial = OperatorTrial(planned, int(self.numbers), ti_id=str(ti.id), retried=retried)
+        trial = OperatorTrial(
+            planned, int(self.numbers), ti_id=str(ti.id), retried=retried, epoch=epoch
+        )
         self._try = PodTry(self.planned, trial, last_try=ti.try_number > max_tries, log=self.log)
         return self._try
 
-    def _end_as_trial(self, context: Context, step: Callable[[PodTry], None]) -> None:
+    def _end_as_trial(
+        self, context: Context, step: Callable[[PodTry], None], *, epoch: str | None = None
+    ) -> None:
         """Does a step, with what podmap and the provider raise made into one end of the task."""
         from podmap.errors import SupersededError, UnreachableError
 
         try:
-            current = self._open_try(context)
+            current = self._open_try(context, epoch)
             try:
                 self._run_step(step, current)
             finally:
@@ -347,7 +307,7 @@ class TrialPodOperator(KubernetesPodOperator):
         try:
             step(current)
         except PodOver:
-            pass
+            current.wait(current.attempt.wait_for_end())
         except Exception:
             # The provider raises for every pod that failed; the record says it better.
             if self._killed or current.wait(current.attempt.written_end()) is None:

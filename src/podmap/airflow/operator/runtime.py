@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, XComArg
 
 from podmap.airflow.exceptions import TrialRetryPolicy
-from podmap.airflow.operator.operator import POD_ARGS, TrialPodOperator
+from podmap.airflow.operator.arguments import POD_ARGS
+from podmap.airflow.operator.operator import TrialPodOperator
 from podmap.airflow.runtimes import (
     ENDED_STATES,
     Runtime,

@@ -25,7 +25,7 @@ from podmap.backends.launch import Launch
 from podmap.clock import iso, utc_now
 from podmap.engine.attempt import EndedAttempt
 from podmap.engine.planned import PlannedRun
-from podmap.engine.settlement import Settlement, end_record
+from podmap.engine.settlement import Settlement, carry_on, end_record
 from podmap.engine.tally import TIME_IS_OVER, Stop, Tally, reached_by, with_stop
 from podmap.engine.trial_ledger import Standing, TrialLedger
 from podmap.errors import UnreachableError
@@ -74,7 +74,9 @@ class OperatorTrial:
 
     Airflow gives a task instance a new id for every try, so the asking is the one of the record
     that is still open. It is that of a record that is closed, too, where Airflow tries again by
-    itself, as it does when a worker's last word comes late; else it begins with this try.
+    itself, as it does when a worker's last word comes late; else it begins with this try. Where
+    Airflow tries again after it has stopped a worker, which cancels the trial, an asking begins
+    that goes on from the one before: its attempts stay in the record, and count.
 
     Attributes:
         planned: The run.
@@ -109,11 +111,14 @@ class OperatorTrial:
         record = planned.ledger.read_record(number)
         self.definition = planned.trial(number, record)
         self.epoch = epoch or _epoch(record, ti_id, retried=retried)
-        lost = record is not None and record.state in _LOST
-        self._cleared = lost and record is not None and record.epoch != self.epoch
+        before = record if record is not None and record.epoch != self.epoch else None
+        lost = before is not None and before.state in _LOST
+        self._cleared = lost and not retried
         self._trial_ledger = TrialLedger(
             planned, number, self.epoch, result_path=lambda _: RESULT_PATH
         )
+        if before is not None and lost and retried:
+            self._trial_ledger.record = carry_on(self._trial_ledger.record, before)
 
     def read_standing(self, found: Sequence[Observation]) -> Standing:
         """Where the trial stands, with its next attempt if one is due; perhaps it is cancelled.
@@ -142,6 +147,19 @@ class OperatorTrial:
         if record is None or record.epoch != self.epoch:
             return None
         return next((attempt for attempt in record.attempts if attempt.pod == pod), None)
+
+    def is_past(self, attempt: int, found: Sequence[Observation]) -> bool:
+        """Whether an attempt has ended, as the record has it, or a later one is there.
+
+        Args:
+            attempt: Its number.
+            found: The attempts of the trial.
+        """
+        record = self.planned.ledger.read_record(self.number)
+        ours = record is not None and record.epoch == self.epoch
+        ended = [each.number for each in record.attempts] if record is not None and ours else []
+        there = [seen.attempt for seen in found if seen.epoch == self.epoch]
+        return max([*ended, 0]) >= attempt or max([*there, 0]) > attempt
 
     def write_end(self, ended: EndedAttempt, *, last_try: bool) -> Stop | None:
         """Writes what an attempt left, unless another process has done so.

@@ -80,7 +80,8 @@ class TrialPodTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yields one event: the pod has ended, or could not be waited for."""
-        event = {"name": self.pod, "namespace": self.planned.get("namespace", "")}
+        namespace = self.planned.get("namespace", "")
+        event = {"name": self.pod, "namespace": namespace, "epoch": self.epoch}
         log = TurnsLog(self.log)
         try:
             try:
