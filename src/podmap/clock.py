@@ -16,6 +16,11 @@ def utc_now() -> datetime:
     return datetime.now(timezone.utc) if clock is None else clock()
 
 
+def clock_here() -> Callable[[], datetime]:
+    """What tells the time here, for use in tasks that have nothing of their caller's context."""
+    return _clock.get() or utc_now
+
+
 @contextlib.contextmanager
 def time_from(clock: Callable[[], datetime]) -> Iterator[None]:
     """Has `utc_now` ask a clock of one's own in the body, and in the tasks that begin there.

@@ -291,7 +291,7 @@ def _estimate(sweep: Sweep, plan: Plan, *, each_s: float | None) -> Estimate:
     """
     by = "trial.timeout" if each_s is None else "--seconds-per-trial"
     makespan_s, gpu_hours = _simulate(sweep, plan, each_s)
-    limited_by = _limit(sweep, plan, makespan_s)
+    limited_by = _limit(sweep, plan, makespan_s, gpu_hours)
     if makespan_s is None:
         return Estimate(None, None, None, limited_by)
     return Estimate(by, round(makespan_s, 3), round(gpu_hours, 6), limited_by)
@@ -322,10 +322,16 @@ def _simulate(sweep: Sweep, plan: Plan, each_s: float | None) -> tuple[float | N
     return max(slots), gpu_seconds / SECONDS_PER_HOUR
 
 
-def _limit(sweep: Sweep, plan: Plan, makespan_s: float | None) -> str:
+def _limit(sweep: Sweep, plan: Plan, makespan_s: float | None, gpu_hours: float) -> str:
     wall = sweep.budget.wall if sweep.budget else None
+    most = sweep.budget.gpu_hours if sweep.budget else None
+    limits = []
     if wall is not None and makespan_s is not None and makespan_s > wall:
-        return "budget.wall: it may end before all trials have run"
+        limits.append("budget.wall")
+    if most is not None and gpu_hours > most:
+        limits.append(f"budget.gpu_hours ({most:g})")
+    if limits:
+        return f"{' and '.join(limits)}: it may end before all trials have run"
     if plan.count > sweep.parallelism:
         return f"parallelism ({sweep.parallelism})"
     return "the longest trial: all of them run at once"

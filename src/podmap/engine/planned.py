@@ -307,8 +307,6 @@ def check_supported(sweep: Sweep, backend: str) -> None:
         problems.append(f"prune.kind: {sweep.prune.kind} is not yet supported; leave prune out")
     if sweep.pack != 1:
         problems.append(f"pack: {sweep.pack} is not yet supported; leave it out or write 1")
-    if sweep.budget is not None and sweep.budget.gpu_hours is not None:
-        problems.append("budget.gpu_hours is not yet supported; budget.wall is")
     if problems:
         raise NotSupportedError("\n".join(problems))
 

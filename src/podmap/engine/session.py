@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from podmap.aio import Turns
+from podmap.aio import KeptRunning, Turns
 from podmap.backends.base import Backend, Confirm, Observation, Phase
 from podmap.backends.launch import Launch
 from podmap.engine.coordinator import Coordinator
 from podmap.engine.events import RunEvents
+from podmap.engine.gpu_tally import count_until_spent
 from podmap.engine.io import StoreCalls
 from podmap.engine.orders import Orders
 from podmap.engine.others import OtherTrials
@@ -44,6 +45,7 @@ class RunSession:
         alone: Whether no other process can be at work on the run.
         left: Numbers of the trials of which there were attempts when the session was opened.
         turns: Has a few trials begin in a turn of the event loop.
+        counting: Counts the GPU-hours of what runs, where they are limited.
     """
 
     planned: PlannedRun
@@ -55,6 +57,7 @@ class RunSession:
     alone: bool = False
     left: frozenset[int] = frozenset()
     turns: Turns = field(default_factory=lambda: Turns(BEGIN_IN_A_TURN))
+    counting: KeptRunning | None = None
 
     @property
     def slots(self) -> Slots:
@@ -113,6 +116,8 @@ class RunSession:
 
     async def close(self) -> None:
         """Stops watching and lets another process decide for the run; attempts go on."""
+        if self.counting is not None:
+            await self.counting.close()
         await self.coordinator.close()
 
 
@@ -174,6 +179,26 @@ async def open_session(
         timing=timing,
         alone=alone and coordinator.gates is None,
         left=frozenset(seen.number for seen in found),
+        counting=_count_gpus(coordinator.slots, planned, backend, timing),
+    )
+
+
+def _count_gpus(
+    slots: Slots, planned: PlannedRun, backend: Backend, timing: Timing
+) -> KeptRunning | None:
+    gpus = slots.tally.gpus
+    if not gpus.given:
+        return None
+
+    def end_run() -> None:
+        stop = slots.tally.spent
+        if stop is not None:
+            slots.adopt_stop(stop)
+
+    run_id, every_s = planned.manifest.run_id, timing.read_state_s
+    return KeptRunning(
+        "counting GPU-hours",
+        lambda: count_until_spent(gpus, backend, run_id, every_s=every_s, on_spent=end_run),
     )
 
 

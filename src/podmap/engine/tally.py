@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from podmap.engine.first_failures import FirstFailures
+from podmap.engine.gpu_tally import GpuTally
 from podmap.ledger.run_state import Decisions, RunState
 from podmap.objective import TargetTally
 from podmap.records import Category, Record, TrialState
@@ -89,6 +90,7 @@ class Tally:
     Attributes:
         memory: Memory that trials were given to what trials like them are known to need, both in
             bytes. It never gets less.
+        gpus: The GPU-hours that they hold.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Tally:
         oom: OomRetries | None = None,
         memory_of: Callable[[int], int | None] = lambda number: None,
         target: TargetTally | None = None,
+        gpus: GpuTally | None = None,
     ) -> None:
         """Begins to count.
 
@@ -112,7 +115,9 @@ class Tally:
             oom: The memory ladder; None if there is none.
             memory_of: The memory that the spec gives the trial of a number, in bytes.
             target: Which trials have reached the objective's target; None if there is none.
+            gpus: What GPUs they hold; None if that is not limited.
         """
+        self.gpus = gpus or GpuTally()
         self._target = target or TargetTally(())
         self._allowed = allowed_failures
         self._cancel = cancel
@@ -154,29 +159,36 @@ class Tally:
                 exit_codes=lambda number: planned.template(planned.trial(number)).exit_codes,
             ),
             target=target,
+            gpus=GpuTally.of_run(planned),
             oom=planned.sweep.retries.oom,
             memory_of=lambda number: memory_of(planned.template(planned.trial(number))),
         )
-        for record in planned.ledger.records() if tally._counts or target.given else ():
+        for record in planned.ledger.records() if tally._counts or tally._counts_all else ():
+            tally.gpus.count_record(record)
             if target.given and _is_kept(record, planned):
                 target.count_record(record)
             if record.state.terminal:
                 if asked_anew:
                     tally._first.pass_over(record)
                 tally._count_failure(record, since)
-            if not tally._counts and not target.given:
+            if not tally._counts and not tally._counts_all:
                 break
         return tally
 
     @property
     def needs_other_trials(self) -> bool:
         """Whether it matters how the trials of other processes end."""
-        return self._counts or self._oom is not None or self._target.given
+        return self._counts or self._oom is not None or self._counts_all
 
     @property
     def _counts(self) -> bool:
         """Whether it matters which trials fail."""
         return self._allowed is not None or self._first.undecided
+
+    @property
+    def _counts_all(self) -> bool:
+        """Whether it matters what every trial comes to."""
+        return self._target.given or self.gpus.given
 
     @property
     def failed(self) -> Set[int]:
@@ -189,10 +201,16 @@ class Tally:
         return _stop_of(self._target)
 
     @property
+    def spent(self) -> Stop | None:
+        """The stop for spent GPU-hours; None while there are some left."""
+        reason, gpus = self.gpus.reason, self.gpus
+        return Stop(reason, gpus.cancel, gpus.spent_at, lasts=True) if reason else None
+
+    @property
     def stop(self) -> Stop | None:
-        """The stop for a reached target, or for too many or too similar failures; else None."""
-        if self.reached is not None:
-            return self.reached
+        """The stop for a reached target, spent GPU-hours, too many or too similar failures."""
+        if self.reached is not None or self.gpus.reason:
+            return self.reached or self.spent
         if self._allowed is None or len(self._failed) <= self._allowed:
             reason, at = self._first.reason, self._first.at
             return Stop(reason, self._cancel, at) if reason else None
@@ -211,6 +229,7 @@ class Tally:
     def count_record(self, record: Record) -> None:
         """Counts how a trial stands."""
         self._target.count_record(record)
+        self.gpus.count_record(record)
         self._count_failure(record, self._since)
         if self._oom is not None:
             self._learn_from(record, self._oom)

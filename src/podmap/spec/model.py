@@ -290,7 +290,9 @@ class Budget(Model):
     """What the whole run may cost."""
 
     wall: Duration | None = Field(None, description="Time from the run's start.")
-    gpu_hours: Finite | None = Field(None, gt=0, description="GPUs times hours held.")
+    gpu_hours: Finite | None = Field(
+        None, gt=0, description="GPUs times hours that attempts hold, by `resources`."
+    )
     on_exceed: Literal["finish", "cancel"] = Field(
         "finish",
         description="Beyond it no new trials start; finish lets the running ones end, "

@@ -41,7 +41,14 @@ def test_plan_shows_the_first_and_last_trials_and_runs_nothing(cli: Any) -> None
         ([], "trial.timeout", 13 * 1800.0, 100.0, "parallelism (8)"),
         (["--seconds-per-trial", "1m"], "--seconds-per-trial", 780.0, 3.333333, "parallelism (8)"),
         (["--set", "trial.timeout=", "--set", "parallelism=100"], None, None, None, "the longest"),
-        (["--set", "budget={wall: 1h}"], "trial.timeout", 13 * 1800.0, 100.0, "budget.wall"),
+        (["--set", "budget={wall: 1h}"], "trial.timeout", 13 * 1800.0, 100.0, "budget.wall: "),
+        (
+            ["--set", "budget={wall: 1h, gpu_hours: 99}"],
+            "trial.timeout",
+            13 * 1800.0,
+            100.0,
+            "budget.wall and budget.gpu_hours (99): it may end before all trials have run",
+        ),
         (
             ["--set", "trial.cases=[{when: {kernel: [a, b]}, timeout: 1h}]"],
             "trial.timeout",
@@ -50,7 +57,7 @@ def test_plan_shows_the_first_and_last_trials_and_runs_nothing(cli: Any) -> None
             "parallelism (8)",
         ),
     ],
-    ids=["timeout", "given", "nothing", "wall", "cases"],
+    ids=["timeout", "given", "nothing", "wall", "gpus", "cases"],
 )
 def test_plan_estimates_time_and_gpu_hours_and_says_what_limits_them(
     cli: Any,
@@ -72,7 +79,7 @@ def test_plan_estimates_time_and_gpu_hours_and_says_what_limits_them(
 
 @pytest.mark.parametrize(
     "setting",
-    ["pack=2", "prune={kind: median}", "budget={gpu_hours: 3}"],
+    ["pack=2", "prune={kind: median}"],
 )
 def test_plan_says_what_run_would_refuse_in_the_same_words(cli: Any, setting: str) -> None:
     planned = cli("plan", cli.spec(), "--set", setting)

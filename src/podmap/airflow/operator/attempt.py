@@ -180,7 +180,10 @@ class PodAttempt:
             )
         async with self._limited():
             ended = await self._listener.listen()
-        stop = await asyncio.to_thread(self.trial.write_end, ended, last_try=self.last_try)
+        found = await self._backend.list(self.trial.planned.manifest.run_id)
+        stop = await asyncio.to_thread(
+            self.trial.write_end, ended, last_try=self.last_try, found=found
+        )
         if stop is not None:
             await self._end_others(stop.reason)
         return await self.written_end()

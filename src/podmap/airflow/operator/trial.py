@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,7 @@ from podmap.backends.kubernetes.pod.build import RESULT_PATH
 from podmap.backends.launch import Launch
 from podmap.clock import iso, utc_now
 from podmap.engine.attempt import EndedAttempt
+from podmap.engine.gpu_tally import GpuTally
 from podmap.engine.planned import PlannedRun
 from podmap.engine.settlement import Settlement, carry_on, end_record
 from podmap.engine.tally import TIME_IS_OVER, Stop, Tally, reached_by, with_stop
@@ -136,7 +138,7 @@ class OperatorTrial:
         if standing.settled is not None or standing.attempt is not None:
             return standing
         alive = [seen for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING)]
-        stop = self._stop_reason(len(alive))
+        stop = self._stop_reason(len(alive)) or self._spent(found).reason
         if stop:
             return Standing(settled=self.cancel(stop))
         return self._trial_ledger.read_standing(own, start=True)
@@ -161,12 +163,15 @@ class OperatorTrial:
         there = [seen.attempt for seen in found if seen.epoch == self.epoch]
         return max([*ended, 0]) >= attempt or max([*there, 0]) > attempt
 
-    def write_end(self, ended: EndedAttempt, *, last_try: bool) -> Stop | None:
+    def write_end(
+        self, ended: EndedAttempt, *, last_try: bool, found: Sequence[Observation]
+    ) -> Stop | None:
         """Writes what an attempt left, unless another process has done so.
 
         Args:
             ended: What is left of it.
             last_try: Whether Airflow would not try the task again.
+            found: The attempts of the run, of all its trials.
 
         Returns:
             The stop of the run that ends what runs, if this end has led to it.
@@ -176,7 +181,7 @@ class OperatorTrial:
         gone = ended.seen.phase is Phase.GONE
         settlement = self._trial_ledger.settle_end(ended)
         self._write(settlement, ended.tail, gone=gone, last_try=last_try)
-        return self._end_run_if_reached(settlement.record)
+        return self._end_run_if_reached(settlement.record) or self._end_run_if_spent(found)
 
     def write_refusal(self, launch: Launch, diagnosis: Diagnosis, *, last_try: bool) -> None:
         """Writes that an attempt could never be made."""
@@ -268,6 +273,27 @@ class OperatorTrial:
         """Stops the run if a trial has reached the objective's target; the stop."""
         complete = record.state is TrialState.COMPLETE
         stop = reached_by(self.planned, record) if complete else None
+        self._publish_stop(stop)
+        return stop
+
+    def _spent(self, found: Sequence[Observation]) -> GpuTally:
+        """What GPUs the run's attempts have held and hold, where that is limited."""
+        gpus = GpuTally.of_run(self.planned)
+        if gpus.given:
+            for record in self.planned.ledger.records():
+                gpus.count_record(record)
+            gpus.count_running(found, now_s=time.monotonic())
+        return gpus
+
+    def _end_run_if_spent(self, found: Sequence[Observation]) -> Stop | None:
+        """Ends what runs where GPU-hours are spent and the budget says so; the stop."""
+        budget = self.planned.sweep.budget
+        if budget is None or budget.on_exceed != "cancel":
+            return None
+        gpus = self._spent(found)
+        if not gpus.reason:
+            return None
+        stop = Stop(gpus.reason, gpus.cancel, gpus.spent_at, lasts=True)
         self._publish_stop(stop)
         return stop
 

@@ -85,6 +85,48 @@ def test_a_reached_target_ends_what_runs_and_starts_no_more(
     assert planned.ledger.read_state().decided.lasts
 
 
+@pytest.mark.parametrize("on_exceed", ["finish", "cancel"])
+def test_spent_gpu_hours_start_no_more_and_end_what_runs_if_asked_to(
+    cluster: FakeCluster, tmp_path: Path, on_exceed: str
+) -> None:
+    planned = plan(
+        tmp_path,
+        objective={"metric": "y", "direction": "maximize"},
+        trial={"image": "i", "command": ["x"], "resources": {"gpu": 1}},
+        budget={"gpu_hours": 1e-9, "on_exceed": on_exceed},  # any moment spends it
+    )
+    # Made before there is anything that counts.
+    trials = [OperatorTrial(planned, number, ti_id=f"t{number}") for number in (0, 1, 2)]
+
+    async def scenario() -> list[Record]:
+        backend = KubernetesBackend.connect(cluster.connection())
+        try:
+            attempts = [PodAttempt(each, backend, last_try=False) for each in trials]
+            held, good, late = attempts
+            assert await held.find_or_prepare()
+            assert await good.find_or_prepare()
+            for each in (held, good):
+                await each.create(each.pod_body("default"))
+            held_end = asyncio.ensure_future(held.wait_for_end())
+            await good.wait_for_end()
+            assert not await late.find_or_prepare()
+            if on_exceed == "finish":
+                cluster.release(held.name or "")
+            await held_end
+            return [each.record() for each in trials]
+        finally:
+            await backend.close()
+
+    held, good, late = asyncio.run(asyncio.wait_for(scenario(), 60))
+    reason = "the run's GPU-hours are spent (budget.gpu_hours: 1e-09)"
+    assert (TrialState.CANCELLED, reason) == (late.state, late.reason)
+    assert good.state is TrialState.COMPLETE
+    if on_exceed == "finish":
+        assert held.state is TrialState.COMPLETE
+    else:
+        assert (TrialState.CANCELLED, reason) == (held.state, held.reason)
+
+
 def test_results_that_are_kept_end_the_run_that_is_planned_anew(
     cluster: FakeCluster, tmp_path: Path
 ) -> None:
