@@ -159,7 +159,7 @@ def test_a_reached_target_ends_the_run_green(deployment: Deployment) -> None:
     summary = airflow.xcom("reaching", run_id, "sweep.collect")
     assert summary["reached"].startswith("trials 0 to 1 have reached the target: their mean x 2")
     best = airflow.xcom("reaching", run_id, "sweep.collect", key="best")
-    assert ({"x": 2}, 0, 2) == (best["params"], best["metrics"]["x"], best["repeats"]["complete"])
+    assert ({"x": 2}, 2, 2) == (best["params"], best["metrics"]["x"], best["repeats"]["complete"])
 
 
 def test_a_wrong_spec_fails_plan_with_every_problem(deployment: Deployment) -> None:
