@@ -66,4 +66,5 @@ for module in (podmap, podmap_trial):
     if "/.build/wheel/" not in module.__file__:
         raise SystemExit(f"{module.__name__} is not the built one: {module.__file__}")
 PY
-exec .venv/bin/python -m pytest "$@"
+# Two at once, since most of what is tested waits: Airflow's tests run beside Kubernetes'.
+exec .venv/bin/python -m pytest --numprocesses="${PODMAP_TEST_WORKERS:-2}" --dist=loadgroup --durations=40 "$@"

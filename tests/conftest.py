@@ -42,6 +42,19 @@ echo "{\\"y\\": $1}" >"$PODMAP_RESULT"
 """Four trials in four processes of sh, which are fast; y is x."""
 
 
+SHARED = ("airflow", "chaos", "cluster")
+"""Folders whose tests share a server: with several workers (pytest-xdist) one has them all."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Says which tests stay together in one worker: a folder that shares, or else a file."""
+    for item in items:
+        place = item.path.relative_to(Path(__file__).parent)
+        folder = place.parts[0]
+        group = {"chaos": "cluster"}.get(folder, folder)
+        item.add_marker(pytest.mark.xdist_group(group if folder in SHARED else str(place)))
+
+
 @dataclass(frozen=True)
 class Ran:
     code: int
