@@ -39,6 +39,7 @@ RUN_STATE = "run.json"
 SUMMARY = "summary.json"
 LEADERBOARD = "leaderboard.csv"
 REPORT = "report.html"
+CALLED = "called.json"
 
 
 def is_dns_label(text: str, *, max_length: int = 63) -> bool:

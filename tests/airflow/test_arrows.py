@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -180,9 +179,7 @@ def test_a_dag_that_fails_fast_says_what_to_do() -> None:
 @pytest.mark.parametrize(
     "argument",
     [
-        "on_success_callback",
         "on_execute_callback",
-        "on_skipped_callback",
         "on_retry_callback",
         "email_on_failure",
         "outlets",
@@ -198,11 +195,30 @@ def test_what_airflow_does_not_heed_for_trials_is_refused(argument: str) -> None
 
 
 def test_what_airflow_heeds_for_trials_reaches_them() -> None:
-    given = {"on_failure_callback": [print], "priority_weight": 7, "depends_on_past": True}
+    given = {"priority_weight": 7, "depends_on_past": True}
     with DAG("heeded", schedule=None) as dag:
         sweep("s.yaml", task_args=given)
     trials = dag.get_task("sweep.trials").partial_kwargs
     assert given == {name: trials[name] for name in given}
+
+
+def test_callbacks_of_trials_are_taken_by_who_calls_them() -> None:
+    def tell(context: Any) -> None: ...
+
+    defaults = {"on_success_callback": tell, "on_failure_callback": tell}
+    with DAG("called", schedule=None, default_args=defaults) as dag:
+        sweep("s.yaml", task_args={"on_skipped_callback": [tell, print]})
+    trials, callbacks = dag.get_task("sweep.trials"), dag.get_task("sweep.collect").trial_callbacks
+    assert ["tell"] == [call.__name__ for call in trials.on_failure_callback]
+    assert not trials.on_success_callback
+    assert not trials.on_skipped_callback
+    assert ("sweep.trials", (tell,), (tell, print)) == (
+        callbacks.task_id,
+        callbacks.success,
+        callbacks.skipped,
+    )
+    assert [tell] == dag.get_task("sweep.plan").on_success_callback
+    DagSerialization.to_dict(dag)
 
 
 def test_experiments_may_come_from_a_generator() -> None:
@@ -214,12 +230,3 @@ def test_experiments_may_come_from_a_generator() -> None:
 def test_experiments_that_are_none_are_told_at_once() -> None:
     with DAG("none", schedule=None), pytest.raises(SpecError, match="which was not called"):
         sweep("s.yaml", experiments=lambda: [])  # type: ignore[arg-type]
-
-
-def test_a_dag_file_in_an_archive_has_the_archives_folder(tmp_path: Path) -> None:
-    from podmap.airflow.runtimes import dag_folder
-
-    (tmp_path / "dags.zip").write_bytes(b"PK")
-    dag = DAG("zipped", schedule=None)
-    dag.fileloc = str(tmp_path / "dags.zip" / "inner" / "dag.py")
-    assert tmp_path == dag_folder(dag)

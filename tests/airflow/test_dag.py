@@ -38,7 +38,7 @@ def test_parsing_a_dag_with_a_sweep_loads_nothing_heavy() -> None:
         "print('\\n'.join(sorted(set(sys.modules) - before)))"
     ).split()
     ours = {name for name in loaded if name.startswith("podmap")}
-    assert {"dag", "output", "runtimes", "tasks", "pods", "pods.runtime"} == {
+    assert {"callbacks", "dag", "links", "output", "runtimes", "tasks", "pods", "pods.runtime"} == {
         name.removeprefix("podmap.airflow.")
         for name in ours
         if name.count(".") > 1 and "provider" not in name

@@ -111,15 +111,19 @@ def test_a_failure_before_a_sweep_is_upstream_failed_in_it(
     assert "upstream_failed" == found["after"]
 
 
-def test_a_failed_trial_calls_back_without_its_exception(
+def test_trials_call_back_a_failed_one_with_its_exception(
     deployment: Deployment, begun: dict[str, str]
 ) -> None:
     run_id = begun["called_back"]
     assert "success" == deployment.airflow.wait_for_run("called_back", run_id)
     notes = deployment.scratch / "called"
-    deployment.airflow.wait_for(notes.exists, "the callback", 60)
-    said = [json.loads(line) for line in notes.read_text().splitlines()]
-    assert [{"task": "sweep.trials", "index": 1, "exception": "None"}] == said
+    deployment.airflow.wait_for(
+        lambda: len(notes.read_text().splitlines()) == 2, "both callbacks", 120
+    )
+    said = sorted(json.loads(line) for line in notes.read_text().splitlines())
+    assert [0, 1] == [index for _, index, _ in said]
+    assert "" == said[0][2]
+    assert said[1][2].startswith("UserExit: trial 1, attempt 1: user_exit: ")
 
 
 def test_trials_have_names_and_their_objectives_or_reasons_as_xcoms(
@@ -134,6 +138,9 @@ def test_trials_have_names_and_their_objectives_or_reasons_as_xcoms(
     path = f"{airflow.run_path('called_back', run_id)}/taskInstances/sweep.trials/xcomEntries"
     assert 1.0 == float(airflow.get(f"{path}/score?map_index=0")["value"])
     assert "user_exit" in airflow.get(f"{path}/reason?map_index=1")["value"]
+    assert {"started", "duration_s"} < set(
+        json.loads(airflow.get(f"{path}/times?map_index=0")["value"])
+    )
 
 
 def test_setups_and_teardowns_of_the_dag_stand_around_a_sweep(

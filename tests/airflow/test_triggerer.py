@@ -1,6 +1,6 @@
 """A triggerer in a crowd: a big sweep that prints, other DAGs' sensors, kill -9 of the triggerer.
 
-`PODMAP_STRESS=full` runs it at full size.
+`PODMAP_STRESS=full` runs it at full size. With `-s` it prints how long each step took.
 """
 
 from __future__ import annotations
@@ -49,6 +49,19 @@ def kill_triggerer(deployment: Deployment) -> None:
     airflow.wait_for(beats, "the heartbeat of the new triggerer", 120)
 
 
+class Steps:
+    """Prints how long each step of the test has taken."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def done(self, what: str) -> None:
+        """A step is done."""
+        now = time.monotonic()
+        print(f"{now - self._last:6.1f} s  {what}", flush=True)
+        self._last = now
+
+
 @contextmanager
 def busy_cores() -> Iterator[None]:
     """Keeps every core busy: there the end of an instance is most likely to overtake its log."""
@@ -67,7 +80,7 @@ def busy_cores() -> Iterator[None]:
 def test_a_crowd_survives_kill_9_of_the_triggerer_three_times_in_a_row(
     deployment: Deployment,
 ) -> None:
-    airflow = deployment.airflow
+    airflow, steps = deployment.airflow, Steps()
     folder = deployment.scratch / "crowd"
     folder.mkdir()
     for dag_id in ("crowd", "others"):
@@ -77,11 +90,14 @@ def test_a_crowd_survives_kill_9_of_the_triggerer_three_times_in_a_row(
     airflow.wait_for(
         lambda: count_states(deployment, "crowd", run_id) == {"deferred": TRIALS}, "trials", 300
     )
+    steps.done(f"{TRIALS} instances are deferred, beside {OTHERS} other runs")
     for kill in range(KILLS):
         kill_triggerer(deployment)
+        steps.done(f"kill -9 number {kill + 1}: from it to the new triggerer's heartbeat")
         # What a sensor of another DAG waits for is there now, while the sweep goes on.
         (folder / f"go-{kill}").touch()
         assert airflow.wait_for_run("others", waiting[kill], 240) == "success"
+        steps.done("from its file to the end of another DAG's run of sensors")
         assert airflow.get(airflow.run_path("crowd", run_id))["state"] == "running"
     for n in range(KILLS, OTHERS):
         (folder / f"go-{n}").touch()
@@ -89,7 +105,9 @@ def test_a_crowd_survives_kill_9_of_the_triggerer_three_times_in_a_row(
     with busy_cores():
         for other in waiting:
             assert airflow.wait_for_run("others", other, 240) == "success"
+        steps.done("all other DAGs' runs, on busy cores")
         assert airflow.wait_for_run("crowd", run_id, 900) == "success"
+        steps.done("the sweep's end")
     failed = TRIALS // 7
     assert count_states(deployment, "crowd", run_id) == {
         "failed": failed,
@@ -103,6 +121,7 @@ def test_a_crowd_survives_kill_9_of_the_triggerer_three_times_in_a_row(
             instance["map_index"],
         )
     ]
+    steps.done("all logs read")
     assert not lost
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from podmap import uris
 from podmap.airflow import settings
+from podmap.airflow.callbacks import TrialCallbacks, call_for_trials
 from podmap.airflow.claims import REFUSED, claim_of, own_run_id, owner_of
 from podmap.airflow.connections import planned_target
 from podmap.airflow.group_states import GroupStates
@@ -29,13 +30,19 @@ WAIT_S = 10
 
 
 def collect_run(
-    context: Any, plan_task_id: str, *, outlets: Sequence[Any], log: Any
+    context: Any,
+    plan_task_id: str,
+    *,
+    callbacks: TrialCallbacks,
+    outlets: Sequence[Any],
+    log: Any,
 ) -> dict[str, Any]:
     """Publishes the run's results, and each part of the summary as an XCom of its own.
 
     Args:
         context: Airflow's, of the task `collect`.
         plan_task_id: The task `plan` of its group.
+        callbacks: What is called for instances of trials.
         outlets: Assets that are updated.
         log: Of the task.
 
@@ -61,13 +68,9 @@ def collect_run(
     runtime = find_runtime(planned.manifest.runtime)
     not_started = runtime.before_collect(run, planned, states=states, log=log)
     board, summary = _publish(planned, log)
-    for name, value in summary.items():
-        ti.xcom_push(key=name, value=value)
-    for outlet in outlets:
-        context["outlet_events"][outlet].extra = {
-            "run_uri": summary["run_uri"],
-            "best": summary["best"],
-        }
+    _hand_on(summary, context, outlets)
+    size = planned.manifest.trials_per_task
+    call_for_trials(callbacks, context, planned.ledger, size=size, log=log)
     wrong = verdict(
         summary["counts"],
         planned.sweep,
@@ -78,6 +81,17 @@ def collect_run(
     if wrong:
         raise AirflowFailException("\n".join([wrong, *not_started, *failure_lines(board)]))
     return summary
+
+
+def _hand_on(summary: Mapping[str, Any], context: Any, outlets: Sequence[Any]) -> None:
+    """Leaves the summary's parts as XComs, and the best trial with the assets' events."""
+    for name, value in summary.items():
+        context["ti"].xcom_push(key=name, value=value)
+    for outlet in outlets:
+        context["outlet_events"][outlet].extra = {
+            "run_uri": summary["run_uri"],
+            "best": summary["best"],
+        }
 
 
 def _publish(planned: PlannedRun, log: Any) -> tuple[Leaderboard, dict[str, Any]]:

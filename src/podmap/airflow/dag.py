@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from os import PathLike, fspath
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, XComArg
@@ -18,6 +18,7 @@ from podmap.airflow.runtimes import (
     dag_folder,
     find_runtime,
     make_group,
+    spec_of,
 )
 from podmap.airflow.tasks import CleanupOperator, CollectOperator, PlanOperator, WaypointOperator
 
@@ -89,7 +90,7 @@ def sweep(
         check_group(tasks)
         group = SweepGroup(
             runtime=runtime,
-            spec=dict(spec) if isinstance(spec, Mapping) else fspath(spec),
+            spec=spec_of(spec, tasks.dag),
             folder=dag_folder(tasks.dag),
             experiments=_listed(experiments),
             overrides=dict(overrides or {}),
@@ -140,6 +141,7 @@ def _add_tasks(
     collect = CollectOperator(
         task_id="collect",
         plan_task_id=plan.task_id,
+        trial_callbacks=runtime.take_callbacks(trials),
         outlets=list(outlets),
         trigger_rule="all_success",
     )

@@ -23,6 +23,7 @@ TrialFailed
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ class TrialFailed(AirflowException):  # it says what happened, as Airflow's own 
         again: Whether podmap's budgets allow another attempt.
         paid_by: The budget that this failure counts against: "user", "infra", "oom",
             "unschedulable", or another word where none does.
+        others: Other trials of the same task instance that failed, too.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class TrialFailed(AirflowException):  # it says what happened, as Airflow's own 
         *,
         again: bool = False,
         paid_by: str = "none",
+        others: Sequence[int] = (),
     ) -> None:
         self.number = number
         self.attempt = attempt
         self.diagnosis = diagnosis
         self.again = again
         self.paid_by = paid_by
+        self.others = tuple(others)
         super().__init__(number, attempt, diagnosis)
 
     def __str__(self) -> str:
@@ -68,7 +72,9 @@ class TrialFailed(AirflowException):  # it says what happened, as Airflow's own 
             f"trial {self.number}, attempt {self.attempt}: {self.diagnosis.category.value}: "
             f"{self.diagnosis.summary}"
         )
-        texts = (head, self.diagnosis.detail, self.diagnosis.resolution)
+        numbers = ", ".join(map(str, self.others))
+        others = f"of the same task instance these trials failed, too: {numbers}" if numbers else ""
+        texts = (head, self.diagnosis.detail, self.diagnosis.resolution, others)
         return "\n".join(text for text in texts if text)
 
 

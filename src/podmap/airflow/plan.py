@@ -9,7 +9,7 @@ from typing import Any
 from podmap import uris
 from podmap.airflow import settings
 from podmap.airflow.connections import worker_target
-from podmap.airflow.runtimes import SweepGroup, find_runtime, spec_folder
+from podmap.airflow.runtimes import SweepGroup, find_runtime, spec_folder, why_no_folder
 from podmap.airflow.templates import as_set
 from podmap.airflow.trial_names import NAMES_KEY, instance_names
 from podmap.backends.connect import Target, connect
@@ -22,6 +22,7 @@ from podmap.names import content_digest, run_id_for
 from podmap.search.base import ItemProblems, ItemRow
 from podmap.search.check_items import check_items
 from podmap.spec.load import LoadedSpec, load
+from podmap.spec.model import Sweep
 from podmap.spec.override import parse_path, read_value
 from podmap.spec.search import ListSearch
 
@@ -54,7 +55,7 @@ def plan_run(
         group.backend or settings.backend(), group.conn_id, namespace=sweep.kubernetes.namespace
     )
     if target.backend == "process" and group.runtime != "executor":
-        check_env_of_processes(sweep)
+        _check_for_processes(group, sweep)
     names = {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id, "group_id": group_id}
     planned = prepare_run(
         loaded,
@@ -84,10 +85,22 @@ def plan_run(
     return xcoms, mapped_over
 
 
+def _check_for_processes(group: SweepGroup, sweep: Sweep) -> None:
+    """Refuses what local trials cannot have.
+
+    Raises:
+        UsageError: Their folder is not there.
+    """
+    check_env_of_processes(sweep)
+    if problem := why_no_folder(group.spec, group.folder, local=True):
+        raise UsageError(problem)
+
+
 async def _check(group: SweepGroup, planned: PlannedRun, target: Target, *, log: Any) -> Manifest:
     """The manifest with what the runtime adds, once the cluster would take the first pod."""
-    for warning in planned.warnings:
-        log.warning("%s", warning)
+    for warning in (*planned.warnings, settings.browse_problem()):
+        if warning:
+            log.warning("%s", warning)
     backend = connect(target)
     try:
         await check_first_launch(planned, backend)

@@ -58,6 +58,14 @@ _OPTIONS = {
         "example": "True",
         "default": "False",
     },
+    "browse_url": {
+        "description": "Where a browser finds the files of the store: {path} stands for what "
+        "follows the store's URI. Airflow's lists link to records and reports by it.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "https://files.example.com/podmap/{path}",
+        "default": "",
+    },
     "deployment": {
         "description": "Tells this Airflow apart from others that write to the same store.",
         "version_added": "0.1.0",

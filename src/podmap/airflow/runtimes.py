@@ -9,8 +9,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+from podmap.airflow.callbacks import TrialCallbacks
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG, BaseOperator, TaskGroup
@@ -96,6 +99,10 @@ class Runtime(Protocol):
         """
         ...
 
+    def take_callbacks(self, trials: Sequence[MappedOperator]) -> TrialCallbacks:
+        """Takes from the mapped tasks the callbacks that `collect` must call; none by default."""
+        return TrialCallbacks()
+
     async def check_plan(
         self, group: SweepGroup, planned: PlannedRun, backend: Backend, *, log: Any
     ) -> Manifest:
@@ -145,6 +152,42 @@ def dag_folder(dag: DAG) -> Path:
 def dag_archive(dag: DAG) -> Path | None:
     """The archive that a DAG's file is in; None where it is in a folder."""
     return next((path for path in Path(dag.fileloc).resolve().parents if path.is_file()), None)
+
+
+def spec_of(spec: str | PathLike[str] | Mapping[str, Any], dag: DAG) -> str | dict[str, Any]:
+    """The spec of a sweep, a file as a path from `dag_folder`: in the DAG's archive if it is there.
+
+    Args:
+        spec: As `sweep()` was given it.
+        dag: The DAG.
+    """
+    if isinstance(spec, Mapping):
+        return dict(spec)
+    archive = dag_archive(dag)
+    if archive is None:
+        return fspath(spec)
+    from podmap.spec.text import is_in_archive
+
+    beside = Path(dag.fileloc).resolve().parent / spec
+    return str(beside.relative_to(archive.parent)) if is_in_archive(beside) else fspath(spec)
+
+
+def why_no_folder(spec: str | Mapping[str, Any], folder: Path, *, local: bool) -> str:
+    """What to do where a DAG's folder is not on this machine, and is needed; else empty.
+
+    Args:
+        spec: As `spec_of` has it.
+        folder: As `dag_folder` has it.
+        local: Whether trials are local processes, which run in that folder.
+    """
+    if folder.is_dir() or (isinstance(spec, str) and Path(spec).is_absolute()):
+        return ""
+    where = f"the folder of the DAG file, {folder}, is not on this machine"
+    if isinstance(spec, str):
+        return f"{where}: give sweep() a dict, or a path that begins with / and is on every worker"
+    if local:
+        return f"{where}, and local trials run in it: have them run as pods (backend='kubernetes')"
+    return ""
 
 
 def make_group(group_id: str) -> TaskGroup:
@@ -198,11 +241,15 @@ def check_group(tasks: TaskGroup) -> None:
 def spec_folder(spec: str | Mapping[str, Any], folder: Path) -> Path:
     """Where local trials run: beside the spec file, or beside the DAG file of a dict.
 
+    Of a spec in an archive it is the folder of the archive.
+
     Args:
-        spec: As `sweep()` was given it.
+        spec: As `spec_of` has it.
         folder: The DAG file's.
     """
-    return (folder / spec).parent if isinstance(spec, str) else folder
+    place = (folder / spec).parent if isinstance(spec, str) else folder
+    archive = next((path for path in (place, *place.parents) if path.is_file()), None)
+    return place if archive is None else archive.parent
 
 
 def find_runtime(name: str) -> Runtime:

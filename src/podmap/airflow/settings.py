@@ -95,3 +95,39 @@ def trial_names() -> bool:
     from airflow.sdk.configuration import conf
 
     return bool(conf.getboolean(SECTION, "trial_names", fallback=False))
+
+
+def browse_url(uri: str) -> str:
+    """Where a browser finds a file of the store, by `[podmap] browse_url`; empty where nowhere.
+
+    Args:
+        uri: The file's, below `[podmap] store`.
+    """
+    from urllib.parse import quote
+
+    template = _browse_template()
+    below = f"{store().rstrip('/')}/"
+    if not template or browse_problem() or not uri.startswith(below):
+        return ""  # a spec's own store is elsewhere
+    path = quote(uri.removeprefix(below))
+    if "{path}" in template:
+        return template.replace("{path}", path)
+    return f"{template.rstrip('/')}/{path}"
+
+
+def browse_problem() -> str:
+    """What is wrong with `[podmap] browse_url`; empty if nothing is."""
+    template = _browse_template()
+    if not template or template.lower().startswith(("https://", "http://")):
+        return ""
+    return (
+        f"[podmap] browse_url is {template!r}, which is no http or https URL, so there are no "
+        "links to records and reports: it says where a browser finds the files of [podmap] store, "
+        "as in https://files.example.com/podmap/{path}"
+    )
+
+
+def _browse_template() -> str:
+    from airflow.sdk.configuration import conf
+
+    return str(conf.get(SECTION, "browse_url", fallback="") or "").strip()

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from podmap.airflow.runtimes import SweepGroup, dag_archive, dag_folder, is_template
+from podmap.airflow.callbacks import TrialCallbacks
+from podmap.airflow.links import ReportLink
+from podmap.airflow.runtimes import (
+    SweepGroup,
+    dag_archive,
+    dag_folder,
+    is_template,
+    why_no_folder,
+)
 
 if TYPE_CHECKING:
     import jinja2
@@ -117,14 +125,17 @@ class PlanOperator(BaseOperator):
         return mapped_over
 
     def _where_specs_are(self) -> str:
+        missing = why_no_folder(self.spec, dag_folder(self.dag), local=False)
+        if missing:
+            return f"; {missing}"
         archive = dag_archive(self.dag)
-        if archive is None or isinstance(self.spec, Mapping):
+        if archive is None or isinstance(self.spec, Mapping) or archive.name in self.spec:
             return ""
         if (archive.parent / self.spec).exists():
             return ""
         return (
-            f"; the DAG file is in the archive {archive.name}, and specs are looked for beside the "
-            "archive: put it there, or give sweep() a dict"
+            f"; the DAG file is in the archive {archive.name}, and specs are looked for in it, "
+            "beside the DAG file, then beside the archive: put it there, or give sweep() a dict"
         )
 
 
@@ -155,16 +166,26 @@ class CollectOperator(BaseOperator):
     """Makes the leaderboard and the report, and returns the best trial."""
 
     ui_color = "#fef9c3"
+    operator_extra_links = (ReportLink(),)
 
-    def __init__(self, *, plan_task_id: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, plan_task_id: str, trial_callbacks: TrialCallbacks | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.plan_task_id = plan_task_id
+        self.trial_callbacks = trial_callbacks or TrialCallbacks()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the summary; fails when more trials failed than were allowed."""
         from podmap.airflow.collect import collect_run
 
-        return collect_run(context, self.plan_task_id, outlets=self.outlets, log=self.log)
+        return collect_run(
+            context,
+            self.plan_task_id,
+            callbacks=self.trial_callbacks,
+            outlets=self.outlets,
+            log=self.log,
+        )
 
 
 class CleanupOperator(BaseOperator):

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from podmap import disk
 from podmap.errors import Problem, SpecError, UsageError
 from podmap.spec.check import check
 from podmap.spec.check_types import explain, value_at
@@ -21,9 +20,9 @@ from podmap.spec.findings import Finding, Place, path_text, show
 from podmap.spec.model import Sweep
 from podmap.spec.override import apply_overrides
 from podmap.spec.size import why_too_large
+from podmap.spec.text import read_spec_text
 from podmap.spec.warnings import find_warnings
 from podmap.spec.yaml import (
-    MAX_CHARACTERS,
     Node,
     YamlError,
     parse,
@@ -122,35 +121,10 @@ def _parsed(source: str | Path, base: Path | None) -> tuple[Node, list[Problem]]
     if "://" in str(source):
         raise UsageError(f"{masked(str(source))}: a spec is a file of this machine, not a URI")
     try:
-        root, complaints = parse(_text(Path(source), base))
+        root, complaints = parse(read_spec_text(Path(source) if base is None else base / source))
     except YamlError as error:
         raise SpecError([_at(error.message, error.mark)], source=str(source)) from error
     return root, [_at(complaint.message, complaint.mark) for complaint in complaints]
-
-
-def _text(path: Path, base: Path | None) -> str:
-    place = path if base is None else base / path
-    try:
-        return _bytes(str(place)).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{place}: not a text file in UTF-8 (byte {error.start})") from error
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UsageError(f"{place}: the spec cannot be read: {reason}") from error
-    except disk.OddFileError as error:
-        raise UsageError(f"{place}: the spec cannot be read: {error}") from error
-
-
-def _bytes(path: str) -> bytes:
-    """The start of a file; a pipe is read where it is this process's own, as in `<(…)` of a shell.
-
-    Raises:
-        OSError: It could not be read.
-        OddFileError: It is no regular file.
-    """
-    own = path == "/dev/stdin" or path.startswith(("/dev/fd/", "/proc/self/fd/"))
-    with open(path if own else disk.open_regular(path, follow_links=True), "rb") as file:
-        return file.read(4 * MAX_CHARACTERS + 1)
 
 
 def _at(message: str, mark: tuple[int, int]) -> Problem:

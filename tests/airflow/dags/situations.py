@@ -76,11 +76,11 @@ def waits_before() -> None:
 
 
 def called(context: dict[str, Any]) -> None:
-    """Notes what a failure callback is given."""
-    ti = context["ti"]
-    note = {"task": ti.task_id, "index": ti.map_index, "exception": repr(context.get("exception"))}
+    """Notes what a callback is given."""
+    ti, error = context["ti"], context.get("exception")
+    why = f"{type(error).__name__}: {error}".splitlines()[0] if error else ""
     with (SCRATCH / "called").open("a") as notes:
-        notes.write(json.dumps(note) + "\n")
+        notes.write(json.dumps([ti.task_id, ti.map_index, why]) + "\n")
 
 
 @dag(schedule=None)
@@ -88,7 +88,7 @@ def called_back() -> None:
     sweep(
         "found.yaml",
         experiments=trials("callback"),
-        task_args={"on_failure_callback": called},
+        task_args={"on_failure_callback": called, "on_success_callback": called},
         **HELD,
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from airflow.triggers.base import TaskSkippedEvent, TaskSuccessEvent
 
+from podmap.airflow.callbacks import TrialCallbacks
 from podmap.airflow.collect import collect_run
 from podmap.airflow.executor.worker import WorkerTrial
 from podmap.airflow.pods.trigger import TrialTrigger
@@ -90,7 +91,10 @@ def test_the_tasks_end_green_and_collect_says_why(tmp_path: Path, caplog: Any) -
         get_task_states=lambda **_: {},
     )
     caplog.set_level(logging.INFO)
-    summary = collect_run({"ti": ti}, "sweep.plan", outlets=(), log=logging.getLogger("collect"))
+    collected = logging.getLogger("collect")
+    summary = collect_run(
+        {"ti": ti}, "sweep.plan", callbacks=TrialCallbacks(), outlets=(), log=collected
+    )
     reached = "trials 2 to 3 have reached the target: their mean y 2 is at least 2"
     assert summary["reached"].startswith(reached)
     assert reached in caplog.text

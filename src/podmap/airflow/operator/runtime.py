@@ -24,6 +24,7 @@ from podmap.airflow.runtimes import (
 from podmap.errors import UsageError
 from podmap.spec.findings import show
 from podmap.spec.override import apply_overrides, parse_path, read_value
+from podmap.spec.text import read_spec_text
 from podmap.spec.yaml import YamlError, parse, to_data
 
 if TYPE_CHECKING:
@@ -207,12 +208,11 @@ def _read(path: Path) -> dict[str, Any]:
     why = 'runtime="operator" reads it when the DAG file is parsed, since Airflow\'s limits need '
     why += "its parallelism then"
     try:
-        node, _ = parse(path.read_text(encoding="utf-8-sig"))
+        node, _ = parse(read_spec_text(path))
         data = to_data(node)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UsageError(f"{path}: the spec cannot be read: {reason}; {why}") from error
-    except (UnicodeDecodeError, YamlError) as error:
+    except UsageError as error:
+        raise UsageError(f"{error}; {why}") from error
+    except YamlError as error:
         raise UsageError(f"{path}: the spec is not YAML: {error}; {why}") from error
     if not isinstance(data, dict):
         raise UsageError(f"{path}: {show(data)} is not a spec: a spec is a mapping; {why}")

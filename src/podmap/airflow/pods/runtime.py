@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, XComArg
 
+from podmap.airflow.callbacks import TrialCallbacks
+from podmap.airflow.links import RecordLink
 from podmap.airflow.runtimes import (
     ENDED_STATES,
     LEFT,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from podmap.engine.planned import PlannedRun
     from podmap.ledger.manifest import Manifest
 
+DEFAULT_PRIORITY_WEIGHT = 1
+LAST = 0
 _NO_LIMIT = (
     "Airflow's limits do not count tasks that run in the triggerer; set parallelism in the spec"
 )
@@ -51,8 +55,6 @@ _OWNED = {
     "trigger_rule": "the sweep decides what runs when",
     "on_execute_callback": _NO_CALL,
     "on_retry_callback": "Airflow retries no trial: set retries in the spec",
-    "on_skipped_callback": _NO_CALL,
-    "on_success_callback": _NO_CALL,
     "email_on_failure": _NO_CALL,
     "email_on_retry": _NO_CALL,
     "pre_execute": _NO_WORKER,
@@ -86,6 +88,7 @@ class TrialsOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("run", "numbers")
     ui_color = "#dcfce7"
+    operator_extra_links = (RecordLink(),)
     start_from_trigger = True
     start_trigger_args = StartTrigger(  # type: ignore[assignment]  # the same shape
         trigger_cls="podmap.airflow.pods.trigger.TrialTrigger", next_method="finished"
@@ -133,7 +136,9 @@ class PodsRuntime(Runtime):
     def make_trials(self, group: SweepGroup, plan: BaseOperator) -> list[MappedOperator]:
         """One mapped task: an instance a trial, or a chunk of trials.
 
-        What `default_args` say is not for it: a pool would not limit it, and be filled by it.
+        What `default_args` say is not for it: a pool would not limit it, and be filled by it. Its
+        instances come last where a triggerer takes over, unless a weight is asked for: there may be
+        500, and other DAGs' sensors wait behind them.
         """
         trials = TrialsOperator.partial(
             task_id="trials",
@@ -145,9 +150,16 @@ class PodsRuntime(Runtime):
             trigger_rule="all_success",
             max_active_tis_per_dag=None,
             max_active_tis_per_dagrun=None,
-            **group.task_args,
+            **{"weight_rule": "absolute", **group.task_args},
         ).expand(numbers=plan.output)
+        if trials.priority_weight == DEFAULT_PRIORITY_WEIGHT:
+            trials.partial_kwargs["priority_weight"] = LAST
         return [trials]
+
+    def take_callbacks(self, trials: Sequence[MappedOperator]) -> TrialCallbacks:
+        """Those that Airflow does not call, since no worker runs a trial."""
+        (task,) = trials
+        return TrialCallbacks.take(task)
 
     async def check_plan(
         self, group: SweepGroup, planned: PlannedRun, backend: Backend, *, log: Any

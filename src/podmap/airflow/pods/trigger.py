@@ -16,19 +16,26 @@ from airflow.triggers.base import (
 )
 
 from podmap.aio import spawn
-from podmap.airflow import triggerer
+from podmap.airflow import settings, triggerer
 from podmap.airflow.claims import claim_of, owner_of
 from podmap.airflow.connections import trigger_hub
+from podmap.airflow.instance_end import end_state, end_xcoms
 from podmap.airflow.log_turns import TurnsLog
 from podmap.airflow.trial_log import TrialLog, show_error
 from podmap.airflow.triggerer import until_reached
 from podmap.errors import ManifestChangedError, UnreachableError
-from podmap.records import Record, TrialState
+from podmap.records import Record
 
 if TYPE_CHECKING:
     from podmap.engine.hub import Hub
     from podmap.engine.session import RunSession
     from podmap.ledger.claim import RunClaim
+
+_EVENTS: dict[str, type[BaseTaskEndEvent]] = {
+    "failed": TaskFailedEvent,
+    "skipped": TaskSkippedEvent,
+    "success": TaskSuccessEvent,
+}
 
 
 class TrialTrigger(BaseTrigger):
@@ -106,7 +113,9 @@ class TrialTrigger(BaseTrigger):
         for record in records:
             logs[record.number].show_verdict(record, epoch=self._epoch)
         lost = len(records) < len(logs)
-        return _end_event(records, session.planned.objectives, lost=lost)
+        link = settings.browse_url(session.planned.ledger.record_uri(numbers[0]))
+        xcoms = end_xcoms(records, session.planned.objectives, lost=lost, link=link)
+        return _EVENTS[end_state(records, lost=lost)](xcoms=xcoms)
 
     async def _records(
         self, session: RunSession, logs: dict[int, TrialLog], log: TurnsLog
@@ -183,24 +192,3 @@ def _show_errors(log: Any, numbers: Iterable[int], ends: Sequence[object]) -> No
         if isinstance(end, Exception):
             log.error("podmap: trial %d is given up, and no other one for it", number)
             show_error(log, end)
-
-
-def _end_event(
-    records: list[Record], objectives: tuple[str, ...], *, lost: bool
-) -> BaseTaskEndEvent:
-    """Ends the instance: failed if a trial failed, or has no record; skipped if none was run.
-
-    Of an instance with one trial the objectives, or the reason of its end, are XComs.
-    """
-    states = {record.state for record in records}
-    xcoms: dict[str, Any] = {}
-    if len(records) == 1 and not lost:
-        metrics = records[0].metrics
-        xcoms = {name: metrics[name] for name in objectives if name in metrics}
-        if records[0].state is not TrialState.COMPLETE:
-            xcoms["reason"] = records[0].reason
-    if lost or TrialState.FAILED in states:
-        return TaskFailedEvent(xcoms=xcoms)
-    if states == {TrialState.CANCELLED}:
-        return TaskSkippedEvent(xcoms=xcoms)
-    return TaskSuccessEvent(xcoms=xcoms)
