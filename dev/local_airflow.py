@@ -100,11 +100,27 @@ class LocalAirflow:
         say("making Airflow's database")
         self.run("db", "migrate")
         say("starting Airflow: API server, scheduler, DAG processor, triggerer")
-        self.spawn("api-server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1")
-        self.spawn("scheduler", "--skip-serve-logs")
-        self.spawn("dag-processor")
-        self.spawn("triggerer", "--skip-serve-logs")
+        for command, arguments in self._commands.items():
+            self.spawn(command, *arguments)
         self.wait_for(self.healthy, "Airflow to be healthy", 180)
+
+    @property
+    def _commands(self) -> dict[str, tuple[str, ...]]:
+        port = str(self.port)
+        return {
+            "api-server": ("--host", "127.0.0.1", "--port", port, "--workers", "1"),
+            "scheduler": ("--skip-serve-logs",),
+            "dag-processor": (),
+            "triggerer": ("--skip-serve-logs",),
+        }
+
+    def start_ended(self) -> list[str]:
+        """Starts what has ended by itself once more, as a deployment does; returns the names."""
+        ended = [name for name, process in self.processes.items() if process.poll() is not None]
+        for name in ended:
+            self.kill_group(self.processes.pop(name))  # what it has left
+            self.spawn(name, *self._commands[name])
+        return ended
 
     def run(self, *arguments: str) -> str:
         """Runs an `airflow` command to its end and returns what it printed.

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,9 +22,21 @@ def server_programs() -> Path | None:
     return next((folder for folder in folders if (folder / "postgres").exists()), None)
 
 
+class LocalPostgres(str):
+    """The SQLAlchemy URL of an empty database in a running server.
+
+    Attributes:
+        restart: Ends the server at once, and with it all connections, and starts it anew.
+    """
+
+    __slots__ = ("restart",)
+
+    restart: Callable[[], None]
+
+
 @contextmanager
-def local_postgres() -> Iterator[str]:
-    """A running server; gives the SQLAlchemy URL of an empty database.
+def local_postgres() -> Iterator[LocalPostgres]:
+    """A running server with an empty database.
 
     Raises:
         FileNotFoundError: PostgreSQL's server programs are not installed.
@@ -76,6 +88,13 @@ def local_postgres() -> Iterator[str]:
                 ],
                 check=True,
             )
-            yield f"postgresql+psycopg2://podmap@127.0.0.1:{port}/airflow"
+            url = LocalPostgres(f"postgresql+psycopg2://podmap@127.0.0.1:{port}/airflow")
+            again = [*control, "-m", "immediate", "-l", log, "restart"]
+
+            def restart() -> None:
+                subprocess.run(again, check=True, cwd=folder)
+
+            url.restart = restart
+            yield url
         finally:
             subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd=folder)

@@ -62,4 +62,4 @@ def deployment(
         )
         stack.callback(airflow.stop)
         airflow.start()
-        yield Deployment(airflow, root / "store", root / "scratch", root / "edited")
+        yield Deployment(airflow, root / "store", root / "scratch", root / "edited", database)

@@ -21,7 +21,7 @@ pytestmark = [
 ]
 GROUP = ("plan", "trials", "ended", "collect", "done", "cleanup")
 HELD = "held"
-MARKED = ("marked-failed", "marked-success", "trial-success", "other", "scheduler", "cleared")
+MARKED = ("marked-failed", "marked-success", "trial-success", "other", "crashes", "cleared")
 
 
 @pytest.fixture(scope="session")
@@ -208,6 +208,15 @@ def test_a_trial_marked_success_is_ended_and_has_no_result(
     assert ["CANCELLED", "COMPLETE"] == [record.state.value for record in records()]
 
 
+def test_a_deadline_that_passes_calls_back_and_ends_no_trial(
+    deployment: Deployment, begun: dict[str, str]
+) -> None:
+    held(deployment, begun, "paused")
+    noted = deployment.scratch / "paused" / "deadline"
+    deployment.airflow.wait_for(noted.exists, "the deadline's callback", 120)
+    assert alive(deployment, "paused")
+
+
 def test_trials_of_a_paused_dag_end_and_collect_waits(
     deployment: Deployment, begun: dict[str, str]
 ) -> None:
@@ -243,12 +252,31 @@ def test_trials_outlive_a_scheduler_killed_with_9(
     deployment: Deployment, begun: dict[str, str]
 ) -> None:
     airflow = deployment.airflow
-    run_id = held(deployment, begun, "scheduler")
-    airflow.kill_group(airflow.processes.pop("scheduler"))
-    let_go(deployment, "scheduler")
-    airflow.spawn("scheduler", "--skip-serve-logs")
-    assert "success" == airflow.wait_for_run(HELD, run_id)
-    assert 2 == len(pids(deployment, "scheduler"))
+    held(deployment, begun, "crashes")
+    airflow.kill_group(airflow.processes["scheduler"])
+    assert ["scheduler"] == airflow.start_ended()
+    assert alive(deployment, "crashes")
+
+
+def test_trials_outlive_a_database_that_crashes(
+    deployment: Deployment, begun: dict[str, str]
+) -> None:
+    """What of Airflow ends without its database is started anew, as a deployment does."""
+    airflow, run_id = deployment.airflow, begun["crashes"]
+    assert deployment.database is not None
+    deployment.database.restart()
+    let_go(deployment, "crashes")
+
+    def ended() -> bool:
+        airflow.start_ended()
+        try:
+            return bool(airflow.get(airflow.run_path(HELD, run_id))["state"] == "success")
+        except (OSError, AirflowError):
+            return False
+
+    airflow.wait_for(ended, "the end of the run", 300)
+    assert 2 == len(pids(deployment, "crashes"))
+    airflow.wait_for(airflow.healthy, "Airflow to be healthy", 180)
 
 
 def test_runs_at_the_same_time_have_nothing_in_common(
@@ -259,7 +287,7 @@ def test_runs_at_the_same_time_have_nothing_in_common(
     assert alive(deployment, "other")
     let_go(deployment, "other")
     assert "success" == airflow.wait_for_run(HELD, other)
-    runs = [begun["scheduler"], other]
+    runs = [begun["crashes"], other]
     uris = {airflow.xcom(HELD, run, "sweep.collect")["run_uri"] for run in runs}
     assert 2 == len(uris)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, dag, task
+from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, dag, task
 
 from podmap.airflow import sweep
 
@@ -27,9 +28,9 @@ def trials(tag: str = TAG, count: int = 2) -> list[dict[str, Any]]:
     return [{"exp_id": f"e{index}", "lr": 1.0, "tag": tag} for index in range(count)]
 
 
-def held(dag_id: str) -> None:
+def held(dag_id: str, **options: Any) -> None:
     """A DAG of a sweep alone, whose trials are held by the tag of the run."""
-    with DAG(dag_id, schedule=None):
+    with DAG(dag_id, schedule=None, **options):
         sweep("found.yaml", experiments=trials(), **HELD)
 
 
@@ -109,7 +110,16 @@ def set_up() -> None:
 
 
 held("held")
-held("held_and_paused")
+held(
+    "held_and_paused",
+    deadline=DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(seconds=1),
+        callback=AsyncCallback(
+            "deadline_note.note_deadline", kwargs={"path": str(SCRATCH / "paused" / "deadline")}
+        ),
+    ),
+)
 short_circuit()
 fails_before()
 waits_before()
