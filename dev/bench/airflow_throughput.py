@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -65,13 +66,42 @@ def setting(text: str) -> tuple[str, str]:
     return f"AIRFLOW__{section}__{key}".upper(), value
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a run of the sweep took.
+
+    Attributes:
+        state: The DAG run's.
+        states: Of the trials' instances.
+        workers: For how many trials a worker ran.
+        count: Trials.
+        span_s: From the first instance's start to the last one's end.
+        cpu_s: CPU-seconds by process.
+        parses: How often the DAG processor has parsed the DAG file.
+    """
+
+    state: str
+    states: list[str]
+    workers: int
+    count: int
+    span_s: float
+    cpu_s: dict[str, float]
+    parses: int
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of a measurement."""
+    made = argparse.ArgumentParser(description=__doc__)
+    made.add_argument("--trials", type=int, default=500)
+    made.add_argument("--parallelism", type=int, default=100)
+    made.add_argument("--sleep", type=float, default=1.0)
+    made.add_argument("--warm", type=int, default=5, help="trials of a first run, not counted")
+    return made
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=500)
-    parser.add_argument("--parallelism", type=int, default=100)
-    parser.add_argument("--sleep", type=float, default=1.0)
-    parser.add_argument("--warm", type=int, default=5, help="trials of a first run, not counted")
-    parser.add_argument(
+    made = parser()
+    made.add_argument(
         "--set",
         type=setting,
         action="append",
@@ -79,7 +109,13 @@ def main() -> int:
         metavar="SECTION.KEY=VALUE",
         help="a setting of Airflow, such as dag_processor.max_callbacks_per_loop=500",
     )
-    options = parser.parse_args()
+    options = made.parse_args()
+    report(measure(options, dict(options.set)), options)
+    return 0
+
+
+def measure(options: argparse.Namespace, settings: dict[str, str]) -> Measured:
+    """Starts an Airflow with these settings (variables of its environment) and runs the sweep."""
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="podmap-bench-")))
         (root / "dags").mkdir()
@@ -92,7 +128,7 @@ def main() -> int:
             env={
                 "AIRFLOW__PODMAP__STORE": str(root / "store"),
                 "PODMAP_STATE_DIR": str(root / "p"),
-                **dict(options.set),
+                **settings,
             },
         )
         stack.callback(airflow.stop)
@@ -100,29 +136,48 @@ def main() -> int:
         for dag_id in ("warm", "measured"):
             airflow.wait_for_dag(dag_id)
         airflow.wait_for_run("warm", airflow.trigger("warm"))
-        report(airflow, options)
-    return 0
+        return measured(airflow)
 
 
-def report(airflow: LocalAirflow, options: argparse.Namespace) -> None:
+def measured(airflow: LocalAirflow) -> Measured:
+    """Runs the DAG `measured`."""
     roots = {name: process.pid for name, process in airflow.processes.items()}
-    before = cpu_by_process(roots)
+    before, parsed = cpu_by_process(roots), parses(airflow)
     run_id = airflow.trigger("measured")
     state = airflow.wait_for_run("measured", run_id, 1200)
     after = cpu_by_process(roots)
     instances = airflow.instances("measured", run_id, "sweep.trials")
-    span_s = max(map(ended, instances)) - min(map(started, instances))
-    workers = sum(bool(instance["hostname"]) for instance in instances)
-    states = sorted({instance["state"] for instance in instances})
-    count = len(instances)
-    print(f"{count} trials of {options.sleep:g} s, {options.parallelism} at once: run {state}")
+    return Measured(
+        state,
+        sorted({instance["state"] for instance in instances}),
+        sum(bool(instance["hostname"]) for instance in instances),
+        len(instances),
+        max(map(ended, instances)) - min(map(started, instances)),
+        {name: after[name] - before[name] for name in roots},
+        parses(airflow) - parsed,
+    )
+
+
+def parses(airflow: LocalAirflow) -> int:
+    """How often the DAG file has been parsed."""
+    logs = (airflow.home / "logs" / "dag_processor").rglob("bench.py.log")
+    return sum(log.read_text(errors="replace").count("Filling up the DagBag") for log in logs)
+
+
+def report(found: Measured, options: argparse.Namespace) -> None:
+    """Prints what was measured."""
+    count = found.count
+    print(
+        f"{count} trials of {options.sleep:g} s, {options.parallelism} at once: run {found.state}"
+    )
     print(f"| {'trials/s':>8} | {'first start to last end':>23} | {'workers for trials':>18} |")
-    print(f"| {count / span_s:8.1f} | {span_s:21.1f} s | {workers:18d} | states: {states}")
+    rate, span_s = count / found.span_s, found.span_s
+    print(f"| {rate:8.1f} | {span_s:21.1f} s | {found.workers:18d} | states: {found.states}")
     print(f"| {'process':14} | CPU-s per trial |")
-    for name in roots:
-        print(f"| {name:14} | {(after[name] - before[name]) / count:15.4f} |")
-    total = sum(after.values()) - sum(before.values())
-    print(f"| {'all':14} | {total / count:15.4f} |")
+    for name, cpu_s in found.cpu_s.items():
+        print(f"| {name:14} | {cpu_s / count:15.4f} |")
+    print(f"| {'all':14} | {sum(found.cpu_s.values()) / count:15.4f} |")
+    print(f"the DAG file was parsed {found.parses} times meanwhile")
 
 
 def ended(instance: dict[str, Any]) -> float:
