@@ -12,7 +12,10 @@ from typing import Any
 from podmap.aio import Backoff, acquired_within, set_within
 from podmap.backends.base import FullError, LaunchError
 from podmap.backends.kubernetes.client import ApiError, pods_path
-from podmap.backends.kubernetes.diagnosis.refused import diagnose_create_error
+from podmap.backends.kubernetes.diagnosis.refused import (
+    diagnose_create_error,
+    refuses_account,
+)
 from podmap.backends.kubernetes.pauses import Pauses
 from podmap.backends.kubernetes.pod.build import build_pod
 from podmap.backends.kubernetes.pod.fields import UNREADABLE
@@ -118,6 +121,7 @@ class PodCreator:
         self.quota = QuotaQueue(pauses)
         self._namespace = namespace
         self._creating: dict[str, set[str]] = {}
+        self._may_create = False
 
     async def create_attempt(
         self,
@@ -143,7 +147,7 @@ class PodCreator:
         if limit is not None and not gated and not is_there:
             self._check_limit(launch.run_id, limit)
         with self._counted(launch, gated=gated):
-            return await self.quota.send(lambda: self._post_pod(launch.name, body))
+            return await self.quota.send(lambda: self._post_pod(launch, body))
 
     async def dry_run(self, launch: Launch, *, gated: bool) -> Mapping[str, Any] | None:
         """The pod as the server would create it; None if one of its webhooks cannot tell.
@@ -204,9 +208,9 @@ class PodCreator:
         if len(busy) + len(creating) >= limit and len(busy | creating) >= limit:
             raise FullError(sorted(busy | creating))
 
-    async def _post_pod(self, name: str, body: Mapping[str, Any]) -> KnownPod:
+    async def _post_pod(self, launch: Launch, body: Mapping[str, Any]) -> KnownPod:
         """Sends the request, until the name is free of a pod that is being deleted."""
-        loop = asyncio.get_running_loop()
+        name, loop = launch.name, asyncio.get_running_loop()
         deadline = loop.time() + DELETION_PATIENCE_S
         watch = await self._namespace.synced_watch()
         backoff = Backoff(*_TAKEN_PAUSES_S)
@@ -215,7 +219,7 @@ class PodCreator:
                 raw = await self._namespace.client.create(pods_path(self._namespace.name), body)
             except ApiError as error:
                 if error.status != 409:
-                    raise _refusal(error) from error
+                    raise self._meant(error, launch.run_id) from error
                 # AlreadyExists; or Conflict, where a quota was being counted at that moment.
                 there = error.reason != "Conflict" and await self._existing_pod(name)
                 if there:
@@ -226,7 +230,21 @@ class PodCreator:
                     ) from error
                 await backoff.pause()
             else:
+                self._may_create = True
                 return watch.note_answer(raw) or self._own_pod(raw)
+
+    def _meant(self, error: ApiError, run_id: str) -> Exception:
+        """What an answer means, where pods of the run may have been created before.
+
+        Rights that are taken away in mid-run, as while a Role is applied anew, are given back; they
+        must not end the sweep as those do that were never there. What says neither that a right is
+        missing nor what is wrong with the pod comes from between, and says nothing.
+        """
+        if not refuses_account(error.status, error.body):
+            return _refusal(error)
+        watch = self._namespace.watch
+        created = self._may_create or bool(watch and watch.pods.of_run(run_id))
+        return error if created or not error.forbidden else _refusal(error)
 
     async def _existing_pod(self, name: str) -> KnownPod | None:
         """The pod that has the name already; None if it is about to go."""

@@ -44,7 +44,8 @@ class Lease(RunLease):
     Attributes:
         identity: Who this candidate is, different from all others.
         holder: Who holds the lease as far as is known; empty for nobody.
-        refused: Set while this account has no right to leases; then nobody can rely on one.
+        refused: Set while this account has no right to leases, and never had; then nobody can rely
+            on one.
     """
 
     def __init__(
@@ -93,6 +94,8 @@ class Lease(RunLease):
         self._until = -math.inf
         self._reported = False
         self._asked = True
+        self._asks = ""
+        self._allowed: set[str] = set()
         self._task: KeptRunning | None = None
 
     @property
@@ -134,11 +137,13 @@ class Lease(RunLease):
             await self._acquire_or_renew()
             self.refused, self._asked = None, True
         except ApiError as error:
-            if error.status == 403:
+            if error.forbidden and self._asks not in self._allowed:
                 if self.refused is None:
                     log.warning("%s", error)
                 self.refused = error
             elif error.status != 409:
+                # Also a right that was there before, or a 403 from between: to do without a lease
+                # because of it would let two processes open gates.
                 log.warning("%s", error)
         except BackendError as error:
             log.warning("%s", error)
@@ -180,6 +185,7 @@ class Lease(RunLease):
                 self._note_held(await self._write(), asked_at)
 
     async def _read_lease(self) -> None:
+        self._asks = "read"
         try:
             seen = await self._client.get(
                 leases_path(self._namespace, self._name), limit_s=self._renew_every_s
@@ -188,6 +194,7 @@ class Lease(RunLease):
             if error.status != 404:
                 raise
             seen = None
+        self._allowed.add("read")
         if _spec(seen) != _spec(self._seen) or _uid(seen) != _uid(self._seen):
             self._seen_at = self._clock()
         self._seen = seen
@@ -203,6 +210,7 @@ class Lease(RunLease):
 
     async def _write(self) -> Mapping[str, Any]:
         limit_s = self._renew_every_s
+        self._asks = "write"
         if self._seen is None:
             body = self._record(None, holder=self.identity)
             path = leases_path(self._namespace)
@@ -231,6 +239,7 @@ class Lease(RunLease):
         }
 
     def _note_held(self, written: Mapping[str, Any], asked_at: float) -> None:
+        self._allowed.add("write")
         self._seen = written
         self._seen_at = self._clock()
         self.holder = self.identity

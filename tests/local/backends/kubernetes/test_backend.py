@@ -11,6 +11,7 @@ import pytest
 from podmap import names
 from podmap.backends.base import FullError, GatedAttempt, LaunchError, Phase
 from podmap.backends.kubernetes import KubernetesBackend
+from podmap.backends.kubernetes.client import ApiError
 from podmap.backends.kubernetes.client.requests import Client
 from podmap.backends.kubernetes.create import QuotaError
 from podmap.backends.kubernetes.diagnosis.observe import KILLED_ANNOTATION
@@ -159,6 +160,37 @@ class TestCreating:
                 await backend.create(launch())
             assert Category.CREATE_ERROR is caught.value.diagnosis.category
             assert summary in caught.value.diagnosis.summary
+
+        play(cluster, scenario)
+
+    def test_a_right_that_was_there_before_is_asked_for_again(self, cluster: FakeCluster) -> None:
+        no_right = {"status": 403, "message": 'pods is forbidden: User "a" cannot create resource'}
+
+        async def scenario(backend: KubernetesBackend, other: KubernetesBackend) -> None:
+            await backend.create(launch(0))
+            cluster.fail("create", **no_right)
+            with pytest.raises(ApiError):
+                await backend.create(launch(1))
+            assert 1 == (await backend.create(launch(1))).number
+            # One that takes over sees that the run's pods could be created.
+            cluster.fail("create", **no_right)
+            with pytest.raises(ApiError):
+                await other.create(launch(2))
+            cluster.fail("create", status=403, message='pods "x" is forbidden: no such thing')
+            with pytest.raises(LaunchError):
+                await backend.create(launch(2))
+
+        play(cluster, scenario, backends=2)
+
+    def test_a_403_from_before_the_api_server_says_nothing_of_the_pod(
+        self, cluster: FakeCluster
+    ) -> None:
+        cluster.fail("create", status=403, message="blocked by the firewall")
+
+        async def scenario(backend: KubernetesBackend) -> None:
+            with pytest.raises(ApiError):
+                await backend.create(launch())
+            assert launch().name == (await backend.create(launch())).name
 
         play(cluster, scenario)
 

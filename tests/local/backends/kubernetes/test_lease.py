@@ -230,6 +230,38 @@ def test_a_missing_right_is_told(cluster: FakeCluster) -> None:
     play(cluster, scenario)
 
 
+@pytest.mark.parametrize("verb", ["get", "update"])
+def test_a_right_that_was_there_before_is_not_done_without(cluster: FakeCluster, verb: str) -> None:
+    """Else two processes would open gates, each by itself."""
+
+    async def scenario(c: Candidates) -> None:
+        holder, other = c.new("a"), c.new("b")
+        await holder.acquire_or_renew()
+        await other.acquire_or_renew()
+        cluster.forbid(verb, "leases")
+        for candidate in (holder, other):
+            await candidate.acquire_or_renew()
+        assert (False, False) == (holder.forbidden, other.forbidden)
+        cluster.heal()
+        await holder.acquire_or_renew()
+        assert (True, False) == (holder.held, other.held)
+
+    play(cluster, scenario)
+
+
+def test_a_403_that_is_not_about_rights_is_no_answer(cluster: FakeCluster) -> None:
+    cluster.fail("get", "leases", status=403, message="the proxy says no")
+
+    async def scenario(c: Candidates) -> None:
+        lease = c.new("a")
+        await lease.acquire_or_renew()
+        assert (False, False) == (lease.held, lease.forbidden)
+        await lease.acquire_or_renew()
+        assert lease.held
+
+    play(cluster, scenario)
+
+
 def test_the_loss_is_told_when_time_is_over(cluster: FakeCluster) -> None:
     async def scenario(c: Candidates) -> None:
         lost = asyncio.Event()

@@ -113,6 +113,22 @@ def diagnose_create_error(status_code: int, body: Mapping[str, Any]) -> Diagnosi
     return _invalid(status_code, body, message)
 
 
+def refuses_account(status_code: int, body: Mapping[str, Any]) -> bool:
+    """Whether an answer to a pod is about who asks, not about the pod.
+
+    It is 403 from the rights of the account, or from what stands before the API server: an
+    admission plugin that refuses a pod names it.
+
+    Args:
+        status_code: The HTTP status.
+        body: The answer, as `diagnose_create_error` takes it.
+    """
+    details = body.get("details")
+    named = isinstance(details, Mapping) and bool(details.get("name"))
+    about_pod = re.match(r'pods "', str(body.get("message") or "")) is not None
+    return status_code == 403 and not named and not about_pod
+
+
 def _over_quota(found: re.Match[str], message: str) -> Diagnosis:
     return Diagnosis(
         Category.QUOTA,
