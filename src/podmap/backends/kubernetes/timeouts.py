@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from podmap.backends.kubernetes.end import PodEnder
 from podmap.backends.kubernetes.pod import fields
 from podmap.backends.kubernetes.watch.namespace import Namespace
 from podmap.backends.kubernetes.watch.pods import KnownPod
-from podmap.clock import parse_iso, utc_now
+from podmap.clock import parse_iso
 from podmap.errors import BackendError
 from podmap.records import Category, Diagnosis
 
@@ -25,6 +25,20 @@ log = logging.getLogger(__name__)
 
 _TRY_AGAIN_S = 5.0
 _FORBIDDEN_AGAIN_S = 60.0
+_CLOCKS_DIFFER = timedelta(seconds=5)  # all of them tell whole seconds
+
+
+def ran_s(started: datetime, *, placed: datetime | None, now: datetime) -> float:
+    """Seconds that a container has run for; 0 where its node's clock cannot be right.
+
+    Args:
+        started: When it started, by its node's clock.
+        placed: When its pod was placed on the node, by the cluster's clock; None if not known.
+        now: The time by the cluster's clock.
+    """
+    if started > now + _CLOCKS_DIFFER or (placed and started < placed - _CLOCKS_DIFFER):
+        return 0.0
+    return max(0.0, (now - started).total_seconds())
 
 
 @dataclass(slots=True)
@@ -50,8 +64,10 @@ class _Watched:
 class PodTimeouts:
     """Kills pods whose container has run for longer than it may, or has not started in time.
 
-    How long a pod waits is counted from when this process first saw it wait with its slot: the
-    clocks of nodes and servers say nothing.
+    How long a pod waits is counted from when this process first saw it wait with its slot, and how
+    long it runs from when it was last seen waiting. Of one that ran before this process saw it, the
+    node says since when, by the node's clock. That is compared with the API server's, not with this
+    host's; where the two do not fit, it is counted from when it was first seen.
     """
 
     def __init__(self, namespace: Namespace, ender: PodEnder, *, grace_s: float | None) -> None:
@@ -114,14 +130,11 @@ class PodTimeouts:
         if pod.timeout_s is None or pod.seen.started is None:
             return
         loop = asyncio.get_running_loop()
-        ran = utc_now() - parse_iso(pod.seen.started)
-        # Clocks differ: it cannot have run since before it was placed, or seen waiting.
-        placed = fields.placed_at(pod.raw or {})
-        if placed is not None:
-            ran = min(ran, utc_now() - placed)
+        placed, now = fields.placed_at(pod.raw or {}), self._namespace.client.clock.now()
+        ran = ran_s(parse_iso(pod.seen.started), placed=placed, now=now)
         if watched.pending_at is not None:
-            ran = min(ran, timedelta(seconds=loop.time() - watched.pending_at))
-        left_s = max(0.0, pod.timeout_s - max(0.0, ran.total_seconds()))
+            ran = min(ran, loop.time() - watched.pending_at)
+        left_s = max(0.0, pod.timeout_s - ran)
         ring = partial(self._spawn, self._end_overdue, pod.name, pod.timeout_s)
         watched.end = loop.call_later(left_s, ring)
 

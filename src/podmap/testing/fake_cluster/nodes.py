@@ -211,7 +211,8 @@ class FakeNodes:
         return step
 
     def _bind(self, key: ObjectKey, pod: Object) -> None:
-        conditions = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": self._now()}]
+        placed = _seconds(datetime.now(timezone.utc))  # by the scheduler, whose clock is right
+        conditions = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": placed}]
         changed = {**pod, "spec": {**pod["spec"], "nodeName": "fake-node-1"}}
         self._update(key, changed, {"conditions": conditions})
         self._agenda.after(0, self._step(key, pod["metadata"]["uid"], self._prepare))
@@ -321,7 +322,7 @@ class FakeNodes:
         self._place()
 
     def _now(self) -> str:
-        return (datetime.now(timezone.utc) - self._behind).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return _seconds(datetime.now(timezone.utc) - self._behind)
 
     def _update(self, key: ObjectKey, pod: Object, status: Mapping[str, Any]) -> None:
         metadata = dict(pod["metadata"])
@@ -389,3 +390,8 @@ def ask_to_delete(
     else:
         nodes.stop(key, grace_s)
     return pod
+
+
+def _seconds(moment: datetime) -> str:
+    """A time as a cluster tells it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from podmap.backends.kubernetes.diagnosis.observe import KILLED_ANNOTATION
 from podmap.backends.kubernetes.pauses import Pauses
 from podmap.backends.kubernetes.pod.build import RESULT_PATH, SLOT_GATE
 from podmap.backends.launch import Launch
+from podmap.clock import time_from
 from podmap.errors import BackendError, ConflictError, OutputError, SpecError, UsageError
 from podmap.records import Category, Diagnosis
 from podmap.spec.model import Kubernetes, PodOverlay, TrialTemplate
@@ -516,6 +518,26 @@ class TestEnding:
 
         with FakeCluster(script=HOLD, clock_behind_s=86_400) as cluster:
             play(cluster, scenario)
+
+    def test_a_clock_of_ours_that_is_wrong_does_not_end_what_is_adopted(self) -> None:
+        async def begin(backend: KubernetesBackend) -> None:
+            await backend.create(launch(timeout_s=3600))
+            await anext(backend.output(launch().name))
+
+        async def adopt(backend: KubernetesBackend) -> None:
+            waiter = asyncio.ensure_future(backend.wait(launch().name))
+            while not backend.requests["watch pods"]:
+                await asyncio.sleep(0.001)
+            for _ in range(5):
+                await backend.tail(launch().name, max_bytes=100)
+            cluster.release(launch().name)
+            assert (0, None) == ((seen := await waiter).exit_code, seen.diagnosis)
+            assert 0 == backend.requests["patch pods"]  # no kill
+
+        with FakeCluster(script=HOLD) as cluster:
+            play(cluster, begin)
+            with time_from(lambda: datetime.now(timezone.utc) + timedelta(days=1)):
+                play(cluster, adopt)
 
     def test_an_image_that_cannot_be_pulled_ends_the_attempt(self) -> None:
         async def scenario(backend: KubernetesBackend) -> None:

@@ -24,6 +24,7 @@ from podmap.backends.kubernetes.client.errors import (
     describe,
     resource_of,
 )
+from podmap.backends.kubernetes.client.server_clock import ServerClock
 from podmap.backends.kubernetes.client.transport import CONNECT_S, SessionSource, unreachable
 from podmap.backends.kubernetes.pauses import USUAL, Pauses
 from podmap.errors import BackendError
@@ -74,6 +75,7 @@ class Client:
         requests: Verb and resource to how many requests were sent, for example "create pods".
         missing_rights: Verb and resource that were forbidden, to what the server said of it last.
         turns: Has a few requests be made, and sent, in a turn of the event loop.
+        clock: Tells the server's time.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Client:
         self._page = page
         self.requests: Counter[str] = Counter()
         self.missing_rights: dict[str, str] = {}
+        self.clock = ServerClock()
         self._sessions = SessionSource(load)
         self._limit_s = limit_s
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -337,6 +340,7 @@ class Client:
                 timeout=timeout,
             )
             self._has_answered = True
+            self.clock.note(response.headers.get("Date"))
             if response.status != 401 or last:
                 break
             response.close()
