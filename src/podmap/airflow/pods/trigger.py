@@ -60,6 +60,7 @@ class TrialTrigger(BaseTrigger):
         self.given_map_index = map_index
         self.given_epoch = epoch
         self.given_owner = owner
+        self._entered: dict[str, str] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path and the arguments of `__init__`."""
@@ -158,7 +159,8 @@ class TrialTrigger(BaseTrigger):
     async def _enter(self) -> tuple[Hub, RunClaim, RunSession]:
         """The session of the run, if it is the one that this instance's `plan` has left."""
         try:
-            return await self._enter_as(await self._planned_run(fresh=False))
+            # Of a DAG that was deleted Airflow does not know any more what is to be ended.
+            return await self._enter_as(self._entered or await self._planned_run(fresh=False))
         except ManifestChangedError:
             # It may have been planned anew a moment ago.
             return await self._enter_as(await self._planned_run(fresh=True))
@@ -168,7 +170,9 @@ class TrialTrigger(BaseTrigger):
         owner = owner_of(ti) if ti is not None else self.given_owner or {}
         claim = claim_of(run, owner)
         hub = await trigger_hub(run)
-        return hub, claim, await hub.enter(claim)
+        session = await hub.enter(claim)
+        self._entered = run
+        return hub, claim, session
 
     async def _planned_run(self, *, fresh: bool) -> dict[str, str]:
         if self.given_run is not None:

@@ -1,4 +1,4 @@
-"""A kill that takes longer than Airflow waits for it is carried through all the same."""
+"""A kill is carried through: longer than Airflow waits for it, and where Airflow knows nothing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import (
+    ErrorResponse,
+    GetXCom,
+    TaskStatesResult,
+    XComResult,
+)
 from tests.local.airflow.planned import plan_one
 
 from podmap.airflow import triggerer
@@ -67,3 +75,42 @@ def test_a_kill_outlives_the_call_by_which_it_was_asked_for(
     monkeypatch.setattr(triggerer, "ended_by_user", yes)
     said = asyncio.run(asyncio.wait_for(scenario(), 60))
     assert said == f"CANCELLED: {triggerer.ENDED_BY_USER}"
+
+
+def test_trials_of_a_dag_that_was_deleted_are_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned, run = plan_one(tmp_path, "touch started; exec sleep 60", OWNER)
+
+    class Airflow:
+        deleted = False
+
+        async def asend(self, message: Any) -> Any:
+            if not isinstance(message, GetXCom):
+                return TaskStatesResult(task_states={})
+            if self.deleted:
+                return ErrorResponse(error=ErrorType.XCOM_NOT_FOUND, detail={})
+            return XComResult(key="run", value=run)
+
+    async def scenario() -> None:
+        trigger = TrialTrigger()
+        trigger.task_instance = TI  # type: ignore[assignment]  # what of it is asked for
+
+        async def first() -> None:
+            async for _ in trigger.run():
+                return
+
+        running = asyncio.ensure_future(first())
+        while not (tmp_path / "started").exists():
+            await asyncio.sleep(0.01)
+        Airflow.deleted = True
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await trigger.on_kill()
+
+    monkeypatch.setattr(triggerer, "_asked", {})
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Airflow(), raising=False)
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+    record = planned.ledger.read_record(0)
+    assert record is not None
+    assert ("CANCELLED", triggerer.ENDED_BY_USER) == (record.state.value, record.reason)
