@@ -205,10 +205,10 @@ def check_trial_number(number: int, manifest: Manifest) -> None:
     Raises:
         UsageError: The run has no such trial.
     """
-    if not 0 <= number < manifest.count:
+    if not 0 <= number < manifest.total:
         raise UsageError(
             f"run {manifest.run_id} has no trial {number}; "
-            f"its {manifest.count} trials go from 0 to {manifest.count - 1}"
+            f"its {manifest.total} trials go from 0 to {manifest.total - 1}"
         )
 
 

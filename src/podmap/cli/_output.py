@@ -20,12 +20,17 @@ _LEFT_OUT = 10
 _RIGHT = frozenset("0123456789.-+e")
 
 
-def print_json(data: Any) -> None:
-    """Prints a value as JSON on standard output."""
+def print_json(data: Any, *, in_a_line: bool = False) -> None:
+    """Prints a value as JSON on standard output, at once.
+
+    Args:
+        data: The value.
+        in_a_line: Whether it is one of many, each in a line of its own.
+    """
     encoding = str(getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     # Then other characters have JSON's own escapes.
     plain = not encoding.startswith("utf") or getattr(sys.stdout, "ascii_only", False)
-    raw = json.dumps(data, indent=2, ensure_ascii=plain)
+    raw = json.dumps(data, indent=None if in_a_line else 2, ensure_ascii=plain)
     click.echo(UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], raw))
 
 

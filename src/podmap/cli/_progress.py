@@ -277,7 +277,9 @@ class ProgressBar:
         left = progress.left_s
         parts = [f"{duration(left)} left"] if left else []
         more: Any = ", ".join([*parts, progress.describe()]).strip(", ")
-        self._bar.update(self._task, completed=progress.ended, more=safe(more))
+        self._bar.update(
+            self._task, total=progress.count, completed=progress.ended, more=safe(more)
+        )
 
 
 def progress_display(console: Console, *, count: int) -> ProgressDisplay:

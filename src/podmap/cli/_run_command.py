@@ -178,9 +178,9 @@ class RunCommand:
                 goes on.
         """
         self._console.show_logged_warnings()
-        manifest = self._manifest
+        manifest, count = self._manifest, self._planned.plan.count
         self._console.say(
-            f"run {manifest.run_id} of {manifest.sweep}: {counted(manifest.count, 'trial')}, "
+            f"run {manifest.run_id} of {manifest.sweep}: {counted(count, 'trial')}, "
             f"{self._planned.sweep.parallelism} at once"
         )
         self._console.say(f"ledger: {self._ledger.run_uri}")
@@ -273,6 +273,7 @@ class RunCommand:
 
     def _show_record(self, record: Record) -> None:
         earlier = bool(record.finished) and parse_iso(record.finished or "") < self._began
+        self._progress.count = self._planned.plan.count  # some may have been added
         # A trial that was reused says nothing of the speed either.
         self._progress.add(record, earlier=earlier or not record.attempts)
         if record.state is TrialState.FAILED:
@@ -292,7 +293,7 @@ class RunCommand:
         self._console.warn(f"[{number}] {line}")
 
     def _ended(self) -> str:
-        return f"{self._progress.ended} of {self._manifest.count} trials have ended"
+        return f"{self._progress.ended} of {self._planned.plan.count} trials have ended"
 
     def _leaderboard(self) -> Leaderboard:
         from podmap.report.publish import ledger_leaderboard
@@ -306,7 +307,7 @@ class RunCommand:
             from podmap.report.publish import build_summary
 
             leaderboard = self._leaderboard()
-            summary = build_summary(self._ledger, self._manifest, leaderboard)
+            summary = build_summary(self._ledger, self._planned.manifest_now, leaderboard)
             self._print_json(summary, leaderboard, exit_code=self._signal_code)
         self._console.warn(
             f"interrupted: {self._ended()}; go on with: podmap resume {self._reference}"
@@ -318,12 +319,12 @@ class RunCommand:
         from podmap.report.publish import publish_leaderboard
 
         leaderboard = self._leaderboard()
-        summary = publish_leaderboard(self._ledger, self._manifest, leaderboard)
+        summary = publish_leaderboard(self._ledger, self._planned.manifest_now, leaderboard)
         self._events.emit(RunPublished(summary))
         wrong = self._cannot_run or verdict(
             summary["counts"],
             self._planned.sweep,
-            planned=self._manifest.count,
+            planned=self._planned.plan.count,
             forgive_by_default=False,
             reached=summary["reached"],
         )

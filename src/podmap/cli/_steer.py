@@ -72,7 +72,7 @@ class SteeredRun:
         if state.finished is None or self.pid is not None:
             return
         ended = sum(record.state.terminal for record in self.ledger.records())
-        if ended >= self.manifest.count:
+        if ended >= self.manifest.total:
             raise UsageError(
                 f"run {self.manifest.run_id} has ended ({state.finished}): there is nothing to "
                 f"{verb}; see podmap results {self.reference}"

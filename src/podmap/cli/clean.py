@@ -42,7 +42,7 @@ def command(run: str, yes: bool, kubeconfig: str | None, store: str | None, as_j
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"clean deletes {ledger.run_uri}: without a terminal, say --yes")
-        trials = counted(manifest.count, "trial")
+        trials = counted(manifest.total, "trial")
         question = f"Delete {ledger.run_uri} with the records of {trials}?"
         click.confirm(question, abort=True, err=True)
     ended = remove_attempts(manifest, reason="ended by podmap clean", kubeconfig=kubeconfig)

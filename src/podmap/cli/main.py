@@ -34,6 +34,7 @@ VERBS: Mapping[str, str] = {
     "unpause": "Start new attempts of a run again.",
     "stop": "Start no new trials of a run any more; it ends with a leaderboard.",
     "retry": "Run failed trials again, in a run that goes on or has ended.",
+    "add": "Add trials to a run that goes on or has ended.",
     "report": "Write a run's report anew, and say where it is.",
     "reset": "Forget trials of a run, so that they are run again.",
     "repair": "Say what is wrong with a run after a death, and mend it.",

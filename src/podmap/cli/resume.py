@@ -80,7 +80,7 @@ def command(
                 f"the run was started on {host}: what still runs there is not seen from here"
             )
         ended = sum(record.state.terminal for record in ledger.records())
-        console.say(f"{ended} of {counted(manifest.count, 'trial')} have ended already")
+        console.say(f"{ended} of {counted(manifest.total, 'trial')} have ended already")
         ledger.update_state(finished=None, stopped=None, cancel=False)
         options = RunOptions(
             replace(target_of(manifest, kubeconfig=kubeconfig), gpus=gpus),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 EXAMPLES = example("""
 podmap status 3f9a12c0
 podmap status 3f9a --json | jq .counts
+podmap status 3f9a --watch --json
 """)
 
 
@@ -33,22 +35,43 @@ A trial whose pod waits for its slot, a node or its image counts as WAITING.
 A run is `finished` when all its trials have ended, `running` while a podmap process of this
 host runs it, else `open`: `podmap resume` goes on with it.
 
+With --watch it goes on until the run has finished, and prints a line for each trial as it ends,
+first for those that have ended before, and for each change of the run itself: with --json one
+JSON object a line, whose `event` is `trial` or `run`.
+
 {EXAMPLES}""",
     short_help="Show how far a run is.",
 )
 @RUN
+@click.option("--watch", is_flag=True, help="Go on, and tell what ends, until the run has.")
 @KUBECONFIG
 @FIND_STORE
 @JSON
-def command(run: str, kubeconfig: str | None, store: str | None, as_json: bool) -> None:
+def command(
+    run: str, watch: bool, kubeconfig: str | None, store: str | None, as_json: bool
+) -> None:
     """Shows a run's state."""
     ledger, manifest = open_run(run, store)
+    if watch:
+        _watch(ledger, manifest, as_json=as_json)
+        return
     data = _status(ledger, manifest, kubeconfig)
     if as_json:
         print_json(data)
     else:
         _print(data)
     say_left_out(data["left_out"])
+
+
+def _watch(ledger: Ledger, manifest: Manifest, *, as_json: bool) -> None:
+    from podmap.cli._watch import RunWatch, event_line
+
+    watch = RunWatch(ledger, run_state=lambda counts: _run_state(manifest, counts)[0])
+    for event in watch.events():
+        if as_json:
+            print_json(event, in_a_line=True)
+        else:
+            click.echo(event_line(event))
 
 
 def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[str, Any]:
@@ -62,7 +85,7 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
         if record.state is TrialState.RUNNING:
             begun.append(record)
     counts[TrialState.UNKNOWN.value] += len(broken)
-    counts[TrialState.WAITING.value] += max(0, manifest.count - sum(counts.values()))
+    counts[TrialState.WAITING.value] += max(0, manifest.total - sum(counts.values()))
     running = _running(manifest, begun, kubeconfig) if begun else []
     counts[TrialState.RUNNING.value] -= len(begun) - len(running)
     counts[TrialState.WAITING.value] += len(begun) - len(running)
@@ -75,7 +98,7 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
         "created": manifest.created,
         "state": state,
         "pid": pid,
-        "count": manifest.count,
+        "count": manifest.total,
         "counts": {state.value: counts[state.value] for state in TrialState if counts[state.value]},
         "reached": target.reached.text if target.reached else "",
         "running": running,
@@ -119,7 +142,7 @@ def _running(
     ]
 
 
-def _run_state(manifest: Manifest, counts: Counter[str]) -> tuple[str, int | None]:
+def _run_state(manifest: Manifest, counts: Mapping[str, int]) -> tuple[str, int | None]:
     from podmap.cli._lock import run_holder
 
     if all(TrialState(state).terminal for state, count in counts.items() if count):

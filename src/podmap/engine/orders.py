@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from podmap.engine.events import RunEvents, RunSteered
@@ -66,6 +66,10 @@ class TrialQueue:
         self._next += 1
         return self._next - 1
 
+    def grow(self, count: int) -> None:
+        """Takes in trials that were added: there are so many now."""
+        self._count = max(self._count, count)
+
     def note(self, state: RunState) -> None:
         """Takes in what was asked for again since the last call.
 
@@ -76,7 +80,7 @@ class TrialQueue:
         self._told = state.again
         self._again.extend(number for number in again if number < self._next)
 
-    def news(self, state: RunState) -> Iterable[int]:
+    def news(self, state: RunState) -> list[int]:
         """The numbers that were asked for again since the last `note`, ascending."""
         told = self._told or {}
         new = (number for number, asked in state.again.items() if asked > told.get(number, 0))
@@ -85,4 +89,4 @@ class TrialQueue:
 
 def _asked(state: RunState) -> tuple[Any, ...]:
     again = sum(state.again.values())
-    return state.parallelism, state.paused, state.stopped, state.cancel, again
+    return state.parallelism, state.paused, state.stopped, state.cancel, again, state.trials

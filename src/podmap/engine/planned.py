@@ -9,6 +9,7 @@ from typing import Any
 from podmap._version import __version__
 from podmap.backends.connect import Target
 from podmap.clock import iso, parse_iso, utc_now
+from podmap.engine.intake import take_in
 from podmap.errors import NotSupportedError, Problem, RecordError, SpecError, UsageError
 from podmap.ledger.claim import RunClaim
 from podmap.ledger.keys import KeyIndex
@@ -84,11 +85,29 @@ class PlannedRun:
         try:
             sweep = load(manifest.spec, search_required=False).sweep
             plan = Plan.from_json(manifest.plan or {}, sweep)
+            sweep = take_in(plan, manifest, sweep)
         except SpecError as error:
             raise SpecError(error.problems, source=uri) from None
         except (RecordError, LookupError, ArithmeticError, RecursionError) as error:
             raise RecordError(f"{uri}: {error}") from error
         return cls._made(ledger, manifest, sweep, plan)
+
+    def grow(self) -> None:
+        """Takes in what was added to the run since; blocks.
+
+        Raises:
+            StoreError: The ledger cannot be read.
+            RecordError: What was added cannot be understood, or is not of this run.
+        """
+        manifest = self.ledger.read_manifest()
+        same = replace(manifest, added=()) == replace(self.manifest, added=())
+        if same and manifest.total > self.plan.count:
+            take_in(self.plan, manifest, self.sweep)
+
+    @property
+    def manifest_now(self) -> Manifest:
+        """The manifest with all that was added and taken in."""
+        return replace(self.manifest, added=self.plan.added)
 
     @classmethod
     def _made(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from podmap.aio import spawn
 from podmap.backends.base import Backend
 from podmap.clock import iso, utc_now
 from podmap.engine.events import RunEnded, RunEvents
@@ -60,6 +61,7 @@ class SweepRun:
         self._queue = TrialQueue(planned.plan.count)
         self._workers = _Workers(lambda: self._queue.waiting)
         self._session: RunSession | None = None
+        self._growing: asyncio.Task[None] | None = None
         self._interrupted = False
         self._error: Exception | None = None
 
@@ -138,6 +140,18 @@ class SweepRun:
     def _note_state(self, state: RunState) -> None:
         """Has workers for what was asked for since."""
         self._queue.note(state)
+        added, session = (state.trials or 0) > self._planned.plan.count, self._session
+        if added and session is not None and (self._growing is None or self._growing.done()):
+            self._growing = spawn(self._grow(session))
+        self._workers.enlarge()
+
+    async def _grow(self, session: RunSession) -> None:
+        """Has workers for the trials that were added since."""
+        try:
+            await session.call(self._planned.grow)
+        except (StoreError, PodmapError) as error:
+            log.warning("what was added to the run is not known: %s", error)
+        self._queue.grow(self._planned.plan.count)
         self._workers.enlarge()
 
     async def _has_more(self, session: RunSession) -> bool:
@@ -150,14 +164,17 @@ class SweepRun:
             return False
 
         def change(state: RunState) -> Mapping[str, Any]:
-            return {} if list(self._queue.news(state)) else {"finished": iso(utc_now())}
+            more = (state.trials or 0) > self._planned.plan.count or self._queue.news(state)
+            return {} if more else {"finished": iso(utc_now())}
 
         try:
             state = await session.store.call_urgent(self._planned.ledger.change_state, change)
         except StoreError as error:
             log.warning("not noted that the run has ended: %s", error)
             return False
-        self._note_state(state)
+        if state.finished is None:
+            self._note_state(state)
+            await self._grow(session)
         return self._queue.waiting > 0
 
     @property

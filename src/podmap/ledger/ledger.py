@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from podmap import names
+from podmap.additions import Addition
 from podmap.errors import (
     AttemptExistsError,
     ManifestChangedError,
@@ -17,6 +18,7 @@ from podmap.errors import (
     RecordError,
 )
 from podmap.ledger import encode
+from podmap.ledger.addition_files import create_addition, read_additions
 from podmap.ledger.claim import RunClaim
 from podmap.ledger.deletion import DeletionGuard, inside_run, keep_former
 from podmap.ledger.manifest import Manifest
@@ -136,7 +138,14 @@ class Ledger:
             if claim.digest and names.content_digest(raw) != claim.digest:
                 raise ManifestChangedError(self.run_uri)
             claim.check(manifest)
-        return manifest
+        if manifest.owner.get("kind") == "airflow":  # whose mapped tasks are as many as planned
+            return manifest
+        return replace(manifest, added=read_additions(self._store, manifest))
+
+    def add(self, manifest: Manifest, addition: Addition) -> bool:
+        """Adds trials to a run; False, and nothing is done, if others have added some first."""
+        self._deletion.check()
+        return create_addition(self._store, manifest, addition)
 
     def read_record(self, number: int) -> Record | None:
         """The trial's record; None if there is none."""

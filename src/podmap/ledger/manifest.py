@@ -7,6 +7,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from podmap import names
+from podmap.additions import Addition, total
 from podmap.errors import RecordError
 from podmap.json_kinds import (
     TEXT,
@@ -51,6 +52,7 @@ class Manifest:
         runtime: What makes the trials tasks of a DAG; plays no part outside Airflow.
         podmap_version: The version that wrote it.
         schema: The version of this format.
+        added: What was added to the run since, from files of their own; no part of this one.
     """
 
     sweep: str
@@ -72,11 +74,17 @@ class Manifest:
     podmap_version: str = ""
     planned: str = ""
     schema: int = SCHEMA
+    added: Sequence[Addition] = ()
+
+    @property
+    def total(self) -> int:
+        """How many trials there are, with those that were added."""
+        return total(self.count, self.added)
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as the JSON object of `manifest.json`."""
         data: dict[str, Any] = {"schema": self.schema}
-        data.update((f.name, getattr(self, f.name)) for f in fields(self))
+        data.update((f.name, getattr(self, f.name)) for f in fields(self) if f.name != "added")
         return data
 
     @classmethod
@@ -94,7 +102,8 @@ class Manifest:
         missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in data]
         if missing:
             raise RecordError(f"not a manifest: it has no {', '.join(missing)}")
-        manifest = cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+        own = {f.name for f in fields(cls)} - {"added"}
+        manifest = cls(**{name: data[name] for name in own if name in data})
         manifest._check()
         return manifest
 

@@ -85,6 +85,7 @@ class RunState:
         stopped: Why no new trials start any more; None while they do.
         cancel: Whether that ends the attempts that run, too.
         again: Number of a trial, as text, to how often it was asked for again after it had failed.
+        trials: How many trials there are, once some were added; None while none were.
         finished: UTC ISO 8601 of the run's end; None while it goes on.
         decided: By the run's coordinator; the others are a user's.
         extra: Keys of other versions of podmap, kept as they are.
@@ -96,6 +97,7 @@ class RunState:
     finished: str | None = None
     cancel: bool = False
     again: Mapping[str, int] = field(default_factory=dict)
+    trials: int | None = None
     decided: Decisions = field(default_factory=Decisions)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -147,6 +149,7 @@ def _check(own: Mapping[str, Any]) -> None:
         if not isinstance(own.get(name, False), bool):
             raise RecordError(f"{name}: {shown(own[name])} is neither true nor false")
     check_kinds(own, dict.fromkeys(("stopped", "finished"), optional(TEXT)))
+    check_kinds({"trials": own.get("trials")}, {"trials": optional(WHOLE)})
     check_kinds({"again": own.get("again", {})}, {"again": objects_of(WHOLE)})
 
 

@@ -78,8 +78,8 @@ def _summarise(uri: str, sweep: str, run_id: str) -> RunSummary:
         sweep,
         run_id,
         created=manifest.created,
-        count=manifest.count,
-        counts=_counts(ledger, manifest.count),
+        count=manifest.total,
+        counts=_counts(ledger, manifest.total),
         finished=state.finished,
         left_out=tuple(map(str, broken)),
     )

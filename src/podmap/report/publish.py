@@ -147,7 +147,7 @@ def build_summary(ledger: Ledger, manifest: Manifest, leaderboard: Leaderboard) 
         StoreError: The store could not be asked.
     """
     counts = dict(leaderboard.counts)
-    unwritten = manifest.count - sum(counts.values())
+    unwritten = manifest.total - sum(counts.values())
     if unwritten > 0:
         counts["WAITING"] = counts.get("WAITING", 0) + unwritten
     best = leaderboard.best
@@ -156,7 +156,7 @@ def build_summary(ledger: Ledger, manifest: Manifest, leaderboard: Leaderboard) 
         "run_uri": ledger.run_uri,
         "sweep": manifest.sweep,
         "run_id": manifest.run_id,
-        "count": manifest.count,
+        "count": manifest.total,
         "counts": counts,
         "reached": leaderboard.reached.text if leaderboard.reached else "",
         "best": _trial_summary(ledger, best) if best else None,

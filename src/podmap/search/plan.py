@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from podmap.additions import Addition, total
 from podmap.errors import Problem, RecordError, SpecError
 from podmap.names import digest
 from podmap.records import Shard, Trial
 from podmap.search.base import Enumerated
 from podmap.search.kinds import make_search, restore_search
 from podmap.search.list import ItemList
+from podmap.search.parts import Part, Parts
 from podmap.spec.check_search import check_total
 from podmap.spec.flat_params import flattened
 from podmap.spec.model import Sweep
@@ -31,7 +33,9 @@ class Plan:
 
     Attributes:
         kind: `list`, `grid`, `random` or `shards`; experiments given upstream are a list.
-        count: How many trials: numbers go from 0 to `count - 1`.
+        count: How many trials: numbers go from 0 to `count - 1`. It may grow.
+        planned: How many of them were planned; those behind were added since.
+        added: What was added.
         repeats: How many trials in a row have the same params, each with a seed of its own.
         copies: Place in the search to how many earlier ones have the same params, where any do.
     """
@@ -40,7 +44,8 @@ class Plan:
         """Takes a search whose trials are known; use `make_plan` or `from_json`."""
         self.kind = search.kind
         self.repeats = sweep.repeats
-        self.count = search.count * self.repeats
+        self.planned = self.count = search.count * self.repeats
+        self.added: tuple[Addition, ...] = ()
         self.copies = copies
         self._search = search
         self._seed = sweep.search.seed if sweep.search is not None else 0
@@ -71,9 +76,41 @@ class Plan:
             repeat=repeat,
         )
 
+    def take_in(self, added: Sequence[Addition], sweeps: Sequence[Sweep | None]) -> None:
+        """Takes in what was added to the run; the trials that were there stay as they are.
+
+        Args:
+            added: All that was added, in order.
+            sweeps: Of each its spec, where its search goes on; else None.
+
+        Raises:
+            ValueError: It does not fit the plan.
+        """
+        parts = [Part(self._search, count=self.planned // self.repeats)]
+        if isinstance(self._search, Parts):
+            parts = list(self._search.parts[:1])
+        searched = parts[0].count
+        for addition, sweep in zip(added, sweeps, strict=True):
+            count = addition.count // self.repeats
+            if sweep is None:
+                part = Part(ItemList(addition.items or ()), count=count)
+            else:
+                part = Part(make_search(sweep), start=searched, count=count)
+                searched += count
+            if part.search.count < part.start + count or count * self.repeats != addition.count:
+                raise ValueError(f"{addition.count} trials were added, which is not what they say")
+            parts.append(part)
+        copies = {int(place): k for each in added for place, k in each.copies.items()}
+        # In this order: whoever sees the count finds the trials.
+        self._search = Parts(parts)
+        self.copies = {**self.copies, **copies}
+        self.added = tuple(added)
+        self.count = total(self.planned, added)
+
     def patches(self) -> Iterator[Mapping[str, Any]]:
         """What differs in the template, of all trials of which something does."""
-        places = range(self._search.count) if self.kind == ItemList.kind else ()
+        lists = self.kind == ItemList.kind or self.added
+        places = range(self._search.count) if lists else ()
         return filter(None, map(self._search.patch, places))
 
     def key(self, trial: Trial) -> str:

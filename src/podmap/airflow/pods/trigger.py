@@ -188,7 +188,7 @@ class TrialTrigger(BaseTrigger):
         if index is None:
             index = self.task_instance.map_index  # type: ignore[union-attr]
         size = session.planned.manifest.trials_per_task
-        return range(index * size, min((index + 1) * size, session.planned.plan.count))
+        return range(index * size, min((index + 1) * size, session.planned.manifest.count))
 
 
 def _show_errors(log: Any, numbers: Iterable[int], ends: Sequence[object]) -> None:
