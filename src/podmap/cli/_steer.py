@@ -22,7 +22,7 @@ this host or another, and Airflow. Said twice it changes nothing more. A run tha
 obeys once it goes on."""
 """What the help of each of the verbs says."""
 
-STEERED = ("parallelism", "paused", "stopped", "cancel")
+STEERED = ("parallelism", "trials", "paused", "stopped", "cancel")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from podmap.cli._options import FIND_STORE, JSON, RUN, example
-from podmap.cli._steer import OBEYED, SteeredRun
+from podmap.cli._steer import OBEYED, SteeredRun, who
+
+if TYPE_CHECKING:
+    from podmap.ledger.run_state import RunState
 
 EXAMPLES = example("""
 podmap set 3f9a12c0 parallelism=32
 podmap set 3f9a parallelism=spec
+podmap set 3f9a parallelism=32 trials=200
 """)
-KEYS = ("parallelism",)
+KEYS = ("parallelism", "trials")
 SPEC = "spec"
 """The value that gives a key back to the spec."""
 MOST = 1_000_000
@@ -27,6 +31,7 @@ MOST = 1_000_000
 \b
   parallelism=N     attempts alive at once, from 1; of those that run none is ended
   parallelism=spec  as many as the spec says
+  trials=N          as podmap extend RUN --set search.trials=N
 
 {OBEYED}
 
@@ -41,13 +46,26 @@ def command(run: str, settings: tuple[str, ...], store: str | None, as_json: boo
     """Changes values of a run's state."""
     changes = read_settings(settings)
     steered = SteeredRun.open(run, store)
-    steered.check_not_ended("set")
+    trials = changes.pop("trials", None)
+    if trials is None:
+        steered.check_not_ended("set")
+    was = None if trials is None else _extend(steered, trials)
     before, after = steered.change(lambda state: changes)
-    shown = ", ".join(
+    shown = {**changes, **({} if trials is None else {"search.trials": trials})}
+    text = ", ".join(
         f"{name} is {'as the spec has it' if value is None else value}"
-        for name, value in changes.items()
+        for name, value in shown.items()
     )
-    steered.print(before, after, text=shown, as_json=as_json)
+    steered.print(was or before, after, text=text, as_json=as_json)
+
+
+def _extend(steered: SteeredRun, trials: int) -> RunState:
+    """Has the run's search go on to so many sets of params; the run's state before."""
+    from podmap.engine.extension import extend_run
+
+    steered.check_not_airflows("set trials", "start a new run, with search.trials raised")
+    changes, goes_on = {"search.trials": trials}, steered.pid is not None
+    return extend_run(steered.ledger, changes, by=who(), goes_on=goes_on).before
 
 
 def read_settings(settings: tuple[str, ...]) -> dict[str, Any]:
@@ -71,7 +89,8 @@ def read_settings(settings: tuple[str, ...]) -> dict[str, Any]:
                 raise ValueError(f"there is no such key; known: {', '.join(KEYS)}{hint}")
             if key in found:
                 raise ValueError(f"{key} is set twice")
-            found[key] = None if value == SPEC else _number(value)
+            has_spec = value == SPEC and key == "parallelism"
+            found[key] = None if has_spec else _number(value, key)
         except ValueError as error:
             problems.append(f"{text}: {error}")
     if problems:
@@ -79,11 +98,15 @@ def read_settings(settings: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def _number(text: str) -> int:
+def _number(text: str, key: str) -> int:
     number = int(text[:9]) if text.isascii() and text.isdigit() else 0
     if not 0 < number <= MOST:
         raise ValueError(
-            f"not a whole number from 1 to {MOST}, nor '{SPEC}'; "
-            "to start nothing for now: podmap pause"
+            f"not a whole number from 1 to {MOST}"
+            + (
+                f", nor '{SPEC}'; to start nothing for now: podmap pause"
+                if key == "parallelism"
+                else "; to start nothing any more: podmap stop"
+            )
         )
     return number
