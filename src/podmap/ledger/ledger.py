@@ -11,18 +11,13 @@ from typing import Any
 
 from podmap import names
 from podmap.additions import Addition
-from podmap.errors import (
-    AttemptExistsError,
-    ManifestChangedError,
-    OwnerError,
-    RecordError,
-)
+from podmap.errors import AttemptExistsError, ManifestChangedError, OwnerError, RecordError
 from podmap.ledger import encode
 from podmap.ledger.addition_files import create_addition, read_additions
 from podmap.ledger.claim import RunClaim
 from podmap.ledger.deletion import DeletionGuard, inside_run, keep_former
 from podmap.ledger.manifest import Manifest
-from podmap.ledger.record_files import RecordFiles, run_both, with_log
+from podmap.ledger.record_files import RecordFiles, list_attempts, run_both, with_log
 from podmap.ledger.run_state import RunState
 from podmap.ledger.runs import no_such_run
 from podmap.ledger.state_file import change_state, read_state
@@ -257,7 +252,7 @@ class Ledger:
 
     def last_attempts(self) -> Mapping[int, int]:
         """Trial number to the number of its last attempt that was written, asked anew."""
-        last = self._list_attempts()
+        last = list_attempts(self._store)
         with self._lock:
             self._last_attempts = last
         return dict(last)
@@ -395,13 +390,5 @@ class Ledger:
     def _listed_attempts(self) -> dict[int, int]:
         with self._lock:
             if self._last_attempts is None:
-                self._last_attempts = self._list_attempts()
+                self._last_attempts = list_attempts(self._store)
             return self._last_attempts
-
-    def _list_attempts(self) -> dict[int, int]:
-        last: dict[int, int] = {}
-        for found in map(names.parse_attempt_file, self._store.list(names.ATTEMPTS)):
-            if found:
-                number, attempt = found
-                last[number] = max(last.get(number, 0), attempt)
-        return last

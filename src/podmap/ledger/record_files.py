@@ -104,6 +104,16 @@ class RecordFiles:
         return data if may or data == raw else None
 
 
+def list_attempts(store: Store) -> dict[int, int]:
+    """Trial number to the number of its last attempt in a run's folder."""
+    last: dict[int, int] = {}
+    for found in map(names.parse_attempt_file, store.list(names.ATTEMPTS)):
+        if found:
+            number, attempt = found
+            last[number] = max(last.get(number, 0), attempt)
+    return last
+
+
 def with_log(record: Record, attempt: int, uri: str) -> Record:
     """The record, with the place of an attempt's log where it lacks one."""
     attempts = (

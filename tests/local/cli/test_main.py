@@ -166,7 +166,9 @@ def test_completion_knows_verbs_runs_and_spec_keys(cli: Any) -> None:
         )
         return {line.partition(",")[2] for line in ran.stdout.splitlines()}
 
-    assert {"results", "resume", "render", "repair", "report", "reset"} == complete("podmap re")
+    assert {"results", "resume", "render", "repair", "report", "reset", "retry"} == complete(
+        "podmap re"
+    )
     assert {cli.run_id()} == complete("podmap results ")
     assert {"search.params.x="} == complete("podmap run sweep.yaml --set search.params.")
     assert {"parallelism="} == complete("podmap run sweep.yaml --set para")

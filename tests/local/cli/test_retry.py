@@ -18,6 +18,7 @@ trial: {command: [sh, trial.sh], args: ["{params.x}"]}
 parallelism: 2
 failures: {allow: 1}
 """
+ONE_BY_ONE = ("--set", "parallelism=1")
 FAILS_UNTIL_MENDED = """\
 [ "$1" = 3 ] && until [ -e go ]; do sleep 0.05; done
 [ -e mended ] || [ "$1" != 1 ] || exit 9
@@ -67,7 +68,7 @@ def test_after_the_end_resume_runs_it(cli: Any, ended: str) -> None:
 
 def test_too_many_failures_until_then_do_not_stop_the_run_again(cli: Any) -> None:
     spec = cli.spec(SPEC, trial=FAILS_UNTIL_MENDED)
-    assert 1 == cli("run", spec, "-q", "--set", "failures.allow=0").code
+    assert 1 == cli("run", spec, "-q", "--set", "failures.allow=0", *ONE_BY_ONE).code
     assert ["COMPLETE", "FAILED", "CANCELLED", "CANCELLED"] == states(cli)
     for name in ("go", "mended"):
         Path(cli.folder, name).touch()
