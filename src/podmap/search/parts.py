@@ -29,9 +29,10 @@ class Part:
 class Parts(Enumerated):
     """Parts, one after the other; each place has the params that its part gives it."""
 
+    kind = "parts"
+
     def __init__(self, parts: Sequence[Part]) -> None:
         """Takes at least one part."""
-        self.kind = parts[0].search.kind  # type: ignore[misc]  # that of the spec's own search
         self.parts = tuple(parts)
         self._firsts: list[int] = []
         self.count = 0
