@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs lock bench cluster clean
+.PHONY: help setup demo test lint docs lock bench chaos cluster clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -30,6 +30,9 @@ lock: setup ## resolve requirements/dev.lock again (UPGRADE=1: with the newest v
 
 bench: setup ## run the benchmarks and print their tables
 	@$(PY) -m dev.bench $(BENCH_ARGS)
+
+chaos: setup ## break everything under a real sweep, print the table (CHAOS_ARGS=--list, ...; hours)
+	@$(PY) -m dev.chaos $(CHAOS_ARGS)
 
 cluster: setup ## start a real Kubernetes for tests (DO=down ends it; DO=status, DO=env, ...)
 	@dev/cluster/cluster $(or $(DO),up)

@@ -114,6 +114,14 @@ class LocalAirflow:
             "triggerer": ("--skip-serve-logs",),
         }
 
+    def kill(self, name: str) -> None:
+        """kill -9 of one of the processes, and of its children."""
+        self.kill_group(self.processes.pop(name))
+
+    def spawn_again(self, name: str) -> None:
+        """Starts one of the processes as `start` did."""
+        self.spawn(name, *self._commands[name])
+
     def start_ended(self) -> list[str]:
         """Starts what has ended by itself once more, as a deployment does; returns the names."""
         ended = [name for name, process in self.processes.items() if process.poll() is not None]

@@ -27,11 +27,15 @@ class LocalPostgres(str):
 
     Attributes:
         restart: Ends the server at once, and with it all connections, and starts it anew.
+        stop: Ends the server at once, as a crash does.
+        start: Starts it again.
     """
 
-    __slots__ = ("restart",)
+    __slots__ = ("restart", "start", "stop")
 
     restart: Callable[[], None]
+    start: Callable[[], None]
+    stop: Callable[[], None]
 
 
 @contextmanager
@@ -89,12 +93,14 @@ def local_postgres() -> Iterator[LocalPostgres]:
                 check=True,
             )
             url = LocalPostgres(f"postgresql+psycopg2://podmap@127.0.0.1:{port}/airflow")
-            again = [*control, "-m", "immediate", "-l", log, "restart"]
 
-            def restart() -> None:
-                subprocess.run(again, check=True, cwd=folder)
+            def told(*words: str) -> Callable[[], None]:
+                command = [*control, *words]
+                return lambda: subprocess.run(command, check=True, cwd=folder) and None
 
-            url.restart = restart
+            url.restart = told("-m", "immediate", "-l", log, "restart")
+            url.stop = told("-m", "immediate", "stop")
+            url.start = told("-l", log, "-o", options, "start")
             yield url
         finally:
             subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd=folder)

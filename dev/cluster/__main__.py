@@ -9,6 +9,8 @@
                              images also renews those of a running cluster
   cluster prepare            all that `up`, `kwok` and `s3` install and build, and no more
   cluster node start|lose|remove N   one more node; its kubelet killed; all of it removed
+  cluster part kill|start PART...    kill -9 of etcd, apiserver, controllers, scheduler, s3 or
+                             kubelet-N; the same started again as it was
   cluster kwok [N|silent]    N fake nodes (5), which finish pods without running them; or nobody
                              answers for them any more, until they are asked for again
   cluster airflow            images with Airflow and podmap, for the KubernetesExecutor's
@@ -47,7 +49,7 @@ from node import (
     start_node,
     stop_kubelet,
 )
-from processes import contained, end, remove_cgroups, running, unmount
+from processes import contained, end, remove_cgroups, running, start_again, unmount
 
 
 def up() -> None:
@@ -164,6 +166,17 @@ def node(verb: str, number: str) -> None:
         raise ClusterError(f"a node can be told to start, lose or remove, not {verb}")
 
 
+def part(verb: str, *parts: str) -> None:
+    instance = _existing()
+    if verb not in ("kill", "start"):
+        raise ClusterError(f"a part can be told to kill or start, not {verb}")
+    for each in parts:
+        if verb == "start":
+            start_again(instance, each)
+        else:
+            end(lambda each=each: running(instance, each))
+
+
 def kwok(count: str = "5") -> None:
     if count == "silent":
         silence_fake_nodes(_existing())
@@ -221,6 +234,7 @@ VERBS: dict[str, Callable[..., object]] = {
     "images": images,
     "prepare": prepare,
     "node": node,
+    "part": part,
     "kwok": kwok,
     "airflow": airflow,
     "s3": s3,

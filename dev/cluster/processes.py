@@ -7,6 +7,7 @@ inherit it; the cgroup that they live in bears the cluster's name.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -22,9 +23,12 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 def start(instance: Instance, part: str, command: Sequence[object], **environment: str) -> None:
     """Starts a part in a session of its own; its output goes to `<part>.log`."""
+    words = [str(word) for word in command]
+    # What `start_again` reads.
+    (instance.folder / f"{part}.command.json").write_text(json.dumps([words, environment]))
     with open(instance.folder / f"{part}.log", "ab") as log:
         subprocess.Popen(
-            [str(word) for word in command],
+            words,
             cwd=instance.folder,
             env={**os.environ, **environment, MARK: f"{instance.folder}:{part}"},
             stdin=subprocess.DEVNULL,
@@ -32,6 +36,20 @@ def start(instance: Instance, part: str, command: Sequence[object], **environmen
             stderr=log,
             start_new_session=True,
         )
+
+
+def start_again(instance: Instance, part: str) -> None:
+    """Starts a part that has ended as it was started before.
+
+    Raises:
+        ClusterError: it was never started.
+    """
+    try:
+        command, environment = json.loads((instance.folder / f"{part}.command.json").read_text())
+    except FileNotFoundError:
+        raise ClusterError(f"{part} was never started: it can't be started again") from None
+    if not running(instance, part):
+        start(instance, part, command, **environment)
 
 
 def running(instance: Instance, part: str | None = None) -> list[int]:
