@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -42,6 +43,7 @@ VERBS: Mapping[str, str] = {
     "reset": "Forget trials of a run, so that they are run again.",
     "repair": "Say what is wrong with a run after a death, and mend it.",
     "clean": "Delete a run, and end what still runs of it.",
+    "import": "Make a spec of a sweep of Katib or W&B.",
     "schema": "Print the JSON Schema of the spec.",
     "lint-dag": "Find what Airflow 3 breaks or ignores in DAG files.",
     "completion": "Print the script for tab completion.",
@@ -71,7 +73,8 @@ Exit codes: 0 ok; 1 trials failed beyond the allowance, or another error;
 
 def module_of(verb: str) -> str:
     """The name of the module that holds a verb."""
-    return f"podmap.cli.{verb.replace('-', '_')}"
+    name = verb.replace("-", "_")
+    return f"podmap.cli.{name}_" if keyword.iskeyword(name) else f"podmap.cli.{name}"
 
 
 class Verbs(click.Group):

@@ -1,0 +1,1 @@
+"""Reads sweeps of other tools, and writes specs that do the same."""
