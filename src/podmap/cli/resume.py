@@ -79,7 +79,7 @@ def command(
             console.warn(
                 f"the run was started on {host}: what still runs there is not seen from here"
             )
-        ended = sum(record.state.terminal for record in ledger.records())
+        ended = sum(record.state.terminal for record in ledger.board().records())
         console.say(f"{ended} of {counted(manifest.total, 'trial')} have ended already")
         ledger.update_state(finished=None, stopped=None, cancel=False)
         options = RunOptions(

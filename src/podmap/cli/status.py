@@ -79,7 +79,7 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
     target = _target(manifest)
     begun: list[Record] = []
     broken: list[RecordError] = []
-    for record in ledger.records(on_broken=broken.append):
+    for record in ledger.board().records(on_broken=broken.append):
         counts[record.state.value] += 1
         target.count_record(record)
         if record.state is TrialState.RUNNING:

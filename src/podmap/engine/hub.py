@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from podmap.aio import spawn
 from podmap.backends.base import Backend
+from podmap.engine.board import keep_board
 from podmap.engine.io import StoreCalls
 from podmap.engine.planned import PlannedRun
 from podmap.engine.session import RunSession, open_session
@@ -155,6 +156,7 @@ class Hub:
         await self._closed(planned.ledger.run_uri)
         session = await open_session(planned, self._backend, self._store, timing=self._timing)
         self._open_sessions[session] = None
+        keep_board(session.events, planned, session.coordinator)
         return session
 
     async def _close_all(self) -> None:

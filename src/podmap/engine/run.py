@@ -13,6 +13,7 @@ from typing import Any
 from podmap.aio import spawn
 from podmap.backends.base import Backend
 from podmap.clock import iso, utc_now
+from podmap.engine.board import keep_board
 from podmap.engine.events import RunEnded, RunEvents
 from podmap.engine.hub import IO_THREADS
 from podmap.engine.io import StoreCalls
@@ -99,6 +100,7 @@ class SweepRun:
                 timing=self._timing,
             )
             self._session = session
+            keep_board(self._events, self._planned, session.coordinator)
             workers.begin(lambda: self._run_trials(session, on_line, patience_s))
             try:
                 await workers.finished()

@@ -18,7 +18,7 @@ from podmap.engine.others import OtherTrials
 from podmap.engine.slots import Slots
 from podmap.engine.tally import TIME_IS_OVER, Tally
 from podmap.engine.timing import TIMING, Timing
-from podmap.ledger.ledger import log_left_out
+from podmap.ledger.store_errors import log_left_out
 from podmap.records import Attempt, Category, Trial
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,16 +19,11 @@ from podmap.ledger.manifest import Manifest
 from podmap.ledger.record_files import RecordFiles, list_attempts, run_both, with_log
 from podmap.ledger.run_state import RunState
 from podmap.ledger.runs import no_such_run
+from podmap.ledger.snapshot import Board
 from podmap.ledger.state_file import change_state, read_state
 from podmap.ledger.store import Store, open_store, whole
+from podmap.ledger.store_errors import log_left_out
 from podmap.records import Attempt, Record
-
-log = logging.getLogger(__name__)
-
-
-def log_left_out(error: RecordError) -> None:
-    """Says that a file was passed over, and why."""
-    log.warning("left out: %s", error)
 
 
 class Ledger:
@@ -195,6 +189,10 @@ class Ledger:
                 on_broken(error)
             else:
                 yield record
+
+    def board(self) -> Board:
+        """What lists and results need of the records, most of it from the run's snapshot."""
+        return Board(self._store, self._parsed)
 
     def _parsed(self, raw: bytes, number: int) -> Record:
         uri = self.record_uri(number)

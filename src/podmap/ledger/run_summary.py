@@ -90,7 +90,8 @@ def _counts(ledger: Ledger, planned: int) -> Mapping[str, int]:
     if sum(counts.values()) >= planned and counts:
         return counts
     broken: list[RecordError] = []
-    counted = Counter(record.state.value for record in ledger.records(on_broken=broken.append))
+    records = ledger.board().records(on_broken=broken.append)
+    counted = Counter(record.state.value for record in records)
     if broken:
         counted[TrialState.UNKNOWN.value] += len(broken)
     unwritten = planned - sum(counted.values())

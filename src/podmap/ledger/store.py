@@ -87,6 +87,14 @@ class Store(Protocol):
         """Names of the files directly in a folder, in no order; none if it is not there."""
         ...
 
+    def versions(self, folder: str) -> Iterator[tuple[str, str]]:
+        """Names of the files directly in a folder, each with what changes whenever the file does.
+
+        A text that is empty where the place knows nothing of the kind. A file that was removed may
+        be among them.
+        """
+        ...
+
     def folders(self, folder: str = "") -> Iterator[str]:
         """Names of the folders directly in a folder, in no order; none if it is not there."""
         ...

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import logging
 import re
 
 from podmap.errors import RecordError, StoreError
 from podmap.uris import masked
+
+log = logging.getLogger(__name__)
 
 MAX_BYTES = 256 * 1024 * 1024
 """Of a file: the manifest of 100,000 trials with a thousand bytes each stays well below it."""
@@ -51,6 +54,11 @@ def store_error(action: str, uri: str, error: BaseException) -> StoreError:
     """The error for an action (`"write"`, `"read"` …) on a URI that failed with `error`."""
     why = masked(_reason(error))
     return StoreError(f"cannot {action} {masked(uri)}: {why}; {_next_step(error)}")
+
+
+def log_left_out(error: RecordError) -> None:
+    """Says that a file was passed over, and why."""
+    log.warning("left out: %s", error)
 
 
 def too_large(uri: str, limit_bytes: int = MAX_BYTES) -> RecordError:

@@ -174,6 +174,10 @@ class FsspecStore:
         """Names of the files directly in a folder."""
         return self._entries(folder, kind="file")
 
+    def versions(self, folder: str) -> Iterator[tuple[str, str]]:
+        """Names of the files directly in a folder; nothing tells when they change."""
+        return ((name, "") for name in self.list(folder))
+
     def folders(self, folder: str = "") -> Iterator[str]:
         """Names of the folders directly in a folder."""
         return self._entries(folder, kind="directory")

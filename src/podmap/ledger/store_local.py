@@ -139,6 +139,18 @@ class LocalStore:
         """Names of the files directly in a folder."""
         return self._entries(folder, folders=False)
 
+    def versions(self, folder: str) -> Iterator[tuple[str, str]]:
+        """Names of the files directly in a folder, each with its time, size and inode."""
+        try:
+            with os.scandir(self._prefix + folder) as entries:
+                for entry in entries:
+                    if not entry.name.startswith(".") and not _is_folder(entry):
+                        yield entry.name, _version(entry)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._error("list", folder, error) from error
+
     def folders(self, folder: str = "") -> Iterator[str]:
         """Names of the folders directly in a folder."""
         return self._entries(folder, folders=True)
@@ -268,6 +280,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link that leads nowhere must not hide the others
         return False
+
+
+def _version(entry: os.DirEntry[str]) -> str:
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except OSError:  # it is gone: who reads it sees that
+        return ""
+    return f"{found.st_mtime_ns}-{found.st_size}-{found.st_ino}"
 
 
 def _open_in_folder(path: str, flags: int) -> int:

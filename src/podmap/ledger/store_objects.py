@@ -239,6 +239,13 @@ class ObjectStore:
             if not name.startswith(".") and (meta["size"] or self._is_file(folder, name)):
                 yield name
 
+    def versions(self, folder: str) -> Iterator[tuple[str, str]]:
+        """Names of the files directly in a folder, each with its tag."""
+        for meta in self._entries(folder)["objects"]:
+            name = meta["path"].rpartition("/")[2]
+            if not name.startswith("."):
+                yield name, meta["e_tag"] or ""
+
     def folders(self, folder: str = "") -> Iterator[str]:
         """Names of the folders directly in a folder."""
         for prefix in self._entries(folder)["common_prefixes"]:

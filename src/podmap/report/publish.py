@@ -86,7 +86,7 @@ def ledger_leaderboard(
         StoreError: The store could not be asked.
     """
     broken: list[RecordError] = []
-    records = ledger.records(on_broken=broken.append)
+    records = ledger.board().records(on_broken=broken.append)
     if judge_anew:
         records = (_judged_anew(record, objectives) for record in records)
     board = Leaderboard.build(records, objectives, repeats=repeats, each=each)
@@ -122,6 +122,10 @@ def publish_leaderboard(
     text = json.dumps(summary, indent=2, ensure_ascii=False)
     # A lone surrogate in a param becomes JSON's own escape of it.
     ledger.write_file(names.SUMMARY, text.encode("utf-8", "backslashreplace"))
+    try:
+        ledger.board().write()
+    except RecordError as error:
+        log.warning("the run has no snapshot: %s", error)
     if _all_ended(summary["counts"]):
         try:
             ledger.update_state(finished=summary["finished"] or iso(utc_now()))

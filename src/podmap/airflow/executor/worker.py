@@ -237,7 +237,7 @@ def close_open_records(ledger: Ledger, manifest: Manifest) -> int:
     Call it when no task of the run will be tried again: then a record that is still open was left
     by a worker that is gone.
     """
-    left = [record for record in ledger.records() if not record.state.terminal]
+    left = [record for record in ledger.board().records() if not record.state.terminal]
     for record in left:
         last = record.attempts[-1].diagnosis if record.attempts else None
         if record.state is TrialState.RUNNING:

@@ -126,7 +126,7 @@ class OperatorRuntime(Runtime):
 
         if any(state not in ENDED_STATES for state in states(["trials"]).values()):
             return []  # one was cleared meanwhile
-        left = [record for record in planned.ledger.records() if not record.state.terminal]
+        left = [record for record in planned.ledger.board().records() if not record.state.terminal]
         if left:
             log.warning("%d trials were left by their tasks and are cancelled", len(left))
             asyncio.run(cancel_left_trials(planned, left, planned_target(run)))

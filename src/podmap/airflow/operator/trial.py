@@ -32,8 +32,8 @@ from podmap.engine.tally import TIME_IS_OVER, Stop, Tally, reached_by, with_stop
 from podmap.engine.trial_ledger import Standing, TrialLedger
 from podmap.errors import UnreachableError
 from podmap.ledger.claim import RunClaim
-from podmap.ledger.ledger import log_left_out
 from podmap.ledger.run_state import Decisions, RunState
+from podmap.ledger.store_errors import log_left_out
 from podmap.names import epoch_time
 from podmap.records import Attempt, Diagnosis, Record, TrialState
 from podmap.retries import payer_of

@@ -177,7 +177,7 @@ class PodsRuntime(Runtime):
 
         if any(state not in ENDED_STATES for state in states(["trials"]).values()):
             return []  # one was cleared meanwhile
-        left = [record for record in planned.ledger.records() if not record.state.terminal]
+        left = [record for record in planned.ledger.board().records() if not record.state.terminal]
 
         async def settle() -> None:
             async with connected(planned_target(run)) as backend:

@@ -76,6 +76,17 @@ class StoreContract:
         store.write("a/x", b"1")
         assert list(store.list("a")) == ["x"]
 
+    def test_store_tells_files_that_changed_by_their_versions(self, store: Store) -> None:
+        store.write("a/x", b"1")
+        store.write("a/y", b"1")
+        before = dict(store.versions("a"))
+        assert store.replace("a/x", b"1", b"2")
+        after = dict(store.versions("a"))
+        assert before.keys() == after.keys() == {"x", "y"}
+        assert before["y"] == after["y"]
+        assert before["x"] != after["x"] or not after["x"]  # empty: nothing tells
+        assert list(store.versions("none")) == []
+
     def test_store_deletes_a_file_and_then_nothing(self, store: Store) -> None:
         store.write("a/x", b"1")
         store.delete("a/x")
