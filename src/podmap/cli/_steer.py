@@ -66,12 +66,12 @@ class SteeredRun:
         Raises:
             UsageError: All its trials have ended.
         """
-        from podmap.ledger.ledger import log_left_out
+        from podmap.ledger.store_errors import log_left_out
 
         state = self.ledger.read_state(on_broken=log_left_out)
         if state.finished is None or self.pid is not None:
             return
-        ended = sum(record.state.terminal for record in self.ledger.records())
+        ended = sum(record.state.terminal for record in self.ledger.board().records())
         if ended >= self.manifest.total:
             raise UsageError(
                 f"run {self.manifest.run_id} has ended ({state.finished}): there is nothing to "

@@ -22,7 +22,7 @@ def lost_trials(ledger: Ledger) -> list[int]:
     Raises:
         StoreError: The ledger cannot be read.
     """
-    return [record.number for record in ledger.records() if record.state in LOST]
+    return [record.number for record in ledger.board().records() if record.state in LOST]
 
 
 def why_not_again(record: Record | None, number: int) -> str:
