@@ -10,6 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from podmap.errors import RecordError, StoreError
@@ -88,7 +89,10 @@ class ObjectStore:
         """Each path with what `read` gives or raises; many are asked at once."""
         remaining = iter(paths)
         while batch := tuple(itertools.islice(remaining, _BATCH)):
-            yield from zip(batch, asyncio.run(self._get_all(batch)), strict=True)
+            # A thread of its own: the caller's may have a loop that runs, as in a notebook.
+            with ThreadPoolExecutor(1, thread_name_prefix="podmap-read") as thread:
+                found = thread.submit(asyncio.run, self._get_all(batch)).result()
+            yield from zip(batch, found, strict=True)
 
     async def _get_all(self, paths: Sequence[str]) -> list[bytes | RecordError | None]:
         import obstore

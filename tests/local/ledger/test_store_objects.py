@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -109,6 +110,15 @@ def test_a_file_that_is_too_large_is_not_read(
         store.read("a")
     [(_, found)] = store.read_many(["a"])
     assert isinstance(found, RecordError)
+
+
+def test_many_are_read_where_a_loop_runs(store: Store) -> None:
+    store.write("a", b"1")
+
+    async def in_a_notebook() -> list[Any]:
+        return list(store.read_many(["a", "b"]))
+
+    assert asyncio.run(in_a_notebook()) == [("a", b"1"), ("b", None)]
 
 
 def test_an_empty_file_is_one_and_a_removed_one_is_none(store: Store, bucket: Bucket) -> None:
