@@ -1,8 +1,9 @@
 """What a store that takes its time costs a run: trials on a fake cluster, 30 ms a request.
 
-The store is a folder that compares before it replaces, as S3 does, and waits at each request. No
-pod is real. Prints one line: how long the run takes beyond its trials, when the first of them has
-ended where all are asked for at the start, as in Airflow, and requests to the store a trial.
+The store is a folder that compares before it replaces, as S3 does, or one of another URI, and waits
+at each request. No pod is real. Prints one line: how long the run takes beyond its trials, when the
+first of them has ended where all are asked for at the start, as in Airflow, requests to the store a
+trial, and the CPU seconds and memory of this process, in which the fake cluster is, too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+import os
+import resource
+import secrets
 import tempfile
 import time
 from collections import Counter
@@ -29,7 +33,7 @@ from podmap.ledger.store import open_store
 from podmap.spec.load import load
 from podmap.testing.fake_cluster import FakeCluster, Script
 
-REQUESTS = ("read", "write", "create", "replace", "remove", "exists", "list", "delete")
+REQUESTS = ("read", "write", "create", "replace", "remove", "exists", "list", "versions", "delete")
 WRITES = ("write", "create", "replace")
 
 
@@ -40,7 +44,7 @@ class SlowStore:
         self._store: Any = open_store(uri)
         self._wait_s = wait_s
         self._asked = asked
-        self.uri = f"file://{self._store.uri.removeprefix('file://')}"
+        self.uri = self._store.uri if "://" in self._store.uri else f"file://{self._store.uri}"
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
@@ -67,8 +71,8 @@ def plan(folder: Path, args: argparse.Namespace) -> PlannedRun:
     }
     return prepare_run(
         load(spec),
-        store=str(folder),
-        run_id="0123abcd",
+        store=args.store or str(folder),
+        run_id=secrets.token_hex(4),
         owner={"kind": "cli", "epoch": "e1"},
         folder=str(folder),
         target=Target("kubernetes"),
@@ -96,12 +100,18 @@ async def measure(planned: PlannedRun, cluster: FakeCluster, args: argparse.Name
     return min(ends)
 
 
+def _peak_mb() -> float:
+    """The most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=2.0, help="what a trial takes")
     parser.add_argument("--parallelism", type=int, default=100)
     parser.add_argument("--wait-ms", type=float, default=30.0, help="what a request takes")
+    parser.add_argument("--store", help="a URI, in place of a folder")
     parser.add_argument("--all-at-once", action="store_true", help="all asked for at the start")
     args = parser.parse_args()
     asked: Counter[str] = Counter()
@@ -121,7 +131,9 @@ def main() -> None:
     print(
         f"{args.trials} x {args.seconds:g} s, {args.parallelism} at once, "
         f"{args.wait_ms:g} ms a request: {took_s:.1f} s (trials alone {least_s:g} s), "
-        f"first end after {first_s:.1f} s; {writes:.1f} writes a trial; a trial asks {each}"
+        f"first end after {first_s:.1f} s; {writes:.1f} writes a trial; a trial asks {each}; "
+        f"{time.process_time():.0f} CPU-s, {_peak_mb():.0f} MB, "
+        f"{len(os.listdir('/proc/self/fd'))} open files"
     )
 
 

@@ -24,6 +24,8 @@ CLOSE_LIMIT_S = 5.0
 
 IO_THREADS = 32
 """So many calls to a store are made at once: most of their time is spent waiting."""
+FAR_THREADS = 128
+"""As many to one over the network: 500 trials that end together wait one after the other else."""
 
 _hubs: dict[asyncio.AbstractEventLoop, dict[str, Hub]] = {}
 
@@ -53,7 +55,9 @@ class Hub:
         self._timing = timing
         self._threads = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io")
         self._urgent = ThreadPoolExecutor(1, thread_name_prefix="podmap-urgent")
+        self._far = ThreadPoolExecutor(FAR_THREADS, thread_name_prefix="podmap-far")
         self._store = StoreCalls(self._threads, urgent=self._urgent)
+        self._far_store = StoreCalls(self._far, urgent=self._urgent)
         self._entries: dict[RunClaim, _Entry] = {}
         self._open_sessions: dict[RunSession, asyncio.Task[None] | None] = {}
         self._life: AsyncGenerator[None, None] | None = None
@@ -154,7 +158,8 @@ class Hub:
     async def _open(self, claim: RunClaim) -> RunSession:
         planned = await self._store.call(PlannedRun.open, claim)
         await self._closed(planned.ledger.run_uri)
-        session = await open_session(planned, self._backend, self._store, timing=self._timing)
+        store = self._far_store if "://" in planned.ledger.run_uri else self._store
+        session = await open_session(planned, self._backend, store, timing=self._timing)
         self._open_sessions[session] = None
         keep_board(session.events, planned, session.coordinator)
         return session
@@ -174,5 +179,6 @@ class Hub:
             _hubs.pop(asyncio.get_running_loop(), None)
             await self._close_all()
             self._threads.shutdown(wait=False)
+            self._far.shutdown(wait=False)
             self._urgent.shutdown(wait=False)
             await self._backend.close()

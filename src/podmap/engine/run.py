@@ -15,7 +15,7 @@ from podmap.backends.base import Backend
 from podmap.clock import iso, utc_now
 from podmap.engine.board import keep_board
 from podmap.engine.events import RunEnded, RunEvents
-from podmap.engine.hub import IO_THREADS
+from podmap.engine.hub import FAR_THREADS, IO_THREADS
 from podmap.engine.io import StoreCalls
 from podmap.engine.orders import TrialQueue
 from podmap.engine.planned import PlannedRun
@@ -84,11 +84,12 @@ class SweepRun:
             LedgerGoneError: The ledger was deleted meanwhile; what ran was ended.
         """
         workers = self._workers
+        at_once = "://" not in self._planned.ledger.run_uri
+        most = IO_THREADS if at_once else FAR_THREADS
         with (
-            ThreadPoolExecutor(IO_THREADS, thread_name_prefix="podmap-io") as threads,
+            ThreadPoolExecutor(most, thread_name_prefix="podmap-io") as threads,
             ThreadPoolExecutor(1, thread_name_prefix="podmap-urgent") as urgent,
         ):
-            at_once = "://" not in self._planned.ledger.run_uri
             session = await open_session(
                 self._planned,
                 self._backend,

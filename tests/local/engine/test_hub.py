@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,21 @@ def test_a_session_is_opened_once_and_closed_after_the_last(
     assert 2 == len(opened)
     assert {x: 1 for x in range(20)} == world.starts()
     assert world.most_at_once() <= 3
+
+
+def test_more_calls_at_once_are_made_to_a_store_over_the_network(world: World) -> None:
+    uri = f"file://{world.plan(OK, 1).ledger.run_uri}"
+    all_at_once = threading.Barrier(module.FAR_THREADS, timeout=30)
+
+    async def scenario() -> None:
+        hub = current(world)
+        session = await hub.enter(RunClaim(uri))
+        await asyncio.gather(
+            *(session.call(all_at_once.wait) for _ in range(module.FAR_THREADS)),
+        )
+        hub.leave(RunClaim(uri))
+
+    run(scenario)
 
 
 def test_each_version_of_a_run_has_a_session_of_its_own(
