@@ -163,3 +163,29 @@ def test_a_file_that_does_not_follow_is_an_error_of_the_run(cli: Any, say: Any, 
     ran = cli("resume", ended)
     assert ran.code != 0
     assert f"{path} does not follow trial 1" in ran.err
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"items": [{"x": 1.0, "c": "a", "k": 3, "trial": {"command": ["sh", "-c", "touch hit"]}}]},
+        {
+            "items": None,
+            "search": {
+                "kind": "list",
+                "items": [{"x": 1.0, "trial": {"command": ["sh", "-c", "touch hit"]}}] * 3,
+            },
+        },
+    ],
+    ids=["an item", "a search"],
+)
+def test_a_file_that_was_changed_decides_nothing_but_params(
+    cli: Any, say: Any, ended: str, changes: dict[str, Any]
+) -> None:
+    assert 0 == say('{"x": 1, "c": "a"}', "add", ended, "--items", "-").code
+    (path,) = cli.store.glob("growing/*/added/*/2.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    ran = cli("resume", ended)
+    assert ran.code != 0
+    assert "added" in ran.err
+    assert not (cli.folder / "hit").exists()

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 
 from podmap.aio import alongside
 from podmap.airflow.connections import planned_target
+from podmap.airflow.operator.stop import UserStop
 from podmap.airflow.operator.trial import OperatorTrial
 from podmap.airflow.runtimes import LEFT
 from podmap.airflow.trial_log import TrialLog
@@ -193,7 +194,11 @@ class PodAttempt:
         """Meanwhile the pod is ended when its own time is over, or that of the run."""
         # The backend sees to the limits of what it waits for, also while the output is read.
         wait = self._backend.wait(self.name or "")
-        async with alongside(wait), alongside(self._end_with_run()):
+        async with (
+            alongside(wait),
+            alongside(self._end_with_run()),
+            alongside(self._end_when_stopped()),
+        ):
             yield
 
     async def _end_with_run(self) -> None:
@@ -212,6 +217,20 @@ class PodAttempt:
                 return
             except BackendError:
                 await asyncio.sleep(TIMING.ask_again_s)
+
+    async def _end_when_stopped(self) -> None:
+        """Ends the pod when a user stops the run, if it has not started or none may go on."""
+        stops = UserStop.of(self.trial.planned.ledger)
+        while True:
+            stop = await stops.next()
+            try:
+                seen = await self.observe()
+                if seen.phase is Phase.PENDING or stop.cancel:
+                    why = Diagnosis(Category.CANCELLED, stop.reason)
+                    await self._backend.kill(seen.name, reason=why, grace_s=TIMING.kill_grace_s)
+                    return
+            except BackendError:
+                pass  # asked again
 
     async def _end_others(self, reason: str) -> None:
         """Ends the other attempts of the run; who waits for each of them writes its end."""

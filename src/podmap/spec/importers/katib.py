@@ -22,7 +22,7 @@ ALGORITHMS = {
 }
 DEFAULT_PARALLEL = 3
 _WITHOUT_LIMIT = 100
-_PLAIN_FORMAT = r"{name}\s*=\s*([+-]?[0-9.]+([eE][+-]?[0-9]+)?)"
+_PLAIN_FORMAT = r"{name}\s*=\s*([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)"
 
 
 def is_katib(data: Any) -> bool:

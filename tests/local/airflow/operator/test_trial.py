@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from podmap.airflow.operator.attempt import PodAttempt
+from podmap.airflow.operator.stop import UserStop
 from podmap.airflow.operator.trial import OperatorTrial
 from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
 from podmap.engine.planned import PlannedRun, prepare_run
+from podmap.ledger.ledger import Ledger
+from podmap.ledger.run_state import RunState
 from podmap.records import Record, TrialState
 from podmap.spec.load import load
 from podmap.testing.fake_cluster import FakeCluster, Script
@@ -145,3 +148,51 @@ def test_results_that_are_kept_end_the_run_that_is_planned_anew(
 
     kept, late = asyncio.run(asyncio.wait_for(scenario(), 60))
     assert (TrialState.COMPLETE, TrialState.CANCELLED) == (kept.state, late.state)
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_a_users_stop_starts_no_more_and_ends_what_runs_if_asked_to(
+    cluster: FakeCluster, tmp_path: Path, cancel: bool
+) -> None:
+    planned = plan(tmp_path)
+
+    async def scenario() -> list[Record]:
+        backend = KubernetesBackend.connect(cluster.connection())
+        try:
+            held = await begin(planned, backend, 0)
+            held_end = asyncio.ensure_future(held.wait_for_end())
+            planned.ledger.update_state(stopped="enough", cancel=cancel)
+            if cancel:
+                await held_end
+            late = await begin(planned, backend, 2)
+            held_end.cancel()
+            return [each.trial.record() for each in (held, late)]
+        finally:
+            await backend.close()
+
+    held, late = asyncio.run(asyncio.wait_for(scenario(), 60))
+    assert (late.state, late.reason) == (TrialState.CANCELLED, "enough")
+    assert (TrialState.CANCELLED if cancel else TrialState.RUNNING) is held.state
+    assert held.reason == ("enough" if cancel else "")
+
+
+def test_run_json_is_read_once_for_all_attempts_of_a_run(tmp_path: Path) -> None:
+    ledger = plan(tmp_path).ledger
+    reads: list[int] = []
+
+    class Counted(Ledger):
+        def read_state(self, **more: Any) -> RunState:
+            reads.append(1)
+            return super().read_state(**more)
+
+    async def scenario() -> None:
+        counted = Counted(ledger._store)
+        waiting = [asyncio.ensure_future(UserStop.of(counted).next(0.05)) for _ in range(50)]
+        while len(reads) < 3:
+            await asyncio.sleep(0.01)
+        ledger.update_state(stopped="enough", cancel=True)
+        stops = await asyncio.gather(*waiting)
+        assert {("enough", True)} == {(stop.reason, stop.cancel) for stop in stops}
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+    assert len(reads) < 50

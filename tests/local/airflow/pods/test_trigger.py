@@ -114,3 +114,29 @@ def test_trials_of_a_dag_that_was_deleted_are_ended(
     record = planned.ledger.read_record(0)
     assert record is not None
     assert ("CANCELLED", triggerer.ENDED_BY_USER) == (record.state.value, record.reason)
+
+
+def test_the_triggerers_run_obeys_who_steers_it(tmp_path: Path) -> None:
+    planned, run = plan_one(tmp_path, "touch started; exec sleep 60", OWNER)
+    planned.ledger.update_state(paused=True)
+
+    async def scenario() -> str:
+        trigger = TrialTrigger(run=run)
+        trigger.task_instance = TI  # type: ignore[assignment]  # what of it is asked for
+        events = trigger.run()
+        first = asyncio.ensure_future(anext(events))
+        while trigger._entered is None:
+            await asyncio.sleep(0.01)
+        assert not (tmp_path / "started").exists()
+        planned.ledger.update_state(paused=False)
+        while not (tmp_path / "started").exists():
+            await asyncio.sleep(0.01)
+        planned.ledger.update_state(stopped="enough", cancel=True)
+        event = await first
+        await events.aclose()
+        return type(event).__name__
+
+    assert "TaskSkippedEvent" == asyncio.run(asyncio.wait_for(scenario(), 60))
+    record = planned.ledger.read_record(0)
+    assert record is not None
+    assert ("CANCELLED", "enough") == (record.state.value, record.reason)
