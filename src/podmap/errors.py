@@ -24,6 +24,7 @@ PodmapError                      1  anything below
 ├── FullError                    1  as many attempts are alive as may be: backends.base
 ├── WithdrawnError               1  whoever asked for the attempt took it back: backends.base
 ├── RunStoppedError              1  the run starts no more attempts: engine.slots
+├── NoAnswerError                1  a sampler gave no params: search.adaptive.asker
 └── SupersededError              1  the trial was asked for anew, by another epoch
 
 Those with a module behind them are raised and handled there and above; all others are here.

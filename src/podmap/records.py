@@ -141,6 +141,8 @@ class Trial:
         shard: The piece of data, for `shards` searches.
         patch: The list item's own `trial:` differences, as written; empty if none.
         repeat: Which of the trials with these params it is, from 0; see `search.repeats`.
+        example: Whether the params are only an example of what it may get: a search that learns
+            is asked for them when the trial can start.
     """
 
     number: int
@@ -150,6 +152,7 @@ class Trial:
     shard: Shard | None = None
     patch: Mapping[str, Any] = field(default_factory=dict)
     repeat: int = 0
+    example: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ EXPORTED = {
         "BackendContract",
         "LedgerContract",
         "Program",
+        "SamplerContract",
         "SearchContract",
         "SharedLedgerContract",
         "StoreContract",

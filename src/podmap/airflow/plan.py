@@ -14,7 +14,8 @@ from podmap.airflow.templates import as_set
 from podmap.airflow.trial_names import NAMES_KEY, instance_names
 from podmap.backends.connect import Target, connect
 from podmap.engine.launch import check_first_launch
-from podmap.engine.planned import PlannedRun, check_env_of_processes, prepare_run
+from podmap.engine.local_spec import check_env_of_processes
+from podmap.engine.planned import PlannedRun, prepare_run
 from podmap.errors import Problem, SpecError, UsageError
 from podmap.ledger.encode import dump_manifest
 from podmap.ledger.manifest import Manifest

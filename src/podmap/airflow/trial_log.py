@@ -36,8 +36,9 @@ class TrialLog:
         self._end = ""
 
     def show_params(self, trial: Trial | Record) -> None:
-        """Shows what the trial is: the beginning of its log, once."""
-        if not self._shows_params:
+        """Shows what the trial is, as soon as that is known: the beginning of its log, once."""
+        known = isinstance(trial, Record) or not trial.example
+        if known and not self._shows_params:
             self._shows_params = True
             text = " ".join(f"{name}={value}" for name, value in trial.params.items())
             shard = f"{trial.shard.uri} " if trial.shard else ""

@@ -41,7 +41,8 @@ def _name(plan: Plan, numbers: Any) -> str:
     first, last = numbers if isinstance(numbers, list) else (numbers, numbers)
     trial = plan.trial(first)
     parts = [trial.shard.name] if trial.shard else []
-    parts += [f"{name}={value}" for name, value in trial.params.items()]
+    params = {} if trial.example else trial.params  # it is named before it is known
+    parts += [f"{name}={value}" for name, value in params.items()]
     parts += [f"(repeat {trial.repeat})"] if plan.repeats > 1 else []
     text = " ".join(parts) or f"trial {first}"
     text = text if first == last else f"{first}-{last}: {text} …"

@@ -35,13 +35,8 @@ from podmap.engine.events import (
     RunPublished,
     RunSteered,
 )
-from podmap.engine.planned import (
-    PlannedRun,
-    check_env_of_processes,
-    ignored_by_processes,
-    prepare_run,
-    why_nothing_to_run,
-)
+from podmap.engine.local_spec import check_env_of_processes, ignored_by_processes
+from podmap.engine.planned import PlannedRun, prepare_run, why_nothing_to_run
 from podmap.engine.run import SweepRun
 from podmap.engine.tally import verdict, why_none_can_run
 from podmap.errors import PodmapError, UnreachableError, UsageError

@@ -40,6 +40,7 @@ podmap plan sweep.yaml --json | jq .count
 podmap plan sweep.yaml --backend kubernetes --dry-run --namespace ml
 """)
 FIRST, LAST = 5, 2
+ASKED_LATER = "?"
 SECONDS_PER_HOUR = 3600
 
 
@@ -149,11 +150,8 @@ def _shown_trials(plan: Plan) -> list[Trial]:
 
 def _unsupported(sweep: Sweep, backend: str) -> list[str]:
     """What keeps this version from running the sweep."""
-    from podmap.engine.planned import (
-        check_env_of_processes,
-        check_supported,
-        why_nothing_to_run,
-    )
+    from podmap.engine.local_spec import check_env_of_processes
+    from podmap.engine.planned import check_supported, why_nothing_to_run
     from podmap.errors import UsageError
     from podmap.uris import check_store_uri
 
@@ -225,6 +223,7 @@ def _json(sweep: Sweep, plan: Plan, guess: Estimate) -> dict[str, Any]:
                 "seed": trial.seed,
                 "repeat": trial.repeat,
                 "params": dict(trial.params),
+                **({"example": True} if trial.example else {}),
                 **({"shard": trial.shard.to_json()} if trial.shard else {}),
             }
             for trial in _shown_trials(plan)
@@ -245,6 +244,12 @@ def _cell(value: Any) -> str:
     return text if shows or not isinstance(value, str) else json.dumps(text, ensure_ascii=False)
 
 
+def _shown_param(trial: Trial, name: str) -> str:
+    if trial.example:
+        return ASKED_LATER
+    return _cell(trial.params[name]) if name in trial.params else ""
+
+
 def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
     trials = _shown_trials(plan)
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
@@ -255,7 +260,7 @@ def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
             trial.number,
             *([trial.repeat] if repeats else []),
             *([trial.shard.uri if trial.shard else None] if shards else []),
-            *(_cell(trial.params[name]) if name in trial.params else "" for name in names),
+            *(_shown_param(trial, name) for name in names),
         ]
         for trial in trials
     ]
@@ -266,6 +271,8 @@ def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
     of = f": {plan.count // plan.repeats} x {plan.repeats} repeats" if repeats else ""
     count = f"{counted(plan.count, 'trial')} ({plan.kind}{of})"
     click.echo(f"{count}, {sweep.parallelism} at once")
+    if plan.learns:
+        click.echo(f"{ASKED_LATER}: {plan.kind} is asked when a trial can start")
     if guess.makespan_s is not None:
         at_most = "at most " if guess.by == "trial.timeout" else "about "
         click.echo(f"{at_most}{duration(guess.makespan_s)} (by {guess.by})")

@@ -32,7 +32,8 @@ podmap render sweep.yaml --backend kubernetes | kubectl create --dry-run=server 
 
 It is printed as a shell script that runs the trial by hand, or, for Kubernetes, as the pod that is
 sent, in JSON. Secrets are shown by name only. The run's id is not known before there is a run:
-00000000 stands for it, and zeros for the epoch.
+00000000 stands for it, and zeros for the epoch. A search that learns says the params when a
+trial can start: until then they are an example, drawn at random.
 
 {EXAMPLES}""",
     short_help="Show exactly what one trial would run.",
@@ -58,11 +59,14 @@ def command(
             f"--trial {number}: the spec has {counted(plan.count, 'trial')}, from 0 to "
             f"{plan.count - 1}"
         )
-    launch = _launch(loaded, plan.trial(number), spec, backend, store)
+    trial = plan.trial(number)
+    launch = _launch(loaded, trial, spec, backend, store)
+    if trial.example:
+        click.echo(f"the params are an example: {plan.kind} is asked when trials start", err=True)
     if backend == "kubernetes":
         _show_pod(launch, loaded)
         return
-    data = _json(launch, plan.trial(number))
+    data = _json(launch, trial)
     if as_json:
         print_json(data)
     else:
@@ -72,7 +76,8 @@ def command(
 def _launch(loaded: LoadedSpec, trial: Trial, spec: str, backend: str, store: str | None) -> Launch:
     from podmap.backends.connect import Target, connect
     from podmap.engine.launch import NO_EPOCH, Launcher
-    from podmap.engine.planned import check_env_of_processes, check_supported
+    from podmap.engine.local_spec import check_env_of_processes
+    from podmap.engine.planned import check_supported
     from podmap.ledger.runs import default_store
 
     sweep = loaded.sweep
@@ -95,6 +100,7 @@ def _json(launch: Launch, trial: Trial) -> dict[str, Any]:
         "trial": trial.number,
         "key": trial.key,
         "params": dict(trial.params),
+        **({"example": True} if trial.example else {}),
         "argv": list(launch.argv),
         "env": dict(launch.env),
         "secret_env": {

@@ -106,7 +106,7 @@ class Coordinator:
             backend,
             gates,
             parallelism=self._parallelism,
-            queued=planned.sweep.kubernetes.queue is not None,
+            most_ready=planned.most_ready,
             on_role=self._changed.set,
             on_open=self._note_opened,
             timing=self._timing,

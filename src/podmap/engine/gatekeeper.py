@@ -223,7 +223,6 @@ class Role(enum.Enum):
 
 READY_SHARE = 2
 """One attempt stands ready for so many slots: trials that began together often end together."""
-MOST_READY = 64
 
 
 class RunGates:
@@ -235,7 +234,7 @@ class RunGates:
         gates: SlotGates,
         *,
         parallelism: int,
-        queued: bool = False,
+        most_ready: int,
         on_role: Callable[[], None] = lambda: None,
         on_open: Callable[[int], None] = lambda number: None,
         timing: Timing = TIMING,
@@ -246,15 +245,14 @@ class RunGates:
             backend: Where the attempts live.
             gates: The gates of the run's attempts.
             parallelism: Attempts open and unfinished at once.
-            queued: Whether a queue admits the attempts, of whose quota those at the gate would
-                hold a part.
+            most_ready: How many attempts may stand ready at their gates.
             on_role: Called whenever the lease was got or lost.
             on_open: Called with the trial's number before a gate is opened, whoever made the
                 attempt.
             timing: How long to wait.
         """
         self._backend = backend
-        self._queued = queued
+        self._most_ready = most_ready
         self._parallelism = parallelism
         self._gates = gates
         self._gatekeeper = Gatekeeper(
@@ -303,9 +301,9 @@ class RunGates:
 
     def spare(self) -> int:
         """How many attempts more than there are slots may stand ready at their gates."""
-        if self._queued or self._backend.short_of_quota:
+        if self._backend.short_of_quota:
             return 0
-        return min(MOST_READY, max(1, self._parallelism // READY_SHARE))
+        return min(self._most_ready, max(1, self._parallelism // READY_SHARE))
 
     async def create(self, launch: Launch, *, confirm: Confirm) -> Observation:
         """Creates an attempt that waits at its gate.

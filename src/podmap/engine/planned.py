@@ -17,10 +17,9 @@ from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.names import MANIFEST, run_uri, split_run_uri
 from podmap.records import Record, Trial
-from podmap.search.kinds import KINDS, not_yet
+from podmap.search.kinds import why_not_here
 from podmap.search.plan import Plan, make_plan
 from podmap.spec.check_trial import known_params, slot_places
-from podmap.spec.entries import ConfigMapRef, FieldRef
 from podmap.spec.findings import path_text
 from podmap.spec.load import LoadedSpec, load
 from podmap.spec.model import Sweep, TrialPatch, TrialTemplate
@@ -35,6 +34,8 @@ ONLY_LOCAL = (
 )
 STREAM_AT_MOST = 200
 """Up to this many attempts at once, `logs: auto` streams their output."""
+MOST_READY = 64
+"""So many attempts at most stand ready at their gates."""
 MAX_INSTANCES = 500
 """Up to this many trials each has a mapped task instance of its own."""
 _TRIALS_READ = 100
@@ -138,6 +139,17 @@ class PlannedRun:
         return self.sweep.logs == "stream"
 
     @property
+    def most_ready(self) -> int:
+        """How many attempts may stand ready at their gates.
+
+        None where a queue admits them, of whose quota they would hold a part; where the search
+        learns one, since what stands there has not learnt of the latest ends.
+        """
+        if self.sweep.kubernetes.queue is not None:
+            return 0
+        return 1 if self.plan.learns else MOST_READY
+
+    @property
     def time_left_s(self) -> float | None:
         """Seconds that are left of the run's time; None if that is not limited."""
         wall_s = self.sweep.budget.wall if self.sweep.budget else None
@@ -167,13 +179,26 @@ class PlannedRun:
 
         A record with another key is of another plan, made before the spec was changed; one whose
         params do not make its key was changed by somebody who writes the store. With both, and
-        without a record, the trial stays as it is.
+        without a record, the trial stays as it is. Where a search learns, the record is the truth
+        about the params, whoever has asked for them, as long as the search may propose them.
         """
+        if self.plan.is_asked(trial.number):
+            return self._as_asked(trial, record)
         if record is None or record.key != trial.key:
             return trial
         found = replace(trial, params=record.params, seed=record.seed, shard=record.shard)
         # Of a shard the key has the URI and the version alone.
         return replace(found, shard=trial.shard) if self.plan.key(found) == trial.key else trial
+
+    def _as_asked(self, trial: Trial, record: Record | None) -> Trial:
+        if (
+            record is None
+            or not record.params
+            or not self.plan.accepts(trial.number, record.params)
+        ):
+            return trial
+        found = self.plan.proposed(trial.number, record.params)
+        return found if found.key == record.key else trial
 
     def template(self, trial: Trial) -> TrialTemplate:
         """How a trial runs; made once for all trials that match the same cases."""
@@ -320,34 +345,14 @@ def check_supported(sweep: Sweep, backend: str) -> None:
     problems = []
     if backend == "kubernetes":
         problems += [f"{path_text(place)}: {ONLY_LOCAL}" for place in slot_places(sweep)]
-    if sweep.search is not None and sweep.search.kind not in KINDS:
-        problems.append(not_yet(sweep.search.kind))
+    if sweep.search is not None and (missing := why_not_here(sweep.search.kind)):
+        problems.append(missing)
     if sweep.prune is not None:
         problems.append(f"prune.kind: {sweep.prune.kind} is not yet supported; leave prune out")
     if sweep.pack != 1:
         problems.append(f"pack: {sweep.pack} is not yet supported; leave it out or write 1")
     if problems:
         raise NotSupportedError("\n".join(problems))
-
-
-def check_env_of_processes(sweep: Sweep) -> None:
-    """Refuses variables that only a pod can have, where the trials are local processes.
-
-    Raises:
-        NotSupportedError: There are some; all are named.
-    """
-    templates = [("trial", sweep.trial)] + [
-        (f"trial.cases[{index}]", case) for index, case in enumerate(sweep.trial.cases)
-    ]
-    found = [
-        f"{path}.env.{name}: {'a ConfigMap' if isinstance(value, ConfigMapRef) else 'a field'} is "
-        "for pods alone; run it on Kubernetes, or give the variable a text"
-        for path, template in templates
-        for name, value in (template.env or {}).items()
-        if isinstance(value, (ConfigMapRef, FieldRef))
-    ]
-    if found:
-        raise NotSupportedError("\n".join(found))
 
 
 def why_nothing_to_run(sweep: Sweep) -> str:
@@ -363,29 +368,3 @@ def _has_image(sweep: Sweep) -> bool:
         return True
     items = sweep.search is None or isinstance(sweep.search, ListSearch)
     return items or any(case.image for case in sweep.trial.cases)
-
-
-def _only_gpus(template: TrialPatch) -> bool:
-    """Whether nothing is asked for but GPUs, of which local trials get some."""
-    asked = {name for name, value in template.resources or () if value is not None}
-    return asked == {"gpu"}
-
-
-def ignored_by_processes(sweep: Sweep) -> list[str]:
-    """The key paths of a spec that mean nothing to local processes, for a note to the user."""
-    templates = [("trial", sweep.trial)] + [
-        (f"trial.cases[{index}]", case) for index, case in enumerate(sweep.trial.cases)
-    ]
-    ignored = [
-        f"{path}.{name}"
-        for path, template in templates
-        for name in ("image", "resources", "shm", "volumes", "pod")
-        if getattr(template, name) is not None
-        if name != "resources" or not _only_gpus(template)
-    ]
-    ignored += [f"kubernetes.{name}" for name in sorted(sweep.kubernetes.model_fields_set)]
-    if sweep.retries.oom.times:
-        ignored.append("retries.oom")
-    if sweep.pending is not None:
-        ignored.append("pending")
-    return ignored

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,11 +15,12 @@ from podmap.engine.gpu_tally import count_until_spent
 from podmap.engine.io import StoreCalls
 from podmap.engine.orders import Orders
 from podmap.engine.others import OtherTrials
+from podmap.engine.proposals import Learner, Proposals
 from podmap.engine.slots import Slots
 from podmap.engine.tally import TIME_IS_OVER, Tally
 from podmap.engine.timing import TIMING, Timing
 from podmap.ledger.store_errors import log_left_out
-from podmap.records import Attempt, Category, Trial
+from podmap.records import Attempt, Category, Record, Trial
 
 if TYPE_CHECKING:
     from podmap.engine.planned import PlannedRun
@@ -46,6 +47,7 @@ class RunSession:
         left: Numbers of the trials of which there were attempts when the session was opened.
         turns: Has a few trials begin in a turn of the event loop.
         counting: Counts the GPU-hours of what runs, where they are limited.
+        proposals: What the search proposes; None where it does not learn.
     """
 
     planned: PlannedRun
@@ -58,6 +60,7 @@ class RunSession:
     left: frozenset[int] = frozenset()
     turns: Turns = field(default_factory=lambda: Turns(BEGIN_IN_A_TURN))
     counting: KeptRunning | None = None
+    proposals: Proposals | None = None
 
     @property
     def slots(self) -> Slots:
@@ -71,12 +74,29 @@ class RunSession:
     async def trial(self, number: int) -> Trial:
         """A trial of the run: from its record, if that is of this plan, else from the search.
 
+        One that a search that learns has not been asked for is an `example`.
+
         Raises:
             StoreError: The store could not be asked.
             RecordError: The record cannot be understood.
         """
         record = await self.call(self.planned.ledger.read_record, number)
         return self.planned.trial(number, record)
+
+    async def propose(self, number: int) -> Trial:
+        """A trial with the params that the search proposes now, to be written before it is run.
+
+        Raises:
+            StoreError: The records that the search learns from could not be read.
+        """
+        if self.proposals is None:
+            return self.planned.trial(number)
+        return await self.proposals.ask(number)
+
+    def note(self, record: Record) -> None:
+        """Tells a search that learns how one of this process's trials stands."""
+        if self.proposals is not None:
+            self.proposals.note(record)
 
     async def create_attempt(self, launch: Launch, *, confirm: Confirm) -> Observation:
         """Creates an attempt within the run's limit, however many processes run its trials.
@@ -118,6 +138,8 @@ class RunSession:
         """Stops watching and lets another process decide for the run; attempts go on."""
         if self.counting is not None:
             await self.counting.close()
+        if self.proposals is not None:
+            await self.proposals.close()
         await self.coordinator.close()
 
 
@@ -167,8 +189,7 @@ async def open_session(
         alone=alone,
     )
     await _limit_to_room(coordinator.slots, planned, backend)
-    alive = [seen.name for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING)]
-    await coordinator.start(known.state, alive=alive)
+    await coordinator.start(known.state, alive=_alive(found))
     _stop_in_time(coordinator.slots, planned)
     return RunSession(
         planned=planned,
@@ -178,9 +199,14 @@ async def open_session(
         events=told,
         timing=timing,
         alone=alone and coordinator.gates is None,
+        proposals=Proposals(Learner(planned, alone=alone)) if planned.plan.learns else None,
         left=frozenset(seen.number for seen in found),
         counting=_count_gpus(coordinator.slots, planned, backend, timing),
     )
+
+
+def _alive(found: Iterable[Observation]) -> list[str]:
+    return [seen.name for seen in found if seen.phase in (Phase.PENDING, Phase.RUNNING)]
 
 
 def _count_gpus(

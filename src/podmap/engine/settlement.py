@@ -11,7 +11,7 @@ from podmap.backends.base import Observation
 from podmap.clock import iso, parse_iso, utc_now
 from podmap.engine.attempt import RECORD_TAIL_BYTES
 from podmap.engine.result import Outcome
-from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
+from podmap.records import Attempt, Category, Diagnosis, Record, Trial, TrialState
 from podmap.retries import NextStep, Payer, next_step, payer_of, why_no_more_memory
 from podmap.spec.model import Retries
 
@@ -256,3 +256,17 @@ def _took_s(attempt: Attempt) -> float:
 
 def _span_s(start: str, end: str) -> float:
     return (parse_iso(end) - parse_iso(start)).total_seconds()
+
+
+def record_of_trial(record: Record, trial: Trial) -> Record:
+    """The record with what its trial is; an example tells nothing."""
+    if trial.example:
+        return replace(record, key="", params={}, repeat=trial.repeat)
+    return replace(
+        record,
+        key=trial.key,
+        params=trial.params,
+        seed=trial.seed,
+        repeat=trial.repeat,
+        shard=trial.shard,
+    )

@@ -318,7 +318,7 @@ def _is_kept(record: Record, planned: PlannedRun) -> bool:
         return False
     if planned.sweep.reuse == "none" and (record.finished or "") < planned.manifest.planned:
         return False
-    return record.key == planned.plan.trial(record.number).key
+    return record.key == planned.trial(record.number, record).key
 
 
 def verdict(

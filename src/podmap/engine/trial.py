@@ -78,6 +78,7 @@ async def run_trial(
         try:
             with session.coordinator.running_trial(number):
                 record = await runner.run()
+            session.note(record)
             session.events.emit(RecordSettled(record))
             return record
         except UnreachableError as error:
@@ -219,7 +220,9 @@ class TrialRunner:
         if standing.attempt is not None:
             self._release_slot()
             return await self._await_end(standing.attempt)
-        if standing.launch is not None:
+        if standing.unproposed:
+            self._trial_ledger.set_trial(await session.propose(self._number))
+        elif standing.launch is not None:
             return await self._start_attempt(standing.launch)
         if self._slot is None:
             await self._wait_for_slot()
@@ -301,6 +304,7 @@ class TrialRunner:
             self._bind_slot(launch.name)  # it may have been created all the same
             raise
         self._bind_slot(seen.name)
+        session.note(self._trial_ledger.record)
         session.events.emit(AttemptStarted(self._number, seen.attempt, seen.name))
         return seen
 

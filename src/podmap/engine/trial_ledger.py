@@ -29,6 +29,7 @@ from podmap.engine.settlement import (
     Settlement,
     end_record,
     ended_attempt,
+    record_of_trial,
     record_with_wait,
     settle_attempt,
     time_left_s,
@@ -52,12 +53,14 @@ class Standing:
         attempt: The attempt to wait for; None if there is none.
         launch: What to create now; None if not now.
         leftovers: Attempts that are to be removed, before anything is created.
+        unproposed: Whether a slot is at hand and the search is to be asked for the trial's params.
     """
 
     settled: Record | None = None
     attempt: Observation | None = None
     launch: Launch | None = None
     leftovers: Sequence[str] = ()
+    unproposed: bool = False
 
 
 class TrialLedger:
@@ -99,37 +102,36 @@ class TrialLedger:
         self._launcher = Launcher.of(planned, result_path)
         self._alone = alone
         self._learnt_bytes = learnt_bytes
-        self._trial = planned.trial(number)
         self._number = number
         self._epoch = epoch
         self._asked = time.monotonic()
-        self._template = planned.template(self._trial)
         self._shows_running = False
         self._ran_since: str | None = None
         self.shows_waiting = False
-        self.rules = Rules(
-            retries=planned.sweep.retries,
-            exit_codes=self._template.exit_codes,
-            deadline_s=self._template.deadline,
-            timeout_s=self._template.timeout,
-            gpus=gpus_of(self._template),
-            own_template=is_own_template(planned.sweep.trial, self._template),
-        )
-        self.record = Record(
-            number=number,
-            key=self._trial.key,
-            epoch=epoch,
-            state=TrialState.WAITING,
-            params=self._trial.params,
-            seed=self._trial.seed,
-            repeat=self._trial.repeat,
-            shard=self._trial.shard,
-        )
+        self.record = Record(number=number, key="", epoch=epoch, state=TrialState.WAITING)
+        self.set_trial(planned.trial(number))
 
     @property
     def trial(self) -> Trial:
         """The trial, as far as it is known by now: a search that learns says its params late."""
         return self._trial
+
+    def set_trial(self, trial: Trial) -> None:
+        """Takes the trial for what it is from now on; nothing is written.
+
+        An example gives no params to the record.
+        """
+        sweep, template = self._planned.sweep, self._planned.template(trial)
+        self._trial, self._template = trial, template
+        self.rules = Rules(
+            retries=sweep.retries,
+            exit_codes=template.exit_codes,
+            deadline_s=template.deadline,
+            timeout_s=template.timeout,
+            gpus=gpus_of(template),
+            own_template=is_own_template(sweep.trial, template),
+        )
+        self.record = record_of_trial(self.record, trial)
 
     def read_standing(
         self, found: Sequence[Observation], *, start: bool = False, claims: bool = True
@@ -148,7 +150,9 @@ class TrialLedger:
                 False.
         """
         record = self._planned.ledger.read_record(self._number)
-        self._trial = self._planned.as_recorded(self._trial, record)
+        trial = self._planned.as_recorded(self._trial, record)
+        if trial != self._trial:
+            self.set_trial(trial)
         if not claims:
             found = [seen for seen in found if seen.epoch == self._epoch]
         newer = [seen for seen in found if is_older_epoch(self._epoch, seen.epoch)]
@@ -167,6 +171,8 @@ class TrialLedger:
         own = [seen for seen in found if seen.epoch == self._epoch and seen.attempt not in done]
         mine = max(own, key=lambda seen: seen.attempt, default=None)
         leftovers = [seen.name for seen in found if seen is not mine]
+        if mine is None and start and self._trial.example:
+            return Standing(leftovers=leftovers, unproposed=True)
         if mine is None and start:
             return self._prepare_attempt(found, leftovers, kept=record.attempts if record else ())
         if found and not ours and claims:
@@ -179,18 +185,8 @@ class TrialLedger:
         # Of an attempt that vanished before anyone saw its end, this time is all that is left.
         self._ran_since = record.started
         started = record.started if record.attempts else None
-        trial = self._trial
-        self.record = replace(
-            record,
-            key=trial.key,
-            params=trial.params,
-            seed=trial.seed,
-            repeat=trial.repeat,
-            shard=trial.shard,
-            state=TrialState.WAITING,
-            reason="",
-            started=started,
-        )
+        record = replace(record, state=TrialState.WAITING, reason="", started=started)
+        self.record = record_of_trial(record, self._trial)
 
     def is_still_due(self, attempt: int) -> bool:
         """Whether an attempt is still to be started, now that nobody else can start it."""

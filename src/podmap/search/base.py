@@ -63,11 +63,18 @@ class Enumerated(abc.ABC):
         kind: What `search.kind` in the spec says.
         count: As in `Search`.
         distinct: Whether it is known that no two trials have the same params and shard.
+        learns: Whether the params are asked for when a trial can start, from how others ended.
     """
 
     kind: ClassVar[str]
     count: int
     distinct: bool = False
+    learns: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """What the spec calls the kind, where a class has several."""
+        return self.kind
 
     @classmethod
     @abc.abstractmethod
@@ -96,6 +103,14 @@ class Enumerated(abc.ABC):
 
     def tell(self, record: Record) -> None:  # noqa: B027  it is whole: there is nothing to learn
         """Does nothing: the trials are known before any runs."""
+
+    def is_example(self, number: int) -> bool:
+        """Whether `ask` gives but an example, and the params are yet to be asked for."""
+        return False
+
+    def accepts(self, number: int, params: Mapping[str, Any]) -> bool:
+        """Whether a search that learns may propose these params for a number."""
+        return False
 
     def patch(self, number: int) -> Mapping[str, Any]:
         """What differs in the template for a trial; empty if nothing does."""

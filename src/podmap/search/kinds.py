@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from podmap.errors import NotSupportedError, Problem, SpecError
+from podmap.search.adaptive.samplers import SAMPLERS, why_not_installed
+from podmap.search.adaptive.trials import AdaptiveTrials
 from podmap.search.base import Enumerated
 from podmap.search.grid import Grid
 from podmap.search.list import ItemList
@@ -14,7 +16,8 @@ from podmap.search.shards import ShardList
 from podmap.spec.model import Sweep
 
 KINDS: Mapping[str, type[Enumerated]] = {
-    each.kind: each for each in (ItemList, Grid, RandomDraws, ShardList)
+    **{each.kind: each for each in (ItemList, Grid, RandomDraws, ShardList)},
+    **dict.fromkeys(SAMPLERS, AdaptiveTrials),
 }
 
 
@@ -34,13 +37,16 @@ def make_search(sweep: Sweep, *, folder: str = "") -> Enumerated:
         message = "there is no search, and no experiments were given"
         raise SpecError([Problem("search", message)])
     kind = sweep.search.kind
-    if kind not in KINDS:
-        raise NotSupportedError(not_yet(kind))
+    missing = why_not_here(kind)
+    if missing:
+        raise NotSupportedError(missing)
     return KINDS[kind].from_spec(sweep, folder=folder)
 
 
-def not_yet(kind: str) -> str:
-    """What is said of a kind that a spec may name and that is not in `KINDS`."""
+def why_not_here(kind: str) -> str:
+    """Why a kind that a spec may name cannot be run here; empty if it can."""
+    if kind in KINDS:
+        return why_not_installed(kind)
     return f"search.kind: {kind} is not yet supported; use random, grid or list"
 
 

@@ -54,6 +54,16 @@ class Parts(Enumerated):
         search, place = self._find(number)
         return search.ask(place)
 
+    def is_example(self, number: int) -> bool:
+        """As in `Enumerated`."""
+        search, place = self._find(number)
+        return search.is_example(place)
+
+    def accepts(self, number: int, params: Mapping[str, Any]) -> bool:
+        """As in `Enumerated`."""
+        search, place = self._find(number)
+        return search.accepts(place, params)
+
     def patch(self, number: int) -> Mapping[str, Any]:
         """As in `Enumerated`."""
         search, place = self._find(number)

@@ -32,17 +32,19 @@ class Plan:
     everywhere. Nothing is kept of trials that were made. Safe to use from any thread.
 
     Attributes:
-        kind: `list`, `grid`, `random` or `shards`; experiments given upstream are a list.
+        kind: What `search.kind` says; experiments given upstream are a `list`.
         count: How many trials: numbers go from 0 to `count - 1`. It may grow.
         planned: How many of them were planned; those behind were added since.
         added: What was added.
         repeats: How many trials in a row have the same params, each with a seed of its own.
         copies: Place in the search to how many earlier ones have the same params, where any do.
+        learns: Whether the params of a trial are asked for when it can start.
     """
 
     def __init__(self, sweep: Sweep, search: Enumerated, *, copies: Mapping[int, int]) -> None:
         """Takes a search whose trials are known; use `make_plan` or `from_json`."""
-        self.kind = search.kind
+        self.kind = search.name
+        self.learns = search.learns
         self.repeats = sweep.repeats
         self.planned = self.count = search.count * self.repeats
         self.added: tuple[Addition, ...] = ()
@@ -52,7 +54,7 @@ class Plan:
         self._keys = ContentKeys(sweep.trial, cache_version=sweep.cache_version)
 
     def trial(self, number: int) -> Trial:
-        """The trial of a number.
+        """The trial of a number; of a search that learns perhaps an example, see `Trial.example`.
 
         Raises:
             IndexError: The number is outside 0 to `count - 1`.
@@ -60,8 +62,24 @@ class Plan:
         search = self._search
         if not 0 <= number < self.count:
             raise IndexError(f"trial {number}: the numbers go from 0 to {self.count - 1}")
+        place = number // self.repeats
+        return self._made(number, flattened(search.ask(place)), example=search.is_example(place))
+
+    def proposed(self, number: int, params: Mapping[str, Any]) -> Trial:
+        """The trial of a number with the params that a search that learns gave it."""
+        return self._made(number, params, example=False)
+
+    def is_asked(self, number: int) -> bool:
+        """Whether the params of a trial are asked for when it can start."""
+        return self.learns and self._search.is_example(number // self.repeats)
+
+    def accepts(self, number: int, params: Mapping[str, Any]) -> bool:
+        """Whether a search that learns may have proposed these params for a trial."""
+        return self._search.accepts(number // self.repeats, params)
+
+    def _made(self, number: int, params: Mapping[str, Any], *, example: bool) -> Trial:
+        search = self._search
         place, repeat = divmod(number, self.repeats)
-        params = flattened(search.ask(place))
         patch, shard = search.patch(place), search.shard(place)
         which = [self.copies.get(place, 0), *([repeat] if repeat else [])]
         seed = _trial_seed(self._seed, params, shard, which)
@@ -74,6 +92,7 @@ class Plan:
             shard=shard,
             patch=patch,
             repeat=repeat,
+            example=example,
         )
 
     def take_in(self, added: Sequence[Addition], sweeps: Sequence[Sweep | None]) -> None:

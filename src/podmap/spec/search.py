@@ -136,16 +136,15 @@ class ShardsSearch(_SearchBase):
 
 
 class AdaptiveSearch(_SearchBase):
-    """Params proposed by an Optuna sampler that learns from the trials that ended."""
+    """Params that are proposed when a trial can start, from how the trials before have ended."""
 
-    kind: AdaptiveKind = Field(description="Which of Optuna's samplers.")
-    trials: int = Field(ge=1, description="How many trials.")
+    kind: AdaptiveKind = Field(description="How params are proposed; see `docs/search.md`.")
+    trials: int = Field(
+        ge=1, description="How many trials (with `repeats`: how many sets of params)."
+    )
     params: Params = Field(description="Name to range, choice or constant.")
     try_first: list[dict[str, Json]] = Field(
         default_factory=list, description="Params of the first trials, before any are proposed."
-    )
-    storage: str | None = Field(
-        None, description="An Optuna RDB URL, for runs with several deciding processes."
     )
 
 

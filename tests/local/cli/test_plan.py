@@ -90,9 +90,9 @@ def test_plan_says_what_run_would_refuse_in_the_same_words(cli: Any, setting: st
 
 
 def test_an_adaptive_search_is_refused_in_the_same_words_everywhere(cli: Any) -> None:
-    search = "search={kind: tpe, trials: 3, params: {x: {low: 0, high: 1}}}"
+    search = "search={kind: cmaes, trials: 3, params: {x: {low: 0, high: 1}}}"
     said = {cli(verb, cli.spec(), "--set", search).err for verb in ("plan", "render", "run")}
-    assert {"podmap: search.kind: tpe is not yet supported; use random, grid or list\n"} == said
+    assert {"podmap: search.kind: cmaes is not yet supported; use random, grid or list\n"} == said
 
 
 def test_plan_of_what_can_be_run_says_nothing_more(cli: Any) -> None:

@@ -11,12 +11,12 @@ import pytest
 
 from podmap.engine.gatekeeper import (
     MARGIN_S,
-    MOST_READY,
     OPEN_AT_ONCE,
     OPEN_LIMIT_S,
     Gatekeeper,
     RunGates,
 )
+from podmap.engine.planned import MOST_READY
 from podmap.engine.timing import TIMING, Timing
 from podmap.errors import BackendError, ConflictError
 
@@ -280,21 +280,22 @@ class Backend:
 
 
 @pytest.mark.parametrize(
-    ("parallelism", "short_of_quota", "queued", "expected"),
+    ("parallelism", "short_of_quota", "most", "expected"),
     [
-        (3, False, False, 1),
-        (80, False, False, 40),
-        (500, False, False, MOST_READY),
-        (80, True, False, 0),
-        (80, False, True, 0),
+        (3, False, MOST_READY, 1),
+        (80, False, MOST_READY, 40),
+        (500, False, MOST_READY, MOST_READY),
+        (80, True, MOST_READY, 0),
+        (80, False, 0, 0),
+        (80, False, 1, 1),
     ],
-    ids=["few slots", "more", "many", "a quota refused one", "a queue admits them"],
+    ids=["few slots", "more", "many", "a quota refused one", "a queue admits them", "learns"],
 )
 def test_a_few_stand_ready_unless_they_would_hold_what_others_wait_for(
-    parallelism: int, short_of_quota: bool, queued: bool, expected: int
+    parallelism: int, short_of_quota: bool, most: int, expected: int
 ) -> None:
     backend: Any = Backend(short_of_quota)
-    gate = RunGates(backend, gates(0), parallelism=parallelism, queued=queued)
+    gate = RunGates(backend, gates(0), parallelism=parallelism, most_ready=most)
     assert expected == gate.spare()
 
 

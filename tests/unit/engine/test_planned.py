@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from podmap.backends.connect import Target
-from podmap.engine.planned import check_supported, ignored_by_processes, prepare_run
+from podmap.engine.local_spec import ignored_by_processes
+from podmap.engine.planned import check_supported, prepare_run
 from podmap.errors import NotSupportedError, UsageError
 from podmap.spec.load import load
 from podmap.spec.model import Sweep
@@ -28,7 +29,7 @@ def sweep(**more: Any) -> Sweep:
 
 def test_all_that_cannot_be_run_is_named_at_once() -> None:
     asked = sweep(
-        search={"kind": "tpe", "trials": 9, "params": {"x": {"low": 0.0, "high": 1.0}}},
+        search={"kind": "cmaes", "trials": 9, "params": {"x": {"low": 0.0, "high": 1.0}}},
         prune={"kind": "median"},
         pack=4,
     )

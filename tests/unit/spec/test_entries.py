@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from podmap.engine.planned import check_env_of_processes
+from podmap.engine.local_spec import check_env_of_processes
 from podmap.errors import NotSupportedError, SpecError
 from podmap.search.plan import make_plan
 from podmap.spec.load import load

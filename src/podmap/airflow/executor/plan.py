@@ -15,7 +15,7 @@ from podmap.airflow.executor.shapes import (
     makes_pods,
 )
 from podmap.airflow.executor.worker import check_function
-from podmap.engine.planned import check_env_of_processes, ignored_by_processes
+from podmap.engine.local_spec import check_env_of_processes, ignored_by_processes
 from podmap.errors import UsageError
 from podmap.search.plan import Plan
 from podmap.spec.entries import SecretRef
@@ -56,6 +56,12 @@ def trials_by_task(parsed: ParsedSweep, sweep: Sweep, plan: Plan) -> dict[str, l
         UsageError: A trial's pod is like none of the shapes.
     """
     tasks: dict[str, list[int]] = {shape.task_id: [] for shape in parsed.shapes}
+    if plan.learns and len(tasks) > 1:
+        raise UsageError(
+            f"with runtime='executor' each kind of pod is a task of its own, and search.kind: "
+            f"{plan.kind} says only later which pod a trial needs: leave out what differs in "
+            "trial.cases, or use runtime='pods'"
+        )
     names = {shape.key: shape.task_id for shape in parsed.shapes}
     shape_keys = ShapeKeys(sweep)
     strange: list[int] = []

@@ -107,6 +107,7 @@ class TrialPodOperator(KubernetesPodOperator):
         def run(current: PodTry) -> None:
             current.trial_log.show_params(current.attempt.trial.definition)
             if current.wait(current.attempt.find_or_prepare()):
+                current.trial_log.show_params(current.attempt.trial.definition)
                 super(TrialPodOperator, self).execute(context)
 
         self._end_as_trial(context, run)

@@ -27,6 +27,7 @@ from podmap.clock import iso, utc_now
 from podmap.engine.attempt import EndedAttempt
 from podmap.engine.gpu_tally import GpuTally
 from podmap.engine.planned import PlannedRun
+from podmap.engine.proposals import Learner
 from podmap.engine.settlement import Settlement, carry_on, end_record
 from podmap.engine.tally import TIME_IS_OVER, Stop, Tally, reached_by, with_stop
 from podmap.engine.trial_ledger import Standing, TrialLedger
@@ -83,7 +84,7 @@ class OperatorTrial:
     Attributes:
         planned: The run.
         number: The trial's number.
-        definition: What the trial is.
+        definition: What the trial is; of a search that learns perhaps an example, until it starts.
         epoch: The asking.
     """
 
@@ -121,6 +122,7 @@ class OperatorTrial:
         )
         if before is not None and lost and retried:
             self._trial_ledger.record = carry_on(self._trial_ledger.record, before)
+        self._learner = Learner(planned) if planned.plan.learns else None
 
     def read_standing(self, found: Sequence[Observation]) -> Standing:
         """Where the trial stands, with its next attempt if one is due; perhaps it is cancelled.
@@ -141,7 +143,13 @@ class OperatorTrial:
         stop = self._stop_reason(len(alive)) or self._spent(found).reason
         if stop:
             return Standing(settled=self.cancel(stop))
-        return self._trial_ledger.read_standing(own, start=True)
+        standing = self._trial_ledger.read_standing(own, start=True)
+        if standing.unproposed and self._learner is not None:
+            self._trial_ledger.set_trial(self._learner.propose(self.number))
+            self._learner.close()
+            standing = self._trial_ledger.read_standing(own, start=True)
+        self.definition = self._trial_ledger.trial
+        return standing
 
     def written_end(self, pod: str) -> Attempt | None:
         """The attempt of this pod, if its end is in the record already."""

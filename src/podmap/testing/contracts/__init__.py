@@ -2,6 +2,7 @@
 
 from podmap.testing.contracts.backend import BackendContract, Program
 from podmap.testing.contracts.ledger import LedgerContract, SharedLedgerContract
+from podmap.testing.contracts.sampler import SamplerContract
 from podmap.testing.contracts.search import SearchContract
 from podmap.testing.contracts.store import StoreContract
 
@@ -9,6 +10,7 @@ __all__ = [
     "BackendContract",
     "LedgerContract",
     "Program",
+    "SamplerContract",
     "SearchContract",
     "SharedLedgerContract",
     "StoreContract",

@@ -1,0 +1,60 @@
+"""The samplers by what `search.kind` says; each is imported when it is made."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from podmap.errors import NotSupportedError
+from podmap.search.adaptive.past import Sampler, SamplerSetting
+
+_HERE = "podmap.search.adaptive"
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerKind:
+    """Where a kind's sampler comes from.
+
+    Attributes:
+        module: The module that has it.
+        make: The name of the function that makes it from a `SamplerSetting`.
+        needs: The packages without which it cannot be made.
+    """
+
+    module: str
+    make: str
+    needs: tuple[str, ...]
+
+
+SAMPLERS: Mapping[str, SamplerKind] = {
+    "tpe": SamplerKind(f"{_HERE}.tpe", "make_tpe", ("optuna",)),
+    "nsga2": SamplerKind(f"{_HERE}.nsga2", "make_nsga2", ("optuna",)),
+    "qmc": SamplerKind(f"{_HERE}.qmc", "SobolSampler", ("scipy",)),
+}
+
+
+def why_not_installed(kind: str) -> str:
+    """Why a kind cannot be used here; empty if it can."""
+    own = SAMPLERS.get(kind)
+    missing = [name for name in own.needs if importlib.util.find_spec(name) is None] if own else []
+    if not missing:
+        return ""
+    return f"search.kind: {kind} needs {', '.join(missing)}: pip install 'podmap[search]'"
+
+
+def make_sampler(kind: str, setting: SamplerSetting) -> Sampler:
+    """The sampler of a kind.
+
+    Raises:
+        NotSupportedError: A package that it needs is not installed.
+    """
+    missing = why_not_installed(kind)
+    if missing:
+        raise NotSupportedError(missing)
+    own = SAMPLERS[kind]
+    make: Callable[[SamplerSetting], Any] = getattr(importlib.import_module(own.module), own.make)
+    sampler: Sampler = make(setting)
+    return sampler

@@ -1,0 +1,57 @@
+"""The trials of a search that learns: how many there are, and which params they may have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from podmap.search.adaptive.space import Space
+from podmap.search.base import section
+from podmap.search.random import RandomDraws
+from podmap.spec.model import Sweep
+from podmap.spec.search import AdaptiveSearch
+
+
+class AdaptiveTrials(RandomDraws):
+    """Trials whose params are asked for when they can start.
+
+    Until then each has the params of a draw at random, as an example of what it may be; the first
+    few may be given by `try_first`.
+    """
+
+    learns = True
+    distinct = True
+
+    def __init__(self, search: AdaptiveSearch) -> None:
+        """Asks for nothing.
+
+        Args:
+            search: The section of a checked spec.
+        """
+        super().__init__(
+            search.params, trials=search.trials, seed=search.seed, try_first=search.try_first
+        )
+        self._name = search.kind
+        self._space = Space(search.params)
+
+    @classmethod
+    def from_spec(cls, sweep: Sweep, *, folder: str = "") -> AdaptiveTrials:
+        """The trials of a spec."""
+        return cls(section(sweep, AdaptiveSearch))
+
+    @property
+    def name(self) -> str:
+        """What `search.kind` says."""
+        return self._name
+
+    def is_example(self, number: int) -> bool:
+        """Whether what `ask` gives is only an example."""
+        return number >= len(self._try_first)
+
+    def accepts(self, number: int, params: Mapping[str, Any]) -> bool:
+        """Whether this search may propose these params, for any number."""
+        try:
+            self._space.inner(params)
+        except ValueError:
+            return False
+        return True
