@@ -213,6 +213,7 @@ def _json(sweep: Sweep, plan: Plan, guess: Estimate) -> dict[str, Any]:
     return {
         "sweep": sweep.name,
         "search": plan.kind,
+        **({"search_why": plan.why} if plan.why else {}),
         "count": plan.count,
         "repeats": plan.repeats,
         "parallelism": sweep.parallelism,
@@ -272,7 +273,8 @@ def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
     count = f"{counted(plan.count, 'trial')} ({plan.kind}{of})"
     click.echo(f"{count}, {sweep.parallelism} at once")
     if plan.learns:
-        click.echo(f"{ASKED_LATER}: {plan.kind} is asked when a trial can start")
+        why = f" (search.kind: auto: {plan.why})" if plan.why else ""
+        click.echo(f"{ASKED_LATER}: {plan.kind} is asked when a trial can start{why}")
     if guess.makespan_s is not None:
         at_most = "at most " if guess.by == "trial.timeout" else "about "
         click.echo(f"{at_most}{duration(guess.makespan_s)} (by {guess.by})")

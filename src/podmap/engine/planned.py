@@ -345,7 +345,7 @@ def check_supported(sweep: Sweep, backend: str) -> None:
     problems = []
     if backend == "kubernetes":
         problems += [f"{path_text(place)}: {ONLY_LOCAL}" for place in slot_places(sweep)]
-    if sweep.search is not None and (missing := why_not_here(sweep.search.kind)):
+    if missing := why_not_here(sweep):
         problems.append(missing)
     if sweep.prune is not None:
         problems.append(f"prune.kind: {sweep.prune.kind} is not yet supported; leave prune out")

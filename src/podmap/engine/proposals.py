@@ -17,6 +17,7 @@ from podmap.engine.past import Past
 from podmap.engine.planned import PlannedRun
 from podmap.records import Record, Trial, TrialState
 from podmap.search.adaptive.asker import Asker, NoAnswerError
+from podmap.search.adaptive.choice import chosen_kind
 from podmap.search.adaptive.past import PastTrial, SamplerSetting
 from podmap.search.adaptive.space import Point, Space
 from podmap.spec.search import AdaptiveSearch
@@ -61,8 +62,9 @@ class Learner:
         self._plan = planned.plan
         self._space = Space(search.params)
         self._past = Past(planned, self._space, alone=alone)
-        setting = SamplerSetting(self._space, search.seed, len(planned.objectives))
-        self._asker = asker or Asker(search.kind, setting)
+        objectives = len(planned.objectives)
+        setting = SamplerSetting(self._space, search.seed, objectives, search.failed)
+        self._asker = asker or Asker(chosen_kind(search, objectives)[0], setting)
         self._told = False
 
     def propose(self, number: int) -> Trial:

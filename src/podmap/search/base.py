@@ -76,6 +76,11 @@ class Enumerated(abc.ABC):
         """What the spec calls the kind, where a class has several."""
         return self.kind
 
+    @property
+    def why(self) -> str:
+        """Why this kind was chosen, where the spec leaves that to podmap; else empty."""
+        return ""
+
     @classmethod
     @abc.abstractmethod
     def from_spec(cls, sweep: Sweep, *, folder: str = "") -> Enumerated:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from podmap.errors import NotSupportedError, Problem, SpecError
+from podmap.search.adaptive.choice import AUTO, chosen_kind
 from podmap.search.adaptive.samplers import SAMPLERS, why_not_installed
 from podmap.search.adaptive.trials import AdaptiveTrials
 from podmap.search.base import Enumerated
@@ -14,10 +15,11 @@ from podmap.search.list import ItemList
 from podmap.search.random import RandomDraws
 from podmap.search.shards import ShardList
 from podmap.spec.model import Sweep
+from podmap.spec.search import AdaptiveSearch
 
 KINDS: Mapping[str, type[Enumerated]] = {
     **{each.kind: each for each in (ItemList, Grid, RandomDraws, ShardList)},
-    **dict.fromkeys(SAMPLERS, AdaptiveTrials),
+    **dict.fromkeys((AUTO, *SAMPLERS), AdaptiveTrials),
 }
 
 
@@ -36,18 +38,17 @@ def make_search(sweep: Sweep, *, folder: str = "") -> Enumerated:
     if sweep.search is None:
         message = "there is no search, and no experiments were given"
         raise SpecError([Problem("search", message)])
-    kind = sweep.search.kind
-    missing = why_not_here(kind)
+    missing = why_not_here(sweep)
     if missing:
         raise NotSupportedError(missing)
-    return KINDS[kind].from_spec(sweep, folder=folder)
+    return KINDS[sweep.search.kind].from_spec(sweep, folder=folder)
 
 
-def why_not_here(kind: str) -> str:
-    """Why a kind that a spec may name cannot be run here; empty if it can."""
-    if kind in KINDS:
-        return why_not_installed(kind)
-    return f"search.kind: {kind} is not yet supported; use random, grid or list"
+def why_not_here(sweep: Sweep) -> str:
+    """Why the kind of search of a spec cannot be run here; empty if it can, or if there is none."""
+    if not isinstance(sweep.search, AdaptiveSearch):
+        return ""
+    return why_not_installed(chosen_kind(sweep.search, len(sweep.objectives))[0])
 
 
 def restore_search(data: Mapping[str, Any], sweep: Sweep) -> Enumerated:

@@ -32,7 +32,8 @@ class Plan:
     everywhere. Nothing is kept of trials that were made. Safe to use from any thread.
 
     Attributes:
-        kind: What `search.kind` says; experiments given upstream are a `list`.
+        kind: What `search.kind` says, or `auto` stands for; experiments are a `list`.
+        why: Why that kind was chosen, where the spec leaves it to podmap; else empty.
         count: How many trials: numbers go from 0 to `count - 1`. It may grow.
         planned: How many of them were planned; those behind were added since.
         added: What was added.
@@ -43,7 +44,7 @@ class Plan:
 
     def __init__(self, sweep: Sweep, search: Enumerated, *, copies: Mapping[int, int]) -> None:
         """Takes a search whose trials are known; use `make_plan` or `from_json`."""
-        self.kind = search.name
+        self.kind, self.why = search.name, search.why
         self.learns = search.learns
         self.repeats = sweep.repeats
         self.planned = self.count = search.count * self.repeats

@@ -17,8 +17,7 @@ from podmap.spec.search import AdaptiveSearch, ListSearch
 
 _MAX_LABEL_VALUE = 63
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
-# cmaes searches one objective in Optuna 4; the other samplers take several.
-_ONE_OBJECTIVE_ONLY = ("cmaes",)
+_ONE_OBJECTIVE_ONLY = ("cmaes", "gp")
 
 
 def check(sweep: Sweep, raw: dict[str, Any], *, search_required: bool) -> list[Finding]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from podmap.spec.check_adaptive import check_adaptive
 from podmap.spec.check_types import explain
 from podmap.spec.dimension import (
     identity,
@@ -73,6 +74,8 @@ def check_search(search: Search, raw: Mapping[str, Any]) -> list[Finding]:
     else:
         findings += _check_trials(search.trials) or check_total(search.trials, search.repeats)
         findings += _check_try_first(search, given)
+        if isinstance(search, AdaptiveSearch) and not any(wrong.values()):
+            findings += check_adaptive(search)
     return findings
 
 

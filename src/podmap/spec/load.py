@@ -19,6 +19,7 @@ from podmap.spec.check_types import explain, value_at
 from podmap.spec.findings import Finding, Place, path_text, show
 from podmap.spec.model import Sweep
 from podmap.spec.override import apply_overrides
+from podmap.spec.search import with_search_kind
 from podmap.spec.size import why_too_large
 from podmap.spec.text import read_spec_text
 from podmap.spec.warnings import find_warnings
@@ -94,6 +95,7 @@ def load(
         message = f"{show(raw)} is not allowed: a spec is a mapping"
         raise SpecError([*problems, _at(message, (1, 1))], source=name)
     raw, overridden, wrong = apply_overrides(raw, overrides or {})
+    raw = with_search_kind(raw)
     _check_size(raw, name)
     sweep, more = _validated(raw, search_required=search_required)
     placer = _Placer(root, overridden, overrides_from)

@@ -17,7 +17,7 @@ from podmap.spec.types import (
     by_shape,
 )
 
-AdaptiveKind = Literal["tpe", "gp", "cmaes", "qmc", "nsga2"]
+AdaptiveKind = Literal["auto", "gp", "tpe", "cmaes", "qmc", "nsga2"]
 
 
 ColumnType = Literal["text", "number", "bool"]
@@ -138,13 +138,22 @@ class ShardsSearch(_SearchBase):
 class AdaptiveSearch(_SearchBase):
     """Params that are proposed when a trial can start, from how the trials before have ended."""
 
-    kind: AdaptiveKind = Field(description="How params are proposed; see `docs/search.md`.")
+    kind: AdaptiveKind = Field(
+        description="How params are proposed. auto, which also stands where `kind` is left out: gp "
+        "for one objective and at most 20 params that vary, tpe for more params, nsga2 for several "
+        "objectives; `podmap plan` says which. See docs/search.md.",
+    )
     trials: int = Field(
         ge=1, description="How many trials (with `repeats`: how many sets of params)."
     )
     params: Params = Field(description="Name to range, choice or constant.")
     try_first: list[dict[str, Json]] = Field(
         default_factory=list, description="Params of the first trials, before any are proposed."
+    )
+    failed: Literal["avoid", "ignore", "worst"] = Field(
+        "avoid",
+        description="What failed trials teach: avoid keeps away from where they are, ignore "
+        "forgets them, worst takes them for as bad as the worst trial that has a result.",
     )
 
 
@@ -156,3 +165,13 @@ SEARCH_KINDS = frozenset(
     for kind in get_args(model.model_fields["kind"].annotation)
 )
 """All that `search.kind` may say."""
+
+
+def with_search_kind(raw: dict[str, Any]) -> dict[str, Any]:
+    """A spec's data with `search.kind: auto` where a search has trials and ranges, and no kind."""
+    search = raw.get("search")
+    if not isinstance(search, dict) or "kind" in search or "trials" not in search:
+        return raw
+    params = search.get("params")
+    ranges = isinstance(params, dict) and any(isinstance(one, dict) for one in params.values())
+    return {**raw, "search": {"kind": "auto", **search}} if ranges else raw

@@ -89,10 +89,18 @@ def test_plan_says_what_run_would_refuse_in_the_same_words(cli: Any, setting: st
     assert [refused] == data["not_supported"]
 
 
-def test_an_adaptive_search_is_refused_in_the_same_words_everywhere(cli: Any) -> None:
-    search = "search={kind: cmaes, trials: 3, params: {x: {low: 0, high: 1}}}"
-    said = {cli(verb, cli.spec(), "--set", search).err for verb in ("plan", "render", "run")}
-    assert {"podmap: search.kind: cmaes is not yet supported; use random, grid or list\n"} == said
+def test_plan_says_which_search_was_chosen_and_shows_no_params_that_are_asked_later(
+    cli: Any,
+) -> None:
+    search = "search={trials: 30, params: {x: {low: 0, high: 9}}, try_first: [{x: 4}]}"
+    lines = cli("plan", cli.spec(), "--set", search).out.splitlines()
+    assert [["0", "4"], ["1", "?"]] == [line.split() for line in lines[1:3]]
+    why = (
+        "?: gp is asked when a trial can start (search.kind: auto: one objective, and 1 params vary"
+    )
+    assert any(line.startswith(why) for line in lines)
+    data = cli("plan", cli.spec(), "--set", search, "--json").json
+    assert ("gp", [None, True]) == (data["search"], [t.get("example") for t in data["trials"][:2]])
 
 
 def test_plan_of_what_can_be_run_says_nothing_more(cli: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from podmap.errors import NotSupportedError, RecordError, SpecError
+from podmap.errors import RecordError, SpecError
 from podmap.records import Trial
 from podmap.search.base import Search
 from podmap.search.list import ItemList
@@ -140,15 +140,6 @@ def test_copies_are_kept_only_where_there_are_any(make_spec: MakeSpec) -> None:
 def test_the_searchs_seed_changes_all_seeds(make_spec: MakeSpec) -> None:
     one, two = (make_plan(make_spec({**GRID, "seed": seed})) for seed in (1, 2))
     assert all(a.seed != b.seed for a, b in zip(one.trials(), two.trials(), strict=True))
-
-
-@pytest.mark.parametrize("kind", ["gp", "cmaes"])
-def test_adaptive_searches_are_refused_by_name(make_spec: MakeSpec, kind: str) -> None:
-    loaded = make_spec({"kind": kind, "trials": 3, "params": {"a": [1, 2]}})
-    with pytest.raises(
-        NotSupportedError, match=f"search.kind: {kind} is not yet supported.*random"
-    ):
-        make_plan(loaded)
 
 
 def test_no_search_and_no_experiments_is_an_error(make_spec: MakeSpec) -> None:

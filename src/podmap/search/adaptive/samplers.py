@@ -30,8 +30,10 @@ class SamplerKind:
 
 
 SAMPLERS: Mapping[str, SamplerKind] = {
+    "gp": SamplerKind(f"{_HERE}.gp", "GpSampler", ("scipy",)),
     "tpe": SamplerKind(f"{_HERE}.tpe", "make_tpe", ("optuna",)),
     "nsga2": SamplerKind(f"{_HERE}.nsga2", "make_nsga2", ("optuna",)),
+    "cmaes": SamplerKind(f"{_HERE}.cmaes", "CmaesSampler", ("cmaes", "optuna")),
     "qmc": SamplerKind(f"{_HERE}.qmc", "SobolSampler", ("scipy",)),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from podmap.search.adaptive.choice import chosen_kind
 from podmap.search.adaptive.space import Space
 from podmap.search.base import section
 from podmap.search.random import RandomDraws
@@ -22,27 +23,33 @@ class AdaptiveTrials(RandomDraws):
     learns = True
     distinct = True
 
-    def __init__(self, search: AdaptiveSearch) -> None:
+    def __init__(self, search: AdaptiveSearch, *, objectives: int = 1) -> None:
         """Asks for nothing.
 
         Args:
             search: The section of a checked spec.
+            objectives: How many there are.
         """
         super().__init__(
             search.params, trials=search.trials, seed=search.seed, try_first=search.try_first
         )
-        self._name = search.kind
+        self._name, self._why = chosen_kind(search, objectives)
         self._space = Space(search.params)
 
     @classmethod
     def from_spec(cls, sweep: Sweep, *, folder: str = "") -> AdaptiveTrials:
         """The trials of a spec."""
-        return cls(section(sweep, AdaptiveSearch))
+        return cls(section(sweep, AdaptiveSearch), objectives=len(sweep.objectives))
 
     @property
     def name(self) -> str:
-        """What `search.kind` says."""
+        """What `search.kind` says, or what `auto` stands for."""
         return self._name
+
+    @property
+    def why(self) -> str:
+        """Why this kind was chosen; empty where the spec names it."""
+        return self._why
 
     def is_example(self, number: int) -> bool:
         """Whether what `ask` gives is only an example."""

@@ -28,6 +28,28 @@ class TestTpe(SamplerContract):
         return of("tpe")
 
 
+class TestGp(SamplerContract):
+    trials = 16
+    objectives = (1,)
+
+    @pytest.fixture
+    def make(self) -> MakeSampler:
+        return of("gp")
+
+
+class TestCmaes(SamplerContract):
+    trials = 40
+    objectives = (1,)
+
+    @pytest.fixture
+    def make(self) -> MakeSampler:
+        return of("cmaes")
+
+    @pytest.fixture
+    def space(self) -> Space:
+        return Space({"x": Range(low=-5.0, high=10.0), "k": Range(low=1, high=100, log=True)})
+
+
 class TestNsga2(SamplerContract):
     trials = 40
 

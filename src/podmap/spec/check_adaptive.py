@@ -1,0 +1,40 @@
+"""Checks a search that learns: what its space must have, beyond what every search's must."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from podmap.spec.findings import Finding, Place
+from podmap.spec.search import AdaptiveSearch, Dimension, Range
+
+_PARAMS: Place = ("search", "params")
+
+
+def check_adaptive(search: AdaptiveSearch) -> Iterator[Finding]:
+    """What is wrong with the space of a search that learns; each param is right by itself."""
+    if search.params and not any(_varies(one) for one in search.params.values()):
+        message = "every param is a constant or has one value, so there is nothing to search"
+        yield Finding(_PARAMS, message, "for one trial after another of the same: kind: list")
+    for name, one in search.params.items():
+        place = (*_PARAMS, name)
+        if isinstance(one, list) and search.kind == "cmaes" and _varies(one):
+            message = "cmaes takes numbers alone, and this is a choice"
+            yield Finding(place, message, "use tpe or gp, or a range")
+        elif isinstance(one, Range) and not one.is_int and one.step:
+            yield from _check_step(place, one, one.step)
+
+
+def _check_step(place: Place, span: Range, step: float) -> Iterator[Finding]:
+    """A step that misses `high`: the last value would be another one than the spec says."""
+    low, high, add = (Fraction(str(each)) for each in (span.low, span.high, step))
+    if add > 0 and high > low and (high - low) % add:
+        last = float(low + (high - low) // add * add)
+        message = f"{step:g} does not lead from {span.low:g} to {span.high:g}: the last is {last:g}"
+        yield Finding((*place, "step"), message, f"write high: {last:g}, or another step")
+
+
+def _varies(dimension: Dimension) -> bool:
+    if isinstance(dimension, list):
+        return len(dimension) > 1
+    return isinstance(dimension, Range) and dimension.low < dimension.high
