@@ -17,7 +17,13 @@ from hypothesis import settings
 from podmap import uris
 from podmap.cli.main import main
 
-if "CI" not in os.environ:  # there hypothesis has a profile of its own: the same examples always
+CASES = os.environ.get("PODMAP_EXAMPLES")
+"""How many cases each property test tries, where more are wanted than the usual 100."""
+
+if CASES:
+    settings.register_profile("long", deadline=None, max_examples=int(CASES))
+    settings.load_profile("long")
+elif "CI" not in os.environ:  # there hypothesis has a profile of its own: the same examples always
     settings.register_profile("patient", deadline=None)
     settings.load_profile("patient")
 

@@ -48,9 +48,11 @@ def main(arguments: Sequence[str]) -> int:
     size = Size(options.trials, options.parallelism, options.seconds)
     verdicts: list[Verdict] = []
     try:
-        with scene(size, with_s3=any(f.by == "s3" for each in plays for f in each)) as here:
+        with_s3 = any(fault.by == "s3" for faults in plays for fault in faults)
+        made = scene(size, with_s3=with_s3, with_airflow=not options.command, fake=options.fake)
+        with made as here:
             for faults in plays:
-                verdict = play(here, *faults)
+                verdict = play(here, *faults, by_command=options.command)
                 verdicts.append(verdict)
                 _tell(verdict)
     except (AirflowError, BenchError, OSError) as error:
@@ -74,6 +76,16 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="list the faults and end")
     parser.add_argument("--runs", type=int, default=5, help="runs of each fault (default: 5)")
     parser.add_argument("--pairs", action="store_true", help="also the pairs of the gravest faults")
+    parser.add_argument(
+        "--command",
+        action="store_true",
+        help="have `podmap run` run the sweep, without an Airflow; only for what is not Airflow's",
+    )
+    parser.add_argument(
+        "--fake",
+        action="store_true",
+        help="as --command, with pods on a fake cluster: what needs no Kubernetes, in minutes",
+    )
     parser.add_argument("--json", action="store_true", help="everything as JSON on standard output")
     parser.add_argument("--trials", type=int, default=Size.trials)
     parser.add_argument("--parallelism", type=int, default=Size.parallelism)
@@ -82,11 +94,21 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     unknown = [n for name in options.faults for n in name.split("+") if n not in FAULTS]
     if unknown:
         parser.error(f"there is no fault {', '.join(unknown)}; --list names them all")
+    options.command = options.command or options.fake
+    named = [FAULTS[n] for name in options.faults for n in name.split("+")]
+    if refused := [each.name for each in named if not _possible(each, options)]:
+        parser.error(f"that is not possible without Airflow or Kubernetes: {', '.join(refused)}")
     return options
 
 
+def _possible(fault: Fault, options: argparse.Namespace) -> bool:
+    if options.fake and (fault.cluster or fault.by == "s3"):
+        return False
+    return not (options.command and fault.airflow)
+
+
 def _plays(options: argparse.Namespace) -> Iterator[tuple[Fault, ...]]:
-    names = options.faults or list(FAULTS)
+    names = options.faults or [name for name in FAULTS if _possible(FAULTS[name], options)]
     if options.pairs:
         names += ["+".join(pair) for pair in itertools.combinations(IN_PAIRS, 2)]
     for name in names:

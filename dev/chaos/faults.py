@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import random
 import resource
 import shutil
 import signal
@@ -42,22 +41,33 @@ class Fault:
         what: A line for the table.
         steps: What is done.
         by: What runs the sweep: the DAG `local`, the DAG `s3`, or `podmap run`.
+        airflow: Whether it is done to a part of Airflow.
+        cluster: Whether it is done to a part of a real cluster.
     """
 
     name: str
     what: str
     steps: Steps
     by: By = "local"
+    airflow: bool = False
+    cluster: bool = False
 
 
 FAULTS: dict[str, Fault] = {}
 
 
-def fault(name: str, what: str, by: By = "local") -> Callable[[Steps], Steps]:
+def fault(
+    name: str,
+    what: str,
+    by: By = "local",
+    *,
+    airflow: bool = False,
+    cluster: bool = False,
+) -> Callable[[Steps], Steps]:
     """Has a function be a fault."""
 
     def add(steps: Steps) -> Steps:
-        FAULTS[name] = Fault(name, what, steps, by)
+        FAULTS[name] = Fault(name, what, steps, by, airflow, cluster)
         return steps
 
     return add
@@ -71,7 +81,7 @@ def _none(run: Run) -> Generator[None]:
 # Airflow
 
 
-@fault("triggerer", "kill -9 of the only triggerer, a new one 3 s later")
+@fault("triggerer", "kill -9 of the only triggerer, a new one 3 s later", airflow=True)
 def _triggerer(run: Run) -> Generator[None]:
     yield
     run.scene.airflow.kill("triggerer")
@@ -90,7 +100,9 @@ def _said(run: Run, name: str) -> str:
     return (run.scene.airflow.home / f"{name}.out").read_text(errors="replace")
 
 
-@fault("one-of-two-triggerers", "kill -9 of one of two triggerers; the other takes over")
+@fault(
+    "one-of-two-triggerers", "kill -9 of one of two triggerers; the other takes over", airflow=True
+)
 def _one_of_two(run: Run) -> Generator[None]:
     _with_second_triggerer(run)
     yield
@@ -100,7 +112,11 @@ def _one_of_two(run: Run) -> Generator[None]:
     run.scene.airflow.kill("second")
 
 
-@fault("sigstop", "one of two triggerers stopped for 25 s, longer than the lease, then woken")
+@fault(
+    "sigstop",
+    "one of two triggerers stopped for 25 s, longer than the lease, then woken",
+    airflow=True,
+)
 def _sigstop(run: Run) -> Generator[None]:
     _with_second_triggerer(run)
     yield
@@ -112,7 +128,7 @@ def _sigstop(run: Run) -> Generator[None]:
     run.scene.airflow.kill("second")
 
 
-@fault("scheduler", "kill -9 of the scheduler, a new one 5 s later")
+@fault("scheduler", "kill -9 of the scheduler, a new one 5 s later", airflow=True)
 def _scheduler(run: Run) -> Generator[None]:
     yield
     run.scene.airflow.kill("scheduler")
@@ -120,7 +136,7 @@ def _scheduler(run: Run) -> Generator[None]:
     run.scene.airflow.spawn_again("scheduler")
 
 
-@fault("airflow-api", "kill -9 of Airflow's API server, a new one 10 s later")
+@fault("airflow-api", "kill -9 of Airflow's API server, a new one 10 s later", airflow=True)
 def _airflow_api(run: Run) -> Generator[None]:
     yield
     run.scene.airflow.kill("api-server")
@@ -128,7 +144,7 @@ def _airflow_api(run: Run) -> Generator[None]:
     run.scene.airflow.spawn_again("api-server")
 
 
-@fault("postgres", "Airflow's PostgreSQL crashes and is back 5 s later")
+@fault("postgres", "Airflow's PostgreSQL crashes and is back 5 s later", airflow=True)
 def _postgres(run: Run) -> Generator[None]:
     yield
     run.scene.postgres.stop()
@@ -140,7 +156,7 @@ def _postgres(run: Run) -> Generator[None]:
     run.scene.airflow.start_ended()
 
 
-@fault("descriptors", "the triggerer gets no more file descriptors for 30 s")
+@fault("descriptors", "the triggerer gets no more file descriptors for 30 s", airflow=True)
 def _descriptors(run: Run) -> Generator[None]:
     yield
     group = run.scene.airflow.processes["triggerer"].pid
@@ -183,7 +199,7 @@ def _command(run: Run) -> Generator[None]:
 # The cluster
 
 
-@fault("kube-apiserver", "the API server is dead for 30 s")
+@fault("kube-apiserver", "the API server is dead for 30 s", cluster=True)
 def _kube_apiserver(run: Run) -> Generator[None]:
     yield
     script("part", "kill", "apiserver")
@@ -200,11 +216,11 @@ def _start_api_server(run: Run) -> None:
 
 def _answers(run: Run) -> bool:
     with suppress(BenchError):
-        return run.scene.place.cluster.kubectl("get", "--raw=/readyz").strip() == "ok"
+        return run.scene.cluster.kubectl("get", "--raw=/readyz").strip() == "ok"
     return False
 
 
-@fault("kubelet", "the node's kubelet is killed and started again 5 s later")
+@fault("kubelet", "the node's kubelet is killed and started again 5 s later", cluster=True)
 def _kubelet(run: Run) -> Generator[None]:
     yield
     script("node", "lose", "1")
@@ -212,7 +228,11 @@ def _kubelet(run: Run) -> Generator[None]:
     script("node", "start", "1")
 
 
-@fault("etcd-compacted", "etcd is compacted and all watches are cut, so that none can go on")
+@fault(
+    "etcd-compacted",
+    "etcd is compacted and all watches are cut, so that none can go on",
+    cluster=True,
+)
 def _etcd_compacted(run: Run) -> Generator[None]:
     yield
     for _ in range(3):
@@ -238,7 +258,11 @@ def _revision(run: Run) -> int:
     return int(header["revision"])  # type: ignore[index]
 
 
-@fault("etcd-restored", "etcd goes back by some 8 s to a snapshot, and its versions with it")
+@fault(
+    "etcd-restored",
+    "etcd goes back by some 8 s to a snapshot, and its versions with it",
+    cluster=True,
+)
 def _etcd_restored(run: Run) -> Generator[None]:
     yield
     folder = run.scene.cluster_folder
@@ -274,18 +298,13 @@ def _etcd_processes(folder: Path) -> list[int]:
 @fault("pods-deleted", "six running pods are deleted by hand")
 def _pods_deleted(run: Run) -> Generator[None]:
     yield
-    names = run.scene.kubectl(
-        "get", "pods", "--field-selector=status.phase=Running", "--output=name"
-    ).split()
-    chosen = random.Random(1).sample(names, min(6, len(names)))
-    if chosen:
-        run.scene.kubectl("delete", "--wait=false", "--ignore-not-found", *chosen)
+    run.scene.ground.delete_pods(6)
 
 
-@fault("drain", "the node is drained, and takes pods again 5 s later")
+@fault("drain", "the node is drained, and takes pods again 5 s later", cluster=True)
 def _drain(run: Run) -> Generator[None]:
     yield
-    cluster = run.scene.place.cluster
+    cluster = run.scene.cluster
     node = cluster.kubectl("get", "nodes", "--output=name").split()[0]
     # Pods that wait at their gates are on no node and stay.
     drain = ("drain", node.partition("/")[2], "--force", "--ignore-daemonsets", "--timeout=60s")
@@ -356,7 +375,11 @@ _wire("s3-403", "S3: 403", ("403",), by="s3")
 _wire("s3-5xx", "S3: 500 and 503 with Retry-After", ("500", "503"), share=0.5, by="s3")
 
 
-@fault("execution-api", "Airflow's execution API: delays, 503 and cuts, for the whole run")
+@fault(
+    "execution-api",
+    "Airflow's execution API: delays, 503 and cuts, for the whole run",
+    airflow=True,
+)
 def _execution_api(run: Run) -> Generator[None]:
     with run.scene.execution.trouble(Trouble(("delay", "503", "drop"), 0.2)):
         yield

@@ -14,17 +14,18 @@ from chaos.verdict import Verdict, judge
 from chaos.watcher import Watcher, wait_until
 
 
-def play(scene: Scene, *faults: Fault) -> Verdict:
+def play(scene: Scene, *faults: Fault, by_command: bool = False) -> Verdict:
     """One run with one fault, or with several at the same time.
 
     Args:
         scene: Where; it is as before afterwards.
         faults: What is done; all of them to the same kind of run, or one of a kind of its own with
             others that can be done to any.
+        by_command: Whether `podmap run` runs the sweep in any case.
     """
     scene.marks.write_text("")
-    with Watcher(scene.place) as watcher:
-        run = Run(scene, _runner(scene, faults), watcher)
+    with Watcher(scene.ground) as watcher:
+        run = Run(scene, _runner(scene, faults, by_command), watcher)
         with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(faults)) as pool:
             steps = [stack.enter_context(_closing(fault.steps(run))) for fault in faults]
             for each in steps:
@@ -44,12 +45,14 @@ def play(scene: Scene, *faults: Fault) -> Verdict:
             return judge(run, "+".join(fault.name for fault in faults), state, seconds)
 
 
-def _runner(scene: Scene, faults: Sequence[Fault]) -> Runner:
+def _runner(scene: Scene, faults: Sequence[Fault], by_command: bool) -> Runner:
     kinds = {fault.by for fault in faults} - {"local"} or {"local"}
     if len(kinds) > 1:
         raise ValueError(f"these faults need runs of different kinds: {sorted(kinds)}")
     kind = kinds.pop()
-    return ByCommand(scene) if kind == "command" else ThroughAirflow(scene, kind)
+    if kind == "command":
+        return ByCommand(scene)
+    return ByCommand(scene, kind) if by_command else ThroughAirflow(scene, kind)
 
 
 @contextlib.contextmanager

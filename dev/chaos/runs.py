@@ -59,13 +59,13 @@ class ThroughAirflow:
 class ByCommand:
     """`podmap run`, which can be killed, and `podmap resume`."""
 
-    def __init__(self, scene: Scene) -> None:
-        self.store = scene.stores["local"]
-        self._scene = scene
+    def __init__(self, scene: Scene, spec: str = "local") -> None:
+        self.store = scene.stores[spec]
+        self._scene, self._spec = scene, spec
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        spec = str(self._scene.specs / "local.yaml")
+        spec = str(self._scene.specs / f"{self._spec}.yaml")
         self._command("run", spec, "--backend", "kubernetes", "--store", self.store)
 
     def kill(self) -> None:

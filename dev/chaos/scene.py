@@ -14,7 +14,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.on_cluster.place import SCRIPT, Place, cluster_up, place
+from bench.on_cluster.place import SCRIPT, BenchError, Cluster, Place, cluster_up, place
+from chaos.ground import Ground, RealGround, fake_ground
+from chaos.ground import kubeconfig as open_kubeconfig
 from chaos.proxy import FaultProxy
 from chaos.sweep import Size
 from local_airflow import LocalAirflow, free_port
@@ -43,7 +45,8 @@ class Scene:
     Attributes:
         folder: All files of the suite.
         size: The sweep's.
-        place: The namespace of its pods.
+        ground: Where its pods run.
+        real: The namespace of its pods on the real cluster; None on a fake one.
         airflow: Its processes, the triggerer among them.
         postgres: Airflow's database.
         api: What podmap reaches the API server through.
@@ -56,7 +59,8 @@ class Scene:
 
     folder: Path
     size: Size
-    place: Place
+    ground: Ground
+    real: Place | None
     airflow: LocalAirflow
     postgres: LocalPostgres
     api: FaultProxy
@@ -77,69 +81,88 @@ class Scene:
         return self.folder / "dags"
 
     @property
-    def cluster_folder(self) -> Path:
-        """The folder of the cluster."""
-        return self.place.cluster.kubeconfig.parent
+    def cluster(self) -> Cluster:
+        """The real cluster.
 
-    def kubectl(self, *words: str) -> str:
-        """What kubectl prints, as the administrator, in the namespace."""
-        return self.place.cluster.kubectl(*words, f"--namespace={self.place.namespace}")
+        Raises:
+            BenchError: It is a fake one.
+        """
+        if self.real is None:
+            raise BenchError("this fault needs a real cluster")
+        return self.real.cluster
+
+    @property
+    def cluster_folder(self) -> Path:
+        """The folder of the real cluster."""
+        return self.cluster.kubeconfig.parent
 
     def environment(self) -> dict[str, str]:
         """What a command line of podmap has in its environment."""
         own = {"PODMAP_STATE_DIR": str(self.folder / "state"), "KUBECONFIG": str(self.kubeconfig)}
-        return {**os.environ, **own}
+        return {**os.environ, **own, "AWS_ENDPOINT_URL": self.store.url}
 
 
 @contextlib.contextmanager
-def scene(size: Size, *, with_s3: bool = True) -> Iterator[Scene]:
+def scene(
+    size: Size, *, with_s3: bool = True, with_airflow: bool = True, fake: bool = False
+) -> Iterator[Scene]:
     """Everything started, and ended afterwards; a cluster that was up stays up.
 
     Args:
         size: The sweep's.
         with_s3: Whether the S3 server and its DAG are wanted, too.
+        with_airflow: Whether Airflow and its database are to be started.
+        fake: Whether pods run on a fake cluster; then without S3 and Airflow.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="podmap-chaos-")))
         folder.chmod(0o755)
-        here = stack.enter_context(place(stack.enter_context(cluster_up()), folder))
-        s3 = _s3() if with_s3 else {}
-        api = stack.enter_context(_before_api_server(here))
-        endpoint = s3.get("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-        store = stack.enter_context(FaultProxy(endpoint))
         disk = stack.enter_context(_small_disk(folder / "disk"))
-        kubeconfig = _through(api, here, folder)
-        _write_files(folder, size, disk, s3)
+        s3: dict[str, str] = {}
+        here: Place | None = None
+        ground: Ground
+        if fake:
+            fake_one = stack.enter_context(fake_ground(size))
+            ground = fake_one
+            api = stack.enter_context(FaultProxy(fake_one.cluster.server))
+            kubeconfig = open_kubeconfig(folder / "fake.kubeconfig", api.url)
+        else:
+            here = stack.enter_context(place(stack.enter_context(cluster_up()), folder))
+            s3 = _s3() if with_s3 else {}
+            ground = RealGround(here)
+            api = stack.enter_context(_before_api_server(here))
+            kubeconfig = _through(api, here, folder)
+        store = stack.enter_context(FaultProxy(s3.get("AWS_ENDPOINT_URL", "http://127.0.0.1:1")))
+        _write_files(folder, size, s3)
         port = free_port()
         execution = stack.enter_context(FaultProxy(f"http://127.0.0.1:{port}"))
-        postgres = stack.enter_context(local_postgres())
+        postgres = stack.enter_context(local_postgres()) if with_airflow else LocalPostgres()
+        variables = {
+            **s3,
+            **({"AWS_ENDPOINT_URL": store.url} if s3 else {}),
+            "KUBECONFIG": str(kubeconfig),
+            "AIRFLOW__PODMAP__STORE": str(disk / "store"),
+            "AIRFLOW__PODMAP__STORE_ROOTS": _bucket(s3),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{execution.url}/execution/",
+            # A triggerer that died is noticed after so many seconds, not 30.
+            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
+            "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+        }
+        home = folder / "airflow"
         airflow = LocalAirflow(
-            folder / "airflow",
-            dags=folder / "dags",
-            database=postgres,
-            port=port,
-            env={
-                **s3,
-                **({"AWS_ENDPOINT_URL": store.url} if s3 else {}),
-                "KUBECONFIG": str(kubeconfig),
-                "AIRFLOW__PODMAP__STORE": str(disk / "store"),
-                "AIRFLOW__PODMAP__STORE_ROOTS": _bucket(s3),
-                "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{execution.url}/execution/",
-                # A triggerer that died is noticed after so many seconds, not 30.
-                "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
-                "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-            },
+            home, dags=folder / "dags", database=postgres, port=port, env=variables
         )
         stack.callback(airflow.stop)
-        airflow.start()
-        for dag in ("local", "s3") if with_s3 else ("local",):
-            airflow.wait_for_dag(dag)
+        if with_airflow:
+            airflow.start()
+            for dag in ("local", "s3") if with_s3 else ("local",):
+                airflow.wait_for_dag(dag)
         # Who looks at the store from outside does not go through the proxy.
         os.environ.update(s3)
-        stores = {"local": str(disk / "store"), "s3": _bucket(s3)}
         yield Scene(
             folder,
             size,
+            ground,
             here,
             airflow,
             postgres,
@@ -148,11 +171,11 @@ def scene(size: Size, *, with_s3: bool = True) -> Iterator[Scene]:
             store,
             kubeconfig,
             disk,
-            stores,
+            {"local": str(disk / "store"), "s3": _bucket(s3)},
         )
 
 
-def _write_files(folder: Path, size: Size, disk: Path, s3: Mapping[str, str]) -> None:
+def _write_files(folder: Path, size: Size, s3: Mapping[str, str]) -> None:
     marks = folder / "marks"
     marks.mkdir(mode=0o777)
     marks.chmod(0o777)

@@ -149,7 +149,7 @@ def _left(run: Run) -> list[str]:
 
 
 def _left_now(run: Run) -> Iterator[str]:
-    yield from run.scene.kubectl("get", "pods,leases", "--output=name").split()
+    yield from run.scene.ground.left()
     mark = f"PODMAP_RUN={run.run_id}".encode()
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -14,11 +14,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from bench.on_cluster.place import Place
+from chaos.ground import Ground
 from slot_observer import SLOT_GATE, TRIAL_LABEL
 
 ATTEMPT_LABEL = "podmap.io/attempt"
 RUN_LABEL = "podmap.io/run"
+OURS = "app.kubernetes.io/managed-by=podmap"
 AGAIN_S = 0.3
 # A watch that is silent for longer is made anew: a server that was stopped says nothing.
 SILENT_S = 20.0
@@ -35,14 +36,14 @@ class Watcher:
         attempts: Trial and attempt of each pod whose container has started.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, ground: Ground) -> None:
         """Asks nothing yet."""
         self.most = 0
         self.ended: set[int] = set()
         self.succeeded: Counter[int] = Counter()
         self.twice: set[int] = set()
         self.attempts: set[tuple[int, int]] = set()
-        self._place = place
+        self._ground = ground
         self._open: dict[str, int] = {}
         self._good: set[str] = set()
         self._over = threading.Event()
@@ -72,7 +73,7 @@ class Watcher:
 
     def _look(self) -> None:
         listed = json.loads(b"".join(self._ask("")))
-        if listed["kind"] != "PodList":
+        if "items" not in listed:  # an error
             return
         there = {pod["metadata"]["uid"] for pod in listed["items"]}
         for uid in set(self._open) - there:
@@ -90,11 +91,11 @@ class Watcher:
                 return
 
     def _ask(self, query: str) -> Iterator[bytes]:
-        connection = self._place.cluster.open()
+        connection = self._ground.open()
         connection.timeout = SILENT_S
         with contextlib.closing(connection):
-            path = f"{self._place.path('pods')}?labelSelector={TRIAL_LABEL}{query}"
-            connection.request("GET", path, headers=self._place.cluster.headers)
+            path = f"{self._ground.pods_path}?labelSelector={OURS}{query}"
+            connection.request("GET", path, headers=dict(self._ground.headers))
             yield from connection.getresponse()
 
     def take(self, kind: str, pod: dict[str, Any]) -> None:
