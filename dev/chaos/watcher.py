@@ -75,11 +75,7 @@ class Watcher:
         listed = json.loads(b"".join(self._ask("")))
         if "items" not in listed:  # an error
             return
-        there = {pod["metadata"]["uid"] for pod in listed["items"]}
-        for uid in set(self._open) - there:
-            self._close(uid)
-        for pod in listed["items"]:
-            self.take("ADDED", pod)
+        self.take_list(listed)
         self._listed.set()
         version = listed["metadata"]["resourceVersion"]
         for line in self._ask(f"&watch=1&resourceVersion={version}&timeoutSeconds=15"):
@@ -89,6 +85,15 @@ class Watcher:
             self.take(event["type"], event["object"])
             if self._over.is_set():
                 return
+
+    def take_list(self, listed: dict[str, Any]) -> None:
+        """Takes in all pods that there are."""
+        there = {pod["metadata"]["uid"] for pod in listed["items"]}
+        for uid in set(self._open) - there:
+            self._close(uid)
+        # Who has ended made room for who was let go meanwhile, whatever the list's order.
+        for pod in sorted(listed["items"], key=has_ended, reverse=True):
+            self.take("ADDED", pod)
 
     def _ask(self, query: str) -> Iterator[bytes]:
         connection = self._ground.open()
@@ -110,8 +115,7 @@ class Watcher:
             self._good.add(uid)
             self.succeeded[trial] += 1
         gates = {gate["name"] for gate in pod["spec"].get("schedulingGates") or ()}
-        over = bool(codes) or pod["status"].get("phase") in ("Succeeded", "Failed")
-        if kind == "DELETED" or over:
+        if kind == "DELETED" or has_ended(pod):
             self.ended.add(trial)
             self._close(uid)
         elif SLOT_GATE not in gates and uid not in self._open:
@@ -122,6 +126,13 @@ class Watcher:
 
     def _close(self, uid: str) -> None:
         self._open.pop(uid, None)
+
+
+def has_ended(pod: dict[str, Any]) -> bool:
+    """Whether a pod's container has ended."""
+    states = [each["state"] for each in pod["status"].get("containerStatuses") or ()]
+    stopped = any("terminated" in state for state in states)
+    return stopped or pod["status"].get("phase") in ("Succeeded", "Failed")
 
 
 def wait_until(ready: Any, timeout_s: float, every_s: float = 0.2) -> Any:

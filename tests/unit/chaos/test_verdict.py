@@ -80,3 +80,11 @@ def test_the_watcher_sees_what_lives_at_once_what_ran_twice_and_what_succeeded_t
     watcher.take("MODIFIED", pod(1, 2, 0))
     assert 2 == watcher.succeeded[1]
     assert {(1, 1), (1, 2), (1, 3), (2, 1)} == watcher.attempts
+
+
+def test_a_list_in_any_order_tells_of_no_more_than_there_were() -> None:
+    ground: Any = None
+    watcher = Watcher(ground)
+    watcher.take_list({"items": [pod(2, 1)]})
+    watcher.take_list({"items": [pod(1, 1), pod(2, 1, 0), pod(3, 1, gated=True)]})
+    assert (1, {2}) == (watcher.most, watcher.ended)
