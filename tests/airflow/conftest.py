@@ -45,6 +45,7 @@ def deployment(
                 "AIRFLOW__PODMAP__STORE": str(root / "store"),
                 "AIRFLOW__PODMAP__TRIAL_NAMES": "True",
                 "AIRFLOW__PODMAP__BACKEND": "process",
+                "AIRFLOW__PODMAP__BROWSE_URL": "https://files.example.com/{path}",
                 "PODMAP_STATE_DIR": str(root / "state"),
                 "SWEEP_TEST_SCRATCH": str(root / "scratch"),
                 "AIRFLOW__CORE__PLUGINS_FOLDER": str(DAGS.parent / "plugins"),

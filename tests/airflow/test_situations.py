@@ -143,6 +143,20 @@ def test_trials_have_names_and_their_objectives_or_reasons_as_xcoms(
     )
 
 
+def test_trials_lead_to_their_records_and_collect_to_the_report(
+    deployment: Deployment, begun: dict[str, str]
+) -> None:
+    airflow, run_id = deployment.airflow, begun["called_back"]
+    assert "success" == airflow.wait_for_run("called_back", run_id)
+    uri = airflow.xcom("called_back", run_id, "sweep.plan", "run")["uri"]
+    run = f"https://files.example.com/{Path(uri).relative_to(deployment.store)}"
+    tasks = f"{airflow.run_path('called_back', run_id)}/taskInstances"
+    trial = airflow.get(f"{tasks}/sweep.trials/links?map_index=1")["extra_links"]
+    assert {"Record": f"{run}/trials/1.json"} == trial
+    collect = airflow.get(f"{tasks}/sweep.collect/links")["extra_links"]
+    assert {"Report": f"{run}/report.html"} == collect
+
+
 def test_setups_and_teardowns_of_the_dag_stand_around_a_sweep(
     deployment: Deployment, begun: dict[str, str]
 ) -> None:
