@@ -53,7 +53,8 @@ def deployment(
                 "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
                 # A file that has changed is parsed at once all the same; a parse costs 0.1 CPU-s.
                 "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
-                "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+                # With SQLite more looks would mean more locks to wait for.
+                "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3" if database else "1",
                 "AIRFLOW__CORE__PARALLELISM": "2",
                 "AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME": "5",
             },
