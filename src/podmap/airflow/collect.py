@@ -167,7 +167,8 @@ def _failed_instances(run: Mapping[str, str] | None) -> int:
         return 0
     ledger = Ledger.open(run["uri"])
     size = ledger.read_manifest().trials_per_task
-    failed = (record for record in ledger.records() if record.state is TrialState.FAILED)
+    records = ledger.board().records()
+    failed = (record for record in records if record.state is TrialState.FAILED)
     return len({record.number // size for record in failed})
 
 

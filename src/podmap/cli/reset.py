@@ -65,7 +65,7 @@ def command(
     if failed:
         numbers.update(
             record.number
-            for record in ledger.records()
+            for record in ledger.board().records()
             if record.state in (TrialState.FAILED, TrialState.CANCELLED)
         )
     if not yes:
