@@ -90,6 +90,7 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
     counts[TrialState.RUNNING.value] -= len(begun) - len(running)
     counts[TrialState.WAITING.value] += len(begun) - len(running)
     state, pid = _run_state(manifest, counts)
+    steered = ledger.read_state(on_broken=broken.append)
     return {
         "run_uri": ledger.run_uri,
         "run_id": manifest.run_id,
@@ -98,6 +99,9 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
         "created": manifest.created,
         "state": state,
         "pid": pid,
+        "parallelism": steered.parallelism,
+        "paused": steered.paused,
+        "stopped": steered.stopped,
         "count": manifest.total,
         "counts": {state.value: counts[state.value] for state in TrialState if counts[state.value]},
         "reached": target.reached.text if target.reached else "",
@@ -157,6 +161,8 @@ def _print(data: dict[str, Any]) -> None:
     owner = {name: " ".join(str(value).split()) for name, value in data["owner"].items()}
     who = " ".join(f"{name}={value}" for name, value in owner.items() if name != "kind")
     state = data["state"] + (f" (process {data['pid']})" if data["pid"] else "")
+    if data["state"] != "finished":
+        state += f", {data['stopped']}" if data["stopped"] else ", paused" if data["paused"] else ""
     counts = ", ".join(f"{count} {state}" for state, count in data["counts"].items())
     click.echo(f"run     {data['run_id']} of {data['sweep']}")
     click.echo(f"state   {state}")

@@ -118,6 +118,12 @@ def test_what_was_said_twice_changes_nothing(cli: Any, interrupted: str) -> None
 
 def test_who_obeys_is_said(cli: Any, interrupted: str) -> None:
     assert f"podmap resume {interrupted}" in cli("pause", interrupted).err
+    assert "state   open, paused\n" in cli("status", interrupted).out
+    assert 0 == cli("set", interrupted, "parallelism=9").code
+    assert 0 == cli("stop", interrupted, "--reason", "enough").code
+    status = cli("status", interrupted, "--json").json
+    assert (9, True) == (status["parallelism"], status["paused"])
+    assert "enough (podmap stop)" == status["stopped"]
 
 
 def test_resume_lifts_a_stop(cli: Any, interrupted: str) -> None:
