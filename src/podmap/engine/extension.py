@@ -152,7 +152,7 @@ def _addition(
             message = f"the space is that of trials to come: give more than {had} here, too"
             raise SpecError([Problem("search.trials", message)], source="--set")
         return None
-    if is_changed and goes_on and getattr(planned.plan, "learns", False):
+    if is_changed and goes_on and planned.plan.learns:
         raise UsageError(
             "the process that runs the run learns about the space that it knows: interrupt it "
             "(Ctrl-C, SIGTERM), extend, then podmap resume"

@@ -192,7 +192,7 @@ def _known_params(planned: PlannedRun) -> dict[str, list[int]]:
     repeats = planned.plan.repeats
     for number in range(0, planned.plan.count, repeats):
         trial = planned.trial(number, records.get(number))
-        if not getattr(trial, "example", False):
+        if not trial.example:
             known.setdefault(digest(dict(trial.params)), []).append(number // repeats)
     return known
 
