@@ -29,12 +29,14 @@ _ATTEMPT_NAME = re.compile(
 )
 _RECORD_FILE = re.compile(r"(0|[1-9][0-9]*)\.json")
 _ATTEMPT_FILE = re.compile(r"(0|[1-9][0-9]*)-a([1-9][0-9]*)\.json")
+_REPORT_FILE = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,8})\.jsonl")
 _RECORD_URI = re.compile(r"(?:.*/)?(?P<run>[^/]+)/(?P<path>trials/[0-9]+\.json)", re.DOTALL)
 
 TRIALS = "trials"
 ATTEMPTS = "attempts"
 KEYS = "keys"
 ADDED = "added"
+REPORTS = "reports"
 MANIFEST = "manifest.json"
 RUN_STATE = "run.json"
 SUMMARY = "summary.json"
@@ -176,6 +178,17 @@ def parse_attempt_file(name: str) -> tuple[int, int] | None:
     """The trial and the attempt that a file in `ATTEMPTS` is about; None if it is none."""
     match = _ATTEMPT_FILE.fullmatch(name)
     return (int(match[1]), int(match[2])) if match else None
+
+
+def report_path(writer: str, part: int) -> str:
+    """The path of a part of what one process tells of reports, inside its run."""
+    return f"{REPORTS}/{writer}-{part}.jsonl"
+
+
+def parse_report_file(name: str) -> tuple[str, int] | None:
+    """The writer and the part of a file in `REPORTS`; None if it is none."""
+    match = _REPORT_FILE.fullmatch(name)
+    return (match[1], int(match[2])) if match else None
 
 
 def log_path(number: int, attempt: int) -> str:

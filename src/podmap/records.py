@@ -65,6 +65,7 @@ class Category(str, enum.Enum):
     NO_RESULT = "no_result"
     BAD_RESULT = "bad_result"
     CANCELLED = "cancelled"
+    PRUNED = "pruned"
 
 
 @dataclass(frozen=True, slots=True)

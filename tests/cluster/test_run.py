@@ -149,3 +149,19 @@ def test_a_pod_that_is_refused_is_told_once_before_anything_runs(
     assert 1 == len(ran.err.strip().splitlines())
     assert expected in ran.err
     assert [] == list(Path(cli.store).glob("*/*"))
+
+
+def test_a_hopeless_pod_gets_sigterm_and_its_last_report_counts(
+    cluster: Cluster, account: Cluster, namespace: str, cli: Any, image: str
+) -> None:
+    script = """say() { echo "podmap: {\\"step\\": $1, \\"y\\": $2}"; }
+        if [ "$1" = 2 ]; then echo '{"y": 2}' >"$PODMAP_RESULT"; exit; fi
+        trap 'say 2 0.25; exit 0' TERM; say 1 -1; while :; do sleep 0.1; done"""
+    text = spec(image, script, prune={"kind": "threshold", "lower": 0})
+    ran = run(cli, account, text, "--json")
+    assert (0, {"COMPLETE": 1, "PRUNED": 1}) == (ran.code, ran.json["counts"]), ran.err
+    record = Ledger.open(ran.json["run_uri"]).read_record(0)
+    assert record is not None
+    assert (0.25, ((1, {"y": -1}), (2, {"y": 0.25}))) == (record.objective, record.reports)
+    assert record.reason.startswith("threshold: at step 1 its y was -1, below 0")
+    assert [] == cluster.get("pods", f"--namespace={namespace}")["items"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from podmap.backends.base import Backend, Observation
 from podmap.engine.lines import LineSplitter
-from podmap.engine.messages import PREFIX, Messages, ReportHandler, Reports, read_messages
+from podmap.engine.messages import PREFIX, Messages, ReportHandler, read_messages
 from podmap.engine.timing import TIMING
 from podmap.errors import OutputError
 
@@ -59,8 +59,9 @@ class Listener:
         wait_end: Callable[[str], Awaitable[Observation]],
         on_line: LineHandler | None,
         on_report: ReportHandler = lambda step, values: None,
-        watched: Sequence[str] = (),
+        make_messages: Callable[[], Messages] = Messages,
         streams: bool,
+        follows: bool = False,
         lacks_result: Callable[[Observation, Messages], bool],
         patience_s: float = TIMING.output_patience_s,
     ) -> None:
@@ -72,8 +73,9 @@ class Listener:
             wait_end: Returns the attempt of a name, once it has ended or is gone.
             on_line: Gets its lines; None if nobody wants them.
             on_report: Called with step and values of its reports.
-            watched: Metrics of which the least and the greatest reported value are kept.
+            make_messages: Makes what reads the messages in its output.
             streams: Whether `on_line` gets them as they come, or the last ones at the end.
+            follows: Whether the output is read as it comes even if nobody gets its lines then.
             lacks_result: Whether the result of an attempt, if there is one, can only stand in
                 output that was not read.
             patience_s: For how long output in which the result may stand is asked for, if it
@@ -85,8 +87,10 @@ class Listener:
         self._on_line = on_line
         self._on_report = on_report
         self._streams = streams and on_line is not None
-        self._watched = watched
-        self._messages = Messages(reports=Reports(watched=watched), on_report=on_report)
+        self._follows = follows or self._streams
+        self._make_messages = make_messages
+        self._messages = make_messages()
+        self._messages.on_report = on_report
         self._splitter = LineSplitter()
         self._offset = 0
         self._tail = bytearray()
@@ -104,14 +108,16 @@ class Listener:
         """
         unread: OutputError | None = None
         async with self._telling_waits():
-            if self._streams:
+            if self._follows:
                 try:
-                    await self._read_output(self._on_line)
+                    await self._read_output(self._on_line if self._streams else None)
                 except OutputError as error:
                     unread = error
             seen = await self._wait_end(self.name)
-        if self._streams:  # all of it was read, so its end need not be asked for
+        if self._follows:  # all of it was read, so its end need not be asked for
             tail = bytes(self._tail)
+            if not self._streams:
+                await self._show_end(tail)
         else:
             tail, unread = await self._read_end(seen)
         if unread is not None and self._lacks_result(seen, self._messages):
@@ -124,9 +130,9 @@ class Listener:
         """The end of the output, with the messages in it, and why it could not be read."""
         try:
             tail = await self._backend.tail(self.name, max_bytes=TAIL_BYTES)
-            self._messages = read_messages(tail, watched=self._watched)
+            self._messages = read_messages(tail, make=self._make_messages)
             if len(tail) == TAIL_BYTES and self._may_stand_above(seen):
-                self._messages = Messages(reports=Reports(watched=self._watched))
+                self._messages = self._make_messages()
                 await self._read_output(None)
         except OutputError as error:
             return b"", error
@@ -188,7 +194,7 @@ class Listener:
     async def _read_lines(self, lines: Sequence[str], on_line: LineHandler | None) -> None:
         """Reads what came at once: all messages in it, and as many lines as are to be shown."""
         for line in lines:
-            if PREFIX in line:
+            if PREFIX in line or self._messages.plain is not None:
                 self._messages.read_line(line)
                 await self._count()
         if on_line is None:

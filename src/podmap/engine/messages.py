@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from podmap.engine.lines import LineSplitter
+from podmap.engine.plain_metrics import PlainMetrics
 from podmap.engine.reports import finite, is_metric
+from podmap.spec.model import Sweep
+from podmap.spec.patterns import make_pattern
 
 ReportHandler = Callable[[int, Mapping[str, Any]], None]
 
@@ -75,6 +78,7 @@ class Messages:
         pruned: Whether it said `{"pruned": true}`.
         last_report: The report with the highest step; empty if there was none.
         reports: All reports, as far as they are kept.
+        plain: Reads metrics from lines that are no messages; None if the spec names none.
         on_report: Called with step and values of each report, as it is read.
     """
 
@@ -82,14 +86,24 @@ class Messages:
     pruned: bool = False
     last_report: Mapping[str, Any] = field(default_factory=dict)
     reports: Reports = field(default_factory=Reports)
+    plain: PlainMetrics | None = field(default=None, compare=False)
     on_report: ReportHandler = field(default=lambda step, values: None, compare=False, repr=False)
 
     def read_line(self, line: str) -> bool:
         """Reads one line; returns whether it was a message of podmap's.
 
-        What stands before the prefix is left out: a progress bar on stderr that has not ended
-        its line shares it with the message that comes after.
+        Of a line that is none, metrics are read by the patterns. What stands before the prefix
+        is left out: a progress bar on stderr that has not ended its line shares it with the
+        message that comes after.
         """
+        if self._read_message(line):
+            return True
+        found = self.plain.read_line(line) if self.plain is not None else None
+        if found is not None:
+            self._add_report(found[0], {"step": found[0], **found[1]})
+        return False
+
+    def _read_message(self, line: str) -> bool:
         start = line.find(PREFIX)
         if start < 0:
             return False
@@ -98,6 +112,11 @@ class Messages:
         except (ValueError, RecursionError):
             return False
         return isinstance(message, dict) and self._add_message(message)
+
+    @property
+    def printed(self) -> Mapping[str, float]:
+        """The last values of the metrics that were read by patterns."""
+        return self.plain.last if self.plain is not None else {}
 
     def _add_message(self, message: dict[str, Any]) -> bool:
         step = message.get("step")
@@ -119,16 +138,29 @@ class Messages:
         self.on_report(step, values)
 
 
-def read_messages(output: bytes, *, watched: Sequence[str] = ()) -> Messages:
+def read_messages(output: bytes, *, make: Callable[[], Messages] = Messages) -> Messages:
     """What the messages in a piece of output say.
 
     Args:
         output: The piece.
-        watched: As `Reports` has it.
+        make: Makes what reads them.
     """
-    messages = Messages(reports=Reports(watched=watched))
-    if PREFIX.encode() in output:
+    messages = make()
+    if PREFIX.encode() in output or messages.plain is not None:
         splitter = LineSplitter()
         for line in (*splitter.feed(output), *splitter.finish()):
             messages.read_line(line)
     return messages
+
+
+def make_messages(sweep: Sweep) -> Messages:
+    """What reads the messages in the output of one attempt of a sweep."""
+    patterns = [make_pattern(name, text) for name, text in sweep.metrics.items()]
+    watched = [objective.metric for objective in sweep.objectives]
+    plain = PlainMetrics(patterns) if patterns else None
+    return Messages(reports=Reports(watched=watched), plain=plain)
+
+
+def must_follow(sweep: Sweep) -> bool:
+    """Whether output must be read while it comes, shown or not."""
+    return sweep.prune is not None or bool(sweep.metrics)

@@ -347,8 +347,6 @@ def check_supported(sweep: Sweep, backend: str) -> None:
         problems += [f"{path_text(place)}: {ONLY_LOCAL}" for place in slot_places(sweep)]
     if missing := why_not_here(sweep):
         problems.append(missing)
-    if sweep.prune is not None:
-        problems.append(f"prune.kind: {sweep.prune.kind} is not yet supported; leave prune out")
     if sweep.pack != 1:
         problems.append(f"pack: {sweep.pack} is not yet supported; leave it out or write 1")
     if problems:

@@ -100,6 +100,8 @@ def judge(
 
 
 def _judge(seen: Observation, messages: Messages, objectives: Sequence[str], tail: str) -> Outcome:
+    if seen.diagnosis is not None and seen.diagnosis.category is Category.PRUNED:
+        return replace(_pruned(messages, objectives), warning=seen.diagnosis.summary)
     if seen.diagnosis is not None:
         return _failed(seen.diagnosis, tail)
     if seen.phase is Phase.GONE:
@@ -233,6 +235,7 @@ def _pruned(messages: Messages, objectives: Sequence[str]) -> Outcome:
 
 def _complete(seen: Observation, messages: Messages, objectives: Sequence[str]) -> Outcome:
     given, warning = _result(seen, messages, objectives)
+    given = {**messages.printed, **given}
     metrics, outputs, left_out = _split(given, objectives)
     for name in objectives:
         if name not in given:
@@ -274,7 +277,7 @@ def _result(
     if seen.result_cut is not None:
         return _rescued(raw, seen.result_cut, final, objectives)
     if not raw.strip():
-        if final is not None or not objectives:
+        if final is not None or not objectives or messages.printed:
             return final or {}, ""
         raise _BadResultError(
             "the command ended with exit code 0 but wrote no result", Category.NO_RESULT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,12 +10,13 @@ from podmap.aio import KeptRunning, Turns
 from podmap.backends.base import Backend, Confirm, Observation, Phase
 from podmap.backends.launch import Launch
 from podmap.engine.coordinator import Coordinator
-from podmap.engine.events import RunEvents
+from podmap.engine.events import AttemptReported, RunEvents
 from podmap.engine.gpu_tally import count_until_spent
 from podmap.engine.io import StoreCalls
 from podmap.engine.orders import Orders
 from podmap.engine.others import OtherTrials
 from podmap.engine.proposals import Learner, Proposals
+from podmap.engine.pruner import Pruner
 from podmap.engine.slots import Slots
 from podmap.engine.tally import TIME_IS_OVER, Tally
 from podmap.engine.timing import TIMING, Timing
@@ -45,6 +46,7 @@ class RunSession:
         timing: How long to wait for what.
         alone: Whether no other process can be at work on the run.
         left: Numbers of the trials of which there were attempts when the session was opened.
+        pruner: Ends hopeless trials early; None if the spec does not ask for it.
         turns: Has a few trials begin in a turn of the event loop.
         counting: Counts the GPU-hours of what runs, where they are limited.
         proposals: What the search proposes; None where it does not learn.
@@ -58,6 +60,7 @@ class RunSession:
     timing: Timing = TIMING
     alone: bool = False
     left: frozenset[int] = frozenset()
+    pruner: Pruner | None = None
     turns: Turns = field(default_factory=lambda: Turns(BEGIN_IN_A_TURN))
     counting: KeptRunning | None = None
     proposals: Proposals | None = None
@@ -66,6 +69,18 @@ class RunSession:
     def slots(self) -> Slots:
         """The run's slots in this process."""
         return self.coordinator.slots
+
+    def count_record(self, record: Record) -> None:
+        """Counts how one of this process's trials stands."""
+        self.coordinator.count_record(record)
+        if self.pruner is not None:
+            self.pruner.count_record(record)
+
+    def note_report(self, seen: Observation, step: int, values: Mapping[str, Any]) -> None:
+        """Tells what one of this process's attempts reports, and ends it if it is hopeless."""
+        self.events.emit(AttemptReported(seen.number, seen.attempt, step, values))
+        if self.pruner is not None:
+            self.pruner.report(seen.name, seen.number, seen.epoch, step, values)
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Runs a call that reads or writes the store, off the event loop if it may be long."""
@@ -140,6 +155,8 @@ class RunSession:
             await self.counting.close()
         if self.proposals is not None:
             await self.proposals.close()
+        if self.pruner is not None:
+            await self.pruner.close()
         await self.coordinator.close()
 
 
@@ -188,9 +205,8 @@ async def open_session(
         timing=timing,
         alone=alone,
     )
-    await _limit_to_room(coordinator.slots, planned, backend)
+    await _limit_slots(coordinator.slots, planned, backend)
     await coordinator.start(known.state, alive=_alive(found))
-    _stop_in_time(coordinator.slots, planned)
     return RunSession(
         planned=planned,
         backend=backend,
@@ -201,6 +217,7 @@ async def open_session(
         alone=alone and coordinator.gates is None,
         proposals=Proposals(Learner(planned, alone=alone)) if planned.plan.learns else None,
         left=frozenset(seen.number for seen in found),
+        pruner=await Pruner.open(planned, store, coordinator.slots.prune, timing, alone=alone),
         counting=_count_gpus(coordinator.slots, planned, backend, timing),
     )
 
@@ -235,7 +252,8 @@ def _stop_in_time(slots: Slots, planned: PlannedRun) -> None:
         slots.stop_after(left_s, TIME_IS_OVER, cancel=cancel)
 
 
-async def _limit_to_room(slots: Slots, planned: PlannedRun, backend: Backend) -> None:
+async def _limit_slots(slots: Slots, planned: PlannedRun, backend: Backend) -> None:
+    _stop_in_time(slots, planned)
     most = await backend.most_at_once(planned.most_gpus, wanted=planned.sweep.parallelism)
     if most is not None:
         slots.limit_to(most)

@@ -357,14 +357,18 @@ class Slots:
         self._begin_end(name, OUTGROWN)
         return True
 
-    def _begin_end(self, name: str, reason: str) -> None:
+    def prune(self, name: str, reason: str) -> None:
+        """Ends an attempt whose trial is hopeless, and leaves all others alone."""
+        if name in self._alive:
+            self._begin_end(name, reason, Category.PRUNED)
+
+    def _begin_end(self, name: str, reason: str, category: Category = Category.CANCELLED) -> None:
         if name not in self._ending:
             self._ending.add(name)
-            ending = spawn(self._end(name, reason))
+            ending = spawn(self._end(name, Diagnosis(category, reason)))
             ending.add_done_callback(lambda _: self._ending.discard(name))
 
-    async def _end(self, name: str, reason: str) -> None:
-        why = Diagnosis(Category.CANCELLED, reason)
+    async def _end(self, name: str, why: Diagnosis) -> None:
         while name in self._alive:
             try:
                 await self._backend.kill(name, reason=why, grace_s=self._timing.kill_grace_s)

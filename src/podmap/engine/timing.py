@@ -19,6 +19,10 @@ class Timing:
         read_state_s: Between two readings of `run.json`: who steers a run is obeyed within 3 s.
         read_share: Reading `run.json`, and the records of other processes' trials, takes at most
             one part in so many of the time each, however slow the store is.
+        share_reports_s: Between two exchanges of what trials report with the run's other processes,
+            where that decides which trials are ended early.
+        judge_again_s: For so long after a report it is judged again, by reports of other processes
+            that were on their way.
         check_gates_s: Between two looks at the gates while no change is told.
         first_gate_pause_s: A gate of which it is not known whether it was opened is tried again
             after this time, and then after twice the pause before.
@@ -33,6 +37,8 @@ class Timing:
     kill_grace_s: float = 30.0
     read_state_s: float = 2.0
     read_share: int = 20
+    share_reports_s: float = 1.0
+    judge_again_s: float = 3.0
     check_gates_s: float = 2.0
     first_gate_pause_s: float = 0.1
     longest_gate_pause_s: float = 5.0

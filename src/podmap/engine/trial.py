@@ -6,10 +6,9 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from podmap.aio import Backoff
 from podmap.backends.base import FullError, LaunchError, Observation, Phase, WithdrawnError
@@ -17,10 +16,10 @@ from podmap.backends.launch import Launch
 from podmap.engine.attempt import LineHandler, Listener
 from podmap.engine.events import (
     AttemptEnded,
-    AttemptReported,
     AttemptStarted,
     RecordSettled,
 )
+from podmap.engine.messages import make_messages, must_follow
 from podmap.engine.result import lacks_result
 from podmap.engine.session import RunSession
 from podmap.engine.settlement import Settlement
@@ -213,7 +212,7 @@ class TrialRunner:
             self._slot = session.slots.acquire_now()
         standing = await self._read_standing()
         if standing.settled is not None:
-            session.coordinator.count_record(standing.settled)
+            session.count_record(standing.settled)
             return standing.settled
         await session.coordinator.lift_stop_for(self._epoch)
         session.slots.reopen_trial(self._number)
@@ -339,18 +338,15 @@ class TrialRunner:
             session = self._session
             if self._on_start is not None:
                 self._on_start(self._trial_ledger.trial, self._created[0] != seen.name)
-
-            def on_report(step: int, values: Mapping[str, Any]) -> None:
-                session.events.emit(AttemptReported(self._number, seen.attempt, step, values))
-
             self._listener = Listener(
                 session.backend,
                 seen.name,
                 wait_end=session.slots.wait_end,
                 on_line=self._on_line,
-                on_report=on_report,
-                watched=session.planned.objectives,
+                on_report=partial(session.note_report, seen),
+                make_messages=partial(make_messages, session.planned.sweep),
                 streams=session.planned.streams,
+                follows=must_follow(session.planned.sweep),
                 lacks_result=partial(lacks_result, objectives=session.planned.objectives),
                 patience_s=session.timing.output_patience_s,
             )
@@ -373,7 +369,7 @@ class TrialRunner:
             return None
         session.events.emit(AttemptEnded(self._number, attempt))
         # At once: its slot is given away already, and what it means for the run may end the next.
-        session.coordinator.count_record(settlement.record)
+        session.count_record(settlement.record)
         await session.remove_attempt(attempt, keep=keep)
         return None if settlement.again else settlement.record
 

@@ -11,7 +11,9 @@ from podmap.spec.check_choices import check_choices
 from podmap.spec.check_search import check_search, check_uri
 from podmap.spec.check_trial import check_trials, may_be_shards
 from podmap.spec.findings import Finding, show
-from podmap.spec.model import HyperbandPrune, Sweep, ThresholdPrune
+from podmap.spec.model import Sweep
+from podmap.spec.patterns import STEP, Pattern, PatternError
+from podmap.spec.prune import ThresholdPrune
 from podmap.spec.quantity import format_bytes
 from podmap.spec.search import AdaptiveSearch, ListSearch
 
@@ -35,6 +37,7 @@ def check(sweep: Sweep, raw: dict[str, Any], *, search_required: bool) -> list[F
     findings += check_choices(sweep)
     findings += _check_objective(sweep, shards=may_be_shards(raw))
     findings += _check_prune(sweep)
+    findings += _check_metrics(sweep)
     findings += _check_budget(sweep)
     findings += _check_oom(sweep)
     findings += _check_kubernetes(sweep)
@@ -97,7 +100,9 @@ def _check_prune(sweep: Sweep) -> Iterator[Finding]:
         return
     if len(sweep.objectives) != 1:
         yield Finding(
-            ("prune",), f"pruning needs one objective, and there are {len(sweep.objectives)}"
+            ("prune",),
+            f"pruning needs one objective, and there are {len(sweep.objectives)}",
+            "leave prune out, or all objectives but one: the others can stay metrics",
         )
     if isinstance(prune, ThresholdPrune):
         if prune.lower is None and prune.upper is None:
@@ -106,13 +111,21 @@ def _check_prune(sweep: Sweep) -> Iterator[Finding]:
             yield Finding(
                 ("prune", "upper"), f"{prune.upper:g} must be more than lower, {prune.lower:g}"
             )
-    if isinstance(prune, HyperbandPrune) and (prune.max_resource or prune.min_resource) < (
-        prune.min_resource
-    ):
-        yield Finding(
-            ("prune", "max_resource"),
-            f"{prune.max_resource} must be at least min_resource, {prune.min_resource}",
-        )
+
+
+def _check_metrics(sweep: Sweep) -> Iterator[Finding]:
+    for name, text in sweep.metrics.items():
+        if name == "outputs":
+            yield Finding(
+                ("metrics", name),
+                "'outputs' is not a metric: it is where a result names its files",
+            )
+        try:
+            Pattern.compile(name, text)
+        except PatternError as error:
+            yield Finding(("metrics", name), f"{show(text)} is not allowed: {error}", error.hint)
+    if set(sweep.metrics) == {STEP}:
+        yield Finding(("metrics",), "it finds steps, and no metric that is reported at them")
 
 
 def _check_budget(sweep: Sweep) -> Iterator[Finding]:

@@ -13,9 +13,12 @@ from pydantic_core import ErrorDetails
 
 from podmap.spec.findings import Finding, Place, any_of, did_you_mean, show
 from podmap.spec.near_miss import unquoted_placeholder
+from podmap.spec.prune import DEFAULT_RULE
 from podmap.spec.types import LIST, MAPPING, PLAIN
 
 _MISSING = object()
+_WITH_KINDS = {"search": None, "prune": DEFAULT_RULE}
+"""Sections of several kinds, with the kind that they have if they do not say."""
 _SHAPES = {PLAIN: "a plain value", LIST: "a list", MAPPING: "a mapping"}
 _YAML_1_1_BOOLS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false"}
 
@@ -178,15 +181,15 @@ def _place(loc: tuple[int | str, ...], data: Any) -> Place:
     for index, part in enumerate(loc):
         if isinstance(part, str) and (part == "[key]" or re.fullmatch(r"<[a-z]+>", part)):
             continue
-        if index == 1 and loc[0] in ("search", "prune") and part == _kind_of(current):
+        if index == 1 and loc[0] in _WITH_KINDS and part == _kind_of(current, loc[0]):
             continue
         place.append(part)
         current = value_at(current, (part,))
     return tuple(place)
 
 
-def _kind_of(value: Any) -> Any:
-    return value.get("kind") if isinstance(value, dict) else None
+def _kind_of(value: Any, section: Any) -> Any:
+    return value.get("kind", _WITH_KINDS.get(section)) if isinstance(value, dict) else None
 
 
 def value_at(data: Any, place: Place) -> Any:
@@ -205,7 +208,7 @@ def _models_at(model: type[BaseModel], place: Place, data: Any) -> list[type[Bas
     for part in place:
         found = [inner for one in found for inner in _inside(one, part)]
         data = value_at(data, (part,))
-        kind = _kind_of(data)
+        kind = _kind_of(data, part)
         found = [one for one in found if kind is None or _has_kind(one, kind)]
     return [one for one in found if _is_model(one)]
 

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from podmap.spec.entries import Arg, EnvValue
+from podmap.spec.prune import Prune
 from podmap.spec.search import Search
 from podmap.spec.types import (
     LIST,
@@ -247,45 +248,6 @@ class Failures(Model):
     )
 
 
-class MedianPrune(Model):
-    """Ends a trial that is worse than the median of the others at the same step."""
-
-    kind: Literal["median"] = Field(description="Worse than the median.")
-    startup_trials: int = Field(5, ge=0, description="Trials that must have ended first.")
-    warmup_steps: int = Field(0, ge=0, description="Steps in which no trial is ended.")
-
-
-class AshaPrune(Model):
-    """Asynchronous successive halving."""
-
-    kind: Literal["asha"] = Field(description="Successive halving.")
-    min_resource: int = Field(1, ge=1, description="Steps before the first decision.")
-    reduction_factor: int = Field(4, ge=2, description="One in this many goes on.")
-
-
-class HyperbandPrune(Model):
-    """Hyperband: several brackets of successive halving."""
-
-    kind: Literal["hyperband"] = Field(description="Brackets of successive halving.")
-    min_resource: int = Field(1, ge=1, description="Steps before the first decision.")
-    max_resource: int | None = Field(None, ge=1, description="Steps of a whole trial.")
-    reduction_factor: int = Field(3, ge=2, description="One in this many goes on.")
-
-
-class ThresholdPrune(Model):
-    """Ends a trial whose objective leaves the bounds."""
-
-    kind: Literal["threshold"] = Field(description="Out of bounds.")
-    lower: Finite | None = Field(None, description="Below it a trial ends.")
-    upper: Finite | None = Field(None, description="Above it a trial ends.")
-    warmup_steps: int = Field(0, ge=0, description="Steps in which no trial is ended.")
-
-
-Prune = Annotated[
-    MedianPrune | AshaPrune | HyperbandPrune | ThresholdPrune, Field(discriminator="kind")
-]
-
-
 class Budget(Model):
     """What the whole run may cost."""
 
@@ -334,6 +296,12 @@ class Sweep(Model):
     objective: Objectives | None = Field(
         None, description="Metric and direction; a list of two or more asks for a Pareto front."
     )
+    metrics: dict[str, str] = Field(
+        default_factory=dict,
+        description="Metrics read from plain output: name to a regular expression (RE2) with a "
+        "group for the number, and perhaps one named `step`; `step` as a name finds steps alone.",
+        examples=[{"accuracy": "val_acc[= ]([0-9.]+)"}],
+    )
     trial: TrialTemplate = Field(description="How one trial runs.")
     parallelism: int = Field(8, ge=1, description="Attempts alive at once: never more.")
     pack: Pack = Field(1, description="Trials per pod: a number, or auto.")
@@ -346,7 +314,9 @@ class Sweep(Model):
         description="How long a pod that has a slot may wait for its node, volumes and image; "
         "by default for as long as it takes.",
     )
-    prune: Prune | None = Field(None, description="Ends hopeless trials early.")
+    prune: Prune | None = Field(
+        None, description="Ends hopeless trials early, by what they report on their way."
+    )
     budget: Budget | None = Field(None, description="What the whole run may cost.")
     reuse: Literal["run", "sweep", "none"] = Field(
         "run", description="Whose finished trials are kept: this run's, any run's, or none."

@@ -73,10 +73,15 @@ _SECTIONS: tuple[tuple[str, str, str], ...] = (
     ("retries", "Retries", ""),
     ("retries.oom", "OomRetries", "Needs `trial.resources.memory`."),
     ("failures", "Failures", ""),
-    ("prune: median", "MedianPrune", "Pruning needs one objective and reported steps."),
-    ("prune: asha", "AshaPrune", ""),
+    (
+        "prune: asha",
+        "AshaPrune",
+        "Pruning needs one objective and reported steps: [pruning](../pruning.md).",
+    ),
+    ("prune: median", "MedianPrune", ""),
     ("prune: hyperband", "HyperbandPrune", ""),
     ("prune: threshold", "ThresholdPrune", ""),
+    ("prune: patience", "PatiencePrune", ""),
     ("budget", "Budget", "At least one of `wall` and `gpu_hours`."),
     ("kubernetes", "Kubernetes", ""),
 )

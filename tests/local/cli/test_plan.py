@@ -77,10 +77,7 @@ def test_plan_estimates_time_and_gpu_hours_and_says_what_limits_them(
     assert data["limited_by"].startswith(limited_by)
 
 
-@pytest.mark.parametrize(
-    "setting",
-    ["pack=2", "prune={kind: median}"],
-)
+@pytest.mark.parametrize("setting", ["pack=2"])
 def test_plan_says_what_run_would_refuse_in_the_same_words(cli: Any, setting: str) -> None:
     planned = cli("plan", cli.spec(), "--set", setting)
     refused = cli("run", cli.spec(), "--set", setting).err.removeprefix("podmap: ").strip()

@@ -22,6 +22,7 @@ from podmap.backends.kubernetes.pauses import Pauses
 from podmap.backends.kubernetes.pod.build import CONTAINER, build_pod
 from podmap.backends.launch import Launch
 from podmap.engine.attempt import LineHandler, Listener
+from podmap.engine.messages import make_messages, must_follow
 from podmap.engine.planned import PlannedRun
 from podmap.engine.result import lacks_result
 from podmap.engine.tally import TIME_IS_OVER
@@ -175,8 +176,9 @@ class PodAttempt:
                 name,
                 wait_end=self._backend.wait,
                 on_line=on_line,
-                watched=self.trial.planned.objectives,
+                make_messages=partial(make_messages, self.trial.planned.sweep),
                 streams=self.trial.planned.streams,
+                follows=must_follow(self.trial.planned.sweep),
                 lacks_result=partial(lacks_result, objectives=self.trial.planned.objectives),
             )
         async with self._limited():

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.triggers.base import TaskFailedEvent
+from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
 
 from podmap.airflow import triggerer
 from podmap.airflow.pods.trigger import TrialTrigger
@@ -33,17 +33,26 @@ OWNER = {"deployment": "airflow", "dag_id": "d", "run_id": "r", "group_id": "g"}
 BROKEN = b'{"schema": 1, "number": "one"}'
 
 
-@pytest.fixture
-def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlannedRun:
-    """Four trials, all in one instance."""
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODMAP_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("AIRFLOW__PODMAP__STORE", str(tmp_path / "store"))
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> PlannedRun:
+    """Four trials, all in one instance."""
+    return plan_four(tmp_path, "echo '{\"y\": 1}' >$PODMAP_RESULT")
+
+
+def plan_four(tmp_path: Path, script: str, **more: Any) -> PlannedRun:
     spec = {
         "apiVersion": "podmap/v1",
         "name": "x",
         "search": {"kind": "list", "items": [{"n": n} for n in range(4)]},
         "objective": {"metric": "y", "direction": "maximize"},
-        "trial": {"command": ["sh", "-c", "echo '{\"y\": 1}' >$PODMAP_RESULT"]},
+        "trial": {"command": ["sh", "-c", script]},
+        **more,
     }
     planned = prepare_run(
         load(spec),
@@ -166,3 +175,20 @@ def test_a_kill_that_could_not_ask_is_tried_again_for_all(
 
     asyncio.run(asyncio.wait_for(on_kill(), 60))
     assert [0, 1, 2, 3] * 2 == asked
+
+
+def test_hopeless_trials_are_ended_and_fail_no_instance(tmp_path: Path) -> None:
+    """All but the best are, however they come: each is below the bound, and never ends."""
+    report = 'podmap: {"step": 1, "y": 0.%s}'
+    script = f"""[ $PODMAP_TRIAL = 3 ] && {{ echo '{{"y": 1}}' >$PODMAP_RESULT; exit; }}
+        printf '{report}\\n' $PODMAP_TRIAL; exec sleep 1000"""
+    planned = plan_four(tmp_path, script, prune={"kind": "threshold", "lower": 0.5})
+    event, lines = end_event(planned)
+    assert isinstance(event, TaskSuccessEvent)
+    states = [record.state.value for record in planned.ledger.records()]
+    assert ["PRUNED"] * 3 + ["COMPLETE"] == states
+    assert any(
+        "trial 2: PRUNED: {'y': 0.2} threshold: at step 1 its y was" in line for line in lines
+    )
+    summary = publish(planned.ledger, planned.manifest)
+    assert {"COMPLETE": 1, "PRUNED": 3} == summary["counts"]
