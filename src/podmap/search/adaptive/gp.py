@@ -22,7 +22,7 @@ from podmap.search.adaptive.qmc import SobolSampler, sobol_points
 
 FIRST_TRIALS = 10
 """So many have to end before the model is asked."""
-MOST_TRIALS = 150
+MOST_TRIALS = 120
 """The model is fitted to at most so many: its cost grows by the cube of their number."""
 _FEWEST = 3
 _WIDE = 1024

@@ -50,6 +50,7 @@ class OptunaSampler:
         self._setting = setting
         self._make = make
         self._distributions = {axis.name: distribution(axis) for axis in setting.space.axes}
+        self._made: list[tuple[PastTrial, int | None, FrozenTrial]] = []
 
     def suggest(self, number: int, past: Sequence[PastTrial]) -> dict[str, float]:
         """As `Sampler.suggest`."""
@@ -60,7 +61,7 @@ class OptunaSampler:
 
     def _sample(self, number: int, told: Sequence[PastTrial]) -> dict[str, float]:
         sampler = self._make(ask_seed(self._setting.seed, number), told)
-        study, trial = _study(told, self._setting, self._distributions, sampler)
+        study, trial = _study(self._shown(told, sampler), self._setting.objectives, sampler)
         sampler.before_trial(study, trial)
         space = sampler.infer_relative_search_space(study, trial)
         point: dict[str, float] = dict(sampler.sample_relative(study, trial, space))
@@ -68,6 +69,19 @@ class OptunaSampler:
             if name not in point:
                 point[name] = sampler.sample_independent(study, trial, name, one)
         return point
+
+    def _shown(self, told: Sequence[PastTrial], sampler: BaseSampler) -> list[FrozenTrial]:
+        """The trials as Optuna has them; one that is as it was is not made again."""
+        generations = _generations(told, getattr(sampler, "_population_size", None))
+        setting, made = self._setting, self._made
+        for place, one in enumerate(told):
+            generation = generations.get(id(one))
+            if place < len(made) and made[place][:2] == (one, generation):
+                continue
+            trial = _frozen(place, one, setting, self._distributions, generation)
+            made[place : place + 1] = [(one, generation, trial)]
+        del made[len(told) :]
+        return [trial for _, _, trial in made]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -87,21 +101,11 @@ def distribution(axis: SearchAxis) -> BaseDistribution:
 
 
 def _study(
-    told: Sequence[PastTrial],
-    setting: SamplerSetting,
-    distributions: Mapping[str, BaseDistribution],
-    sampler: BaseSampler,
+    shown: list[FrozenTrial], objectives: int, sampler: BaseSampler
 ) -> tuple[Study, FrozenTrial]:
     storage = _PastStorage()
-    directions = [StudyDirection.MINIMIZE] * setting.objectives
-    study_id = storage.create_new_study(directions, "past")
-    generations = _generations(told, getattr(sampler, "_population_size", None))
-    storage.show(
-        [
-            _frozen(place, one, setting, distributions, generations.get(id(one)))
-            for place, one in enumerate(told)
-        ]
-    )
+    study_id = storage.create_new_study([StudyDirection.MINIMIZE] * objectives, "past")
+    storage.show(shown)
     study = Study("past", storage, sampler=sampler)
     return study, storage.get_trial(storage.create_new_trial(study_id))
 
