@@ -112,7 +112,9 @@ def test_trials_that_outlive_podmap_are_adopted_and_their_results_count(cli: Any
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=["INT", "TERM", "HUP"],
 )
 def test_a_signal_ends_the_trials_and_leaves_all_to_be_resumed(
     cli: Any, number: signal.Signals, code: int

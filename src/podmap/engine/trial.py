@@ -310,6 +310,9 @@ class TrialRunner:
     async def _settle_refused(self, launch: Launch, diagnosis: Diagnosis) -> Record | None:
         """Settles an attempt that can never be created."""
         interrupted = self._session.slots.interrupted
+        if diagnosis.category is Category.CANCELLED and not interrupted:
+            # What the attempts were in is gone: no other trial would find it, either.
+            await self._session.coordinator.stop(diagnosis.summary)
         settle = self._trial_ledger.settle_refusal
         return await self._write_settlement(settle(launch, diagnosis, interrupted=interrupted))
 

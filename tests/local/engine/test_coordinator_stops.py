@@ -200,3 +200,24 @@ def test_a_users_stop_with_cancel_ends_what_runs_in_all_processes(scene: Scene) 
                 assert [(CANCELLED, "enough")] * 2 == [(r.state, r.reason) for r in await each]
 
     play(scenario)
+
+
+def test_a_namespace_that_is_deleted_cancels_its_trials_until_they_are_cleared(
+    scene: Scene,
+) -> None:
+    scene.script = lambda number: HELD
+    planned = scene.plan(6)
+
+    async def scenario() -> None:
+        async with scene.process(planned) as session:
+            running = [asyncio.ensure_future(run_trial(session, number, "e1")) for number in (0, 1)]
+            await until(lambda: len(scene.cluster.pod_names()) == 2)
+            scene.cluster.delete_namespace()
+            ended = [*await asyncio.gather(*running), *await settle_all(session, 2)]
+            reason = "the namespace default was deleted while the run went on"
+            assert {(CANCELLED, reason)} == {(each.state, each.reason) for each in ended}
+            scene.cluster.create_namespace()
+            scene.script = lambda number: GOOD
+            assert [COMPLETE] * 3 == states(await settle_all(session, 0, 1, 2, epoch=asked(60)))
+
+    play(scenario)

@@ -14,6 +14,7 @@ from podmap.backends.base import FullError, LaunchError
 from podmap.backends.kubernetes.client import ApiError, pods_path
 from podmap.backends.kubernetes.diagnosis.refused import (
     diagnose_create_error,
+    is_namespace_gone,
     refuses_account,
 )
 from podmap.backends.kubernetes.pauses import Pauses
@@ -219,7 +220,8 @@ class PodCreator:
                 raw = await self._namespace.client.create(pods_path(self._namespace.name), body)
             except ApiError as error:
                 if error.status != 409:
-                    raise self._meant(error, launch.run_id) from error
+                    gone = self._lost_namespace(error)
+                    raise gone or self._meant(error, launch.run_id) from error
                 # AlreadyExists; or Conflict, where a quota was being counted at that moment.
                 there = error.reason != "Conflict" and await self._existing_pod(name)
                 if there:
@@ -245,6 +247,15 @@ class PodCreator:
         watch = self._namespace.watch
         created = self._may_create or bool(watch and watch.pods.of_run(run_id))
         return error if created or not error.forbidden else _refusal(error)
+
+    def _lost_namespace(self, error: ApiError) -> LaunchError | None:
+        """That the namespace was deleted while there were pods in it; None if it was not."""
+        namespace = self._namespace
+        if not namespace.had_pods or not is_namespace_gone(error.body):
+            return None
+        text = f"the namespace {namespace.name} was deleted while the run went on"
+        cure = "Create it again, then clear the trials in Airflow, or `podmap retry RUN --failed`."
+        return LaunchError(Diagnosis(Category.CANCELLED, text, error.message, cure))
 
     async def _existing_pod(self, name: str) -> KnownPod | None:
         """The pod that has the name already; None if it is about to go."""

@@ -186,6 +186,15 @@ class FakeCluster:
 
         self._call(delete)
 
+    def create_namespace(self, namespace: str = NAMESPACE) -> None:
+        """Makes a namespace, empty, where it is not there."""
+
+        def create() -> None:
+            if self._server.namespaces is not None:
+                self._server.namespaces = {*self._server.namespaces, namespace}
+
+        self._call(create)
+
     def set_quota(self, quota: int | None) -> None:
         """How many unfinished pods a namespace may have from now on."""
         self._call(lambda: setattr(self._server, "quota", quota))

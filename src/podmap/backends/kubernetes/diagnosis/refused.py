@@ -26,6 +26,10 @@ _FIELDS: Mapping[str, str] = {
     "spec": "trial.pod.spec",
 }
 
+_NO_NAMESPACE = r"namespaces \"(?P<name>[^\"]*)\" not found"
+_ENDING = r"(namespace \S+ is being terminated|because it is being terminated)"
+_NAMESPACE_GONE = f"{_NO_NAMESPACE}|{_ENDING}"
+
 # (pattern, summary, resolution); the first that matches counts, groups are filled in.
 _REFUSALS: tuple[tuple[str, str, str], ...] = (
     (
@@ -46,7 +50,7 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
         "namespace.",
     ),
     (
-        r"(namespace \S+ is being terminated|because it is being terminated)",
+        _ENDING,
         "the namespace is being deleted",
         "Use another (kubernetes.namespace), or create it again once it is gone.",
     ),
@@ -79,7 +83,7 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
         "apply deploy/rbac.yaml in it and bind its Role to this account.",
     ),
     (
-        r"namespaces \"(?P<name>[^\"]*)\" not found",
+        _NO_NAMESPACE,
         "there is no namespace {name}",
         "Create it, or correct kubernetes.namespace.",
     ),
@@ -127,6 +131,15 @@ def refuses_account(status_code: int, body: Mapping[str, Any]) -> bool:
     named = isinstance(details, Mapping) and bool(details.get("name"))
     about_pod = re.match(r'pods "', str(body.get("message") or "")) is not None
     return status_code == 403 and not named and not about_pod
+
+
+def is_namespace_gone(body: Mapping[str, Any]) -> bool:
+    """Whether the API server has refused a pod since its namespace is not there, or is going.
+
+    Args:
+        body: Its answer, a Status object; empty if it was something else.
+    """
+    return re.search(_NAMESPACE_GONE, str(body.get("message") or "")) is not None
 
 
 def _over_quota(found: re.Match[str], message: str) -> Diagnosis:

@@ -20,7 +20,11 @@ Listener = Callable[[KnownPod], None]
 
 
 class Namespace:
-    """The pods of one namespace, kept up to date by one watch; made once for all runs."""
+    """The pods of one namespace, kept up to date by one watch; made once for all runs.
+
+    Attributes:
+        had_pods: Whether there was ever one of podmap's in it, so that it was there itself.
+    """
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Namespace:
         self._listeners: dict[object, Listener] = {}
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._trouble_since: float | None = None
+        self.had_pods = False
 
     @property
     def name(self) -> str:
@@ -180,6 +185,7 @@ class Namespace:
                 del self._waiting[name]
 
     def _on_change(self, pod: KnownPod) -> None:
+        self.had_pods = True
         for waiter in self._waiting.get(pod.name, ()):
             if not waiter.done():
                 waiter.set_result(None)
