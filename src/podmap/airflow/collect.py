@@ -18,7 +18,7 @@ from podmap.backends.connect import Target, connected
 from podmap.engine.planned import PlannedRun
 from podmap.engine.tally import verdict
 from podmap.engine.teardown import Teardown, remove_attempts
-from podmap.errors import OwnerError
+from podmap.errors import OwnerError, PodmapError, UnreachableError
 from podmap.ledger.ledger import Ledger
 from podmap.records import TrialState
 from podmap.report.digest import digest, failure_lines
@@ -136,6 +136,7 @@ def clean_run(context: Any, plan_task_id: str, *, log: Any) -> None:
         AirflowFailException: The run is another's, or the DAG run was marked failed: Airflow ends a
             DAG run by its leaves, and this is the only one that still runs then.
         AirflowSkipException: Nothing was planned, since the sweep was skipped.
+        UnreachableError: What trials have left could not be settled; the attempts are removed.
         BackendError: Some could not be removed, which it names, or not be listed.
     """
     from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -147,9 +148,12 @@ def clean_run(context: Any, plan_task_id: str, *, log: Any) -> None:
             run_id = own_run_id(run, owner_of(ti))
         except OwnerError as error:
             raise AirflowFailException(str(error)) from None
+        not_reached = _settle_left(run, ti, plan_task_id, log=log)
         done = asyncio.run(_clean(run_id, planned_target(run)))
         log.info("%d attempts were left and are removed", done.removed)
         done.check()
+        if not_reached is not None:
+            raise not_reached  # the next try may reach it
     states = GroupStates.read(ti, plan_task_id)
     before = context["task"].dag.get_task(plan_task_id).get_flat_relative_ids(upstream=True)
     if states.marked_failed(before=before, failed_instances=lambda: _failed_instances(run)):
@@ -159,6 +163,24 @@ def clean_run(context: Any, plan_task_id: str, *, log: Any) -> None:
         )
     if states.plan == "skipped":
         raise AirflowSkipException("nothing was planned: plan was skipped")
+
+
+def _settle_left(
+    run: Mapping[str, str], ti: Any, plan_task_id: str, *, log: Any
+) -> UnreachableError | None:
+    """Settles what trials have left, where `collect` has not; what could not be asked."""
+    if GroupStates.read(ti, plan_task_id).collected:
+        return None
+    try:
+        planned = PlannedRun.open(claim_of(run, owner_of(ti)))
+        find_runtime(planned.manifest.runtime).before_collect(
+            run, planned, states=lambda names: _task_states(ti, plan_task_id, names), log=log
+        )
+    except UnreachableError as error:
+        return error
+    except PodmapError as error:  # a run that is not understood is cleaned up all the same
+        log.warning("the trials that are left are not settled: %s", error)
+    return None
 
 
 def _failed_instances(run: Mapping[str, str] | None) -> int:

@@ -45,6 +45,11 @@ class GroupStates:
         return self.states.get(self.plan_task_id)
 
     @property
+    def collected(self) -> bool:
+        """Whether `collect` has done its work, or has nothing to do."""
+        return self.states.get(f"{self.prefix}collect") == "success" or self.plan == "skipped"
+
+    @property
     def unfinished_trials(self) -> int:
         """How many instances of trials have not ended; 0 where the tasks are in no group."""
         return sum(state not in ENDED_STATES for state in self._trials().values())

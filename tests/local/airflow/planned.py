@@ -1,4 +1,4 @@
-"""A run of one local trial, as a sweep's `plan` task leaves it for the trial's trigger."""
+"""A run of one local trial, or some, as a sweep's `plan` task leaves it for the trial's trigger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from podmap.spec.load import load
 
 
 def plan_one(
-    folder: Path, command: str, owner: dict[str, str]
+    folder: Path, command: str, owner: dict[str, str], *, count: int = 1
 ) -> tuple[PlannedRun, dict[str, str]]:
     """The run, and what its trigger is told of it.
 
@@ -20,11 +20,12 @@ def plan_one(
         folder: Where the spec is; the store is below it.
         command: What `sh` runs.
         owner: The deployment, DAG, run and group that it is of.
+        count: How many trials it has.
     """
     spec = {
         "apiVersion": "podmap/v1",
         "name": "x",
-        "search": {"kind": "list", "items": [{"n": 0}]},
+        "search": {"kind": "list", "items": [{"n": n} for n in range(count)]},
         "objective": {"metric": "y", "direction": "maximize"},
         "trial": {"command": ["sh", "-c", command], "timeout": "1m"},
     }
