@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
 
 from podmap.airflow import triggerer
+from podmap.airflow.callbacks import TrialCallbacks
 from podmap.airflow.claims import claim_of, own_run_id, owner_of
 from podmap.airflow.collect import clean_run, collect_run
 from podmap.airflow.executor.operators import TrialWorkerOperator
@@ -160,6 +161,7 @@ def test_collect_knows_the_runtime_from_the_manifest(tmp_path: Path) -> None:
         collect_run(
             {"ti": SimpleNamespace(**vars(TI), xcom_pull=lambda **_: made.run | {"runtime": "x"})},
             "sweep.plan",
+            callbacks=TrialCallbacks(),
             outlets=(),
             log=None,
         )
@@ -212,7 +214,7 @@ def test_collect_and_cleanup_touch_no_other_run(
     monkeypatch.setattr("podmap.airflow.collect.planned_target", pytest.fail)
     context = {"ti": SimpleNamespace(**vars(TI), xcom_pull=lambda **_: other.run)}
     with pytest.raises(AirflowFailException, match="dag_id=other"):
-        collect_run(context, "sweep.plan", outlets=(), log=None)
+        collect_run(context, "sweep.plan", callbacks=TrialCallbacks(), outlets=(), log=None)
     with pytest.raises(AirflowFailException, match="not that of this task"):
         clean_run(context, "sweep.plan", log=None)
 

@@ -15,6 +15,7 @@ from airflow.triggers.base import TaskSuccessEvent
 from tests.local.airflow.planned import plan_one
 
 import podmap
+from podmap.airflow.callbacks import TrialCallbacks
 from podmap.airflow.collect import clean_run, collect_run
 from podmap.airflow.pods.trigger import TrialTrigger
 from podmap.airflow.runtimes import LEFT
@@ -133,6 +134,8 @@ def test_a_new_database_of_airflow_goes_on_from_the_ledger(tmp_path: Path) -> No
     assert left.records[0] == first
     assert ("COMPLETE", [2]) == (second.state.value, [each.number for each in second.attempts])
     states = {"plan": "success", "trials_0": "success", "trials_1": "success"}
-    summary = collect_run(context(new_run, **states), "sweep.plan", outlets=(), log=LOG)
+    summary = collect_run(
+        context(new_run, **states), "sweep.plan", callbacks=TrialCallbacks(), outlets=(), log=LOG
+    )
     assert {"COMPLETE": 2} == summary["counts"]
     assert planned.ledger.run_uri == summary["run_uri"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
+from podmap.airflow.callbacks import TrialCallbacks
 from podmap.airflow.collect import collect_run
 from podmap.airflow.plan import plan_run
 from podmap.airflow.runtimes import SweepGroup
@@ -132,4 +133,4 @@ def test_results_are_collected_of_runs_in_the_store_alone(folder: Path, tmp_path
         task_id="sweep.collect", dag_id="d", run_id="r", xcom_pull=lambda **asked: run
     )
     with pytest.raises(UsageError, match="is not where runs may be kept"):
-        collect_run({"ti": ti}, "sweep.plan", outlets=[], log=LOG)
+        collect_run({"ti": ti}, "sweep.plan", callbacks=TrialCallbacks(), outlets=[], log=LOG)
