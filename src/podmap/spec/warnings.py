@@ -24,6 +24,7 @@ def find_warnings(sweep: Sweep, raw: Mapping[str, Any]) -> list[Finding]:
     found = list(find_near_misses(sweep, known_params(raw.get("search"))))
     if isinstance(sweep.search, RandomSearch):
         found += _too_few_combinations(sweep.search)
+    found += _no_gpus(sweep)
     return found
 
 
@@ -39,6 +40,19 @@ def find_near_misses(sweep: Sweep, params: Collection[str] | None) -> Iterator[F
             for written, meant in near_misses(text, params):
                 message = f"{written} is no placeholder, so it stays as it is"
                 yield Finding((*place, *where), message, f"did you mean {meant}?")
+
+
+def _no_gpus(sweep: Sweep) -> Iterator[Finding]:
+    if sweep.budget is None or sweep.budget.gpu_hours is None:
+        return
+    if sweep.search is None or isinstance(getattr(sweep.search, "items", None), str):
+        return  # items may come with resources of their own
+    for _, patch in patches_of(sweep):
+        overlay = patch.pod.model_dump_json() if patch.pod is not None else ""
+        if (patch.resources is not None and patch.resources.gpus) or '"limits"' in overlay:
+            return
+    message = "no trial asks for GPUs, so it limits nothing"
+    yield Finding(("budget", "gpu_hours"), message, "for example trial.resources: {gpu: 1}")
 
 
 def _too_few_combinations(search: RandomSearch) -> Iterator[Finding]:
