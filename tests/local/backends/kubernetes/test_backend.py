@@ -562,7 +562,7 @@ class TestEnding:
             cluster.delete_namespace()
             seen = await asyncio.gather(*waiters)
             assert [Phase.GONE] * 3 == [each.phase for each in seen]
-            with pytest.raises(LaunchError, match="there is no namespace default"):
+            with pytest.raises(LaunchError, match="the namespace default was deleted"):
                 await backend.create(launch(7))
 
         with FakeCluster(script=HOLD) as cluster:
