@@ -15,11 +15,11 @@ from podmap.search.list import ItemList
 from podmap.search.random import RandomDraws
 from podmap.search.shards import ShardList
 from podmap.spec.model import Sweep
-from podmap.spec.search import AdaptiveSearch
+from podmap.spec.search import USERS_OWN, AdaptiveSearch
 
 KINDS: Mapping[str, type[Enumerated]] = {
     **{each.kind: each for each in (ItemList, Grid, RandomDraws, ShardList)},
-    **dict.fromkeys((AUTO, *SAMPLERS), AdaptiveTrials),
+    **dict.fromkeys((AUTO, *SAMPLERS, USERS_OWN), AdaptiveTrials),
 }
 
 
@@ -58,6 +58,8 @@ def restore_search(data: Mapping[str, Any], sweep: Sweep) -> Enumerated:
         ValueError: It is of no known kind, or of another kind than the spec's.
     """
     kind = data["kind"]
+    if isinstance(sweep.search, AdaptiveSearch) and kind == sweep.search.sampler:
+        kind = USERS_OWN
     if kind not in KINDS:
         raise ValueError(f"{kind} is no kind of search")
     return KINDS[kind].from_json(data, sweep)

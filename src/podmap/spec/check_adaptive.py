@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from podmap.spec.findings import Finding, Place
-from podmap.spec.search import AdaptiveSearch, Dimension, Range
+from podmap.spec.search import USERS_OWN, AdaptiveSearch, Dimension, Range
 
 _PARAMS: Place = ("search", "params")
 
 
 def check_adaptive(search: AdaptiveSearch) -> Iterator[Finding]:
     """What is wrong with the space of a search that learns; each param is right by itself."""
+    yield from _check_sampler(search)
     if search.params and not any(_varies(one) for one in search.params.values()):
         message = "every param is a constant or has one value, so there is nothing to search"
         yield Finding(_PARAMS, message, "for one trial after another of the same: kind: list")
@@ -23,6 +24,16 @@ def check_adaptive(search: AdaptiveSearch) -> Iterator[Finding]:
             yield Finding(place, message, "use tpe or gp, or a range")
         elif isinstance(one, Range) and not one.is_int and one.step:
             yield from _check_step(place, one, one.step)
+
+
+def _check_sampler(search: AdaptiveSearch) -> Iterator[Finding]:
+    place: Place = ("search", "sampler")
+    if search.kind == USERS_OWN and not search.sampler:
+        message = "missing: the name of an entry point of the group podmap.samplers"
+        yield Finding(place, message)
+    elif search.kind != USERS_OWN and search.sampler is not None:
+        message = f"sampler is for kind: {USERS_OWN}, and this is kind: {search.kind}"
+        yield Finding(place, message, f"write kind: {USERS_OWN}, or leave sampler out", "key")
 
 
 def _check_step(place: Place, span: Range, step: float) -> Iterator[Finding]:

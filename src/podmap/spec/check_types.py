@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from podmap.spec.entry_points import sampler_names
 from podmap.spec.findings import Finding, Place, any_of, did_you_mean, show
 from podmap.spec.near_miss import unquoted_placeholder
 from podmap.spec.prune import DEFAULT_RULE
@@ -163,7 +164,13 @@ def _wrong_kind(place: Place, value: Any, context: Mapping[str, Any]) -> Finding
     kinds = re.findall(r"'([^']*)'", context.get("expected_tags", ""))
     if given is _MISSING:
         return Finding(inside, "missing: it says which kind this is")
-    return _wrong_word(inside, given, kinds)
+    wrong = _wrong_word(inside, given, kinds)
+    if place == ("search",) and not wrong.hint:
+        hint = (
+            "a sampler of your own is an entry point of the group podmap.samplers: docs/search.md"
+        )
+        return Finding(inside, wrong.message, did_you_mean(given, sampler_names()) or hint)
+    return wrong
 
 
 def _wrong_word(place: Place, value: Any, words: list[str]) -> Finding:

@@ -42,7 +42,7 @@ _SECTIONS: tuple[tuple[str, str, str], ...] = (
     ("search: grid", "GridSearch", "A grid has at most 1,000,000 points."),
     ("search: random", "RandomSearch", "`try_first` needs every param that is not a constant."),
     ("search: shards", "ShardsSearch", "Gives `{shard.uri}`, `{shard.name}` and `{shard.index}`."),
-    ("search: tpe, gp, cmaes, qmc, nsga2", "AdaptiveSearch", ""),
+    ("search: tpe, gp, cmaes, qmc, nsga2, sampler", "AdaptiveSearch", ""),
     (
         "A range",
         "Range",

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, Tag
 
+from podmap.spec.entry_points import sampler_names
 from podmap.spec.types import (
     LIST,
     MAPPING,
@@ -17,7 +18,9 @@ from podmap.spec.types import (
     by_shape,
 )
 
-AdaptiveKind = Literal["auto", "gp", "tpe", "cmaes", "qmc", "nsga2"]
+AdaptiveKind = Literal["auto", "gp", "tpe", "cmaes", "qmc", "nsga2", "sampler"]
+USERS_OWN = "sampler"
+"""The kind whose sampler comes from another package."""
 
 
 ColumnType = Literal["text", "number", "bool"]
@@ -141,7 +144,13 @@ class AdaptiveSearch(_SearchBase):
     kind: AdaptiveKind = Field(
         description="How params are proposed. auto, which also stands where `kind` is left out: gp "
         "for one objective and at most 20 params that vary, tpe for more params, nsga2 for several "
-        "objectives; `podmap plan` says which. See docs/search.md.",
+        "objectives; `podmap plan` says which. sampler: that of another package, named by "
+        "`sampler`; its name may also stand here. See docs/search.md.",
+    )
+    sampler: str | None = Field(
+        None,
+        description="For `kind: sampler`: the name of an entry point of the group podmap.samplers, "
+        "which an installed package has.",
     )
     trials: int = Field(
         ge=1, description="How many trials (with `repeats`: how many sets of params)."
@@ -168,9 +177,19 @@ SEARCH_KINDS = frozenset(
 
 
 def with_search_kind(raw: dict[str, Any]) -> dict[str, Any]:
-    """A spec's data with `search.kind: auto` where a search has trials and ranges, and no kind."""
+    """A spec's data with the kind of search that is meant.
+
+    That is `auto` where a search has trials and ranges, and no kind. It is `sampler` where the kind
+    is the name of another package's: so a run is read where that package is not installed.
+    """
     search = raw.get("search")
-    if not isinstance(search, dict) or "kind" in search or "trials" not in search:
+    if not isinstance(search, dict) or "trials" not in search:
+        return raw
+    kind = search.get("kind")
+    if isinstance(kind, str) and kind not in SEARCH_KINDS and "sampler" not in search:
+        own = {**search, "kind": USERS_OWN, "sampler": kind}
+        return {**raw, "search": own} if kind in sampler_names() else raw
+    if "kind" in search:
         return raw
     params = search.get("params")
     ranges = isinstance(params, dict) and any(isinstance(one, dict) for one in params.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podmap.search.adaptive.space import Space
-from podmap.spec.search import AdaptiveSearch
+from podmap.spec.search import USERS_OWN, AdaptiveSearch
 
 AUTO = "auto"
 MOST_AXES = 20
@@ -13,10 +13,14 @@ MOST_AXES = 20
 def chosen_kind(search: AdaptiveSearch, objectives: int) -> tuple[str, str]:
     """The kind of sampler, and why it was chosen; the reason is empty where the spec names it.
 
+    The sampler of another package goes by its own name.
+
     Args:
         search: The section of a checked spec.
         objectives: How many there are.
     """
+    if search.kind == USERS_OWN:
+        return search.sampler or "", ""
     if search.kind != AUTO:
         return search.kind, ""
     if objectives > 1:

@@ -10,6 +10,7 @@ from typing import Any
 
 from podmap.errors import NotSupportedError
 from podmap.search.adaptive.past import Sampler, SamplerSetting
+from podmap.spec.entry_points import find_samplers, why_not_loadable
 
 _HERE = "podmap.search.adaptive"
 
@@ -39,16 +40,18 @@ SAMPLERS: Mapping[str, SamplerKind] = {
 
 
 def why_not_installed(kind: str) -> str:
-    """Why a kind cannot be used here; empty if it can."""
+    """Why a kind, or another package's sampler, cannot be used here; empty if it can."""
     own = SAMPLERS.get(kind)
-    missing = [name for name in own.needs if importlib.util.find_spec(name) is None] if own else []
+    if own is None:
+        return why_not_loadable(kind)
+    missing = [name for name in own.needs if importlib.util.find_spec(name) is None]
     if not missing:
         return ""
     return f"search.kind: {kind} needs {', '.join(missing)}: pip install 'podmap[search]'"
 
 
 def make_sampler(kind: str, setting: SamplerSetting) -> Sampler:
-    """The sampler of a kind.
+    """The sampler of a kind, or of another package by its name.
 
     Raises:
         NotSupportedError: A package that it needs is not installed.
@@ -56,7 +59,11 @@ def make_sampler(kind: str, setting: SamplerSetting) -> Sampler:
     missing = why_not_installed(kind)
     if missing:
         raise NotSupportedError(missing)
-    own = SAMPLERS[kind]
-    make: Callable[[SamplerSetting], Any] = getattr(importlib.import_module(own.module), own.make)
+    own = SAMPLERS.get(kind)
+    make: Callable[[SamplerSetting], Any]
+    if own is None:
+        make = find_samplers(kind)[0].load()
+    else:
+        make = getattr(importlib.import_module(own.module), own.make)
     sampler: Sampler = make(setting)
     return sampler
