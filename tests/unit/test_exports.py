@@ -41,6 +41,7 @@ EXPORTED = {
         "sweep_dag",
         "trial_function",
     ],
+    "podmap.search.adaptive": ["OptunaSampler", "PastTrial", "Sampler", "SamplerSetting"],
     "podmap.testing": ["RunResult", "SweepTest", "check_golden", "fail"],
     "podmap.testing.contracts": [
         "BackendContract",

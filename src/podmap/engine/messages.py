@@ -10,8 +10,8 @@ from typing import Any
 
 from podmap.engine.lines import LineSplitter
 from podmap.engine.plain_metrics import PlainMetrics
-from podmap.engine.reports import finite, is_metric
-from podmap.spec.model import Sweep
+from podmap.engine.reports import finite, is_metric, reported_values
+from podmap.spec.model import Objective, Sweep
 from podmap.spec.patterns import make_pattern
 
 ReportHandler = Callable[[int, Mapping[str, Any]], None]
@@ -79,6 +79,7 @@ class Messages:
         last_report: The report with the highest step; empty if there was none.
         reports: All reports, as far as they are kept.
         plain: Reads metrics from lines that are no messages; None if the spec names none.
+        objectives: Of the spec; reports count for those with `from`.
         on_report: Called with step and values of each report, as it is read.
     """
 
@@ -87,6 +88,7 @@ class Messages:
     last_report: Mapping[str, Any] = field(default_factory=dict)
     reports: Reports = field(default_factory=Reports)
     plain: PlainMetrics | None = field(default=None, compare=False)
+    objectives: Sequence[Objective] = ()
     on_report: ReportHandler = field(default=lambda step, values: None, compare=False, repr=False)
 
     def read_line(self, line: str) -> bool:
@@ -114,9 +116,10 @@ class Messages:
         return isinstance(message, dict) and self._add_message(message)
 
     @property
-    def printed(self) -> Mapping[str, float]:
-        """The last values of the metrics that were read by patterns."""
-        return self.plain.last if self.plain is not None else {}
+    def printed(self) -> Mapping[str, float | None]:
+        """Metrics that count without a result: of patterns, and of reports where `from` says so."""
+        plain = self.plain.last if self.plain is not None else {}
+        return {**plain, **reported_values(self.reports, self.objectives)}
 
     def _add_message(self, message: dict[str, Any]) -> bool:
         step = message.get("step")
@@ -158,9 +161,12 @@ def make_messages(sweep: Sweep) -> Messages:
     patterns = [make_pattern(name, text) for name, text in sweep.metrics.items()]
     watched = [objective.metric for objective in sweep.objectives]
     plain = PlainMetrics(patterns) if patterns else None
-    return Messages(reports=Reports(watched=watched), plain=plain)
+    return Messages(
+        reports=Reports(watched=watched), plain=plain, objectives=tuple(sweep.objectives)
+    )
 
 
 def must_follow(sweep: Sweep) -> bool:
     """Whether output must be read while it comes, shown or not."""
-    return sweep.prune is not None or bool(sweep.metrics)
+    from_steps = any(objective.from_ for objective in sweep.objectives)
+    return sweep.prune is not None or bool(sweep.metrics) or from_steps

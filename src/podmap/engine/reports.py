@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from podmap.records import Report
+from podmap.spec.model import Objective
 
 MOST_STEPS = 200
 MOST_METRICS = 20
@@ -52,6 +53,38 @@ def kept_reports(
     if len(steps) > MOST_STEPS:
         steps = _spread(steps, merged, objectives)
     return tuple((step, merged[step]) for step in steps)
+
+
+def reported_values(
+    reports: Iterable[tuple[int, Mapping[str, Any]]], objectives: Sequence[Objective]
+) -> dict[str, float | None]:
+    """Metric to the value that counts, for objectives with `from` that were reported at all.
+
+    Args:
+        reports: Step and values, by step.
+        objectives: As the spec has them; those without `from` play no part.
+
+    Returns:
+        The best of the finite values, or the last value, whatever it is.
+    """
+    goals = [goal for goal in objectives if goal.from_]
+    found: dict[str, float | None] = {}
+    for _, values in reports if goals else ():
+        for goal in goals:
+            value = values.get(goal.metric)
+            if goal.metric in values and is_metric(value):
+                found[goal.metric] = (
+                    value if goal.from_ == "last" else better(found.get(goal.metric), value, goal)
+                )
+    return found
+
+
+def better(one: float | None, other: float | None, goal: Objective) -> float | None:
+    """The better one of two values, of which neither need be there or finite."""
+    known = [value for value in map(finite, (one, other)) if value is not None]
+    if not known:
+        return None
+    return max(known) if goal.direction == "maximize" else min(known)
 
 
 def _metrics(values: Mapping[str, Any], objectives: Sequence[str]) -> Mapping[str, float | None]:

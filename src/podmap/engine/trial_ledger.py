@@ -14,6 +14,7 @@ from podmap.backends.launch import Launch
 from podmap.clock import iso, utc_now
 from podmap.engine.attempt import EndedAttempt
 from podmap.engine.launch import Launcher, ResultPath
+from podmap.engine.objective_steps import with_reported
 from podmap.engine.planned import PlannedRun
 from podmap.engine.reports import kept_reports
 from podmap.engine.result import Outcome, judge_attempt
@@ -217,6 +218,7 @@ class TrialLedger:
         known, names = self.record.reports, self._planned.objectives
         reports = kept_reports(known, ended.messages.reports, objectives=names)
         self.record = replace(self.record, reports=reports)
+        outcome = with_reported(outcome, reports, self._planned.sweep.objectives)
         return self._settle(attempt, outcome, tail=ended.tail, interrupted=interrupted)
 
     def settle_refusal(
@@ -361,6 +363,7 @@ class TrialLedger:
             uri = result_uri(checkpoint, self._trial.key, folder=planned.manifest.folder)
             left = read_left_result(uri, objectives=planned.objectives, since=since)
             if left is not None:
+                left = with_reported(left, record.reports, planned.sweep.objectives)
                 return completed_record(record, left, reason=f"the result was found at {uri}")
         if not record.attempts:
             return reused_record(planned.keys, record, planned.objectives) if planned.keys else None

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from podmap.spec.entry_points import sampler_names
@@ -128,7 +129,7 @@ def _quoted(value: float) -> str:
 def _missing(place: Place, model: type[BaseModel], data: Any) -> Finding:
     about = ""
     for candidate in _models_at(model, place[:-1], data):
-        field = candidate.model_fields.get(str(place[-1]))
+        field = _fields(candidate).get(str(place[-1]))
         if field is not None and field.description:
             about = f": {field.description[0].lower()}{field.description[1:].rstrip('.')}"
     return Finding(place, f"missing{about}")
@@ -138,7 +139,7 @@ def _unknown_key(place: Place, model: type[BaseModel], data: Any) -> Finding:
     key = str(place[-1])
     allowed: dict[str, None] = {}
     for candidate in _models_at(model, place[:-1], data):
-        allowed.update(dict.fromkeys(candidate.model_fields))
+        allowed.update(dict.fromkeys(_fields(candidate)))
     hint = did_you_mean(key, allowed) or _elsewhere(key, place, model)
     message = f"unknown key {key!r}; allowed here: {', '.join(allowed)}"
     return Finding(place, message, hint, on="key")
@@ -222,7 +223,7 @@ def _models_at(model: type[BaseModel], place: Place, data: Any) -> list[type[Bas
 
 def _inside(annotation: Any, part: str | int) -> Iterator[Any]:
     if _is_model(annotation):
-        field = annotation.model_fields.get(part)
+        field = _fields(annotation).get(str(part))
         if field is not None:
             yield from _branches(field.annotation)
         return
@@ -242,6 +243,11 @@ def _branches(annotation: Any) -> Iterator[Any]:
             yield from _branches(member)
     else:
         yield annotation
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model by what a spec calls them."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _is_model(annotation: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Samplers that other packages bring: entry points of the group `podmap.samplers`."""
+"""Samplers that other packages bring: their entry points, of the group podmap.samplers."""
 
 from __future__ import annotations
 

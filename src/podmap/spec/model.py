@@ -50,6 +50,13 @@ class Objective(Model):
         description="Once a trial has reached this value the run ends well: what runs is ended, "
         "and no more are started. With `search.repeats` the mean must reach it.",
     )
+    from_: Literal["last", "best"] | None = Field(
+        None,
+        alias="from",
+        description="Which of the values that a trial reports at its steps counts: the last or the "
+        "best one. A result that has the metric counts as one more, behind the last step; a trial "
+        "that only reports needs no result. By default the result's value counts.",
+    )
 
 
 def _only_extended_resources(schema: dict[str, Any]) -> None:
