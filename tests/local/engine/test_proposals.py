@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +237,23 @@ def test_a_sampler_that_hangs_is_given_up_and_its_process_ended() -> None:
     asker = Asker("tpe", SamplerSetting(SPACE, 5), within_s=0.0)
     with pytest.raises(NoAnswerError, match="no answer within 0 s"):
         asker.suggest(0, {})
+    assert asker._process is None
+
+
+def test_a_sampler_that_hangs_while_it_is_asked_is_closed_at_once() -> None:
+    asker = Asker("tpe", SamplerSetting(SPACE, 5), within_s=3600.0)
+    asker.suggest(0, {})
+    process = asker._process
+    assert process is not None
+    os.killpg(process.pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(asker.suggest, 1, {})
+        while not asker._lock.locked():
+            time.sleep(0.001)
+        asker.close()
+        with pytest.raises(NoAnswerError, match="its process ended|it was closed"):
+            asked.result(30)
+    assert process.wait(30) == -signal.SIGKILL
     assert asker._process is None
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ WITHIN_S = 60.0
 """A sampler that takes longer counts as one that hangs."""
 _MODULE = "podmap.search.adaptive.child"
 _READ_BYTES = 65536
+_CLOSE_S = 2.0
 
 
 class NoAnswerError(PodmapError):
@@ -46,6 +48,8 @@ class Asker:
         self._setting = setting
         self._within_s = within_s
         self._lock = threading.Lock()
+        self._guard = threading.Lock()
+        self._closings = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._told: dict[int, Sequence[PastTrial]] = {}
 
@@ -57,12 +61,14 @@ class Asker:
             past: Place in the search to what is known of it; what was told before is not sent.
 
         Raises:
-            NoAnswerError: The sampler raised, or died, or gave nothing in time.
+            NoAnswerError: The sampler raised, or died, or gave nothing in time, or was closed since
+                it was asked.
         """
+        closings = self._closings
         with self._lock:
             message: dict[str, Any] = {"ask": number}
             if self._process is None or self._process.poll() is not None:
-                self._start()
+                self._start(closings)
                 message |= {"kind": self._kind, "open": setting_to_json(self._setting)}
             changed = {
                 place: [one.to_json() for one in past.get(place, ())]
@@ -77,22 +83,35 @@ class Asker:
         return point
 
     def close(self) -> None:
-        """Ends the process; a later question starts another one."""
-        with self._lock:
-            self._end()
+        """Ends the process, also while it is asked; a later question starts another one."""
+        with self._guard:
+            self._closings += 1
+            if self._process is not None:
+                _kill(self._process)
+        if self._lock.acquire(timeout=_CLOSE_S):  # whoever has it longer ends the process itself
+            try:
+                self._end()
+            finally:
+                self._lock.release()
 
-    def _start(self) -> None:
+    def _start(self, closings: int) -> None:
         self._end()
+        with self._guard:
+            if closings != self._closings:
+                raise NoAnswerError("it was closed")
+            self._process = self._spawn()
+        self._told = {}
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         # Of this process's modules and of none of the folder it stands in: that may be the user's.
         path = os.pathsep.join(part for part in sys.path if part)
-        self._process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-P" if sys.version_info >= (3, 11) else "-s", "-m", _MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
             start_new_session=True,  # Ctrl+C is for the run, which then asks no more
         )
-        self._told = {}
 
     def _exchange(self, message: Mapping[str, Any]) -> dict[str, Any]:
         process = self._process
@@ -113,15 +132,23 @@ class Asker:
         return answer
 
     def _end(self) -> None:
-        process, self._process = self._process, None
+        with self._guard:
+            process, self._process = self._process, None
         if process is None:
             return
-        process.kill()
+        _kill(process)
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):  # what was not sent is lost with the process
                     pipe.close()
         process.wait()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kills it with what it has started, which would keep its output open."""
+    if process.returncode is None:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _read_line(descriptor: int, within_s: float) -> bytes:
