@@ -35,7 +35,7 @@ PATIENCE_S = 60
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses = Pauses(unmet_s=0.2, poll_every_s=0.05)
+    pauses = Pauses(unmet_s=0.2, poll_every_s=0.05, watch_again_s=(60.0, 300.0))
     monkeypatch.setattr("podmap.backends.kubernetes.backend.USUAL", pauses)
     for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -21,7 +21,8 @@ class Pauses:
             for.
         log_pauses_s: Between the tries to read a log.
         watch_pauses_s: Between the tries to watch pods.
-        poll_every_s: How often pods are listed where the right to watch them is missing.
+        poll_every_s: How often pods are listed while watching them is refused.
+        watch_again_s: Between the tries to watch pods while that is refused.
         list_limit_s: How long the first list of the pods may take.
         recheck_every_s: How often pods are looked for that mean something else by now although
             nothing was heard of them.
@@ -36,8 +37,9 @@ class Pauses:
     quota_pauses_s: tuple[float, float] = (0.5, 10.0)
     quota_patience_s: float = 60.0
     log_pauses_s: tuple[float, float] = (0.3, 10.0)
-    watch_pauses_s: tuple[float, float] = (0.1, 30.0)
+    watch_pauses_s: tuple[float, float] = (0.1, 10.0)
     poll_every_s: float = 5.0
+    watch_again_s: tuple[float, float] = (1.0, 300.0)
     list_limit_s: float = 30.0
     recheck_every_s: float = 1.0
     outage_patience_s: float = 60.0

@@ -32,8 +32,6 @@ RECONCILE_S = 600.0
 FRESH_S = 75.0
 BEHIND_S = 5.0
 """How long the watch may take to show a change that this process has made."""
-WATCH_AGAIN_S = 300.0
-"""How long after a watch was forbidden it is tried again."""
 _LIST_TRIES = 3
 _LASTED_S = 5.0
 _LONGEST_CLEAN_PAUSE_S = 2.0
@@ -97,7 +95,9 @@ class PodWatch:
         self._following = False
         self._heard_at = -math.inf
         self._listed_at = -math.inf
-        self._no_watch_until = -math.inf
+        self._polls = False
+        self._watch_again = Backoff(*pauses.watch_again_s)
+        self._watch_again_at = -math.inf
         self._written: deque[tuple[int, float]] = deque()
 
     @property
@@ -107,8 +107,8 @@ class PodWatch:
 
     @property
     def polls(self) -> bool:
-        """Whether the right to watch is missing, so that pods are listed again and again."""
-        return self._clock() < self._no_watch_until
+        """Whether watching was refused last, so that pods are listed again and again."""
+        return self._polls
 
     @property
     def age_s(self) -> float:
@@ -222,8 +222,9 @@ class PodWatch:
             lasted = self._clock() - begun >= _LASTED_S
             if lasted:
                 backoff.reset()
-            if self.polls and self.trouble is None:
-                await self._sleep(self._pauses.poll_every_s)
+            watch_in_s = self._watch_again_at - self._clock()
+            if self.polls and self.trouble is None and watch_in_s > 0:
+                await self._sleep(min(self._pauses.poll_every_s, watch_in_s))
             elif not lasted:
                 await self._sleep(min(backoff.next_s(), longest_s))
 
@@ -232,7 +233,7 @@ class PodWatch:
         due = self._clock() - self._listed_at >= RECONCILE_S
         if not self._version or due or self.polls:
             await self._list()
-        if self.polls:
+        if self.polls and self._clock() < self._watch_again_at:
             return
         try:
             await self._watch_to_the_end()
@@ -241,13 +242,19 @@ class PodWatch:
                 raise _ExpiredError from error
             if error.status != 403:
                 raise
-            self._no_watch_until = self._clock() + WATCH_AGAIN_S
+            self._poll_pods(error)
+
+    def _poll_pods(self, refusal: ApiError) -> None:
+        """Has pods listed, and watching tried again: soon, as what refuses it may pass."""
+        self._watch_again_at = self._clock() + self._watch_again.next_s()
+        if not self._polls:
             log.warning(
                 "%s; until it is allowed, pods are listed every %g s, which costs the API server "
                 "more and shows ends later",
-                error,
+                refusal,
                 self._pauses.poll_every_s,
             )
+        self._polls = True
 
     async def _list(self) -> None:
         async with self._listing:
@@ -301,7 +308,8 @@ class PodWatch:
             async with self._client.stream(
                 "watch", self._path, params, silence_s=SILENCE_S
             ) as chunks:
-                self._following = True
+                self._following, self._polls = True, False
+                self._watch_again.reset()
                 self._set_trouble(None)
                 breather = Breather()
                 async for line in _lines(chunks):

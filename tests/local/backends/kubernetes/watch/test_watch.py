@@ -220,10 +220,30 @@ def test_without_the_right_to_watch_pods_are_listed(
         assert w.watch.fresh
 
     with caplog.at_level(logging.WARNING):
-        play(cluster, scenario, pauses=Pauses(poll_every_s=0.01))
+        play(cluster, scenario, pauses=Pauses(poll_every_s=0.01, watch_again_s=(3600, 3600)))
     [told] = caplog.messages
     for part in ("not allowed to watch pods", "deploy/rbac.yaml", "listed every"):
         assert part in told
+
+
+def test_a_watch_that_was_refused_for_a_moment_is_tried_again_soon(
+    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.forbid("watch")
+
+    async def scenario(w: Watching) -> None:
+        await w.watch.wait_synced(5)
+        await w.until(lambda: w.client.requests["watch pods"] > 2)
+        assert w.watch.polls
+        w.cluster.heal()
+        await w.until(lambda: not w.watch.polls)
+        await w.create(0)
+        await w.until(lambda: len(w.watch.pods) == 1)
+        assert w.watch.fresh
+
+    with caplog.at_level(logging.WARNING):
+        play(cluster, scenario, pauses=Pauses(poll_every_s=3600.0, watch_again_s=(0.01, 0.02)))
+    assert 1 == len(caplog.messages)
 
 
 def test_without_the_right_to_list_it_is_told_at_once(cluster: FakeCluster) -> None:
@@ -355,9 +375,9 @@ def watched(client: Scripted, clock: Clock) -> PodWatch:
         (itertools.repeat([]), 2.0),
         (itertools.repeat([bookmark(5)]), 2.0),
         (itertools.repeat([event("ERROR", {"code": 410})]), 2.0),
-        (itertools.repeat([event("ERROR", {"code": 500, "message": "x"})]), 30.0),
-        (itertools.repeat([b"nonsense\n"]), 30.0),
-        (itertools.repeat(BackendError("no")), 30.0),
+        (itertools.repeat([event("ERROR", {"code": 500, "message": "x"})]), 10.0),
+        (itertools.repeat([b"nonsense\n"]), 10.0),
+        (itertools.repeat(BackendError("no")), 10.0),
     ],
     ids=["ends", "ends with a bookmark", "expires", "fails", "nonsense", "unreachable"],
 )
