@@ -96,7 +96,7 @@ class Tally:
     def __init__(
         self,
         *,
-        allowed_failures: int | None = None,
+        allowed_failures: int | Callable[[], int] | None = None,
         cancel: bool = False,
         failed: Mapping[int, str] = MappingProxyType({}),
         first: FirstFailures | None = None,
@@ -108,7 +108,8 @@ class Tally:
         """Begins to count.
 
         Args:
-            allowed_failures: Trials that may end FAILED; None for any number.
+            allowed_failures: Trials that may end FAILED, or what says how many may by now; None for
+                any number.
             cancel: Whether running attempts are ended when more fail.
             failed: Numbers of the trials that have ended FAILED already, and when.
             first: Whether the first trials fail in the same way; None not to care.
@@ -119,7 +120,7 @@ class Tally:
         """
         self.gpus = gpus or GpuTally()
         self._target = target or TargetTally(())
-        self._allowed = allowed_failures
+        self._allowance = allowed_failures
         self._cancel = cancel
         self._since = ""
         self._failed = dict(failed)
@@ -147,11 +148,12 @@ class Tally:
             RecordError: A record cannot be understood.
         """
         plan, failures = planned.plan, planned.sweep.failures
+        allow = failures.allow
         target = target_of(planned)
         at, decided = planned.manifest.planned, state.decided
         since = max(at, decided.since if decided.planned == at else "")
         tally = cls(
-            allowed_failures=failures.allow.limit(plan.count) if failures.allow else None,
+            allowed_failures=(lambda: allow.limit(plan.count)) if allow else None,
             cancel=failures.on_exceed == "cancel",
             first=FirstFailures(
                 failures.same,
@@ -183,12 +185,18 @@ class Tally:
     @property
     def _counts(self) -> bool:
         """Whether it matters which trials fail."""
-        return self._allowed is not None or self._first.undecided
+        return self._allowance is not None or self._first.undecided
 
     @property
     def _counts_all(self) -> bool:
         """Whether it matters what every trial comes to."""
         return self._target.given or self.gpus.given
+
+    @property
+    def _allowed(self) -> int | None:
+        """How many trials may fail, of those that the run has by now."""
+        allowance = self._allowance
+        return allowance() if callable(allowance) else allowance
 
     @property
     def failed(self) -> Set[int]:
@@ -211,10 +219,11 @@ class Tally:
         """The stop for a reached target, spent GPU-hours, too many or too similar failures."""
         if self.reached is not None or self.gpus.reason:
             return self.reached or self.spent
-        if self._allowed is None or len(self._failed) <= self._allowed:
+        allowed = self._allowed
+        if allowed is None or len(self._failed) <= allowed:
             reason, at = self._first.reason, self._first.at
             return Stop(reason, self._cancel, at) if reason else None
-        failed = f"{len(self._failed)} trials failed, {self._allowed} were allowed"
+        failed = f"{len(self._failed)} trials failed, {allowed} were allowed"
         return Stop(f"{failed} (failures.allow)", self._cancel, max(self._failed.values()))
 
     def memory_for(self, base_bytes: int) -> int:

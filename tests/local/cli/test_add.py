@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 from tests.local.cli.test_steer import PATIENCE_S, in_state, states, until
 
+from podmap.backends.connect import Target
 from podmap.engine.growth import add_items
-from podmap.engine.planned import PlannedRun
+from podmap.engine.planned import PlannedRun, prepare_run
+from podmap.engine.tally import Tally
 from podmap.ledger.ledger import Ledger
 from podmap.loading import load
+from podmap.records import Record, TrialState
 from podmap.search.base import ItemProblems, ItemRow
+from podmap.spec.load import load as load_spec
 
 SPEC = """\
 apiVersion: podmap/v1
@@ -154,6 +158,28 @@ def test_with_repeats_each_item_has_as_many_trials(cli: Any, say: Any) -> None:
     assert [[4, 5]] == [item["numbers"] for item in said["items"]]
     best = cli("resume", cli.run_id(), "--json").json["best"]
     assert [4, 5] == best["repeats"]["trials"]
+
+
+def test_an_allowance_in_percent_is_of_all_trials_that_there_are_by_now(tmp_path: Path) -> None:
+    spec = tmp_path / "growing.yaml"
+    spec.write_text(SPEC + "failures: {allow: 50%, same: 0}\n")
+    planned = prepare_run(
+        load_spec(spec),
+        store=str(tmp_path),
+        run_id="0" * 8,
+        owner={"kind": "test"},
+        folder=str(tmp_path),
+        target=Target("process"),
+    )
+    tally = Tally.of_run(planned, planned.ledger.read_state())
+    for number in range(2):
+        tally.count_record(Record(number, "k", "e", TrialState.FAILED))
+    assert tally.stop is not None
+    assert "2 trials failed, 1 were allowed (failures.allow)" == tally.stop.reason
+    rows = [ItemRow({"x": x, "c": "a"}) for x in (0.1, 0.2)]
+    add_items(planned.ledger, rows, ItemProblems(), by="a test")
+    planned.grow()
+    assert tally.stop is None
 
 
 def test_a_file_that_does_not_follow_is_an_error_of_the_run(cli: Any, say: Any, ended: str) -> None:
