@@ -65,6 +65,7 @@ class LocalAirflow:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._spawned: dict[str, tuple[str, ...]] = {}
         self._token = ""
         home.mkdir(parents=True, exist_ok=True)
         self.env = {
@@ -119,15 +120,15 @@ class LocalAirflow:
         self.kill_group(self.processes.pop(name))
 
     def spawn_again(self, name: str) -> None:
-        """Starts one of the processes as `start` did."""
-        self.spawn(name, *self._commands[name])
+        """Starts one of the processes as it was started before."""
+        self.spawn(*self._spawned[name], name=name)
 
     def start_ended(self) -> list[str]:
         """Starts what has ended by itself once more, as a deployment does; returns the names."""
         ended = [name for name, process in self.processes.items() if process.poll() is not None]
         for name in ended:
             self.kill_group(self.processes.pop(name))  # what it has left
-            self.spawn(name, *self._commands[name])
+            self.spawn_again(name)
         return ended
 
     def run(self, *arguments: str) -> str:
@@ -163,6 +164,7 @@ class LocalAirflow:
                 start_new_session=True,
             )
         self.processes[name] = process
+        self._spawned[name] = (command, *arguments)
         return process
 
     def stop(self) -> None:

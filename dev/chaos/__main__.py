@@ -43,7 +43,8 @@ def main(arguments: Sequence[str]) -> int:
         for fault in FAULTS.values():
             print(f"{fault.name:24} {fault.what}")
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     plays = list(_plays(options))
     size = Size(options.trials, options.parallelism, options.seconds)
     verdicts: list[Verdict] = []

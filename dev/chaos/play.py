@@ -26,7 +26,12 @@ def play(scene: Scene, *faults: Fault, by_command: bool = False) -> Verdict:
     scene.marks.write_text("")
     with Watcher(scene.ground) as watcher:
         run = Run(scene, _runner(scene, faults, by_command), watcher)
-        with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(faults)) as pool:
+        # The command ends first: the steps of faults wait for the end of its run.
+        with (
+            contextlib.ExitStack() as stack,
+            ThreadPoolExecutor(len(faults)) as pool,
+            contextlib.closing(run.runner),
+        ):
             steps = [stack.enter_context(_closing(fault.steps(run))) for fault in faults]
             for each in steps:
                 next(each, None)

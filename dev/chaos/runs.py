@@ -32,6 +32,9 @@ class Runner(Protocol):
     def give_up(self) -> None:
         """Ends what has not ended in time, so that it is in nobody's way."""
 
+    def close(self) -> None:
+        """Leaves no process behind, whatever has ended the suite."""
+
 
 class ThroughAirflow:
     """A run of a DAG."""
@@ -55,6 +58,9 @@ class ThroughAirflow:
         self._airflow.request("PATCH", path, {"state": "failed"})
         wait_until(lambda: False, 20)
 
+    def close(self) -> None:
+        """Its processes are the scene's, which ends them."""
+
 
 class ByCommand:
     """`podmap run`, which can be killed, and `podmap resume`."""
@@ -71,7 +77,8 @@ class ByCommand:
     def kill(self) -> None:
         """kill -9 of the command."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._process = None
 
@@ -84,6 +91,9 @@ class ByCommand:
         return "" if code is None else {0: "success"}.get(code, f"exit {code}")
 
     def give_up(self) -> None:
+        self.kill()
+
+    def close(self) -> None:
         self.kill()
 
     def _command(self, *words: str) -> None:
