@@ -127,7 +127,15 @@ class OutputError(BackendError):
 
 
 class StoreError(UnreachableError):
-    """The store of the ledger could not be read or written."""
+    """The store of the ledger could not be read or written.
+
+    Attributes:
+        passing: Whether its server has said that it cannot answer now, or has not answered in time.
+    """
+
+    def __init__(self, text: str, *, passing: bool = False) -> None:
+        self.passing = passing
+        super().__init__(text)
 
 
 class ConflictError(PodmapError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import getpass
 import os
 import signal
@@ -26,6 +27,7 @@ from podmap.cli._output import (
     print_leaderboard,
     say_left_out,
 )
+from podmap.cli._patience import asked_patiently
 from podmap.cli._progress import Progress, progress_display
 from podmap.clock import parse_iso, utc_now
 from podmap.engine.events import (
@@ -93,7 +95,8 @@ def start_run(loaded: LoadedSpec, options: RunOptions, *, folder: str, store: st
         check_env_of_processes(loaded.sweep)
     run_id = names.new_run_id()
     with hold_run(run_id):
-        planned = prepare_run(
+        plan = functools.partial(
+            prepare_run,
             loaded,
             store=default_store(store or loaded.sweep.store),
             run_id=run_id,
@@ -101,6 +104,7 @@ def start_run(loaded: LoadedSpec, options: RunOptions, *, folder: str, store: st
             folder=folder,
             target=options.target,
         )
+        planned = asked_patiently(plan, patience_s=options.patience_s, console=options.console)
         say_warnings(planned.warnings)
         if options.target.backend == "kubernetes":
             _check_first_pod(planned, options.target)

@@ -66,10 +66,13 @@ def command(
     from podmap.cli._console import Console
     from podmap.cli._lock import hold_run
     from podmap.cli._output import counted
+    from podmap.cli._patience import asked_patiently
     from podmap.cli._run_command import RunCommand, RunOptions
 
     console = Console(quiet=quiet)
-    ledger, manifest = open_run(run, store)
+    ledger, manifest = asked_patiently(
+        lambda: open_run(run, store), patience_s=patience, console=console
+    )
     _check_owner(manifest, ledger.run_uri)
     with hold_run(manifest.run_id):
         planned = _planned(ledger)

@@ -16,6 +16,7 @@ MAX_BYTES = 256 * 1024 * 1024
 NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 """What S3, GCS and Azure say where it is the bucket that is not there."""
 _XML = re.compile(r"<Code>([^<]*)</Code>\s*<Message>([^<\n]*)")
+_STATUS = re.compile(r"status code: ([0-9]{3})")
 _ELSEWHERE = "choose another store with --store or PODMAP_STORE"
 _NEXT_STEP = {
     errno.ENOSPC: f"free some space there, or {_ELSEWHERE}",
@@ -53,7 +54,8 @@ _OF_THE_MACHINE = frozenset(
 def store_error(action: str, uri: str, error: BaseException) -> StoreError:
     """The error for an action (`"write"`, `"read"` …) on a URI that failed with `error`."""
     why = masked(_reason(error))
-    return StoreError(f"cannot {action} {masked(uri)}: {why}; {_next_step(error)}")
+    text = f"cannot {action} {masked(uri)}: {why}; {_next_step(error)}"
+    return StoreError(text, passing=_is_passing(error))
 
 
 def log_left_out(error: RecordError) -> None:
@@ -93,14 +95,28 @@ def _without_debug(text: str) -> str:
     return f"{text.partition('<')[0].rstrip(' :')}: {said}"
 
 
+def _is_passing(error: BaseException) -> bool:
+    """Whether a server has said that it cannot answer now, or has not answered in time."""
+    status = _status_of(error)
+    if status:
+        return status == "429" or status.startswith("5")
+    return not isinstance(error, OSError) and "timed out" in str(error)
+
+
+def _status_of(error: BaseException) -> str:
+    """The HTTP status that a server has answered with; empty if it has not."""
+    found = _STATUS.search(str(error))
+    return found[1] if found else ""
+
+
 def _next_step(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in _NEXT_STEP:
         return _NEXT_STEP[error.errno]
-    if isinstance(error, PermissionError) or type(error).__name__ == "PermissionDeniedError":
+    status, name = _status_of(error), type(error).__name__
+    if isinstance(error, PermissionError) or status == "403" or name == "PermissionDeniedError":
         return _NEXT_STEP[errno.EACCES]
     if isinstance(error, FileNotFoundError) or any(name in str(error) for name in NO_BUCKET):
         return "there is no such folder or bucket: create it first, or correct the URI"
-    name = type(error).__name__
-    if name == "UnauthenticatedError" or "credential" in f"{name} {error}".lower():
+    if status == "401" or name == "UnauthenticatedError" or "credential" in f"{name} {error}".lower():
         return "give this process credentials for the store"
     return "check that the store can be reached from here"

@@ -90,15 +90,19 @@ def test_a_server_that_answers_nothing_is_told(store: Store, bucket: Bucket) -> 
     bucket.fault = lambda method, name: "503" if method == "PUT" else ""
     with pytest.raises(StoreError, match=r"cannot create gs://podmap/.*/a: .*503") as caught:
         store.create("a", b"1")
+    assert caught.value.passing
     assert "Debug" not in str(caught.value)
     assert len(bucket.asked) == 3
 
 
 def test_what_is_refused_for_good_is_asked_once(store: Store, bucket: Bucket) -> None:
     bucket.fault = lambda method, name: "403"
-    with pytest.raises(StoreError, match="the right to"):
-        store.create("a", b"1")
-    assert len(bucket.asked) == 1
+    for refused in (lambda: store.create("a", b"1"), lambda: list(store.list("a"))):
+        bucket.asked.clear()
+        with pytest.raises(StoreError, match="the right to") as caught:
+            refused()
+        assert not caught.value.passing
+        assert len(bucket.asked) == 1
 
 
 def test_a_file_that_is_too_large_is_not_read(
