@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from podmap.records import Attempt, Category, Diagnosis, Record, TrialState
 
-_WELL = (TrialState.COMPLETE, TrialState.PRUNED)
+WELL = (TrialState.COMPLETE, TrialState.PRUNED)
+"""The states that show that the set-up is right."""
 _BAD_USAGE = 2
 _BAD_USAGE_HELP = (
     "Exit code 2 is what programs end with that do not know an argument: see trial.command and "
@@ -68,7 +69,7 @@ class FirstFailures:
     def count_record(self, record: Record) -> None:
         """Counts how a trial stands; a trial that is told again counts once."""
         self._failed.pop(record.number, None)
-        if record.state in _WELL:
+        if record.state in WELL:
             self._one_went_well = True
         if record.state is not TrialState.FAILED or not self.undecided:
             return

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from podmap.engine.first_failures import FirstFailures
+from podmap.engine.first_failures import WELL, FirstFailures
 from podmap.engine.gpu_tally import GpuTally
 from podmap.ledger.run_state import Decisions, RunState
 from podmap.objective import TargetTally
@@ -165,7 +165,7 @@ class Tally:
             oom=planned.sweep.retries.oom,
             memory_of=lambda number: memory_of(planned.template(planned.trial(number))),
         )
-        for record in planned.ledger.records() if tally._counts or tally._counts_all else ():
+        for record in tally._former_records(planned, asked_anew=asked_anew):
             tally.gpus.count_record(record)
             if target.given and _is_kept(record, planned):
                 target.count_record(record)
@@ -176,6 +176,22 @@ class Tally:
             if not tally._counts and not tally._counts_all:
                 break
         return tally
+
+    def _former_records(self, planned: PlannedRun, *, asked_anew: bool) -> Iterable[Record]:
+        """What is to be counted at first, from the run's snapshot where that has what it takes.
+
+        That one trial went well counts before all others: who failed before it, nobody can tell.
+        """
+        if not self._counts and not self._counts_all:
+            return ()
+        known = list(planned.ledger.board().records())
+        well = next((one for one in known if one.state in WELL), None)
+        if well is not None:
+            self._first.count_record(well)
+        if not self._counts and not self._counts_all:
+            return ()
+        in_full = self._target.given or (self._first.undecided and not asked_anew)
+        return planned.ledger.records() if known and in_full else known
 
     @property
     def needs_other_trials(self) -> bool:

@@ -288,7 +288,7 @@ class OperatorTrial:
         """What GPUs the run's attempts have held and hold, where that is limited."""
         gpus = GpuTally.of_run(self.planned)
         if gpus.given:
-            for record in self.planned.ledger.records():
+            for record in self.planned.ledger.board().records():
                 gpus.count_record(record)
             gpus.count_running(found, now_s=time.monotonic())
         return gpus
