@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 
 from podmap import disk
 from podmap.backends.process import check_state_folder, default_state_dir
 from podmap.errors import BackendError, ConflictError
+
+_LEFT_S = 5.0
+"""How long a lock may outlive its holder; another container's processes are not seen from here."""
+_PAUSE_S = 0.02
 
 
 @contextlib.contextmanager
@@ -48,6 +53,31 @@ def run_holder(run_id: str) -> int | None:
     return None
 
 
+def _living_holder(run_id: str) -> int | None:
+    """As `run_holder`; a lock that has outlived its holder is waited for.
+
+    A process that is killed while it starts another leaves it its lock, until that one has begun.
+    """
+    ends = time.monotonic() + _LEFT_S
+    while (pid := run_holder(run_id)) and not _lives(pid) and time.monotonic() < ends:
+        _pause()
+    return pid
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _pause() -> None:
+    time.sleep(_PAUSE_S)
+
+
 def _path(run_id: str) -> str:
     return os.path.join(default_state_dir(), ".runs", f"{run_id}.lock")
 
@@ -65,8 +95,8 @@ def _lock_file(path: str, run_id: str) -> int:
                 "set PODMAP_STATE_DIR to a folder of this host that can be written"
             ) from error
         if not _try(descriptor, run_id):
-            pid = run_holder(run_id)
             os.close(descriptor)
+            pid = _living_holder(run_id)
             if pid is None:
                 continue  # it has ended meanwhile
             raise _held_error(run_id, pid)
@@ -99,6 +129,6 @@ def check_not_held(run_id: str) -> None:
     Raises:
         ConflictError: One does.
     """
-    pid = run_holder(run_id)
+    pid = _living_holder(run_id)
     if pid is not None:
         raise _held_error(run_id, pid)
