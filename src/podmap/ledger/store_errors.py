@@ -117,6 +117,10 @@ def _next_step(error: BaseException) -> str:
         return _NEXT_STEP[errno.EACCES]
     if isinstance(error, FileNotFoundError) or any(name in str(error) for name in NO_BUCKET):
         return "there is no such folder or bucket: create it first, or correct the URI"
-    if status == "401" or name == "UnauthenticatedError" or "credential" in f"{name} {error}".lower():
+    if (
+        status == "401"
+        or name == "UnauthenticatedError"
+        or "credential" in f"{name} {error}".lower()
+    ):
         return "give this process credentials for the store"
     return "check that the store can be reached from here"

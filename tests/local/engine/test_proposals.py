@@ -251,7 +251,7 @@ def test_a_sampler_that_hangs_while_it_is_asked_is_closed_at_once() -> None:
         while not asker._lock.locked():
             time.sleep(0.001)
         asker.close()
-        with pytest.raises(NoAnswerError, match="its process ended|it was closed"):
+        with pytest.raises(NoAnswerError, match=r"its process ended|it was closed"):
             asked.result(30)
     assert process.wait(30) == -signal.SIGKILL
     assert asker._process is None
