@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -23,6 +24,7 @@ from podmap.cli._options import (
 from podmap.errors import OwnerError
 
 if TYPE_CHECKING:
+    from podmap.cli._console import Console
     from podmap.engine.planned import PlannedRun
     from podmap.ledger.ledger import Ledger
     from podmap.ledger.manifest import Manifest
@@ -66,14 +68,10 @@ def command(
     from podmap.cli._console import Console
     from podmap.cli._lock import hold_run
     from podmap.cli._output import counted
-    from podmap.cli._patience import asked_patiently
     from podmap.cli._run_command import RunCommand, RunOptions
 
     console = Console(quiet=quiet)
-    ledger, manifest = asked_patiently(
-        lambda: open_run(run, store), patience_s=patience, console=console
-    )
-    _check_owner(manifest, ledger.run_uri)
+    ledger, manifest = _opened(run, store, console=console, patience_s=patience)
     with hold_run(manifest.run_id):
         planned = _planned(ledger)
         manifest = planned.manifest  # it may be another one by now, and is the one that is run
@@ -93,6 +91,17 @@ def command(
             as_json=as_json,
         )
         return RunCommand(planned, options).run()
+
+
+def _opened(
+    run: str, store: str | None, *, console: Console, patience_s: float
+) -> tuple[Ledger, Manifest]:
+    from podmap.cli._patience import asked_patiently
+
+    ask = partial(open_run, run, store)
+    ledger, manifest = asked_patiently(ask, patience_s=patience_s, console=console)
+    _check_owner(manifest, ledger.run_uri)
+    return ledger, manifest
 
 
 def _planned(ledger: Ledger) -> PlannedRun:
