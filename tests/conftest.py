@@ -52,6 +52,7 @@ SHARED = ("airflow", "chaos", "cluster")
 """Folders whose tests share a server: with several workers (pytest-xdist) one has them all."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Says which tests stay together in one worker: a folder that shares, or else a file."""
     for item in items:
