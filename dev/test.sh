@@ -67,4 +67,4 @@ for module in (podmap, podmap_trial):
         raise SystemExit(f"{module.__name__} is not the built one: {module.__file__}")
 PY
 # Two at once, since most of what is tested waits: Airflow's tests run beside Kubernetes'.
-exec .venv/bin/python -m pytest --numprocesses="${PODMAP_TEST_WORKERS:-2}" --dist=loadgroup --durations=40 "$@"
+exec .venv/bin/python -m pytest --numprocesses="${PODMAP_TEST_WORKERS:-2}" --dist=loadscope --durations=40 "$@"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from podmap import uris
 from podmap.cli.main import main
@@ -48,18 +49,21 @@ echo "{\\"y\\": $1}" >"$PODMAP_RESULT"
 """Four trials in four processes of sh, which are fast; y is x."""
 
 
-SHARED = ("airflow", "chaos", "cluster")
-"""Folders whose tests share a server: with several workers (pytest-xdist) one has them all."""
+SHARED = {"airflow": "airflow", "chaos": "cluster", "cluster": "cluster"}
+"""Folders whose tests share a server, with its name."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says which tests stay together in one worker: a folder that shares, or else a file."""
-    for item in items:
-        place = item.path.relative_to(Path(__file__).parent)
-        folder = place.parts[0]
-        group = {"chaos": "cluster"}.get(folder, folder)
-        item.add_marker(pytest.mark.xdist_group(group if folder in SHARED else str(place)))
+class TogetherScheduling(LoadScopeScheduling):
+    """With several workers (pytest-xdist) one has all tests that share a server, or a file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return SHARED.get(Path(file).parts[1], file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TogetherScheduling:
+    return TogetherScheduling(config, log)
 
 
 @dataclass(frozen=True)
