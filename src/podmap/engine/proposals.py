@@ -63,7 +63,8 @@ class Learner:
         self._space = Space(search.params)
         self._past = Past(planned, self._space, alone=alone)
         objectives = len(planned.objectives)
-        setting = SamplerSetting(self._space, search.seed, objectives, search.failed)
+        constraints = tuple(search.constraints)
+        setting = SamplerSetting(self._space, search.seed, objectives, search.failed, constraints)
         self._asker = asker or Asker(chosen_kind(search, objectives)[0], setting)
         self._told = False
 

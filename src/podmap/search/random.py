@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
+from podmap.errors import Problem, SpecError
 from podmap.search.base import Enumerated, section
+from podmap.spec.constraint import Constraints
 from podmap.spec.dimension import (
     DECIMALS,
     Points,
@@ -25,6 +27,10 @@ from podmap.spec.model import Sweep
 from podmap.spec.search import Dimension, Params, RandomSearch, Range
 
 _BITS = 256
+_PROBES = 10
+_PROBE_DRAWS = 1000
+_MOST_DRAWS = 100_000
+"""Where ten trials were each found within a thousand draws, that many never fail."""
 Draw = Callable[[int], Any]
 
 
@@ -40,6 +46,7 @@ class RandomDraws(Enumerated):
         trials: int,
         seed: int,
         try_first: Sequence[Mapping[str, Any]] = (),
+        constraints: Sequence[str] = (),
     ) -> None:
         """Prepares the draws; none is made.
 
@@ -49,19 +56,31 @@ class RandomDraws(Enumerated):
             seed: Any whole number from 0.
             try_first: Params of the first trials; what they leave out must be a constant.
                 Trial n beyond them has the same params with or without them.
+            constraints: As the spec has them. A draw that breaks one is made again, by a hash of
+                how often it was; those that meet all stay as they are without them.
+
+        Raises:
+            SpecError: Hardly a draw meets the constraints.
         """
         self.count = trials
         self._params = params
         self._try_first = tuple(try_first)
         self._draws = {name: _draw(dimension) for name, dimension in params.items()}
         self._seeds = {name: hashlib.sha256(f"{seed}:{name}:".encode()) for name in params}
+        self.constraints = Constraints(constraints)
+        for number in range(_PROBES) if constraints else ():
+            self._drawn(number, most=_PROBE_DRAWS)
 
     @classmethod
     def from_spec(cls, sweep: Sweep, *, folder: str = "") -> RandomDraws:
         """The draws of a spec, which alone says what its trials are."""
         search = section(sweep, RandomSearch)
         return cls(
-            search.params, trials=search.trials, seed=search.seed, try_first=search.try_first
+            search.params,
+            trials=search.trials,
+            seed=search.seed,
+            try_first=search.try_first,
+            constraints=search.constraints,
         )
 
     def ask(self, number: int) -> dict[str, Any]:
@@ -69,11 +88,26 @@ class RandomDraws(Enumerated):
         self._check_number(number)
         if number < len(self._try_first):
             return self._given(self._try_first[number])
-        return {name: draw(self._bits(name, number)) for name, draw in self._draws.items()}
+        return self._drawn(number, most=_MOST_DRAWS)
 
-    def _bits(self, name: str, number: int) -> int:
+    def _drawn(self, number: int, *, most: int) -> dict[str, Any]:
+        """The first draw of a number that meets the constraints.
+
+        Raises:
+            SpecError: So many do not.
+        """
+        for again in range(most):
+            which = b"%d" % number if not again else b"%d:%d" % (number, again)
+            params = {name: draw(self._bits(name, which)) for name, draw in self._draws.items()}
+            if self.constraints.broken_by(params) is None:
+                return params
+        message = f"none of {most:,} draws meets all constraints"
+        hint = "choose ranges in which more do, or a param that is a part of another"
+        raise SpecError([Problem("search.constraints", message, hint=hint)])
+
+    def _bits(self, name: str, which: bytes) -> int:
         hashed = self._seeds[name].copy()
-        hashed.update(b"%d" % number)
+        hashed.update(which)
         return int.from_bytes(hashed.digest(), "big")
 
     def _given(self, item: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from podmap.spec.check_adaptive import check_adaptive
+from podmap.spec.check_constraints import check_constraints
 from podmap.spec.check_types import explain
 from podmap.spec.dimension import (
     identity,
@@ -76,6 +77,8 @@ def check_search(search: Search, raw: Mapping[str, Any]) -> list[Finding]:
         findings += _check_try_first(search, given)
         if isinstance(search, AdaptiveSearch) and not any(wrong.values()):
             findings += check_adaptive(search)
+    if not any(wrong.values()) and search.params.keys() == set(given):
+        findings += check_constraints(search)
     return findings
 
 

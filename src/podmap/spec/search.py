@@ -63,6 +63,16 @@ Dimension = Annotated[
 Params = dict[str, Dimension]
 
 
+_Constraints = Annotated[
+    list[str],
+    Field(
+        description="Conditions on numbers among the params that every trial meets, as "
+        "`params.batch * params.width <= 4096`: numbers, params.NAME, + - * / ( ), comparisons, "
+        "`and`. What breaks one is left out of a grid, else drawn or proposed again.",
+    ),
+]
+
+
 class _SearchBase(Model):
     seed: int = Field(0, ge=0, description="Makes the search and the trials' own seeds repeatable.")
     repeats: int = Field(
@@ -108,6 +118,7 @@ class GridSearch(_SearchBase):
     params: Params = Field(
         description="Name to range (with `step` or `steps`), choice or constant."
     )
+    constraints: _Constraints = Field(default_factory=list)
 
 
 class RandomSearch(_SearchBase):
@@ -122,6 +133,7 @@ class RandomSearch(_SearchBase):
     try_first: list[dict[str, Json]] = Field(
         default_factory=list, description="Params of the first trials, before any are drawn."
     )
+    constraints: _Constraints = Field(default_factory=list)
 
 
 class ShardsSearch(_SearchBase):
@@ -159,6 +171,7 @@ class AdaptiveSearch(_SearchBase):
     try_first: list[dict[str, Json]] = Field(
         default_factory=list, description="Params of the first trials, before any are proposed."
     )
+    constraints: _Constraints = Field(default_factory=list)
     failed: Literal["avoid", "ignore", "worst"] = Field(
         "avoid",
         description="What failed trials teach: avoid keeps away from where they are, ignore "

@@ -56,7 +56,8 @@ class Here:
 
     def __init__(self, planned: PlannedRun) -> None:
         search: Any = planned.sweep.search
-        setting = SamplerSetting(Space(search.params), search.seed, len(planned.objectives))
+        goals, rules = len(planned.objectives), tuple(search.constraints)
+        setting = SamplerSetting(Space(search.params), search.seed, goals, constraints=rules)
         self._conversation = Conversation()
         self._conversation.answer({"kind": search.kind, "open": setting_to_json(setting)})
 
@@ -151,6 +152,26 @@ def test_a_whole_run_learns_and_its_records_say_what_was_tried(tmp_path: Path) -
     assert all(record.key and record.params.keys() == PARAMS.keys() for record in found.records)
     early, late = ([abs(r.params["x"] - 1) for r in part] for part in _halves(found.records[1:]))
     assert sum(late) < sum(early)
+
+
+@pytest.mark.usefixtures("asked_here")
+@pytest.mark.parametrize("kind", ["tpe", "random"])
+def test_every_trial_of_a_run_meets_the_constraints(tmp_path: Path, kind: str) -> None:
+    rule = "params.x * params.n <= 9 and params.x >= 0"
+    found = SweepTest(spec(kind, constraints=[rule])).run(tmp_path, train=train)
+    assert {"COMPLETE": TRIALS} == found.counts
+    assert all(0 <= one.params["x"] * one.params["n"] <= 9 for one in found.records)
+    assert TRIALS == len({str(dict(one.params)) for one in found.records})
+
+
+def test_a_grid_with_constraints_is_the_same_for_whoever_opens_the_run(tmp_path: Path) -> None:
+    search = {"kind": "grid", "params": {"a": [1, 2, 3], "b": [1, 2, 3]}}
+    given = {**spec(), "search": {**search, "constraints": ["params.a * params.b <= 3"]}}
+    planned = plan(tmp_path, {**given, "trial": {"command": ["train", "{params.a}"]}})
+    again = PlannedRun.open(planned.ledger.run_uri)
+    expected = [(1, 1), (1, 2), (1, 3), (2, 1), (3, 1)]
+    for one in (planned, again):
+        assert expected == [(t.params["a"], t.params["b"]) for t in one.plan.trials()]
 
 
 def _halves(records: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:

@@ -58,13 +58,20 @@ def setting_to_json(setting: SamplerSetting) -> dict[str, Any]:
         "seed": setting.seed,
         "objectives": setting.objectives,
         "failed": setting.failed,
+        "constraints": setting.constraints,
     }
 
 
 def setting_from_json(data: dict[str, Any]) -> SamplerSetting:
     """The setting in an object made by `setting_to_json`."""
     params: Params = TypeAdapter(Params).validate_python(data["params"])
-    return SamplerSetting(Space(params), data["seed"], data["objectives"], data["failed"])
+    return SamplerSetting(
+        Space(params),
+        data["seed"],
+        data["objectives"],
+        data["failed"],
+        tuple(data["constraints"]),
+    )
 
 
 def main() -> None:

@@ -10,15 +10,17 @@ those of a Sobol sequence. All is made anew from the past trials for each ask.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import erfcx, log_ndtr, ndtr
 
 from podmap.search.adaptive.cube import Cube
 from podmap.search.adaptive.gp_model import Floats, GaussianProcess, fitted_kernel
 from podmap.search.adaptive.past import PastTrial, SamplerSetting, as_told
 from podmap.search.adaptive.qmc import SobolSampler, sobol_points
+from podmap.spec.constraint import Constraints
 
 FIRST_TRIALS = 10
 """So many have to end before the model is asked."""
@@ -40,6 +42,7 @@ class GpSampler:
         self._setting = setting
         self._cube = Cube(setting.space)
         self._sobol = SobolSampler(setting)
+        self._constraints = Constraints(setting.constraints)
 
     def suggest(self, number: int, past: Sequence[PastTrial]) -> dict[str, float]:
         """As `Sampler.suggest`."""
@@ -49,15 +52,29 @@ class GpSampler:
         if len(ended) < FIRST_TRIALS or len(complete) < _FEWEST:
             return self._sobol.suggest(number, past)
         rng = np.random.default_rng([self._setting.seed, number])
-        acquisition = _Acquisition(self._cube, told, rng)
+        acquisition = _Acquisition(self._cube, told, rng, self._allowed)
         seen = self._cube.encoded([one.point for one in told[-MOST_TRIALS * 4 :]])
         return self._cube.point(_largest(acquisition, self._cube, seen, rng))
+
+    def _allowed(self, points: Floats) -> NDArray[np.bool_]:
+        """Which rows meet the constraints."""
+        if not self._constraints:
+            return np.ones(len(points), dtype=bool)
+        every = (self._setting.space.outer(self._cube.point(row)) for row in points)
+        return np.array([self._constraints.broken_by(params) is None for params in every])
 
 
 class _Acquisition:
     """How much a point promises, as a logarithm."""
 
-    def __init__(self, cube: Cube, told: Sequence[PastTrial], rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        cube: Cube,
+        told: Sequence[PastTrial],
+        rng: np.random.Generator,
+        allowed: Callable[[Floats], NDArray[np.bool_]],
+    ) -> None:
+        self._allowed = allowed
         complete = _chosen([one for one in told if one.state == "complete"])
         running = [one for one in told if one.state == "running"]
         points = cube.encoded([one.point for one in complete])
@@ -80,7 +97,8 @@ class _Acquisition:
         if self._good is not None:
             mean, variance = self._good.predict(points)
             found = found + log_ndtr(mean / np.sqrt(variance + self._good.kernel.noise + 0.05))
-        return found
+        promised: Floats = np.where(self._allowed(points), found, -np.inf)
+        return promised
 
 
 def _feasibility(

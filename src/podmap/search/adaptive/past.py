@@ -53,12 +53,15 @@ class SamplerSetting:
         seed: The search's seed.
         objectives: How many there are; of each, less is better.
         failed: What trials that failed are to the sampler.
+        constraints: As the spec has them; what a sampler makes of them is its own affair, since
+            what breaks one is asked for again.
     """
 
     space: Space
     seed: int
     objectives: int = 1
     failed: FailedTrials = "avoid"
+    constraints: tuple[str, ...] = ()
 
 
 class Sampler(Protocol):

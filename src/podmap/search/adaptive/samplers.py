@@ -6,9 +6,9 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from podmap.errors import NotSupportedError
+from podmap.search.adaptive.feasible import ConstrainedSampler
 from podmap.search.adaptive.past import Sampler, SamplerSetting
 from podmap.spec.entry_points import find_samplers, why_not_loadable
 
@@ -59,11 +59,16 @@ def make_sampler(kind: str, setting: SamplerSetting) -> Sampler:
     missing = why_not_installed(kind)
     if missing:
         raise NotSupportedError(missing)
+    if setting.constraints:
+        return ConstrainedSampler(setting, _maker(kind))
+    return _maker(kind)(setting)
+
+
+def _maker(kind: str) -> Callable[[SamplerSetting], Sampler]:
     own = SAMPLERS.get(kind)
-    make: Callable[[SamplerSetting], Any]
+    make: Callable[[SamplerSetting], Sampler]
     if own is None:
         make = find_samplers(kind)[0].load()
     else:
         make = getattr(importlib.import_module(own.module), own.make)
-    sampler: Sampler = make(setting)
-    return sampler
+    return make

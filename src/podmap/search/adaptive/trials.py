@@ -31,7 +31,11 @@ class AdaptiveTrials(RandomDraws):
             objectives: How many there are.
         """
         super().__init__(
-            search.params, trials=search.trials, seed=search.seed, try_first=search.try_first
+            search.params,
+            trials=search.trials,
+            seed=search.seed,
+            try_first=search.try_first,
+            constraints=search.constraints,
         )
         self._name, self._why = chosen_kind(search, objectives)
         self._space = Space(search.params)
@@ -61,4 +65,4 @@ class AdaptiveTrials(RandomDraws):
             self._space.inner(params)
         except ValueError:
             return False
-        return True
+        return self.constraints.broken_by(params) is None
