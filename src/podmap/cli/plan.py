@@ -114,7 +114,9 @@ def command(
     from podmap.backends.connect import Target
     from podmap.cli._dry_run import dry_run
     from podmap.engine.planned import find_plan_warnings, why_nothing_to_run
+    from podmap.engine.warm_start import take_learnt
     from podmap.errors import UsageError
+    from podmap.ledger.runs import default_store
     from podmap.search.plan import make_plan
     from podmap.spec.load import load
 
@@ -122,7 +124,8 @@ def command(
         raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
     loaded = load(spec, overrides=overrides(sets), overrides_from="--set", strict=strict)
     sweep, plan = loaded.sweep, make_plan(loaded)
-    warnings = find_plan_warnings(loaded, plan)
+    learnt = take_learnt(plan, sweep, store=default_store(sweep.store))
+    warnings = [*find_plan_warnings(loaded, plan), *learnt]
     say_warnings(warnings)
     refused = _unsupported(sweep, backend)
     faults = _faults(loaded, plan)
@@ -214,6 +217,7 @@ def _json(sweep: Sweep, plan: Plan, guess: Estimate) -> dict[str, Any]:
         "sweep": sweep.name,
         "search": plan.kind,
         **({"search_why": plan.why} if plan.why else {}),
+        **({"learnt": len(plan.learnt)} if plan.learnt else {}),
         "count": plan.count,
         "repeats": plan.repeats,
         "parallelism": sweep.parallelism,
@@ -275,6 +279,8 @@ def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
     if plan.learns:
         why = f" (search.kind: auto: {plan.why})" if plan.why else ""
         click.echo(f"{ASKED_LATER}: {plan.kind} is asked when a trial can start{why}")
+    if plan.learnt:
+        click.echo(f"it is told of {counted(len(plan.learnt), 'trial')} of other runs first")
     if guess.makespan_s is not None:
         at_most = "at most " if guess.by == "trial.timeout" else "about "
         click.echo(f"{at_most}{duration(guess.makespan_s)} (by {guess.by})")

@@ -10,6 +10,7 @@ from podmap._version import __version__
 from podmap.backends.connect import Target
 from podmap.clock import iso, parse_iso, utc_now
 from podmap.engine.intake import take_in
+from podmap.engine.warm_start import take_learnt
 from podmap.errors import NotSupportedError, Problem, RecordError, SpecError, UsageError
 from podmap.ledger.claim import RunClaim
 from podmap.ledger.keys import KeyIndex
@@ -246,7 +247,7 @@ def prepare_run(
         chunks: Whether one instance may have several trials.
 
     Raises:
-        SpecError: The trials cannot be made.
+        SpecError: The trials cannot be made, or a run to learn from cannot be read.
         UsageError: There would be more mapped instances than there may be.
         NotSupportedError: The spec asks for what cannot be run.
         OwnerError: The run id belongs to another owner.
@@ -254,7 +255,10 @@ def prepare_run(
     """
     check_supported(loaded.sweep, target.backend)
     plan = make_plan(loaded, experiments=experiments, folder=folder)
-    warned = find_plan_warnings(loaded, plan)
+    warned = [
+        *find_plan_warnings(loaded, plan),
+        *take_learnt(plan, loaded.sweep, store=store),
+    ]
     per_task = loaded.sweep.trials_per_task
     size = chunk_size(plan.count, per_task, most_instances=most_instances or MAX_INSTANCES)
     if most_instances is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from podmap.additions import Addition, total
@@ -25,6 +26,29 @@ if TYPE_CHECKING:
 _SEEDS = 2**31
 
 
+@dataclass(frozen=True, slots=True)
+class LearntTrial:
+    """A trial of another run that the search is told of.
+
+    Attributes:
+        params: With dotted names for nested ones.
+        values: Of each objective the value, so turned that less is better; none if it failed.
+    """
+
+    params: Mapping[str, Any]
+    values: tuple[float, ...]
+
+    @classmethod
+    def from_json(cls, data: Any) -> LearntTrial:
+        """The trial in an array of params and values.
+
+        Raises:
+            TypeError, ValueError: The data is no such array.
+        """
+        params, values = data
+        return cls(dict(params), tuple(map(float, values)))
+
+
 class Plan:
     """What the manifest keeps of a search, and the trials it stands for.
 
@@ -40,6 +64,7 @@ class Plan:
         repeats: How many trials in a row have the same params, each with a seed of its own.
         copies: Place in the search to how many earlier ones have the same params, where any do.
         learns: Whether the params of a trial are asked for when it can start.
+        learnt: Trials of other runs that the search is told of before its own.
     """
 
     def __init__(self, sweep: Sweep, search: Enumerated, *, copies: Mapping[int, int]) -> None:
@@ -50,6 +75,7 @@ class Plan:
         self.planned = self.count = search.count * self.repeats
         self.added: tuple[Addition, ...] = ()
         self.copies = copies
+        self.learnt: tuple[LearntTrial, ...] = ()
         self._search = search
         self._seed = sweep.search.seed if sweep.search is not None else 0
         self._keys = ContentKeys(sweep.trial, cache_version=sweep.cache_version)
@@ -146,6 +172,8 @@ class Plan:
         data: dict[str, Any] = {"kind": self.kind, "count": self.count}
         if self.copies:
             data["repeats"] = {str(place): k for place, k in self.copies.items()}
+        if self.learnt:
+            data["learnt"] = [[one.params, one.values] for one in self.learnt]
         return data | self._search.to_json()
 
     @classmethod
@@ -163,11 +191,13 @@ class Plan:
             search = restore_search(data, sweep)
             copies = {int(place): k for place, k in data.get("repeats", {}).items()}
             count = data["count"]
+            learnt = tuple(map(LearntTrial.from_json, data.get("learnt", ())))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RecordError(f"not a plan: {type(error).__name__}: {error}") from error
         plan = cls(sweep, search, copies=copies)
         if plan.count != count:
             raise RecordError(f"the plan has {count} trials, but its spec gives {plan.count}")
+        plan.learnt = learnt
         return plan
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from podmap.spec.findings import Finding, Place
+from podmap.spec.findings import Finding, Place, show
 from podmap.spec.search import USERS_OWN, AdaptiveSearch, Dimension, Range
 
 _PARAMS: Place = ("search", "params")
@@ -14,6 +14,7 @@ _PARAMS: Place = ("search", "params")
 def check_adaptive(search: AdaptiveSearch) -> Iterator[Finding]:
     """What is wrong with the space of a search that learns; each param is right by itself."""
     yield from _check_sampler(search)
+    yield from _check_learn_from(search)
     if search.params and not any(_varies(one) for one in search.params.values()):
         message = "every param is a constant or has one value, so there is nothing to search"
         yield Finding(_PARAMS, message, "for one trial after another of the same: kind: list")
@@ -34,6 +35,17 @@ def _check_sampler(search: AdaptiveSearch) -> Iterator[Finding]:
     elif search.kind != USERS_OWN and search.sampler is not None:
         message = f"sampler is for kind: {USERS_OWN}, and this is kind: {search.kind}"
         yield Finding(place, message, f"write kind: {USERS_OWN}, or leave sampler out", "key")
+
+
+def _check_learn_from(search: AdaptiveSearch) -> Iterator[Finding]:
+    place: Place = ("search", "learn_from")
+    if search.learn_from and search.kind == "qmc":
+        yield Finding(place, "qmc learns nothing, so there is nothing to tell it", "use tpe or gp")
+    for index, run in enumerate(search.learn_from):
+        if not run.strip():
+            yield Finding((*place, index), f"{show(run)} is not allowed: a run is needed")
+        elif run in search.learn_from[:index]:
+            yield Finding((*place, index), f"the run {show(run)} is given twice")
 
 
 def _check_step(place: Place, span: Range, step: float) -> Iterator[Finding]:

@@ -177,6 +177,11 @@ class AdaptiveSearch(_SearchBase):
         description="What failed trials teach: avoid keeps away from where they are, ignore "
         "forgets them, worst takes them for as bad as the worst trial that has a result.",
     )
+    learn_from: list[str] = Field(
+        default_factory=list,
+        description="Runs whose trials the search is told of before its own: ids in the store, "
+        "`<sweep>/<id>`, or URIs. They are read once, when the run is planned.",
+    )
 
 
 _AnySearch = ListSearch | GridSearch | RandomSearch | ShardsSearch | AdaptiveSearch
