@@ -34,7 +34,7 @@ def spec(*constraints: Any, kind: str = "random", **more: Any) -> dict[str, Any]
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("params.batch * params.widht < 9", r"\[0\]: 'widht' is not a param.*did you mean 'width'"),
+        ("params.batch * params.wdth < 9", r"\[0\]: 'wdth' is not a param.*did you mean 'width'"),
         ("params.kernel == 3", "kernel is never a number"),
         ("params.opt.name > 3", "opt.name is never a number"),
         ("params.batch <", "'params.batch <' is not allowed: the end is not allowed there"),
