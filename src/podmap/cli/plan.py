@@ -113,10 +113,8 @@ def command(
     """Shows a plan."""
     from podmap.backends.connect import Target
     from podmap.cli._dry_run import dry_run
-    from podmap.engine.planned import find_plan_warnings, why_nothing_to_run
-    from podmap.engine.warm_start import take_learnt
+    from podmap.engine.planned import why_nothing_to_run
     from podmap.errors import UsageError
-    from podmap.ledger.runs import default_store
     from podmap.search.plan import make_plan
     from podmap.spec.load import load
 
@@ -124,8 +122,7 @@ def command(
         raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
     loaded = load(spec, overrides=overrides(sets), overrides_from="--set", strict=strict)
     sweep, plan = loaded.sweep, make_plan(loaded)
-    learnt = take_learnt(plan, sweep, store=default_store(sweep.store))
-    warnings = [*find_plan_warnings(loaded, plan), *learnt]
+    warnings = _warnings(loaded, plan)
     say_warnings(warnings)
     refused = _unsupported(sweep, backend)
     faults = _faults(loaded, plan)
@@ -142,6 +139,16 @@ def command(
     _say_faults(refused, faults)
     wrong = faults or why_nothing_to_run(sweep) or (asks_cluster and refused)
     return _say_checks(checks) or (2 if wrong else 0)
+
+
+def _warnings(loaded: LoadedSpec, plan: Plan) -> list[str]:
+    """What is probably not meant, and which trials of other runs are not learnt from."""
+    from podmap.engine.planned import find_plan_warnings
+    from podmap.engine.warm_start import take_learnt
+    from podmap.ledger.runs import default_store
+
+    learnt = take_learnt(plan, loaded.sweep, store=default_store(loaded.sweep.store))
+    return [*find_plan_warnings(loaded, plan), *learnt]
 
 
 def _shown_trials(plan: Plan) -> list[Trial]:
