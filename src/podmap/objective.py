@@ -1,4 +1,4 @@
-"""The objective's target, and whether a trial, or the mean of its repeats, has reached it."""
+"""The objective's limits and its target, and which trials miss those and have reached this."""
 
 from __future__ import annotations
 
@@ -25,12 +25,52 @@ class ReachedTarget:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """That a trial misses limits of `objective.where`.
+
+    Attributes:
+        by: By how much, each in parts of its limit, summed; more than 0.
+        text: The first of them, for a person.
+    """
+
+    by: float
+    text: str
+
+
+def missed_limits(
+    metrics: Mapping[str, float | None], objectives: Sequence[Objective]
+) -> Missed | None:
+    """Which limits a trial misses; None if it meets all, or there are none.
+
+    A metric that is not there, or no finite number, misses its limit by the whole of it.
+
+    Args:
+        metrics: Of the trial, or the means of its repeats.
+        objectives: As the spec has them.
+    """
+    by, texts = 0.0, []
+    for name, limit in ((n, one) for goal in objectives for n, one in goal.where.items()):
+        value = metrics.get(name)
+        if value is None or not math.isfinite(value):
+            by += 1.0
+            texts.append(f"there is no {name}")
+        elif limit.at_most is not None and value > limit.at_most:
+            by += (value - limit.at_most) / (abs(limit.at_most) or 1.0)
+            texts.append(f"{name} {value:.6g} is more than {limit.at_most:.6g}")
+        elif limit.at_least is not None and value < limit.at_least:
+            by += (limit.at_least - value) / (abs(limit.at_least) or 1.0)
+            texts.append(f"{name} {value:.6g} is less than {limit.at_least:.6g}")
+    return Missed(by, f"{texts[0]} (objective.where)") if texts else None
+
+
 class TargetTally:
     """Knows which trials have a value for the objective, and whether that reaches the target.
 
     Records may be counted more than once and in any order: what counts is how a trial stands.
     With several objectives, those that have a target must be reached all at once. With repeats,
-    the mean counts, once all trials of some params are COMPLETE.
+    the mean counts, once all trials of some params are COMPLETE. A trial that misses a limit of
+    `objective.where` reaches nothing, nor do the repeats of which one does.
     """
 
     def __init__(self, objectives: Sequence[Objective], *, repeats: int = 1) -> None:
@@ -41,6 +81,7 @@ class TargetTally:
             repeats: How many trials each set of params has.
         """
         self._goals = tuple(goal for goal in objectives if goal.target is not None)
+        self._objectives = tuple(objectives)
         self._repeats = repeats
         self._values: dict[int, dict[int, tuple[tuple[float, ...], str]]] = {}
         self._reached: dict[int, ReachedTarget] = {}
@@ -64,7 +105,8 @@ class TargetTally:
         """Counts how a trial stands."""
         if not self._goals:
             return
-        values = _values(record.metrics, self._goals) if _is_complete(record) else None
+        counts = _is_complete(record) and missed_limits(record.metrics, self._objectives) is None
+        values = _values(record.metrics, self._goals) if counts else None
         if values is None:
             self.forget_trial(record.number, repeat=record.repeat)
             return

@@ -14,6 +14,7 @@ from podmap.cli._streams import UNSAFE
 
 if TYPE_CHECKING:
     from podmap.report.leaderboard import Leaderboard
+    from podmap.report.rows import TrialRow
 
 _WIDEST = 40
 _LEFT_OUT = 10
@@ -61,6 +62,7 @@ def print_leaderboard(leaderboard: Leaderboard, *, top: int | None) -> None:
         leaderboard: The run's.
         top: How many ranked trials at most; None for all trials.
     """
+    _say_missed(leaderboard.missed)
     ranked = [row for row in leaderboard.rows if row.ranked or not leaderboard.objectives]
     rows = leaderboard.rows if top is None else ranked[:top]
     if not rows:
@@ -69,6 +71,14 @@ def print_leaderboard(leaderboard: Leaderboard, *, top: int | None) -> None:
     print_table(*leaderboard.short_table(rows, duration_text=duration))
     if len(ranked) > len(rows):
         click.echo(f"… and {len(ranked) - len(rows)} more")
+
+
+def _say_missed(missed: Sequence[TrialRow]) -> None:
+    """Says on standard error which trials are not ranked for a limit that they miss."""
+    if missed:
+        which = "is not ranked" if len(missed) == 1 else "are not ranked"
+        first = f"trial {missed[0].number}: {missed[0].missed}"
+        click.echo(f"{counted(len(missed), 'trial')} {which}; {first}", err=True)
 
 
 def say_left_out(lines: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from podmap.cli._console import Console
 from podmap.cli._output import duration, text
 from podmap.cli._streams import safe, unfiltered
+from podmap.objective import missed_limits
 from podmap.records import Record, TrialState
 from podmap.report.words import reason_pattern
 
@@ -84,6 +85,8 @@ class Progress:
             self._lost[record.number] = record
         value = record.objective
         if self._objective is None or record.state is not TrialState.COMPLETE:
+            return
+        if missed_limits(record.metrics, [self._objective]) is not None:
             return
         if isinstance(value, int | float) and (self.best is None or self._better(value)):
             self.best = record

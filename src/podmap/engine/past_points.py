@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
-from podmap.objective import mean
+from podmap.objective import mean, missed_limits
 from podmap.records import Record, TrialState
 from podmap.search.adaptive.past import PastTrial
 from podmap.search.adaptive.space import Space
@@ -44,14 +44,30 @@ def past_trials(
 def _past_trial(
     place: int, point: Mapping[str, float], own: Sequence[Record], objectives: Sequence[Objective]
 ) -> PastTrial:
-    found = [values for one in own if (values := _values(one, objectives)) is not None]
+    known = [(one, values) for one in own if (values := _values(one, objectives)) is not None]
+    found = [values for _, values in known]
     finished = max((one.finished or "" for one in own), default="")
     if found:
         values = tuple(mean(column) or 0.0 for column in zip(*found, strict=True))
-        return PastTrial(place, point, "complete", values, finished=finished)
+        complete = [one for one, _ in known if one.state is TrialState.COMPLETE]
+        by = (
+            _missed_by(complete, objectives) if complete else 0.0
+        )  # of a pruned one nothing is known
+        return PastTrial(place, point, "complete", values, by, finished)
     if any(one.state in _OPEN for one in own):
         return PastTrial(place, point, "running")
     return PastTrial(place, point, "failed", finished=finished)
+
+
+def _missed_by(own: Sequence[Record], objectives: Sequence[Objective]) -> float:
+    """By how much the means of the metrics miss the limits of `objective.where`."""
+    names = {name for goal in objectives for name in goal.where}
+    means = {
+        name: mean([v for one in own if (v := one.metrics.get(name)) is not None and isfinite(v)])
+        for name in names
+    }
+    missed = missed_limits(means, objectives)
+    return missed.by if missed else 0.0
 
 
 def _values(record: Record, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
@@ -59,7 +75,7 @@ def _values(record: Record, objectives: Sequence[Objective]) -> tuple[float, ...
     if record.state not in _WITH_VALUE:
         return None
     given = record.objective if isinstance(record.objective, list) else [record.objective]
-    own = [one for one in given if one is not None and math.isfinite(one)]
+    own = [one for one in given if one is not None and isfinite(one)]
     if len(own) != len(objectives):
         return None
     signs = [-1.0 if goal.direction == "maximize" else 1.0 for goal in objectives]

@@ -35,11 +35,20 @@ def digest(board: Leaderboard, summary: Mapping[str, Any]) -> list[str]:
             if best
             else ["no trial has a result that counts"] * bool(board.objectives)
         ),
+        *_missed_lines(board),
         *(["why trials failed:", *(f"  {line}" for line in failed)] if failed else []),
         f"report: {summary['report_uri']}",
         f"leaderboard: {summary['leaderboard_uri']}",
         f"records and logs: {summary['run_uri']}",
     ]
+
+
+def _missed_lines(board: Leaderboard) -> list[str]:
+    missed = board.missed
+    if not missed:
+        return []
+    which = "1 trial is" if len(missed) == 1 else f"{len(missed)} trials are"
+    return [f"{which} not ranked: trial {missed[0].number}: {missed[0].missed}"]
 
 
 def failure_lines(board: Leaderboard) -> list[str]:

@@ -115,6 +115,11 @@ class Leaderboard:
         return sorted(groups.values(), key=len, reverse=True)
 
     @property
+    def missed(self) -> list[TrialRow]:
+        """The rows that have a value and miss a limit of `objective.where`, by number."""
+        return [row for row in self.rows if row.missed]
+
+    @property
     def has_repeats(self) -> bool:
         """Whether rows stand for several trials."""
         return any(row.repeats for row in self.rows)

@@ -8,7 +8,7 @@ from typing import Any
 
 from podmap.objective import mean
 from podmap.records import TrialState
-from podmap.report.rows import Repeats, TrialRow
+from podmap.report.rows import Repeats, TrialRow, missed_text
 from podmap.spec.model import Objective
 
 _FIRST = (TrialState.RUNNING, TrialState.WAITING, TrialState.UNKNOWN)
@@ -41,6 +41,7 @@ def _merged(rows: list[TrialRow], objectives: Sequence[Objective], of: int) -> T
     metrics = [_values(row.metrics.get(name) for row in complete) for name in names]
     goals = [_values(row.objectives[place] for row in complete) for place in range(len(objectives))]
     failed = [row for row in rows if row.state is TrialState.FAILED]
+    means = dict(zip(names, map(mean, metrics), strict=True))
     return TrialRow(
         number=best.number,
         state=_state([row.state for row in rows], missing=len(rows) < of),
@@ -48,7 +49,7 @@ def _merged(rows: list[TrialRow], objectives: Sequence[Objective], of: int) -> T
         param_names=best.param_names,
         param_values=best.param_values,
         metric_names=names,
-        metric_values=tuple(map(mean, metrics)),
+        metric_values=tuple(means.values()),
         duration_s=mean(_values(row.duration_s for row in rows)),
         attempts=sum(row.attempts for row in rows),
         reason=f"{len(failed)} of {of} failed: {failed[0].reason}" if failed else best.reason,
@@ -62,6 +63,7 @@ def _merged(rows: list[TrialRow], objectives: Sequence[Objective], of: int) -> T
             objective_stds=tuple(map(deviation, goals)),
             metric_stds=tuple(map(deviation, metrics)),
         ),
+        missed=missed_text(means, objectives, TrialState.COMPLETE) if complete else "",
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from podmap.objective import TargetTally
+from podmap.objective import TargetTally, missed_limits
 from podmap.records import Record, TrialState
 from podmap.report.busy import BusyTime, attempts_s, interrupted_attempts
 from podmap.spec.model import Objective
@@ -67,6 +67,7 @@ class TrialRow:
         interrupted: How many of the attempts were ended from outside.
         repeat: Which of the trials with these params it is, from 0.
         repeats: What the row is made of, where it stands for several trials; else None.
+        missed: Which limit of `objective.where` it misses; empty if none.
     """
 
     number: int
@@ -83,6 +84,7 @@ class TrialRow:
     interrupted: int = 0
     repeat: int = 0
     repeats: Repeats | None = None
+    missed: str = ""
 
     @property
     def params(self) -> dict[str, Any]:
@@ -111,7 +113,7 @@ class TrialRow:
 
     @property
     def ranked(self) -> bool:
-        """Whether the row takes part in the ranking: complete, with all objectives.
+        """Whether the row takes part in the ranking: complete, with all objectives, in its limits.
 
         A row of several trials does as soon as one of them is.
         """
@@ -119,6 +121,7 @@ class TrialRow:
             (self.state is TrialState.COMPLETE or self.repeats is not None)
             and bool(self.objectives)
             and None not in self.objectives
+            and not self.missed
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -133,6 +136,7 @@ class TrialRow:
             "duration_s": self.duration_s,
             "attempts": self.attempts,
             "reason": self.reason,
+            **({"missed": self.missed} if self.missed else {}),
             **({"repeats": self.repeats_json()} if self.repeats else {}),
         }
 
@@ -187,6 +191,7 @@ class RowBuilder:
             shard=record.shard.uri if record.shard else "",
             interrupted=interrupted_attempts(record),
             repeat=record.repeat,
+            missed=missed_text(record.metrics, self._objectives, record.state),
         )
 
     def _note_times(self, record: Record) -> None:
@@ -218,6 +223,14 @@ class RowBuilder:
 
     def _share(self, value: Any) -> Any:
         return self._shared.setdefault(value, value) if isinstance(value, str) else value
+
+
+def missed_text(
+    metrics: Mapping[str, float | None], objectives: Sequence[Objective], state: TrialState
+) -> str:
+    """Which limit a COMPLETE trial misses; empty if none, and of all others."""
+    missed = missed_limits(metrics, objectives) if state is TrialState.COMPLETE else None
+    return missed.text if missed else ""
 
 
 def _one_line(text: str) -> str:

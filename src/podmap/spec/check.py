@@ -10,7 +10,7 @@ from podmap import names
 from podmap.spec.check_choices import check_choices
 from podmap.spec.check_search import check_search, check_uri
 from podmap.spec.check_trial import check_trials, may_be_shards
-from podmap.spec.findings import Finding, show
+from podmap.spec.findings import Finding, Place, show
 from podmap.spec.model import Sweep
 from podmap.spec.patterns import STEP, Pattern, PatternError
 from podmap.spec.prune import ThresholdPrune
@@ -89,9 +89,32 @@ def _check_objective(sweep: Sweep, *, shards: bool) -> Iterator[Finding]:
         if objective.metric == "outputs":
             yield Finding(place, "'outputs' is not a metric: it is where a result names its files")
         seen.add(objective.metric)
+    yield from _check_where(sweep)
     search = sweep.search
     if isinstance(search, AdaptiveSearch) and search.kind in _ONE_OBJECTIVE_ONLY and len(seen) > 1:
         yield Finding(("objective",), f"{search.kind} takes one objective: use nsga2 or tpe")
+
+
+def _check_where(sweep: Sweep) -> Iterator[Finding]:
+    several = isinstance(sweep.objective, list)
+    seen: set[str] = set()
+    for index, objective in enumerate(sweep.objectives):
+        for name, limit in objective.where.items():
+            at: Place = ("objective", index) if several else ("objective",)
+            place: Place = (*at, "where", name)
+            if name in seen:
+                yield Finding(place, f"the metric {show(name)} has limits already", on="key")
+            if name == "outputs":
+                message = "'outputs' is not a metric: it is where a result names its files"
+                yield Finding(place, message, on="key")
+            seen.add(name)
+            if limit.at_most is None and limit.at_least is None:
+                yield Finding(place, "at_most or at_least is needed", "for example {at_most: 20}")
+                continue
+            low, high = limit.at_least, limit.at_most
+            if low is not None and high is not None and low > high:
+                message = f"{low:g} must be at most at_most, {high:g}"
+                yield Finding((*place, "at_least"), message)
 
 
 def _check_prune(sweep: Sweep) -> Iterator[Finding]:

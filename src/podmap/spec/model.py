@@ -40,6 +40,13 @@ from podmap.spec.types import (
 )
 
 
+class Limit(Model):
+    """Between which values a metric must be for a trial to count."""
+
+    at_most: Finite | None = Field(None, description="The greatest value that is good.")
+    at_least: Finite | None = Field(None, description="The least value that is good.")
+
+
 class Objective(Model):
     """What is to be made large or small."""
 
@@ -56,6 +63,11 @@ class Objective(Model):
         description="Which of the values that a trial reports at its steps counts: the last or the "
         "best one. A result that has the metric counts as one more, behind the last step; a trial "
         "that only reports needs no result. By default the result's value counts.",
+    )
+    where: dict[str, Limit] = Field(
+        default_factory=dict,
+        description="Other metric to its limits, as `{latency_ms: {at_most: 20}}`: a trial that "
+        "misses one is COMPLETE but not ranked, and searches that learn keep away from there.",
     )
 
 

@@ -51,6 +51,7 @@ _SECTIONS: tuple[tuple[str, str, str], ...] = (
         "`optimizer: [{name: sgd, lr: 0.1}]` gives `optimizer.name` and `optimizer.lr`.",
     ),
     ("objective", "Objective", ""),
+    ("objective.where", "Limit", "At least one of them."),
     ("trial", "TrialTemplate", ""),
     (
         "trial.cases",
