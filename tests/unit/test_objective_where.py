@@ -132,7 +132,7 @@ def test_a_search_is_told_by_how_much() -> None:
             {"latency": {"at_most": 1, "at_least": 2}},
             r"latency\.at_least: 2 must be at most at_most, 1",
         ),
-        ({"latency": {"atmost": 1}}, "did you mean 'at_most'"),
+        ({"latency": {"at_mots": 1}}, "did you mean 'at_most'"),
         ({"latency": 20}, r"objective\.where\.latency: 20 is not allowed: a mapping"),
         ({"outputs": {"at_most": 1}}, "'outputs' is not a metric"),
     ],
