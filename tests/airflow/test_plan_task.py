@@ -248,5 +248,5 @@ def test_a_template_asks_for_no_secret(task: Task, path: str, given: Any) -> Non
 def test_a_spec_in_an_archive_says_where_it_is_looked_for(task: Task, tmp_path: Path) -> None:
     (tmp_path / "dags.zip").write_bytes(b"PK")
     task.fileloc = tmp_path / "dags.zip" / "dag.py"
-    with pytest.raises(AirflowFailException, match="looked for beside the archive"):
+    with pytest.raises(AirflowFailException, match="looked for in it"):
         task.plan("inside.yaml")

@@ -11,8 +11,7 @@ from podmap.backends.connect import Target
 from podmap.backends.kubernetes import KubernetesBackend
 from podmap.backends.launch import Launch
 from podmap.engine.events import RecordSettled, RunEvent, RunEvents
-from podmap.engine.gatekeeper import MOST_READY
-from podmap.engine.planned import prepare_run
+from podmap.engine.planned import MOST_READY, prepare_run
 from podmap.engine.run import SweepRun
 from podmap.records import TrialState
 from podmap.spec.load import load
