@@ -102,6 +102,7 @@ class Slots:
         self._ordered: Stop | None = None
         self._interrupt: Stop | None = None
         self._interruption = asyncio.Event()
+        self._hurry = asyncio.Event()
 
     @property
     def parallelism(self) -> int:
@@ -128,6 +129,12 @@ class Slots:
         """Why no more attempts are started; empty while they are."""
         stops = self.stops
         return stops[0].reason if stops else ""
+
+    @property
+    def given_up(self) -> str:
+        """Why a user has ended all that runs; empty if none has."""
+        order = self._ordered
+        return order.reason if order and order.by_user and order.cancel else ""
 
     @property
     def own_stop(self) -> Stop | None:
@@ -281,6 +288,8 @@ class Slots:
         before, self._ordered = self._ordered, order
         if order is not None and order != before:
             self._apply_stop(order)
+            self._hurry.set()
+            self._hurry.clear()
         self._hand_out()
 
     def stop_after(self, seconds: float, reason: str, *, cancel: bool) -> None:
@@ -290,12 +299,7 @@ class Slots:
         self._timers.append(loop.call_later(max(0.0, seconds), self.adopt_stop, stop))
 
     def stop(self, reason: str, *, cancel: bool) -> None:
-        """Starts no more attempts; with `cancel`, ends those that run.
-
-        Args:
-            reason: Why.
-            cancel: Whether attempts that run are ended.
-        """
+        """Starts no more attempts; with `cancel`, ends those that run."""
         self.adopt_stop(Stop(reason, cancel, iso(utc_now())))
 
     def lift_stops(self, asked: str) -> None:
@@ -316,13 +320,15 @@ class Slots:
     def interrupt(self, reason: str) -> None:
         """Ends what runs and starts no more, but leaves all that has not ended to be resumed."""
         self._interruption.set()
+        self._hurry.set()
         self._interrupt = Stop(reason, cancel=True, lasts=True)
         self._apply_stop(self._interrupt)
         self._on_change()
 
     async def sleep(self, seconds: float) -> None:
-        """Returns after a time, or once the run is interrupted."""
-        await set_within(self._interruption, seconds)
+        """Returns after a time, or once the run is interrupted, or stopped in these seconds."""
+        if not self.interrupted:
+            await set_within(self._hurry, seconds)
 
     def _refuse_waiting(self, reason: str) -> None:
         while self._waiting:

@@ -34,12 +34,14 @@ class Stop:
         cancel: Whether the attempts that run are ended, too.
         at: UTC ISO 8601 of the decision; empty for long ago.
         lasts: Whether it holds also for trials that are asked for after it.
+        by_user: Whether a user has said so.
     """
 
     reason: str
     cancel: bool = False
     at: str = ""
     lasts: bool = False
+    by_user: bool = False
 
     @classmethod
     def published(cls, decisions: Decisions) -> Stop:
@@ -51,7 +53,8 @@ class Stop:
         """The stop that a user has put into `run.json`; None if nobody has."""
         if state.stopped is None:
             return None
-        return cls(state.stopped or "the run was stopped", state.cancel, lasts=True)
+        reason = state.stopped or "the run was stopped"
+        return cls(reason, state.cancel, lasts=True, by_user=True)
 
     def holds(self, asked: str) -> bool:
         """Whether it holds for a trial that was asked for at a time, UTC ISO 8601."""

@@ -12,7 +12,7 @@ from podmap.backends.base import Backend, Phase
 from podmap.engine.io import StoreCalls
 from podmap.engine.planned import PlannedRun
 from podmap.engine.session import open_session
-from podmap.engine.trial import kill_trial
+from podmap.engine.trial_end import kill_trial
 from podmap.errors import BackendError, PodmapError
 from podmap.records import Category, Diagnosis, Record
 

@@ -71,16 +71,19 @@ async def run_trial(
     slots, timing = session.slots, session.timing
     backoff = Backoff(timing.first_pause_s, timing.longest_pause_s)
     waited_s = 0.0
-    told = ""
+    told, refusal, run_id = "", "", session.planned.manifest.run_id
     while True:
         asked = time.monotonic()
         try:
             with session.coordinator.running_trial(number):
-                record = await runner.run()
+                record = await runner.give_up(refusal) if refusal else await runner.run()
             session.note(record)
             session.events.emit(RecordSettled(record))
             return record
         except UnreachableError as error:
+            refusal = str(error) if error.forbidden and slots.given_up else ""
+            if refusal:
+                continue
             if time.monotonic() - asked > timing.longest_pause_s:  # it could be asked for a while
                 backoff.reset()
                 waited_s = 0.0
@@ -88,48 +91,14 @@ async def run_trial(
                 raise
             pause_s = timing.longest_pause_s if error.forbidden else backoff.next_s()
             if not error.forbidden or str(error) != told:  # a missing right is told once
-                log.warning("trial %d: %s; asking again in %.1f s", number, error, pause_s)
+                end = f" (podmap stop {run_id} --cancel ends it at once)" if error.forbidden else ""
+                again = f"{error}; asking again in {pause_s:.1f} s{end}"
+                log.warning("trial %d: %s", number, again)
                 if on_line:
-                    on_line(f"podmap: {error}; asking again in {pause_s:.1f} s")
+                    on_line(f"podmap: {again}")
             told = str(error)
             await slots.sleep(pause_s)
             waited_s += pause_s
-
-
-async def kill_trial(session: RunSession, number: int, epoch: str, *, reason: str) -> None:
-    """Ends the running attempts of one trial in one epoch, and records it as CANCELLED.
-
-    Attempts of other epochs stay as they are, and so do records, but of epochs known to be older.
-
-    Raises:
-        UnreachableError: The store or the backend could not be asked; call again.
-    """
-    diagnosis = Diagnosis(Category.CANCELLED, reason)
-    grace_s = session.timing.kill_grace_s
-    for seen in await session.backend.list(session.planned.manifest.run_id, number=number):
-        if seen.epoch == epoch:
-            await session.backend.kill(seen.name, reason=diagnosis, grace_s=grace_s)
-    await TrialRunner(session, number, epoch).end_trial(reason)
-    await _end_late_attempts(session, number, epoch, diagnosis)
-
-
-async def _end_late_attempts(
-    session: RunSession, number: int, epoch: str, diagnosis: Diagnosis
-) -> None:
-    """Ends what was being created while its trial was ended.
-
-    The creation asks, once the attempt is there, whether it is still due. One that has asked
-    before the record said that it is not has made an attempt that is to be seen by now.
-    """
-    backend, run_id = session.backend, session.planned.manifest.run_id
-    gates = backend.gates(run_id)
-    if gates is not None:
-        await gates.relist()
-    for seen in await backend.list(run_id, number=number):
-        if seen.epoch == epoch and seen.phase in (Phase.PENDING, Phase.RUNNING):
-            grace_s = session.timing.kill_grace_s
-            await backend.kill(seen.name, reason=diagnosis, grace_s=grace_s)
-            await backend.delete(seen.name)
 
 
 class TrialRunner:
@@ -199,6 +168,18 @@ class TrialRunner:
                     return record
         except SupersededError as superseded:
             return self._superseded(superseded)
+
+    async def give_up(self, refusal: str) -> Record:
+        """The terminal record of a trial that a user has ended and whose pods nobody may touch.
+
+        Raises:
+            StoreError: The store could not be asked; call again.
+        """
+        session, read = self._session, self._trial_ledger.read_standing
+        standing = await session.call(lambda: read((), claims=False))
+        left = f"what runs of it could not be ended, and may be left: {refusal}"
+        reason = f"{session.slots.given_up}; {left}"
+        return standing.settled or await self._cancel(reason)
 
     async def _kill(self, seen: Observation, reason: str) -> None:
         if seen.phase in (Phase.PENDING, Phase.RUNNING):

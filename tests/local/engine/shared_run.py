@@ -34,6 +34,7 @@ from podmap.testing.fake_cluster.objects import RefusedError
 RUN_ID = "0123abcd"
 PATIENCE_S = 30.0
 TIMING = Timing(first_pause_s=0.001, read_state_s=0.01, read_share=1)
+PAUSES = Pauses(log_pauses_s=(0.01, 0.1), notice_every_s=0.05)
 MI = 2**20
 COMPLETE, FAILED, CANCELLED = TrialState.COMPLETE, TrialState.FAILED, TrialState.CANCELLED
 GOOD = Script(result='{"y": 1}')
@@ -82,12 +83,10 @@ class Scene:
 
     @asynccontextmanager
     async def process(
-        self, planned: PlannedRun, timing: Timing = TIMING
+        self, planned: PlannedRun, timing: Timing = TIMING, pauses: Pauses = PAUSES
     ) -> AsyncIterator[RunSession]:
         backend = KubernetesBackend.connect(
-            self.cluster.connection(),
-            renew_every_s=0.1,
-            pauses=Pauses(log_pauses_s=(0.01, 0.1), notice_every_s=0.05),
+            self.cluster.connection(), renew_every_s=0.1, pauses=pauses
         )
         with ThreadPoolExecutor(4) as io:
             session = await open_session(planned, backend, StoreCalls(io), timing=timing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +17,8 @@ from tests.local.engine.shared_run import (
     GOOD,
     HELD,
     NO_IMAGE,
+    PAUSES,
+    TIMING,
     Scene,
     play,
     release_all,
@@ -222,3 +225,47 @@ def test_a_namespace_that_is_deleted_cancels_its_trials_until_they_are_cleared(
             assert [COMPLETE] * 3 == states(await settle_all(session, 0, 1, 2, epoch=asked(60)))
 
     play(scenario)
+
+
+VERBS = ("list", "watch", "get", "create", "patch", "delete")
+
+
+def test_a_user_ends_a_run_whose_account_has_lost_all_its_rights(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.script = lambda number: HELD
+    planned = scene.plan(6)
+    timing = replace(TIMING, longest_pause_s=3600.0)
+    pauses = replace(PAUSES, outage_patience_s=0.01, recheck_every_s=0.01)
+
+    def runs(name: str) -> bool:
+        pod = scene.cluster.pod(name)
+        return pod is not None and pod["status"].get("phase") == "Running"
+
+    async def scenario() -> None:
+        async with scene.process(planned, timing, pauses) as session:
+            running = [asyncio.ensure_future(run_trial(session, number, "e1")) for number in (0, 1)]
+            await until(lambda: sum(map(runs, scene.cluster.pod_names())) == 2)
+            pods = scene.cluster.pod_names()
+            for verb in VERBS:
+                scene.cluster.forbid(verb)
+            scene.cluster.end_watches()
+            await until(lambda: caplog.text.count("asking again in 3600.0 s (podmap stop") == 2)
+            planned.ledger.update_state(stopped="enough", cancel=True)
+            ended = await asyncio.gather(*running)
+            assert [CANCELLED] * 2 == states(ended)
+            for record in ended:
+                assert record.reason.startswith("enough; what runs of it could not be ended")
+                assert "not allowed to list pods" in record.reason
+                assert planned.ledger.read_record(record.number) == record
+            assert pods == scene.cluster.pod_names()
+        scene.cluster.heal()
+        planned.ledger.update_state(stopped=None, cancel=False)
+        scene.script = lambda number: GOOD
+        async with scene.process(planned) as session:
+            again = await settle_all(session, 0, 1, epoch=asked(60))
+            assert [COMPLETE] * 2 == states(again)
+            assert not set(pods) & set(scene.cluster.pod_names())
+
+    with caplog.at_level(logging.WARNING):
+        play(scenario)

@@ -18,7 +18,8 @@ from podmap.engine.hub import Hub
 from podmap.engine.planned import PlannedRun
 from podmap.engine.session import RunSession
 from podmap.engine.slots import Slots
-from podmap.engine.trial import kill_trial, run_trial
+from podmap.engine.trial import run_trial
+from podmap.engine.trial_end import kill_trial
 from podmap.errors import ManifestChangedError, OwnerError, StoreError, UsageError
 from podmap.ledger import encode
 from podmap.ledger.claim import RunClaim

@@ -25,7 +25,8 @@ from podmap.backends.process import ProcessBackend
 from podmap.engine.planned import PlannedRun
 from podmap.engine.session import RunSession
 from podmap.engine.timing import Timing
-from podmap.engine.trial import kill_trial, run_trial
+from podmap.engine.trial import run_trial
+from podmap.engine.trial_end import kill_trial
 from podmap.errors import BackendError, StoreError, UnreachableError
 from podmap.records import Attempt, Category, Record, TrialState
 

@@ -12,7 +12,8 @@ import pytest
 from tests.local.engine.shared_run import CANCELLED, COMPLETE, HELD, Scene, play, scene, until
 
 from podmap.engine.session import RunSession
-from podmap.engine.trial import kill_trial, run_trial
+from podmap.engine.trial import run_trial
+from podmap.engine.trial_end import kill_trial
 from podmap.engine.trial_ledger import TrialLedger
 from podmap.ledger.ledger import Ledger
 from podmap.names import EPOCH_LABEL

@@ -28,7 +28,8 @@ from tests.local.engine.shared_run import (
 from podmap.backends.kubernetes.client.requests import Client
 from podmap.backends.kubernetes.watch.pods import KnownPods
 from podmap.engine import trial as trial_module
-from podmap.engine.trial import kill_trial, run_trial
+from podmap.engine.trial import run_trial
+from podmap.engine.trial_end import kill_trial
 from podmap.names import MANAGED_BY
 from podmap.records import Record
 

@@ -139,7 +139,7 @@ class TrialTrigger(BaseTrigger):
         )
 
     async def _kill_trials(self) -> None:
-        from podmap.engine.trial import kill_trial
+        from podmap.engine.trial_end import kill_trial
 
         hub, claim, session = await until_reached(self._enter, log=self.log)
         try:

@@ -139,7 +139,7 @@ def test_an_error_of_one_trial_ends_no_other(
 def test_a_kill_that_could_not_ask_is_tried_again_for_all(
     planned: PlannedRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from podmap.engine import trial as module
+    from podmap.engine import trial_end as module
 
     asked: list[int] = []
 
