@@ -70,8 +70,7 @@ async def run_trial(
     runner = TrialRunner(session, number, epoch, on_start=on_start, on_line=on_line)
     slots, timing = session.slots, session.timing
     backoff = Backoff(timing.first_pause_s, timing.longest_pause_s)
-    waited_s = 0.0
-    told, refusal, run_id = "", "", session.planned.manifest.run_id
+    waited_s, told, refusal = 0.0, "", ""
     while True:
         asked = time.monotonic()
         try:
@@ -91,14 +90,26 @@ async def run_trial(
                 raise
             pause_s = timing.longest_pause_s if error.forbidden else backoff.next_s()
             if not error.forbidden or str(error) != told:  # a missing right is told once
-                end = f" (podmap stop {run_id} --cancel ends it at once)" if error.forbidden else ""
-                again = f"{error}; asking again in {pause_s:.1f} s{end}"
-                log.warning("trial %d: %s", number, again)
-                if on_line:
-                    on_line(f"podmap: {again}")
+                _tell(session, number, error, pause_s, on_line)
             told = str(error)
             await slots.sleep(pause_s)
             waited_s += pause_s
+
+
+def _tell(
+    session: RunSession,
+    number: int,
+    error: UnreachableError,
+    pause_s: float,
+    on_line: LineHandler | None,
+) -> None:
+    """Says that a trial is asked for again, and how to end that where a right is missing."""
+    run_id = session.planned.manifest.run_id
+    end = f" (podmap stop {run_id} --cancel ends it at once)" if error.forbidden else ""
+    again = f"{error}; asking again in {pause_s:.1f} s{end}"
+    log.warning("trial %d: %s", number, again)
+    if on_line:
+        on_line(f"podmap: {again}")
 
 
 class TrialRunner:
