@@ -269,10 +269,10 @@ def test_without_the_right_to_watch_trials_still_end(
         await backend.create(launch)
         assert 0 == (await backend.wait(launch.name)).exit_code
         await backend.delete(launch.name)
-        assert 1 == backend.requests["watch pods"]
+        assert backend.requests["watch pods"]  # and again from time to time: the right may come
 
     sweep.play(scenario)
-    assert "not allowed to watch pods" in caplog.text
+    assert 1 == caplog.text.count("not allowed to watch pods")
 
 
 def test_a_namespace_that_goes_in_mid_run_is_told(sweep: Sweep) -> None:
