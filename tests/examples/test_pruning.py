@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.examples.run_example import run_example
 
 import podmap
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "pruning"
-
 
 def test_the_example_ends_hopeless_trials_and_keeps_the_best(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "podmap.cli.main", "run", "sweep.yaml", "--json", "--quiet"],
-        cwd=EXAMPLE,
-        env={
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PODMAP_STORE": str(tmp_path / "store"),
-            "PODMAP_STATE_DIR": str(tmp_path / "state"),
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    data = json.loads(done.stdout)
+    data = run_example("pruning", tmp_path)
     assert data["counts"]["PRUNED"] + data["counts"]["COMPLETE"] == data["count"] == 27
     assert data["counts"]["PRUNED"] > 9
     records = list(podmap.load(data["run_uri"]).records)

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "repeats"
+from tests.examples.run_example import run_example
 
 
 def test_the_example_ends_once_a_mean_has_reached_the_target(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "podmap.cli.main", "run", "sweep.yaml", "--json", "--quiet"],
-        cwd=EXAMPLE,
-        env={
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PODMAP_STORE": str(tmp_path / "store"),
-            "PODMAP_STATE_DIR": str(tmp_path / "state"),
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    data = json.loads(done.stdout)
+    data = run_example("repeats", tmp_path)
     assert data["reached"].startswith("trials 8 to 11 have reached the target: their mean loss")
     assert data["best"]["params"] == {"rate": 0.2}
     assert (data["best"]["repeats"]["complete"], data["best"]["repeats"]["of"]) == (4, 4)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.local.engine.planned import plan
 
-from podmap.backends.connect import Target
-from podmap.engine.planned import PlannedRun, prepare_run
+from podmap.engine.planned import PlannedRun
 from podmap.engine.proposals import Learner
 from podmap.records import Record, TrialState
 from podmap.search.adaptive.asker import Asker, NoAnswerError
@@ -21,7 +21,6 @@ from podmap.search.adaptive.child import Conversation, setting_to_json
 from podmap.search.adaptive.past import PastTrial, SamplerSetting
 from podmap.search.adaptive.samplers import SAMPLERS
 from podmap.search.adaptive.space import Point, Space
-from podmap.spec.load import load
 from podmap.spec.search import Range
 from podmap.testing import SweepTest, fail
 
@@ -38,17 +37,6 @@ def spec(kind: str = "tpe", **search: Any) -> dict[str, Any]:
         "parallelism": AT_ONCE,
         "trial": {"command": ["train", "{params.x}"]},
     }
-
-
-def plan(folder: Path, given: Mapping[str, Any]) -> PlannedRun:
-    return prepare_run(
-        load(given),
-        store=str(folder),
-        run_id="0" * 8,
-        owner={"kind": "test"},
-        folder=str(folder),
-        target=Target("process"),
-    )
 
 
 class Here:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.local.engine.planned import plan
 
-from podmap.backends.connect import Target
-from podmap.engine.planned import PlannedRun, check_supported, prepare_run
+from podmap.engine.planned import check_supported
 from podmap.engine.proposals import Learner
 from podmap.errors import NotSupportedError, SpecError
 from podmap.search.adaptive.samplers import make_sampler
@@ -69,17 +69,6 @@ def spec(**search: Any) -> dict[str, Any]:
         "objective": {"metric": "loss", "direction": "minimize"},
         "trial": {"command": ["train", "{params.x}"]},
     }
-
-
-def plan(folder: Path, given: dict[str, Any]) -> PlannedRun:
-    return prepare_run(
-        load(given),
-        store=str(folder),
-        run_id="0" * 8,
-        owner={"kind": "test"},
-        folder=str(folder),
-        target=Target("process"),
-    )
 
 
 @pytest.mark.usefixtures("installed")
