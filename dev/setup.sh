@@ -25,7 +25,7 @@ has_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
 
 apt_install() {
   command -v apt-get >/dev/null || return 1
-  as_root env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null' sh "$@" </dev/null
+  as_root env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get -o DPkg::Lock::Timeout=300 update -qq && apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "$@" >/dev/null' sh "$@" </dev/null
 }
 
 stamp_of() {

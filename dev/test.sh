@@ -20,8 +20,8 @@ install_programs() {
     mkdir -p /etc/postgresql-common
     echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
   fi
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+  apt-get -o DPkg::Lock::Timeout=300 update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends \
     -o Dpkg::Options::=--force-confold postgresql procps >/dev/null </dev/null
 }
 
@@ -46,6 +46,9 @@ if ! find_postgres || ! command -v ps >/dev/null; then
     exit 1
   fi
 fi
+
+step Azurite
+dev/azurite/install.sh
 
 step Kubernetes
 # The tests start it. PODMAP_SKIP_CLUSTER leaves its tests out, and they say so in red at the end.

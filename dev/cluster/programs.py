@@ -26,6 +26,8 @@ PACKAGES = {
     "openssl": "openssl",
     "mount": "mount",
 }
+PATIENT = ("-o", "DPkg::Lock::Timeout=300")
+"""For apt-get: another one may be at work."""
 KUBERNETES = "v1.36.3"
 PROGRAMS = (
     "etcd",
@@ -99,8 +101,8 @@ def install() -> None:
     say(f"installing {' '.join(missing)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
+        ["apt-get", *PATIENT, "update", "-qq"],
+        ["apt-get", *PATIENT, "install", "-y", "-qq", "--no-install-recommends", *missing],
     ):
         run(command, env=environment, quiet=True)
 

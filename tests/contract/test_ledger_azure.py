@@ -1,10 +1,4 @@
-"""The ledger in Azure, as Azurite plays it.
-
-Azurite is a program of Node: too heavy to install in every run of the tests. With it at hand:
-
-    npm install azurite; azurite-blob --inMemoryPersistence --skipApiVersionCheck &
-    PODMAP_TEST_AZURITE=http://127.0.0.1:10000 pytest tests/contract/test_ledger_azure.py
-"""
+"""The ledger in Azure, as Azurite plays it: the one of `dev/azurite`, or PODMAP_TEST_AZURITE's."""
 
 from __future__ import annotations
 
@@ -12,26 +6,64 @@ import base64
 import hashlib
 import hmac
 import os
+import re
+import subprocess
+import sys
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from podmap.testing.contracts import SharedLedgerContract
 
-ADDRESS = os.environ.get("PODMAP_TEST_AZURITE", "")
+ROOT = Path(__file__).parents[2]
+PROGRAM = (
+    ROOT / ".build" / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+)
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """Azurite's own, which everybody knows."""
-CONNECTION = f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={ADDRESS}/{ACCOUNT}"
-
-pytestmark = pytest.mark.skipif(not ADDRESS, reason="PODMAP_TEST_AZURITE names no Azurite")
+LISTENS = re.compile(r"successfully listens on (http://127\.0\.0\.1:\d+)")
 
 
 @pytest.fixture(scope="module")
-def container() -> str:
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where Azurite answers."""
+    named = os.environ.get("PODMAP_TEST_AZURITE")
+    if named:
+        yield named
+        return
+    node = Path(sys.executable).with_name("node")
+    if not PROGRAM.exists() or not node.exists():
+        pytest.fail("no Azurite: run dev/azurite/install.sh, or name one by PODMAP_TEST_AZURITE")
+    place = tmp_path_factory.mktemp("azurite")
+    command = [node, PROGRAM, "--inMemoryPersistence", "--skipApiVersionCheck", "--silent"]
+    command += ["--disableTelemetry", "--blobHost", "127.0.0.1", "--blobPort", "0"]
+    with (place / "log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=place, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield _address(server, place / "log")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _address(server: subprocess.Popen[bytes], log: Path) -> str:
+    while server.poll() is None:
+        found = LISTENS.search(log.read_text())
+        if found:
+            return found.group(1)
+        time.sleep(0.02)
+    raise AssertionError(f"Azurite has ended: {log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def container(azurite: str) -> str:
     """A container that is there; obstore makes none."""
     date = datetime.now(timezone.utc).strftime("%a, %d %b %Y %H:%M:%S GMT")
     blanks = "\n" * 12
@@ -45,7 +77,7 @@ def container() -> str:
         "x-ms-version": "2021-08-06",
         "Authorization": f"SharedKey {ACCOUNT}:{base64.b64encode(made).decode()}",
     }
-    url = f"{ADDRESS}/{ACCOUNT}/podmap?restype=container"
+    url = f"{azurite}/{ACCOUNT}/podmap?restype=container"
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="PUT", headers=headers)).close()
     except urllib.error.HTTPError as error:
@@ -57,6 +89,8 @@ def container() -> str:
 
 class TestAzureLedger(SharedLedgerContract):
     @pytest.fixture
-    def store_uri(self, container: str, monkeypatch: pytest.MonkeyPatch) -> str:
-        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", CONNECTION)
+    def store_uri(self, azurite: str, container: str, monkeypatch: pytest.MonkeyPatch) -> str:
+        endpoint = f"BlobEndpoint={azurite}/{ACCOUNT}"
+        connection = f"AccountName={ACCOUNT};AccountKey={KEY};{endpoint}"
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection)
         return f"az://{container}/{uuid4().hex}"
