@@ -17,7 +17,7 @@ import pytest
 
 from podmap import disk
 from podmap.backends.process import ProcessBackend, check_state_folder
-from podmap.cli._lock import hold_run, run_holder
+from podmap.engine.run_lock import hold_run, run_holder
 from podmap.errors import BackendError, StoreError, UsageError
 from podmap.ledger import store_local
 from podmap.ledger.store import open_store

@@ -25,6 +25,7 @@ NOUNS = {
     "backends/kubernetes/diagnosis/refused": "a state of a pod, before there is one",
     "backends/kubernetes/diagnosis/waiting": "a state of a pod, and Kubernetes' own word",
     "engine/planned": "a planned run: `plan` is the search's",
+    "engine/steering": "a noun, and the name of its page in the docs",
     "engine/timing": "a noun",
     "lint/finding": "a noun",
     "lint/rules/task_mapping": "a noun: Dynamic Task Mapping",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from podmap.errors import PodmapError, UsageError
+from podmap.errors import PodmapError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -197,19 +197,6 @@ def run_reference(ledger: Ledger, manifest: Manifest) -> str:
 
     usual = run_uri(default_store(), manifest.sweep, manifest.run_id)
     return manifest.run_id if usual == ledger.run_uri else ledger.run_uri
-
-
-def check_trial_number(number: int, manifest: Manifest) -> None:
-    """Refuses the number of a trial that the run does not have.
-
-    Raises:
-        UsageError: The run has no such trial.
-    """
-    if not 0 <= number < manifest.total:
-        raise UsageError(
-            f"run {manifest.run_id} has no trial {number}; "
-            f"its {manifest.total} trials go from 0 to {manifest.total - 1}"
-        )
 
 
 def _spec_keys(

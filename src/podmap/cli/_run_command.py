@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from podmap import names
 from podmap.backends.connect import Target, connected
-from podmap.cli._digest import keep_digest
-from podmap.cli._lock import hold_run
 from podmap.cli._options import run_reference, say_warnings
 from podmap.cli._output import (
     counted,
@@ -40,6 +38,8 @@ from podmap.engine.events import (
 from podmap.engine.local_spec import check_env_of_processes, ignored_by_processes
 from podmap.engine.planned import PlannedRun, prepare_run, why_nothing_to_run
 from podmap.engine.run import SweepRun
+from podmap.engine.run_digest import keep_digest
+from podmap.engine.run_lock import hold_run
 from podmap.engine.tally import verdict, why_none_can_run
 from podmap.errors import PodmapError, UnreachableError, UsageError
 from podmap.ledger.runs import default_store
@@ -211,7 +211,7 @@ class RunCommand:
                 backend,
                 epoch=str(self._manifest.owner["epoch"]),
                 events=self._events,
-                alone=True,  # it runs while the run is held: see podmap.cli._lock
+                alone=True,  # it runs while the run is held: see podmap.engine.run_lock
             )
             with self._signals(sweep_run):
                 await sweep_run.run(

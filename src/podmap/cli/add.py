@@ -12,7 +12,7 @@ import click
 
 from podmap.cli._options import FIND_STORE, JSON, RUN, example
 from podmap.cli._output import counted, print_json
-from podmap.cli._steer import SteeredRun, who
+from podmap.cli._steer import open_steered, who
 
 if TYPE_CHECKING:
     from podmap.search.base import ItemProblems, ItemRow
@@ -58,7 +58,7 @@ def command(run: str, items: str, skip_known: bool, store: str | None, as_json: 
     from podmap.engine.growth import add_items
     from podmap.search.base import ItemProblems
 
-    steered = SteeredRun.open(run, store)
+    steered = open_steered(run, store)
     steered.check_not_airflows("add", "give them to sweep() of a run of their own")
     problems = ItemProblems("standard input" if items == "-" else items)
     rows = _stdin_rows(problems) if items == "-" else _file_rows(items, problems)

@@ -32,9 +32,8 @@ It asks first. Without a terminal to ask on, --yes is needed.
 @JSON
 def command(run: str, yes: bool, kubeconfig: str | None, store: str | None, as_json: bool) -> None:
     """Deletes a run."""
-    from podmap.cli._attempts import remove_attempts
-    from podmap.cli._digest import forget_digest
-    from podmap.cli._lock import check_not_held
+    from podmap.engine.run_lock import check_not_held
+    from podmap.engine.steering import SteeredRun
     from podmap.errors import UsageError
 
     ledger, manifest = open_run(run, store)
@@ -45,9 +44,8 @@ def command(run: str, yes: bool, kubeconfig: str | None, store: str | None, as_j
         trials = counted(manifest.total, "trial")
         question = f"Delete {ledger.run_uri} with the records of {trials}?"
         click.confirm(question, abort=True, err=True)
-    ended = remove_attempts(manifest, reason="ended by podmap clean", kubeconfig=kubeconfig)
-    ledger.delete()
-    forget_digest(manifest.run_id)
+    steered = SteeredRun.find(ledger, manifest)
+    ended = steered.delete(by="podmap clean", kubeconfig=kubeconfig)
     if as_json:
         print_json({"run_uri": ledger.run_uri, "ended": ended})
     else:

@@ -8,10 +8,11 @@ import click
 
 from podmap.cli._options import FIND_STORE, JSON, RUN, SET, example, overrides
 from podmap.cli._output import counted, print_json
-from podmap.cli._steer import SteeredRun, who
+from podmap.cli._steer import open_steered, who
 
 if TYPE_CHECKING:
     from podmap.engine.extension import Extended
+    from podmap.engine.steering import SteeredRun
 
 EXAMPLES = example("""
 podmap extend 3f9a12c0 --set search.trials=80
@@ -46,7 +47,7 @@ def command(run: str, sets: tuple[str, ...], store: str | None, as_json: bool) -
     from podmap.engine.extension import extend_run
 
     changes = overrides(sets)
-    steered = SteeredRun.open(run, store)
+    steered = open_steered(run, store)
     steered.check_not_airflows("extend", "start a new run, with search.trials raised")
     goes_on = steered.pid is not None
     print_extended(

@@ -12,7 +12,6 @@ from podmap.cli._options import (
     JSON,
     KUBECONFIG,
     RUN,
-    check_trial_number,
     example,
     open_run,
 )
@@ -57,7 +56,7 @@ def command(
 ) -> None:
     """Shows a log."""
     ledger, manifest = open_run(run, store)
-    check_trial_number(trial, manifest)
+    manifest.check_number(trial)
     data, log = _read_attempt(ledger, manifest, trial, attempt, kubeconfig)
     if as_json:
         print_json({**data, "log": log.decode("utf-8", "replace")})
@@ -98,7 +97,7 @@ def _read_attempt(
     ledger: Ledger, manifest: Manifest, number: int, attempt: int | None, kubeconfig: str | None
 ) -> tuple[dict[str, Any], bytes]:
     """What there is to say of the attempt, and its output."""
-    from podmap.cli._attempts import list_attempts, read_output
+    from podmap.engine.run_attempts import list_attempts, read_output
     from podmap.errors import UsageError
 
     record = ledger.read_record(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from podmap.cli._options import FIND_STORE, JSON, RUN, example
-from podmap.cli._steer import OBEYED, SteeredRun
+from podmap.cli._steer import OBEYED, open_steered, print_steered
 
 EXAMPLES = example("""
 podmap pause 3f9a12c0
@@ -29,7 +29,5 @@ podmap unpause 3f9a
 @JSON
 def command(run: str, store: str | None, as_json: bool) -> None:
     """Pauses a run."""
-    steered = SteeredRun.open(run, store)
-    steered.check_not_ended("pause")
-    before, after = steered.change(lambda state: {"paused": True})
-    steered.print(before, after, text="paused", as_json=as_json)
+    steered = open_steered(run, store)
+    print_steered(steered, steered.pause(), text="paused", as_json=as_json)

@@ -46,9 +46,9 @@ def command(
     run: str, dry_run: bool, yes: bool, kubeconfig: str | None, store: str | None, as_json: bool
 ) -> int:
     """Mends a run."""
-    from podmap.cli._attempts import find_attempts
-    from podmap.cli._lock import check_not_held
     from podmap.engine.repair import find_faults
+    from podmap.engine.run_attempts import find_attempts
+    from podmap.engine.run_lock import check_not_held
     from podmap.errors import UsageError
 
     ledger, manifest = open_run(run, store)
@@ -84,8 +84,8 @@ def _ask(faults: list[RunFault], *, yes: bool) -> None:
 def _mend(
     ledger: Ledger, manifest: Manifest, faults: list[RunFault], kubeconfig: str | None
 ) -> list[RunFault]:
-    from podmap.cli._attempts import delete_attempts
     from podmap.engine.repair import mend_file
+    from podmap.engine.run_attempts import delete_attempts
 
     delete_attempts(
         manifest, [fault.attempt for fault in faults if fault.attempt], kubeconfig=kubeconfig

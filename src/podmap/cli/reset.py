@@ -12,7 +12,6 @@ from podmap.cli._options import (
     FIND_STORE,
     JSON,
     RUN,
-    check_trial_number,
     example,
     open_run,
     run_reference,
@@ -51,7 +50,7 @@ def command(
     run: str, trial: tuple[int, ...], failed: bool, yes: bool, store: str | None, as_json: bool
 ) -> None:
     """Forgets trials."""
-    from podmap.cli._lock import check_not_held
+    from podmap.engine.run_lock import check_not_held
     from podmap.errors import UsageError
     from podmap.records import TrialState
 
@@ -59,7 +58,7 @@ def command(
         raise UsageError("say which trials: their numbers, or --failed")
     ledger, manifest = open_run(run, store)
     for number in trial:
-        check_trial_number(number, manifest)
+        manifest.check_number(number)
     check_not_held(manifest.run_id)
     numbers = set(trial)
     if failed:

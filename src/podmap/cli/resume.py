@@ -66,9 +66,9 @@ def command(
     """Goes on with a run."""
     from podmap.backends.connect import target_of
     from podmap.cli._console import Console
-    from podmap.cli._lock import hold_run
     from podmap.cli._output import counted
     from podmap.cli._run_command import RunCommand, RunOptions
+    from podmap.engine.run_lock import hold_run
 
     console = Console(quiet=quiet)
     ledger, manifest = _opened(run, store, console=console, patience_s=patience)
@@ -105,8 +105,8 @@ def _opened(
 
 
 def _planned(ledger: Ledger) -> PlannedRun:
-    from podmap.cli._digest import check_digest
     from podmap.engine.planned import PlannedRun, check_supported
+    from podmap.engine.run_digest import check_digest
 
     planned = PlannedRun.open(ledger)
     check_digest(ledger, planned.manifest)

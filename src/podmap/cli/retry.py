@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from podmap.cli._options import FIND_STORE, JSON, RUN, check_trial_number, example
+from podmap.cli._options import FIND_STORE, JSON, RUN, example
 from podmap.cli._output import counted, print_json
-from podmap.cli._steer import SteeredRun
+from podmap.cli._steer import open_steered
 from podmap.errors import UsageError
 
 EXAMPLES = example("""
@@ -40,16 +40,10 @@ def command(
     run: str, trial: tuple[int, ...], failed: bool, store: str | None, as_json: bool
 ) -> None:
     """Runs trials again."""
-    from podmap.ledger.again import lost_trials, retry_trials
-
     if not trial and not failed:
         raise UsageError("say which trials: their numbers, or --failed")
-    steered = SteeredRun.open(run, store)
-    steered.check_not_airflows("retry", "clear the tasks of the trials in Airflow instead")
-    _check(steered, trial)
-    numbers = sorted({*trial, *(lost_trials(steered.ledger) if failed else ())})
-    before = retry_trials(steered.ledger, steered.manifest, numbers)
-    goes_on = steered.pid is not None and before.finished is None
+    steered = open_steered(run, store)
+    numbers, goes_on = steered.retry(trial, failed=failed)
     if as_json:
         data = {"run_uri": steered.ledger.run_uri, "retried": numbers, "goes_on": goes_on}
         print_json({**data, "pid": steered.pid or None})
@@ -60,29 +54,3 @@ def command(
         click.echo(f"run them: podmap resume {steered.reference}", err=True)
     elif numbers:
         click.echo(f"{counted(len(numbers), 'trial')} will be run again within 3 s", err=True)
-
-
-def _check(steered: SteeredRun, numbers: tuple[int, ...]) -> None:
-    """Refuses what cannot be run again, all of it at once.
-
-    Raises:
-        UsageError: There is no such trial, it has not failed, or the run was stopped.
-    """
-    from podmap.ledger.again import why_not_again
-
-    problems: list[str] = []
-    state = steered.ledger.read_state()
-    if state.stopped is not None and state.finished is None:
-        problems.append(
-            f"run {steered.manifest.run_id} was stopped ({state.stopped}): "
-            f"podmap unpause {steered.reference} lifts that"
-        )
-    for number in numbers:
-        try:
-            check_trial_number(number, steered.manifest)
-        except UsageError as error:
-            problems.append(str(error))
-            continue
-        problems.append(why_not_again(steered.ledger.read_record(number), number))
-    if any(problems):
-        raise UsageError("\n".join(filter(None, problems)))

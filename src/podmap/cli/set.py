@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from podmap.cli._options import FIND_STORE, JSON, RUN, example
-from podmap.cli._steer import OBEYED, SteeredRun, who
+from podmap.cli._steer import OBEYED, open_steered, print_steered, who
 
 if TYPE_CHECKING:
+    from podmap.engine.steering import SteeredRun
     from podmap.ledger.run_state import RunState
 
 EXAMPLES = example("""
@@ -21,7 +22,6 @@ podmap set 3f9a parallelism=32 trials=200
 KEYS = ("parallelism", "trials")
 SPEC = "spec"
 """The value that gives a key back to the spec."""
-MOST = 1_000_000
 
 
 @click.command(
@@ -45,7 +45,7 @@ MOST = 1_000_000
 def command(run: str, settings: tuple[str, ...], store: str | None, as_json: bool) -> None:
     """Changes values of a run's state."""
     changes = read_settings(settings)
-    steered = SteeredRun.open(run, store)
+    steered = open_steered(run, store)
     trials = changes.pop("trials", None)
     if trials is None:
         steered.check_not_ended("set")
@@ -56,7 +56,7 @@ def command(run: str, settings: tuple[str, ...], store: str | None, as_json: boo
         f"{name} is {'as the spec has it' if value is None else value}"
         for name, value in shown.items()
     )
-    steered.print(was or before, after, text=text, as_json=as_json)
+    print_steered(steered, (was or before, after), text=text, as_json=as_json)
 
 
 def _extend(steered: SteeredRun, trials: int) -> RunState:
@@ -99,10 +99,12 @@ def read_settings(settings: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _number(text: str, key: str) -> int:
+    from podmap.engine.steering import MOST_PARALLELISM
+
     number = int(text[:9]) if text.isascii() and text.isdigit() else 0
-    if not 0 < number <= MOST:
+    if not 0 < number <= MOST_PARALLELISM:
         raise ValueError(
-            f"not a whole number from 1 to {MOST}"
+            f"not a whole number from 1 to {MOST_PARALLELISM}"
             + (
                 f", nor '{SPEC}'; to start nothing for now: podmap pause"
                 if key == "parallelism"

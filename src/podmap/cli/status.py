@@ -128,7 +128,7 @@ def _running(
 ) -> list[dict[str, Any]]:
     """The trials that run, of those that have begun: the attempts of others wait for a place."""
     from podmap.backends.base import Phase
-    from podmap.cli._attempts import list_attempts
+    from podmap.engine.run_attempts import list_attempts
 
     found = list_attempts(manifest, kubeconfig=kubeconfig)
     attempts = {seen.number: seen for seen in found if seen.phase is not Phase.ENDED}
@@ -147,7 +147,7 @@ def _running(
 
 
 def _run_state(manifest: Manifest, counts: Mapping[str, int]) -> tuple[str, int | None]:
-    from podmap.cli._lock import run_holder
+    from podmap.engine.run_lock import run_holder
 
     if all(TrialState(state).terminal for state, count in counts.items() if count):
         return "finished", None

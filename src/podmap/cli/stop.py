@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
 import click
 
 from podmap.cli._options import FIND_STORE, JSON, RUN, example
-from podmap.cli._steer import OBEYED, SteeredRun, who
-
-if TYPE_CHECKING:
-    from podmap.ledger.run_state import RunState
+from podmap.cli._steer import OBEYED, open_steered, print_steered, who
 
 EXAMPLES = example("""
 podmap stop 3f9a12c0
 podmap stop 3f9a --cancel
 podmap stop 3f9a --reason "good enough"
 """)
-_LONGEST_REASON = 200
 
 
 @click.command(
@@ -48,15 +41,7 @@ before its tasks are cleared.
 @JSON
 def command(run: str, cancel: bool, reason: str | None, store: str | None, as_json: bool) -> None:
     """Stops a run."""
-    steered = SteeredRun.open(run, store)
-    steered.check_not_ended("stop")
-    given = " ".join((reason or "").split())[:_LONGEST_REASON]
-    why = f"{given} (podmap stop)" if given else f"stopped by {who()} (podmap stop)"
-
-    def change(state: RunState) -> Mapping[str, Any]:
-        # The first reason stands, so that a stop that is said twice is one stop.
-        return {"stopped": state.stopped or why, "cancel": state.cancel or cancel}
-
-    before, after = steered.change(change)
-    text = "stopped, and what runs is ended" if after.cancel else "stopped"
-    steered.print(before, after, text=text, as_json=as_json)
+    steered = open_steered(run, store)
+    states = steered.stop(by=f"{who()} (podmap stop)", reason=reason or "", cancel=cancel)
+    text = "stopped, and what runs is ended" if states[1].cancel else "stopped"
+    print_steered(steered, states, text=text, as_json=as_json)

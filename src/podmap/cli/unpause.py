@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from podmap.cli._options import FIND_STORE, JSON, RUN, example
-from podmap.cli._steer import OBEYED, SteeredRun
+from podmap.cli._steer import OBEYED, open_steered, print_steered
 
 EXAMPLES = example("""
 podmap unpause 3f9a12c0
@@ -29,8 +29,5 @@ Trials that a stop has cancelled stay CANCELLED: in Airflow clear their tasks, e
 @JSON
 def command(run: str, store: str | None, as_json: bool) -> None:
     """Has a run go on."""
-    steered = SteeredRun.open(run, store)
-    before, after = steered.change(
-        lambda state: {"paused": False, "stopped": None, "cancel": False}
-    )
-    steered.print(before, after, text="not paused", as_json=as_json)
+    steered = open_steered(run, store)
+    print_steered(steered, steered.unpause(), text="not paused", as_json=as_json)

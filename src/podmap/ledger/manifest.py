@@ -8,7 +8,7 @@ from typing import Any
 
 from podmap import names
 from podmap.additions import Addition, total
-from podmap.errors import RecordError
+from podmap.errors import RecordError, UsageError
 from podmap.json_kinds import (
     TEXT,
     TIME,
@@ -80,6 +80,18 @@ class Manifest:
     def total(self) -> int:
         """How many trials there are, with those that were added."""
         return total(self.count, self.added)
+
+    def check_number(self, number: int) -> None:
+        """Refuses the number of a trial that the run does not have.
+
+        Raises:
+            UsageError: The run has no such trial.
+        """
+        if not 0 <= number < self.total:
+            raise UsageError(
+                f"run {self.run_id} has no trial {number}; "
+                f"its {self.total} trials go from 0 to {self.total - 1}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as the JSON object of `manifest.json`."""

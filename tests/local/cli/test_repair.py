@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from podmap.backends.connect import Target, connected
-from podmap.cli._lock import hold_run
 from podmap.engine.launch import Launcher
 from podmap.engine.planned import PlannedRun
+from podmap.engine.run_lock import hold_run
 from podmap.ledger.claim import RunClaim
 from podmap.names import run_uri
 

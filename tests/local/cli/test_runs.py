@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from podmap.cli._lock import hold_run
+from podmap.engine.run_lock import hold_run
 
 TRIAL = 'echo "{\\"y\\": $1}" >"$PODMAP_RESULT"'
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from podmap.cli import _lock
-from podmap.cli._lock import check_not_held, hold_run, run_holder
+from podmap.engine import run_lock
+from podmap.engine.run_lock import check_not_held, hold_run, run_holder
 from podmap.errors import ConflictError
 
 RUN = "0123abcd"
 KILLED = f"""\
 import os, signal
-from podmap.cli._lock import hold_run
+from podmap.engine.run_lock import hold_run
 with hold_run({RUN!r}):
     if os.fork():
         os.kill(os.getpid(), signal.SIGKILL)
@@ -51,8 +51,8 @@ def test_a_lock_that_its_holder_has_left_to_a_child_is_waited_for(
             os.kill(child, signal.SIGKILL)
         waited.append(child)
 
-    monkeypatch.setattr(_lock, "_pause", pause)
-    monkeypatch.setattr(_lock, "_LEFT_S", 60.0)
+    monkeypatch.setattr(run_lock, "_pause", pause)
+    monkeypatch.setattr(run_lock, "_LEFT_S", 60.0)
     with hold_run(RUN):
         assert waited
         with pytest.raises(ConflictError, match=f"by process {os.getpid()} of this host"):
@@ -63,6 +63,6 @@ def test_a_lock_that_its_holder_has_left_to_a_child_is_waited_for(
 def test_a_lock_that_a_child_keeps_is_somebody_elses(
     child: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_lock, "_LEFT_S", 0.0)
+    monkeypatch.setattr(run_lock, "_LEFT_S", 0.0)
     with pytest.raises(ConflictError, match="is being run by process"), hold_run(RUN):
         pass
