@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from cmaes import CMA
 
-from podmap.search.adaptive.cube import Cube, Floats
-from podmap.search.adaptive.past import PastTrial, SamplerSetting, as_told
+from podmap.search.adaptive.cube import Cube
+from podmap.search.adaptive.past import PastTrial, SamplerSetting, as_told, by_end
 from podmap.search.adaptive.study import ask_seed
 
 _SIGMA = 0.25
@@ -29,12 +29,12 @@ class CmaesSampler:
         """Has told the strategy nothing."""
         self._setting = setting
         self._cube = Cube(setting.space)
-        self._told: list[tuple[Floats, float]] = []
+        self._told: list[tuple[PastTrial, float]] = []
         self._strategy = self._new()
 
     def suggest(self, number: int, past: Sequence[PastTrial]) -> dict[str, float]:
         """As `Sampler.suggest`."""
-        self._tell(_ranked(as_told(past, self._setting.failed), self._cube))
+        self._tell(_ranked(as_told(past, self._setting.failed)))
         seed = ask_seed(self._setting.seed, number)
         # Of the package's own generator alone the draws come; its state is the only one that a
         # suggestion could have beside the records.
@@ -47,42 +47,35 @@ class CmaesSampler:
         seed = ask_seed(self._setting.seed, 0)
         return CMA(mean=np.full(axes, 0.5), sigma=_SIGMA, bounds=bounds, seed=seed)
 
-    def _tell(self, ended: list[tuple[Floats, float]]) -> None:
+    def _tell(self, ended: list[tuple[PastTrial, float]]) -> None:
         """Tells what is new; all anew if what was told before has changed."""
         size = self._strategy.population_size
         whole = ended[: len(ended) // size * size]
-        if not _begins_with(whole, self._told):
+        if whole[: len(self._told)] != self._told:
             self._strategy, self._told = self._new(), []
         for first in range(len(self._told), len(whole), size):
-            self._strategy.tell(whole[first : first + size])
+            group = whole[first : first + size]
+            rows = self._cube.encoded([one.point for one, _ in group])
+            values = [value for _, value in group]
+            self._strategy.tell(list(zip(rows, values, strict=True)))
         self._told = whole
 
 
-def _ranked(told: Sequence[PastTrial], cube: Cube) -> list[tuple[Floats, float]]:
+def _ranked(told: Sequence[PastTrial]) -> list[tuple[PastTrial, float]]:
     """The ended trials in the order of their ends, each with what it is worth, less being better.
 
     One that failed is worse than all that did not, and so is one that misses limits, by as much.
     """
-    ended = [one for one in told if one.state != "running"]
-    ended.sort(key=lambda one: (one.finished, one.number))
+    ended = by_end(told)
     values = [one.values[0] for one in ended if one.state == "complete"]
     worst = max(values, default=0.0)
     spread = worst - min(values, default=0.0) + 1.0
-    rows = cube.encoded([one.point for one in ended])
-    found = []
-    for one, row in zip(ended, rows, strict=True):
+
+    def worth(one: PastTrial) -> float:
         if one.state == "failed":
-            value = worst + spread
-        elif one.violation > 0.0:
-            value = worst + spread * min(one.violation, _PENALTY)
-        else:
-            value = one.values[0]
-        found.append((row, value))
-    return found
+            return worst + spread
+        if one.violation > 0.0:
+            return worst + spread * min(one.violation, _PENALTY)
+        return one.values[0]
 
-
-def _begins_with(whole: list[tuple[Floats, float]], first: list[tuple[Floats, float]]) -> bool:
-    if len(first) > len(whole):
-        return False
-    pairs = zip(whole, first, strict=False)
-    return all(a[1] == b[1] and np.array_equal(a[0], b[0]) for a, b in pairs)
+    return [(one, worth(one)) for one in ended]

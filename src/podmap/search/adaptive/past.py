@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal, Protocol
 
 from podmap.search.adaptive.space import Point, Space
@@ -84,7 +85,17 @@ class Sampler(Protocol):
 
 def in_order(past: Sequence[PastTrial]) -> list[PastTrial]:
     """The trials by number; those of one number, which two processes made, by their points."""
-    return sorted(past, key=lambda one: (one.number, sorted(one.point.items())))
+    found = sorted(past, key=attrgetter("number"))
+    if len({one.number for one in found}) < len(found):
+        found.sort(key=lambda one: (one.number, sorted(one.point.items())))
+    return found
+
+
+def by_end(past: Sequence[PastTrial]) -> list[PastTrial]:
+    """Those that have ended, in the order of their ends."""
+    ended = [one for one in past if one.state != "running"]
+    ended.sort(key=lambda one: (one.finished, one.number))
+    return ended
 
 
 def as_told(past: Sequence[PastTrial], failed: FailedTrials) -> list[PastTrial]:

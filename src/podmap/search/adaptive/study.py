@@ -21,7 +21,7 @@ from optuna.storages import InMemoryStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from podmap.search.adaptive.past import PastTrial, SamplerSetting, as_told
+from podmap.search.adaptive.past import PastTrial, SamplerSetting, as_told, by_end
 from podmap.search.adaptive.space import SearchAxis
 
 _EPOCH = datetime.datetime(2000, 1, 1)
@@ -39,16 +39,22 @@ class OptunaSampler:
     mappings are choices, too. A failed trial is one that breaks a constraint.
     """
 
-    def __init__(self, setting: SamplerSetting, make: MakeSampler) -> None:
+    def __init__(
+        self, setting: SamplerSetting, make: MakeSampler, *, all_axes: bool = False
+    ) -> None:
         """Asks nothing yet.
 
         Args:
             setting: The space, and what is to be done with failed trials.
             make: Makes the sampler of an ask.
+            all_axes: Whether what the sampler samples together are all axes that all trials have.
+                Where all have all of them it is then not asked which: to find that out it compares
+                every axis of every trial, half the cost of an ask.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._setting = setting
         self._make = make
+        self._all_axes = all_axes
         self._distributions = {axis.name: distribution(axis) for axis in setting.space.axes}
         self._made: list[tuple[PastTrial, int | None, FrozenTrial]] = []
 
@@ -63,22 +69,31 @@ class OptunaSampler:
         sampler = self._make(ask_seed(self._setting.seed, number), told)
         study, trial = _study(self._shown(told, sampler), self._setting.objectives, sampler)
         sampler.before_trial(study, trial)
-        space = sampler.infer_relative_search_space(study, trial)
+        space = self._space(told) or sampler.infer_relative_search_space(study, trial)
         point: dict[str, float] = dict(sampler.sample_relative(study, trial, space))
         for name, one in self._distributions.items():
             if name not in point:
                 point[name] = sampler.sample_independent(study, trial, name, one)
         return point
 
+    def _space(self, told: Sequence[PastTrial]) -> dict[str, BaseDistribution]:
+        """The axes that are sampled together, by name; empty where the sampler must say it."""
+        axes = len(self._distributions)
+        if not self._all_axes or not told or any(len(one.point) < axes for one in told):
+            return {}
+        return dict(sorted(self._distributions.items()))
+
     def _shown(self, told: Sequence[PastTrial], sampler: BaseSampler) -> list[FrozenTrial]:
         """The trials as Optuna has them; one that is as it was is not made again."""
         generations = _generations(told, getattr(sampler, "_population_size", None))
-        setting, made = self._setting, self._made
+        key = f"{type(sampler).__name__}:generation"  # where genetic samplers of Optuna's look
+        made = self._made
         for place, one in enumerate(told):
             generation = generations.get(id(one))
             if place < len(made) and made[place][:2] == (one, generation):
                 continue
-            trial = _frozen(place, one, setting, self._distributions, generation)
+            attrs = {} if generation is None else {key: generation}
+            trial = _frozen(place, one, self._setting, self._distributions, attrs)
             made[place : place + 1] = [(one, generation, trial)]
         del made[len(told) :]
         return [trial for _, _, trial in made]
@@ -117,9 +132,7 @@ def _generations(told: Sequence[PastTrial], size: int | None) -> dict[int, int]:
     """
     if not size:
         return {}
-    ended = [one for one in told if one.state != "running"]
-    ended.sort(key=lambda one: (one.finished, one.number))
-    return {id(one): place // size for place, one in enumerate(ended)}
+    return {id(one): place // size for place, one in enumerate(by_end(told))}
 
 
 def _frozen(
@@ -127,16 +140,13 @@ def _frozen(
     one: PastTrial,
     setting: SamplerSetting,
     distributions: Mapping[str, BaseDistribution],
-    generation: int | None,
+    attrs: dict[str, Any],
 ) -> FrozenTrial:
     failed = one.state == "failed"
-    attrs: dict[str, Any] = {}
     if failed:
         attrs[_INFEASIBLE] = 1.0
     if one.violation:
         attrs[_LIMITS] = one.violation
-    if generation is not None:
-        attrs["NSGAIISampler:generation"] = generation
     running = one.state == "running"
     point = {
         name: int(value) if not isinstance(distributions[name], FloatDistribution) else value

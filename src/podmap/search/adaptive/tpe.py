@@ -24,7 +24,7 @@ def make_tpe(setting: SamplerSetting) -> OptunaSampler:
         running = sum(one.state == "running" for one in past)
         return TPESampler(seed=seed, multivariate=single, constant_liar=running >= LIAR_FROM)
 
-    return OptunaSampler(setting, make)
+    return OptunaSampler(setting, make, all_axes=single)
 
 
 def _use_fast_log_ndtr() -> None:

@@ -23,6 +23,8 @@ def of(kind: str) -> MakeSampler:
 
 
 class TestTpe(SamplerContract):
+    trials = 60
+
     @pytest.fixture
     def make(self) -> MakeSampler:
         return of("tpe")
@@ -38,7 +40,7 @@ class TestGp(SamplerContract):
 
 
 class TestCmaes(SamplerContract):
-    trials = 40
+    trials = 60
     objectives = (1,)
 
     @pytest.fixture
@@ -51,7 +53,7 @@ class TestCmaes(SamplerContract):
 
 
 class TestNsga2(SamplerContract):
-    trials = 40
+    trials = 60
 
     @pytest.fixture
     def make(self) -> MakeSampler:
