@@ -1,9 +1,10 @@
 """What one ask of a search that learns costs, and to tell it thousands of records.
 
-A sampler's process is spoken to as a run does: it is told of all records at once, as after a restart
-(`told`), and then asked again and again; before each ask one of those that ran has ended, and what
-was asked last has begun. All costs are CPU milliseconds of that process, medians over the asks, its
-JSON among them; the space has 8 axes of all kinds (`cmaes`: 8 numbers), one objective (`nsga2`: two).
+A sampler's process is spoken to as a run does: it is told of all records at once, as after a
+restart (`told`), and then asked again and again; before each ask one of those that ran has ended,
+and what was asked last has begun. All costs are CPU milliseconds of that process, medians over the
+asks, its JSON among them; the space has 8 axes of all kinds (`cmaes`: 8 numbers), and there is one
+objective (`nsga2`: two).
 """
 
 from __future__ import annotations
