@@ -32,7 +32,7 @@ TEXT_BYTES = 64 * 1024 * 1024
 _REASON_LENGTH = 400
 _VERSION_BYTES = 6
 _KEPT = ("number", "state", "started", "finished", "duration_s")
-_KEPT_IF_ANY = ("params", "metrics", "repeat", "shard", "gpu_seconds")
+_KEPT_IF_ANY = ("params", "metrics", "repeat", "shard", "gpu_seconds", "queued_s")
 _SAME = 0
 """In place of an attempt's time: the record has the same."""
 
@@ -71,23 +71,71 @@ class Board:
         Raises:
             StoreError: The store could not be asked.
         """
-        versions = self._versions()
+        for record, is_whole in self._each(self.versions(), on_broken):
+            yield brief(record) if is_whole and record.state.terminal else record
+
+    def versions(self) -> dict[int, str]:
+        """Trial number to what changes whenever its record's file does, by ascending number.
+
+        An empty text where the store knows nothing of the kind. What is known of trials that are
+        not among them any more is forgotten.
+
+        Raises:
+            StoreError: The store could not be asked.
+        """
+        found = {}
+        for name, version in self._store.versions(names.TRIALS):
+            number = names.parse_record_file(name)
+            if number is not None:
+                found[number] = _short(version)
+        rows = self._known(len(found))
+        self._rows = {number: row for number, row in rows.items() if number in found}
+        return dict(sorted(found.items()))
+
+    def read(
+        self,
+        versions: Mapping[int, str],
+        *,
+        on_broken: Callable[[RecordError], None] = log_left_out,
+    ) -> Iterator[Record]:
+        """The records of some trials: `brief` if the snapshot has them, else whole.
+
+        Args:
+            versions: Some of those that `versions` has given.
+            on_broken: As for `records`.
+
+        Raises:
+            StoreError: The store could not be asked.
+        """
+        return (record for record, _ in self._each(versions, on_broken))
+
+    def _each(
+        self, versions: Mapping[int, str], on_broken: Callable[[RecordError], None]
+    ) -> Iterator[tuple[Record, bool]]:
+        """Records, and whether each is whole."""
         rows = self._known(len(versions))
-        fresh = {n: rows[n] for n, version in versions.items() if _is_of(rows.get(n), version)}
+        fresh = {n for n, version in versions.items() if _is_of(rows.get(n), version)}
         newer = [number for number in versions if number not in fresh]
         files = self._store.read_many(map(names.record_path, newer))
-        self._rows = fresh
         for number, version in versions.items():
-            record = _unpacked(fresh[number][1]) if number in fresh else None
-            if number in fresh and record is None:
-                del fresh[number]
-                raw: Any = next(self._store.read_many([names.record_path(number)]))[1]
-            elif record is None:
-                raw = next(files)[1]
-            if record is None and raw is not None:
-                record = self._read(raw, number, version, on_broken)
+            record = _unpacked(rows[number][1]) if number in fresh else None
+            is_whole = record is None
+            if is_whole:
+                rows.pop(number, None)
+                own = [names.record_path(number)]
+                raw = next(self._store.read_many(own) if number in fresh else files)[1]
+                record = None if raw is None else self._read(raw, number, version, on_broken)
             if record is not None:
-                yield record
+                yield record, is_whole
+
+    def steps(self, number: int) -> int | None:
+        """How many steps an ended trial has reported that was read; None if it is not known.
+
+        So it is of trials that go on, and where a snapshot of an earlier version is all there is.
+        """
+        row = (self._rows or {}).get(number)
+        steps = json.loads(row[1]).get("steps") if row else None
+        return steps if isinstance(steps, int) else None
 
     def write(self) -> None:
         """Writes the snapshot, if it would say more than before; of few trials there is none.
@@ -106,14 +154,6 @@ class Board:
     @property
     def _run(self) -> str:
         return "/".join(names.split_run_uri(self._store.uri)[1:])
-
-    def _versions(self) -> dict[int, str]:
-        found = {}
-        for name, version in self._store.versions(names.TRIALS):
-            number = names.parse_record_file(name)
-            if number is not None:
-                found[number] = _short(version)
-        return dict(sorted(found.items()))
 
     def _known(self, count: int) -> dict[int, Row]:
         """What is known already: from before, else from the file."""
@@ -142,16 +182,13 @@ class Board:
         except RecordError as error:
             on_broken(error)
             return None
-        if not record.state.terminal:
-            return record
-        packed = _packed(record)
-        if version and self._rows is not None:
-            self._rows[number] = version, packed
-        return _unpacked(packed) or record
+        if record.state.terminal and version and self._rows is not None:
+            self._rows[number] = version, _packed(record)
+        return record
 
 
 def brief(record: Record) -> Record:
-    """A record as the snapshot gives it: without keys, logs, outputs and most of its attempts."""
+    """A record as the snapshot gives it: without keys, logs, outputs, reports, most of attempts."""
     return _unpacked(_packed(record)) or record
 
 
@@ -262,6 +299,7 @@ def _packed(record: Record) -> bytes:
         row["reason"] = record.reason[:_REASON_LENGTH]
     if record.objective is not None:
         row["objective"] = _as_metrics(record.objective, record.metrics)
+    row["steps"] = len(record.reports)
     if record.attempts:
         row["attempts"] = [_attempt(each, data) for each in data["attempts"]]
     return encode.dump(row, what=f"trial {record.number}")
@@ -279,6 +317,8 @@ def _attempt(attempt: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str,
     for name in ("started", "finished"):
         if attempt[name] is not None:
             found[name] = _SAME if attempt[name] == record[name] else attempt[name]
+    if attempt["node"]:
+        found["node"] = attempt["node"]
     if attempt["diagnosis"] is not None:
         found["why"] = attempt["diagnosis"]["category"]
     return found
@@ -298,7 +338,7 @@ def _unpacked(packed: bytes) -> Record | None:
 
 
 def _restored(attempt: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    found = {"pod": "", "number": attempt["number"]}
+    found = {"pod": "", "number": attempt["number"], "node": attempt.get("node", "")}
     for name in ("started", "finished"):
         time = attempt.get(name)
         found[name] = record[name] if time == _SAME and time is not None else time

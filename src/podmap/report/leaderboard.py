@@ -83,12 +83,9 @@ class Leaderboard:
             each: Whether these are a row each all the same.
         """
         builder = RowBuilder(tuple(objectives), repeats=repeats)
-        rows = trials = [builder.row(record) for record in records]
+        trials = [builder.row(record) for record in records]
         merges = repeats > 1 and not each
-        if merges:
-            rows = merged_repeats(trials, objectives, repeats=repeats)
-        others = sorted((row for row in rows if not row.ranked), key=lambda row: row.number)
-        ranked, front = _rank([row for row in rows if row.ranked], objectives)
+        ranked, front, others = rank_trials(trials, objectives, repeats=repeats if merges else 1)
         rows = [*ranked, *others]
         return cls(
             objectives=tuple(objectives),
@@ -243,6 +240,24 @@ class Leaderboard:
             "pareto": [row.number for row in self.pareto],
             "rows": [row.to_json() for row in self.rows],
         }
+
+
+def rank_trials(
+    trials: Sequence[TrialRow], objectives: Sequence[Objective], *, repeats: int = 1
+) -> tuple[list[TrialRow], list[TrialRow], list[TrialRow]]:
+    """The rows of a leaderboard: those ranked, best first; the Pareto front; the others by number.
+
+    Args:
+        trials: A row a trial, in any order.
+        objectives: What to rank by.
+        repeats: How many trials have the same params, and so become one row.
+    """
+    rows: Sequence[TrialRow] = trials
+    if repeats > 1:
+        rows = merged_repeats(trials, objectives, repeats=repeats)
+    others = sorted((row for row in rows if not row.ranked), key=lambda row: row.number)
+    ranked, front = _rank([row for row in rows if row.ranked], objectives)
+    return ranked, front, others
 
 
 def _rank(

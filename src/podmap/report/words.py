@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from podmap.clock import parse_iso
+from podmap.spec.importers.draft import flow_text
 
 HIDDEN = "…"
 NOTHING = "\N{EN DASH}"
 _TEXT_LENGTH = 80
+_FLOW_LENGTH = 60
 _VARIES = re.compile(
     r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|(?<!exit code )(?<!exit code \d)(?<!exit code \d\d)\d+(\.\d+)?"
 )
@@ -78,6 +80,22 @@ def shard_texts(uris: Iterable[str]) -> dict[str, str]:
 def spec_text(spec: Mapping[str, Any]) -> str:
     """The spec as indented JSON; values of environment variables are hidden."""
     return json.dumps(_without_env(spec), indent=2, ensure_ascii=False, default=str)
+
+
+def spec_yaml(spec: Mapping[str, Any]) -> str:
+    """The spec as YAML 1.2; values of environment variables are hidden."""
+    return "\n".join(_yaml_lines(_without_env(spec), 0)) + "\n"
+
+
+def _yaml_lines(value: Mapping[str, Any], depth: int) -> Iterator[str]:
+    pad = "  " * depth
+    for name, child in value.items():
+        flow = flow_text(child)
+        if isinstance(child, Mapping) and child and len(flow) + 2 * depth > _FLOW_LENGTH:
+            yield f"{pad}{flow_text(str(name))}:"
+            yield from _yaml_lines(child, depth + 1)
+        else:
+            yield f"{pad}{flow_text(str(name))}: {flow}"
 
 
 def _hidden(env: Any) -> Any:
