@@ -107,7 +107,9 @@ def test_several_objectives_have_a_front(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
-def test_a_record_with_a_value_that_is_not_finite_is_a_broken_one(tmp_path: Path, value: float) -> None:
+def test_a_record_with_a_value_that_is_not_finite_is_a_broken_one(
+    tmp_path: Path, value: float
+) -> None:
     odd = record(0, 0.5, metrics={"accuracy": 0.5, "loss": None})
     ledger, _ = make_run(tmp_path, [odd, record(1, 0.4)], objective=GOAL)
     path = Path(ledger.run_uri) / "trials" / "1.json"
@@ -163,7 +165,7 @@ def test_broken_records_are_counted_and_named_and_the_rest_is_there(tmp_path: Pa
 def test_a_spec_of_another_version_leaves_the_trials(tmp_path: Path) -> None:
     ledger, _ = make_run(tmp_path, [record(0, 0.5)], objective=GOAL)
     path = Path(ledger.run_uri) / "manifest.json"
-    path.write_text(path.read_text().replace('"command"', '"comand"'))
+    path.write_text(path.read_text().replace('"command"', '"argv"'))
     view = view_of(ledger)
     assert ([0], [], True) == (
         view["trials"]["number"],
