@@ -22,7 +22,7 @@ from podmap.report.phase import run_phase, waiting_for
 from podmap.report.plain import cut, epoch_s
 from podmap.report.timeline import Names, attempt_columns, newest_events
 from podmap.report.words import spec_yaml
-from podmap.spec.model import Sweep
+from podmap.spec.model import Objective, Sweep
 
 SCHEMA = 1
 BROKEN = 100
@@ -84,8 +84,6 @@ def build_view(
     trials, sweep = run.trials, run.sweep
     objectives = sweep.objectives if sweep else ()
     counts = run.counts
-    rows = [trial.row for trial in trials]
-    ranked, front, _ = rank_trials(rows, objectives, repeats=sweep.repeats if sweep else 1)
     goals = [cut(goal.metric) for goal in objectives]
     metrics = dict.fromkeys([*goals, *(name for one in trials for name in one.metrics)])
     return {
@@ -95,12 +93,7 @@ def build_view(
         **_run_part(run, counts),
         "counts": counts,
         "broken": list(run.broken[:BROKEN]),
-        "objectives": [
-            {"metric": name, "goal": goal.direction, "target": goal.target}
-            for name, goal in zip(goals, objectives, strict=True)
-        ],
-        "best": ranked[0].number if ranked and len(objectives) == 1 else None,
-        "pareto": [row.number for row in front],
+        **_ranking(run, objectives),
         "search": _search(sweep),
         "spec": spec_yaml(run.manifest.spec),
         "budget": _budget(run, made_s),
@@ -151,6 +144,20 @@ def _run_part(run: RunFacts, counts: Mapping[str, int]) -> dict[str, Any]:
             "max_steps": getattr(sweep.prune, "max_steps", None) if sweep else None,
         },
         "waiting_for": waits,
+    }
+
+
+def _ranking(run: RunFacts, objectives: Sequence[Objective]) -> dict[str, Any]:
+    rows = [trial.row for trial in run.trials]
+    repeats = run.sweep.repeats if run.sweep else 1
+    ranked, front, _ = rank_trials(rows, objectives, repeats=repeats)
+    return {
+        "objectives": [
+            {"metric": cut(goal.metric), "goal": goal.direction, "target": goal.target}
+            for goal in objectives
+        ],
+        "best": ranked[0].number if ranked and len(objectives) == 1 else None,
+        "pareto": [row.number for row in front],
     }
 
 

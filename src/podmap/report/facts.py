@@ -17,7 +17,7 @@ _NAN = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class ReportedCurve:
     """What a trial has reported, thinned.
 
     Attributes:
@@ -83,7 +83,7 @@ class TrialFacts:
     gpu_s: float
     reason: str
     attempts: tuple[AttemptFacts, ...]
-    curve: Curve | None = None
+    curve: ReportedCurve | None = None
 
     @property
     def number(self) -> int:
@@ -133,13 +133,13 @@ def trial_facts(record: Record, row: TrialRow) -> TrialFacts:
     )
 
 
-def thinned(reports: Sequence[Report], steps: int = CURVE_STEPS) -> Curve | None:
+def thinned(reports: Sequence[Report], steps: int = CURVE_STEPS) -> ReportedCurve | None:
     """Reports as a curve of at most so many steps; None if there are none."""
     if not reports:
         return None
     kept = [reports[place] for place in even_places(len(reports), steps)]
     metrics = dict.fromkeys(name for _, values in kept for name in values)
-    return Curve(
+    return ReportedCurve(
         array("q", (step for step, _ in kept)),
         {
             cut(name): array("d", (_or_nan(values.get(name)) for _, values in kept))
