@@ -22,6 +22,7 @@ DATA_LOST = 3
 
 VERBS: Mapping[str, str] = {
     "demo": "Run a small sweep that comes with podmap, to see one.",
+    "doctor": "Say what would go wrong with sweeps here, and what to change.",
     "run": "Run a sweep, as local processes or as pods.",
     "resume": "Go on with a run that was interrupted or killed.",
     "plan": "Show the trials of a spec, and what they will take.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Protocol
 
 from podmap.errors import RecordError
@@ -92,6 +93,13 @@ class Store(Protocol):
 
         A text that is empty where the place knows nothing of the kind. A file that was removed may
         be among them.
+        """
+        ...
+
+    def modified(self, path: str) -> datetime | None:
+        """When the file was written, in UTC, by the clock of the place; None if it does not tell.
+
+        None, too, if the file is not there.
         """
         ...
 

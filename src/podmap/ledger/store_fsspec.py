@@ -7,6 +7,7 @@ import threading
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 from podmap import names
@@ -177,6 +178,10 @@ class FsspecStore:
     def versions(self, folder: str) -> Iterator[tuple[str, str]]:
         """Names of the files directly in a folder; nothing tells when they change."""
         return ((name, "") for name in self.list(folder))
+
+    def modified(self, path: str) -> datetime | None:
+        """Nothing: few of fsspec's file systems tell it, each in another way."""
+        return None
 
     def folders(self, folder: str = "") -> Iterator[str]:
         """Names of the folders directly in a folder."""

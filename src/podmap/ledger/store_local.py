@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
 
 from podmap import disk
 from podmap.errors import RecordError, StoreError
@@ -150,6 +151,15 @@ class LocalStore:
             return
         except OSError as error:
             raise self._error("list", folder, error) from error
+
+    def modified(self, path: str) -> datetime | None:
+        """When the file was written, by the file system's clock."""
+        try:
+            return datetime.fromtimestamp(os.stat(self._prefix + path).st_mtime, timezone.utc)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._error("read", path, error) from error
 
     def folders(self, folder: str = "") -> Iterator[str]:
         """Names of the folders directly in a folder."""

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from typing import Any
 
 from podmap.errors import RecordError, StoreError
@@ -249,6 +250,20 @@ class ObjectStore:
             name = meta["path"].rpartition("/")[2]
             if not name.startswith("."):
                 yield name, meta["e_tag"] or ""
+
+    def modified(self, path: str) -> datetime | None:
+        """When the file was written, by the server's clock."""
+        import obstore
+
+        try:
+            found: datetime = obstore.head(self._bucket().patient, self._prefix + path)[
+                "last_modified"
+            ]
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise self._error("read", path, error) from error
+        return found.astimezone(timezone.utc)
 
     def folders(self, folder: str = "") -> Iterator[str]:
         """Names of the folders directly in a folder."""

@@ -222,6 +222,29 @@ class FakeCluster:
         message = f'{resource} is forbidden: User "fake" cannot {verb} resource "{resource}"'
         self.fail(verb, resource, times=None, status=403, reason="Forbidden", message=message)
 
+    def tell(self, path: str, told: Any) -> None:
+        """Has the cluster answer a GET of a path besides pods and leases so from now on.
+
+        Args:
+            path: For example "/version", or "/api/v1/namespaces/ml/resourcequotas".
+            told: The object. Of a list, its items.
+        """
+        answer = {"kind": "List", "metadata": {}, "items": told} if isinstance(told, list) else told
+        self._call(lambda: self._server.facts.told.update({path: answer}))
+
+    def forbid_path(self, path: str) -> None:
+        """Takes the right to read a path besides pods and leases away, until `heal`."""
+        message = f'{path} is forbidden: User "fake" cannot list resource'
+        self.fail("list", path, times=None, status=403, reason="Forbidden", message=message)
+
+    def strip_gates(self) -> None:
+        """Has a webhook take scheduling gates off pods, in dry runs."""
+        self._call(lambda: setattr(self._server.facts, "strips_gates", True))
+
+    def set_clock(self, off_s: float) -> None:
+        """How far the API server's clock is off this machine's, by what it says of itself."""
+        self._call(lambda: setattr(self._server.facts, "clock_off_s", off_s))
+
     def heal(self) -> None:
         """Has nothing fail any more."""
         self._call(lambda: self._server.faults.clear())

@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from podmap.names import RUN_LABEL
+from podmap.testing.fake_cluster.facts import ClusterFacts
 from podmap.testing.fake_cluster.nodes import FakeContainer, FakeNodes, ask_to_delete, unfinished
 from podmap.testing.fake_cluster.objects import (
     FakeObjects,
@@ -101,16 +102,17 @@ class FakeApiServer:
         self._objects = objects
         self._nodes = nodes
         self._bookmark_s = bookmark_s
+        self.facts = ClusterFacts()
         self._alive: dict[str, set[str]] = {}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to any request."""
         match = _PATH.fullmatch(request.path)
         if match is None:
-            return _status(RefusedError(404, "NotFound", f"no such path: {request.path}"))
+            return await self._tell(request)
         call = await _call(request, match)
         self.requests[f"{call.verb} {call.resource}"] += 1
-        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+        if self._lacks_token(request):
             return _status(RefusedError(401, "Unauthorized", "Unauthorized"))
         fault = self._next_fault(call)
         if fault is not None:
@@ -119,6 +121,28 @@ class FakeApiServer:
                 return _fault_answer(fault, request)
         answer = await self._answer(call, request)
         return answer if fault is None or not fault.acts else _fault_answer(fault, request)
+
+    async def _tell(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer to what is asked of the cluster besides pods and leases."""
+        self.requests[f"{request.method} {request.path}"] += 1
+        if self._lacks_token(request):
+            return _status(RefusedError(401, "Unauthorized", "Unauthorized"))
+        if fault := self._path_fault(request.path):
+            return _fault_answer(fault, request)
+        raw = await request.read()
+        body = json.loads(raw) if raw else None
+        refused = ((each.verb, each.resource) for each in self.faults if each.status == 403)
+        answer = self.facts.answer(request.method, request.path, body, forbidden=refused)
+        if answer is None:
+            return _status(RefusedError(404, "NotFound", f"no such path: {request.path}"))
+        status = 201 if request.method == "POST" else 200
+        return web.json_response(answer, status=status, headers={"Date": self.facts.date()})
+
+    def _lacks_token(self, request: web.BaseRequest) -> bool:
+        return bool(self.token) and request.headers.get("Authorization") != f"Bearer {self.token}"
+
+    def _path_fault(self, path: str) -> Fault | None:
+        return next((each for each in self.faults if each.resource == path), None)
 
     def count_alive(self, key: ObjectKey, item: Object | None) -> None:
         """Keeps count of the pods that run or may, of each run."""
@@ -190,7 +214,7 @@ class FakeApiServer:
         if call.query.get("dryRun"):
             if key in self._objects.by_key:
                 raise RefusedError(409, "AlreadyExists", f'pods "{name}" already exists')
-            return item
+            return self.facts.admitted(item)
         item["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
         if call.resource == "pods":
             item["status"] = {"phase": "Pending"}

@@ -1,0 +1,133 @@
+"""podmap doctor: what would go wrong with sweeps here, and the setting to change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from podmap.cli._options import (
+    BACKEND,
+    CONTEXT,
+    JSON,
+    KUBECONFIG,
+    NAMESPACE,
+    SET,
+    STORE,
+    duration_s,
+    example,
+    overrides,
+)
+from podmap.cli._output import counted, print_json
+
+if TYPE_CHECKING:
+    from podmap.doctor.verdict import Verdict
+    from podmap.spec.load import LoadedSpec
+
+EXAMPLES = example("""
+podmap doctor
+podmap doctor --store s3://bucket/podmap
+podmap doctor --backend kubernetes --namespace ml --spec sweep.yaml
+podmap doctor --backend kubernetes --image registry.example.com/ml-train:1.4
+podmap doctor --json | jq '.checks[] | select(.level != "ok")'
+""")
+MARKS = {"ok": "ok", "unseen": "?", "hurts": "WILL HURT", "unreachable": "UNREACHABLE"}
+
+
+@click.command(
+    name="doctor",
+    help=f"""Say what would go wrong with sweeps here, before one meets it.
+
+Each line says what was found; where that will hurt, why, and the exact setting to change. Packages
+and the store are always looked at; with --backend kubernetes the cluster, too: rights, quota,
+nodes, pod security, network policies, gates, leases, clock. What it makes it removes: files in a
+hidden folder of the store, one lease, and with --image one pod that only pulls.
+
+The exit code is 0 if all is well, 1 if something will hurt, and 3 if the store or the cluster
+cannot be reached. `?` is what this account cannot see, and counts for nothing.
+
+{EXAMPLES}""",
+    short_help="Say what would go wrong with sweeps here.",
+)
+@STORE
+@BACKEND
+@click.option(
+    "--spec",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Look with the pods, parallelism and store of this spec.",
+)
+@SET
+@click.option("--image", metavar="IMAGE", help="Have a pod pull this image; it runs nothing.")
+@click.option(
+    "--image-within",
+    "image_within_s",
+    metavar="TIME",
+    default="5m",
+    show_default=True,
+    callback=duration_s,
+    help="How long that may take.",
+)
+@NAMESPACE
+@KUBECONFIG
+@CONTEXT
+@JSON
+def command(
+    store: str | None,
+    backend: str,
+    spec: str | None,
+    sets: tuple[str, ...],
+    image: str | None,
+    image_within_s: float,
+    namespace: str | None,
+    kubeconfig: str | None,
+    context: str | None,
+    as_json: bool,
+) -> int:
+    """Shows what is found."""
+    from podmap.backends.connect import Target
+    from podmap.doctor.checkup import check_all
+    from podmap.doctor.question import Question
+    from podmap.doctor.verdict import exit_code
+    from podmap.errors import UsageError
+    from podmap.ledger.runs import default_store
+
+    if image is not None and backend != "kubernetes":
+        raise UsageError("--image is pulled by a pod: add --backend kubernetes")
+    if sets and spec is None:
+        raise UsageError("--set changes a spec: add --spec FILE")
+    loaded = _load(spec, sets)
+    sweep = loaded.sweep if loaded else None
+    where = namespace or (sweep.kubernetes.namespace if sweep else None)
+    question = Question(
+        Target(backend, namespace=where, kubeconfig=kubeconfig, context=context),
+        default_store(store or (sweep.store if sweep else None)),
+        loaded=loaded,
+        image=image,
+        image_within_s=image_within_s,
+    )
+    found = check_all(question)
+    code = exit_code(found)
+    if as_json:
+        print_json({"checks": [each.to_json() for each in found], "exit_code": code})
+    else:
+        _print(found)
+    return code
+
+
+def _load(spec: str | None, sets: tuple[str, ...]) -> LoadedSpec | None:
+    from podmap.spec.load import load
+
+    return load(spec, overrides=overrides(sets), overrides_from="--set") if spec else None
+
+
+def _print(found: list[Verdict]) -> None:
+    width = max(len(MARKS[each.level.value]) for each in found)
+    for each in found:
+        click.echo(f"{MARKS[each.level.value].ljust(width)}  {each.name}: {each.found}")
+        for label, text in (("why", each.why), ("set", each.setting)):
+            if text:
+                click.echo(f"{' ' * width}    {label}: {text}")
+    bad = sum(each.level.value in ("hurts", "unreachable") for each in found)
+    said = f"{counted(bad, 'check')} of {len(found)} will hurt" if bad else "all is well"
+    click.echo(said, err=True)
