@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from podmap.backends.connect import connect
+from podmap.backends.connect import connected
+from podmap.backends.kubernetes import KubernetesBackend
 from podmap.backends.kubernetes.pod.build import RESULT_PATH, build_pod
 from podmap.backends.launch import Launch
 from podmap.clock import utc_now
@@ -52,16 +53,12 @@ async def check_cluster(question: Question) -> list[Verdict]:
         SpecError: The spec gives no pod.
     """
     try:
-        backend = connect(question.target)
-    except UsageError as error:
-        return [_cannot_ask(str(error))]
-    client: Client = backend.client  # type: ignore[attr-defined]  # of the Kubernetes backend
-    try:
-        return await _look(question, client)
+        async with connected(question.target) as backend:
+            if not isinstance(backend, KubernetesBackend):
+                return []
+            return await _look(question, backend.client)
     except (UnreachableError, UsageError) as error:
         return [_cannot_ask(str(error))]
-    finally:
-        await backend.close()
 
 
 async def _look(question: Question, client: Client) -> list[Verdict]:
