@@ -31,6 +31,7 @@ VERBS: Mapping[str, str] = {
     "status": "Show how far a run is.",
     "results": "Show the leaderboard of a run.",
     "compare": "Show runs side by side.",
+    "ui": "Show the runs of a store in a browser.",
     "export": "Write the trials of a run for other tools.",
     "logs": "Show the output of a trial.",
     "set": "Change how a run goes on, while it does.",
