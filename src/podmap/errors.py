@@ -20,7 +20,7 @@ PodmapError                      1  anything below
 ├── RecordError                  1  a record in the ledger cannot be understood
 │   └── ManifestChangedError     1  the manifest is not the one that was planned
 ├── LedgerGoneError              3  the run's ledger was deleted while it went on
-├── RefusedError             1  a request is not answered: server.answer
+├── RequestError             1  a request is not answered: server.answer
 ├── LaunchError                  2  the attempt can never be created: backends.base
 ├── FullError                    1  as many attempts are alive as may be: backends.base
 ├── WithdrawnError               1  whoever asked for the attempt took it back: backends.base

@@ -31,11 +31,11 @@ def runs_view(store: str) -> dict[str, Any]:
 
 def _listed(summary: RunSummary) -> dict[str, Any]:
     if summary.problem:
-        return _unread(summary, summary.problem)
+        return unread_run(summary, summary.problem)
     try:
         return listed_run(RunReader(Ledger.open(summary.run_uri)))
     except PodmapError as error:
-        return _unread(summary, str(error))
+        return unread_run(summary, str(error))
 
 
 def listed_run(reader: RunReader) -> dict[str, Any]:
@@ -67,7 +67,8 @@ def listed_run(reader: RunReader) -> dict[str, Any]:
     }
 
 
-def _unread(summary: RunSummary, problem: str) -> dict[str, Any]:
+def unread_run(summary: RunSummary, problem: str) -> dict[str, Any]:
+    """The line of a run of which nothing can be told but why."""
     return {
         "key": f"{summary.sweep}/{summary.run_id}".rstrip("/"),
         "sweep": summary.sweep,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from podmap.errors import UsageError
-from podmap.server.answer import JSON, RefusedError
+from podmap.server.answer import JSON, RequestError
 
 TOKEN_VARIABLE = "PODMAP_UI_TOKEN"
 SHORTEST_TOKEN = 16
@@ -69,12 +69,12 @@ class Gate:
             headers: Of the request, their names in small letters.
 
         Raises:
-            RefusedError: It is one, such as a page of another site makes by DNS rebinding.
+            RequestError: It is one, such as a page of another site makes by DNS rebinding.
         """
         host = host_name(headers.get("host", ""))
         if host in self.names or (self.any_address and _is_address(host)):
             return
-        raise RefusedError(
+        raise RequestError(
             421,
             f"this server is not called {host[:100]!r}; call it as podmap ui printed it, or "
             "start it with --name",
@@ -96,12 +96,12 @@ class Gate:
                 page it is.
 
         Raises:
-            RefusedError: It has neither the token nor the cookie, or is not of an own page.
+            RequestError: It has neither the token nor the cookie, or is not of an own page.
         """
         kind, _, given = headers.get("authorization", "").partition(" ")
         by_token = kind.lower() == "bearer" and self.is_token(given.strip())
         if not by_token and not _same(cookies.get(self.cookie_name, ""), self.cookie):
-            raise RefusedError(
+            raise RequestError(
                 401, "open the URL that podmap ui printed: it holds the token that is missing here"
             )
         if changes:
@@ -113,11 +113,11 @@ def check_json(headers: Mapping[str, str]) -> None:
     """Refuses a body that a form of any site could send.
 
     Raises:
-        RefusedError: It is not said to be JSON.
+        RequestError: It is not said to be JSON.
     """
     given = headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != JSON:
-        raise RefusedError(415, f"send {JSON}, not {given[:100]!r}")
+        raise RequestError(415, f"send {JSON}, not {given[:100]!r}")
 
 
 def check_origin(headers: Mapping[str, str], *, is_needed: bool) -> None:
@@ -128,17 +128,17 @@ def check_origin(headers: Mapping[str, str], *, is_needed: bool) -> None:
         is_needed: Whether a request is refused that does not say where it comes from.
 
     Raises:
-        RefusedError: It is one.
+        RequestError: It is one.
     """
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise RefusedError(403, "a page of another site asked for this")
+        raise RequestError(403, "a page of another site asked for this")
     origin = headers.get("origin")
     if origin is None:
         if is_needed:
-            raise RefusedError(403, "the request does not say of which page it is (Origin)")
+            raise RequestError(403, "the request does not say of which page it is (Origin)")
         return
     if urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
-        raise RefusedError(
+        raise RequestError(
             403, f"a page of {origin[:100]!r} asked for this, not one of this server"
         )
 

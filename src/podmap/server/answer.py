@@ -112,12 +112,12 @@ _STATUS: tuple[tuple[type[PodmapError], int], ...] = (
 
 def error_status(error: Exception) -> int:
     """The status that an error is told by."""
-    if isinstance(error, RefusedError):
+    if isinstance(error, RequestError):
         return error.status
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
-class RefusedError(PodmapError):
+class RequestError(PodmapError):
     """A request that is not answered, with the status that says why.
 
     Attributes:

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from podmap.errors import PodmapError
 from podmap.server.access import Gate
 from podmap.server.actions import MOST_BYTES
-from podmap.server.answer import Answer, RefusedError, error_answer, json_answer
+from podmap.server.answer import Answer, RequestError, error_answer, json_answer
 from podmap.server.desk import Desk
 from podmap.server.page import (
     SCRIPT,
@@ -98,13 +98,13 @@ async def read_body(request: Request) -> bytes:
     """A request's body, of which no more is read than an action may have.
 
     Raises:
-        RefusedError: It is longer.
+        RequestError: It is longer.
     """
     body = b""
     async for piece in request.stream():
         body += piece
         if len(body) > MOST_BYTES:
-            raise RefusedError(413, f"at most {MOST_BYTES} bytes of a request are read")
+            raise RequestError(413, f"at most {MOST_BYTES} bytes of a request are read")
     return body
 
 
@@ -118,7 +118,7 @@ def _page(gate: Gate) -> Handler:
             return response
         try:
             gate.check_user(request.headers, request.cookies, changes=False)
-        except RefusedError:
+        except RequestError:
             return _sent(request, no_token_answer())
         return _sent(request, page_answer())
 
@@ -136,7 +136,7 @@ def _refuse(request: Request, error: Exception) -> Response:
     """A path or a method that there is not."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     said = f"{request.method} {request.url.path[:200]}: there is no such thing here"
-    return _sent(request, error_answer(RefusedError(status, said)))
+    return _sent(request, error_answer(RequestError(status, said)))
 
 
 def _tell(request: Request, error: Exception) -> Response:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 
 from podmap.errors import PodmapError
-from podmap.server.answer import Answer, RefusedError, error_answer, json_answer
+from podmap.server.answer import Answer, RequestError, error_answer, json_answer
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Desk:
         future = self._shared.get(shared) if shared is not None else None
         if future is None:
             if len(self._in_work) >= self._most:
-                return error_answer(RefusedError(503, _BUSY))
+                return error_answer(RequestError(503, _BUSY))
             future = self._begin(work, shared)
         await asyncio.wait([future], timeout=self._patience_s)
         if not future.done():

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from importlib import resources
 
-from podmap.server.answer import Answer, RefusedError, etag_of
+from podmap.server.answer import Answer, RequestError, etag_of
 
 SCRIPT = "podmap-ui.js"
 STYLE = "podmap-ui.css"
@@ -80,11 +80,11 @@ def file_answer(name: str) -> Answer:
     """A file of the app, as it is served.
 
     Raises:
-        RefusedError: It was not built.
+        RequestError: It was not built.
     """
     content = app_file(name) if name in _MEDIA_TYPES else None
     if content is None:
-        raise RefusedError(404, f"{name} is not in this installation: python -m dev.ui build")
+        raise RequestError(404, f"{name} is not in this installation: python -m dev.ui build")
     etag = etag_of(hashlib.sha256(content).hexdigest())
     return Answer(body=content, media_type=_MEDIA_TYPES[name], etag=etag).packed()
 

@@ -11,7 +11,7 @@ from podmap.ledger.ledger import Ledger
 from podmap.report.detail import trial_view
 from podmap.report.run_list import listed_run
 from podmap.report.view import RunReader
-from podmap.server.answer import Answer, RefusedError, etag_of, json_answer, text_answer
+from podmap.server.answer import Answer, RequestError, etag_of, json_answer, text_answer
 
 LOG_BYTES = 64 * 1024
 
@@ -54,14 +54,14 @@ class ServedRun:
         """One trial with all that is kept of it.
 
         Raises:
-            RefusedError: There is no such trial.
+            RequestError: There is no such trial.
         """
         manifest = self.ledger.read_manifest()
         link = self._links.get("trial")
         filled = link.replace("{number}", str(number)) if link else None
         found = trial_view(self.ledger, manifest, number, link=filled)
         if found is None:
-            raise RefusedError(404, f"run {manifest.run_id} has no trial {number}")
+            raise RequestError(404, f"run {manifest.run_id} has no trial {number}")
         answer = json_answer(found)
         return json_answer(found, etag=etag_of(answer.body))
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from podmap import names
 from podmap.clock import utc_now
@@ -20,8 +20,10 @@ from podmap.ledger.store import open_store
 from podmap.report.document import SCHEMA
 from podmap.report.run_list import unread_run
 from podmap.server.actions import Action, carry_out
-from podmap.server.answer import Answer, RefusedError, etag_of, json_answer
+from podmap.server.answer import Answer, RequestError, etag_of, json_answer
 from podmap.server.served_run import ServedRun
+
+T = TypeVar("T")
 
 MOST_OPEN = 32
 LIST_S = 2.0
@@ -85,7 +87,7 @@ class ServedStore:
         """One run as the web app reads it.
 
         Raises:
-            RefusedError: There is no such run.
+            RequestError: There is no such run.
         """
         return self._asked(sweep, run_id, lambda run: run.view())
 
@@ -101,11 +103,11 @@ class ServedStore:
         """Does what a request asks for with a run, and says what was done.
 
         Raises:
-            RefusedError: There is no such run, or nothing may be changed.
+            RequestError: There is no such run, or nothing may be changed.
             UsageError: It cannot be done.
         """
         if not self._can_edit:
-            raise RefusedError(403, "this server was started with --read-only")
+            raise RequestError(403, "this server was started with --read-only")
         action = Action.parse(body)
         ledger = self._run(sweep, run_id).ledger
         manifest = self._asked(sweep, run_id, lambda run: run.ledger.read_manifest())
@@ -117,20 +119,20 @@ class ServedStore:
                 self._open.pop((sweep, run_id), None)
         return json_answer({"text": text})
 
-    def _asked(self, sweep: str, run_id: str, question: Callable[[ServedRun], Any]) -> Any:
+    def _asked(self, sweep: str, run_id: str, question: Callable[[ServedRun], T]) -> T:
         try:
             return question(self._run(sweep, run_id))
         except UsageError as error:
-            raise RefusedError(404, str(error)) from error
+            raise RequestError(404, str(error)) from error
 
     def _run(self, sweep: str, run_id: str) -> ServedRun:
         """The run, opened if it was not; the one that nobody has asked for longest is closed.
 
         Raises:
-            RefusedError: These are no names of a run.
+            RequestError: These are no names of a run.
         """
         if not names.is_dns_label(sweep) or not names.is_run_id(run_id):
-            raise RefusedError(404, "a run is named by its sweep and its id, as in digits/3f9a12c0")
+            raise RequestError(404, "a run is named by its sweep and its id, as in digits/3f9a12c0")
         with self._lock:
             run = self._open.get((sweep, run_id))
             if run is None:

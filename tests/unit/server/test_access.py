@@ -4,7 +4,7 @@ import pytest
 
 from podmap.errors import UsageError
 from podmap.server.access import Gate, host_name, is_loopback, new_token
-from podmap.server.answer import RefusedError
+from podmap.server.answer import RequestError
 
 TOKEN = "a-token-of-the-tests"
 GATE = Gate.of(TOKEN, host="127.0.0.1", port=8765)
@@ -13,7 +13,7 @@ JSON = {"content-type": "application/json", "host": "127.0.0.1:8765"}
 OWN = {**JSON, "origin": "http://127.0.0.1:8765"}
 
 
-def status(error: pytest.ExceptionInfo[RefusedError]) -> int:
+def status(error: pytest.ExceptionInfo[RequestError]) -> int:
     return error.value.status
 
 
@@ -25,7 +25,7 @@ def test_its_own_names_are_let_in_by_any_forwarded_port(host: str) -> None:
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:8765", "", "10.0.0.1"])
 def test_a_name_that_is_not_its_own_is_refused(host: str) -> None:
     """As a page has whose name was made to resolve to this host."""
-    with pytest.raises(RefusedError, match="--name") as refused:
+    with pytest.raises(RequestError, match="--name") as refused:
         GATE.check_host({"host": host})
     assert 421 == status(refused)
 
@@ -34,7 +34,7 @@ def test_an_exposed_server_is_called_by_addresses_and_by_names_that_it_was_given
     gate = Gate.of(TOKEN, host="0.0.0.0", port=1, names=["Sweeps.example"])
     gate.check_host({"host": "10.1.2.3:1"})
     gate.check_host({"host": "sweeps.example"})
-    with pytest.raises(RefusedError):
+    with pytest.raises(RequestError):
         gate.check_host({"host": "evil.example"})
 
 
@@ -54,7 +54,7 @@ def test_an_exposed_server_is_called_by_addresses_and_by_names_that_it_was_given
 def test_without_token_or_cookie_nobody_is_let_in(
     headers: dict[str, str], cookies: dict[str, str]
 ) -> None:
-    with pytest.raises(RefusedError, match="token") as refused:
+    with pytest.raises(RequestError, match="token") as refused:
         GATE.check_user(headers, cookies, changes=False)
     assert 401 == status(refused)
 
@@ -82,7 +82,7 @@ def test_who_has_token_or_cookie_is_let_in() -> None:
 def test_a_page_of_another_site_changes_nothing_with_the_users_cookie(
     headers: dict[str, str], code: int
 ) -> None:
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(RequestError) as refused:
         GATE.check_user(headers, COOKIES, changes=True)
     assert code == status(refused)
 

@@ -13,7 +13,7 @@ from podmap.errors import (
     StoreError,
     UsageError,
 )
-from podmap.server.answer import Answer, RefusedError, error_answer, etag_of, json_answer
+from podmap.server.answer import Answer, RequestError, error_answer, etag_of, json_answer
 
 BIG = json_answer({"text": "x" * 5000}, etag='W/"1"').packed()
 
@@ -57,7 +57,7 @@ def test_tags_differ_where_a_part_does() -> None:
         (ConflictError("held"), 409),
         (RecordError("broken"), 422),
         (UsageError("wrong"), 400),
-        (RefusedError(401, "who?"), 401),
+        (RequestError(401, "who?"), 401),
     ],
     ids=lambda value: type(value).__name__,
 )
