@@ -18,7 +18,7 @@ from podmap.search.kinds import make_search
 from podmap.spec.dimension import why_impossible
 from podmap.spec.flat_params import PATCH
 from podmap.spec.load import LoadedSpec, load
-from podmap.spec.search import GridSearch, ListSearch, ShardsSearch
+from podmap.spec.search import GridSearch, ListSearch, ShardsSearch, dimensions
 
 CHANGEABLE = ("trials", "params", "items")
 _PARTS = [[name] for name in CHANGEABLE]
@@ -163,9 +163,7 @@ def _addition(
 
 def _count_outside(planned: PlannedRun, loaded: LoadedSpec) -> int:
     """How many records have params that the space does not have."""
-    params = getattr(loaded.sweep.search, "params", None)
-    if not params:
-        return 0
+    params = dimensions(getattr(loaded.sweep.search, "params", None) or {})
     return sum(
         any(name in params and why_impossible(value, params[name]) for name, value in own.items())
         for own in (record.params for record in planned.ledger.records())

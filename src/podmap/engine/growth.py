@@ -17,9 +17,10 @@ from podmap.records import Record
 from podmap.search.base import ItemProblems, ItemRow
 from podmap.search.check_items import check_items
 from podmap.spec.check_search import check_total
+from podmap.spec.conditions import Conditions, optional_params
 from podmap.spec.findings import did_you_mean
 from podmap.spec.flat_params import PATCH, flattened
-from podmap.spec.search import ListSearch, Range, ShardsSearch
+from podmap.spec.search import ListSearch, Range, ShardsSearch, dimensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,7 @@ def _checked(
         place="items",
         patches=search.item_patches if isinstance(search, ListSearch) else "safe",
         types=search.types if isinstance(search, ListSearch) else None,
+        optional=optional_params(search),
     )
 
 
@@ -172,9 +174,14 @@ def _completed(row: ItemRow, params: Mapping[str, Any], problems: ItemProblems) 
             message = f"{name!r} is not a param of the search; there are: {', '.join(listed)}"
             problems.add(row.problem(message, name=str(name), hint=did_you_mean(str(name), listed)))
     values = dict(row.values)
-    for name, dimension in params.items():
+    conditions, dims = Conditions(params), dimensions(params)
+    constants = {name: one for name, one in dims.items() if not isinstance(one, (Range, list))}
+    flat = flattened({**constants, **values})
+    for name, dimension in dims.items():
         if name not in values and not any(given.startswith(f"{name}.") for given in values):
-            if isinstance(dimension, (Range, list)) or hasattr(dimension, "when"):
+            if not conditions.applies(name, flat):
+                continue
+            if isinstance(dimension, (Range, list)):
                 message = "missing: every param but constants is needed"
                 problems.add(row.problem(message, name=name))
             else:

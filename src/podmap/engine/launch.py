@@ -15,6 +15,7 @@ from podmap.names import attempt_name, new_epoch, run_uri
 from podmap.records import Diagnosis, Trial
 from podmap.search.plan import Plan
 from podmap.spec.check_trial import texts
+from podmap.spec.conditions import optional_params
 from podmap.spec.model import Sweep, TrialTemplate
 from podmap.spec.placeholder import names_slot, to_text
 from podmap.spec.render import Rendered, has_forms, render
@@ -95,6 +96,7 @@ class Launcher:
             attempt=attempt,
             result=self.result_path(name),
             objectives=[objective.metric for objective in self.sweep.objectives],
+            optional=optional_params(self.sweep.search),
         )
         launch = self._launch(name, trial, fill())
         limits_s = template.timeout, template.deadline if left_s is None else left_s

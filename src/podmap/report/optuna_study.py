@@ -13,7 +13,7 @@ from podmap.ledger.manifest import Manifest
 from podmap.records import Record, TrialState
 from podmap.spec.dimension import is_continuous, why_impossible
 from podmap.spec.load import load
-from podmap.spec.search import Range
+from podmap.spec.search import Range, dimensions
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -47,7 +47,7 @@ def export_study(ledger: Ledger, manifest: Manifest, path: str) -> Study:
             "--to optuna needs optuna, which is not installed: pip install 'podmap[search]'"
         ) from error
     sweep = load(manifest.spec, search_required=False).sweep
-    params: Mapping[str, Any] = getattr(sweep.search, "params", None) or {}
+    params: Mapping[str, Any] = dimensions(getattr(sweep.search, "params", None) or {})
     name = f"{manifest.sweep}-{manifest.run_id}"
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     directions = [goal.direction for goal in sweep.objectives] or ["minimize"]

@@ -13,6 +13,7 @@ from podmap.names import digest
 from podmap.search.base import ItemProblems, ItemRow
 from podmap.search.columns import converted
 from podmap.search.limits import LIMITS, TableLimits
+from podmap.spec.absent import stands_for
 from podmap.spec.check_search import check_item
 from podmap.spec.check_trial import check_item_patch, texts
 from podmap.spec.data_patch import check_data_patch, check_data_template
@@ -37,6 +38,7 @@ def check_items(
     distinct: bool = False,
     patches: Literal["safe", "all"] = "all",
     types: Mapping[str, ColumnType] | None = None,
+    optional: frozenset[str] = frozenset(),
     limits: TableLimits = LIMITS,
 ) -> list[dict[str, Any]]:
     """The items, their values made plain, once all of them are found good.
@@ -49,12 +51,13 @@ def check_items(
         distinct: Whether an item that was there before is a problem.
         patches: What an item's `trial` may hold, as `search.item_patches` says.
         types: Param name to what its values shall be, as `search.types` says.
+        optional: Params without which what names them may be left out, by their conditions.
         limits: How many items and params there may be.
 
     Raises:
         SpecError: Items are wrong, or there are none.
     """
-    checker = _ItemChecker(template, safe=patches == "safe")
+    checker = _ItemChecker(template, safe=patches == "safe", optional=optional)
     checker.check_template(problems)
     items: list[dict[str, Any]] = []
     seen: dict[str, ItemRow] = {}
@@ -237,11 +240,13 @@ class _ItemChecker:
     so that an item costs microseconds.
     """
 
-    def __init__(self, template: TrialTemplate, *, safe: bool) -> None:
+    def __init__(
+        self, template: TrialTemplate, *, safe: bool, optional: frozenset[str] = frozenset()
+    ) -> None:
         """Takes the sweep's template, as in the spec, and whether patches are data."""
         self._template = template
         self._safe = safe
-        self._needs = PerTemplate(template, _needs_of)
+        self._needs = PerTemplate(template, lambda own: _needs_of(own, optional))
         self._good_names: set[str] = set()
 
     def check_template(self, problems: ItemProblems) -> None:
@@ -269,14 +274,17 @@ class _ItemChecker:
         ]
 
 
-def _needs_of(template: TrialTemplate) -> _Needs:
-    found = {str(placeholder): (where, placeholder) for where, placeholder in _all(template)}
+def _needs_of(template: TrialTemplate, optional: frozenset[str]) -> _Needs:
+    needed = _all(template, optional)
+    found = {str(placeholder): (where, placeholder) for where, placeholder in needed}
     unset = tuple(name for name in ("checkpoint", "output") if not getattr(template, name))
     return _Needs(tuple(found.values()), unset)
 
 
-def _all(template: TrialTemplate) -> Iterator[tuple[str, Placeholder]]:
+def _all(template: TrialTemplate, optional: frozenset[str]) -> Iterator[tuple[str, Placeholder]]:
     for place, text in texts(template):
+        if optional and stands_for(str(place[0]), text) in optional:
+            continue
         where = path_text(("trial", *place))
         yield from ((where, placeholder) for placeholder in find_placeholders(text))
 

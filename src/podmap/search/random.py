@@ -13,6 +13,7 @@ from typing import Any
 
 from podmap.errors import Problem, SpecError
 from podmap.search.base import Enumerated, section
+from podmap.spec.conditions import Conditions
 from podmap.spec.constraint import Constraints
 from podmap.spec.dimension import (
     DECIMALS,
@@ -24,7 +25,7 @@ from podmap.spec.dimension import (
     points,
 )
 from podmap.spec.model import Sweep
-from podmap.spec.search import Dimension, Params, RandomSearch, Range
+from podmap.spec.search import Dimension, Params, RandomSearch, Range, dimensions
 
 _BITS = 256
 _PROBES = 10
@@ -63,9 +64,10 @@ class RandomDraws(Enumerated):
             SpecError: Hardly a draw meets the constraints.
         """
         self.count = trials
-        self._params = params
+        self._dimensions = dimensions(params)
+        self._conditions = Conditions(params)
         self._try_first = tuple(try_first)
-        self._draws = {name: _draw(dimension) for name, dimension in params.items()}
+        self._draws = {name: _draw(dimension) for name, dimension in self._dimensions.items()}
         self._seeds = {name: hashlib.sha256(f"{seed}:{name}:".encode()) for name in params}
         self.constraints = Constraints(constraints)
         for number in range(_PROBES) if constraints else ():
@@ -98,9 +100,10 @@ class RandomDraws(Enumerated):
         """
         for again in range(most):
             which = b"%d" % number if not again else b"%d:%d" % (number, again)
-            params = {name: draw(self._bits(name, which)) for name, draw in self._draws.items()}
+            drawn = {name: draw(self._bits(name, which)) for name, draw in self._draws.items()}
+            params = self._conditions.applying(drawn)
             if self.constraints.broken_by(params) is None:
-                return params
+                return dict(params)
         message = f"none of {most:,} draws meets all constraints"
         hint = "choose ranges in which more do, or a param that is a part of another"
         raise SpecError([Problem("search.constraints", message, hint=hint)])
@@ -112,7 +115,9 @@ class RandomDraws(Enumerated):
 
     def _given(self, item: Mapping[str, Any]) -> dict[str, Any]:
         params: dict[str, Any] = {}
-        for name, dimension in self._params.items():
+        for name, dimension in self._dimensions.items():
+            if name not in item and isinstance(dimension, (Range, list)):
+                continue  # it does not exist beside the others
             value: Any = item.get(name, dimension)
             is_float = isinstance(dimension, Range) and not dimension.is_int
             params[name] = float(value) if is_float else value

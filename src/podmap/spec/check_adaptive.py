@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from podmap.spec.findings import Finding, Place, show
-from podmap.spec.search import USERS_OWN, AdaptiveSearch, Dimension, Range
+from podmap.spec.search import USERS_OWN, AdaptiveSearch, Dimension, Range, dimensions
 
 _PARAMS: Place = ("search", "params")
 
@@ -15,10 +15,11 @@ def check_adaptive(search: AdaptiveSearch) -> Iterator[Finding]:
     """What is wrong with the space of a search that learns; each param is right by itself."""
     yield from _check_sampler(search)
     yield from _check_learn_from(search)
-    if search.params and not any(_varies(one) for one in search.params.values()):
+    dims = dimensions(search.params)
+    if dims and not any(_varies(one) for one in dims.values()):
         message = "every param is a constant or has one value, so there is nothing to search"
         yield Finding(_PARAMS, message, "for one trial after another of the same: kind: list")
-    for name, one in search.params.items():
+    for name, one in dims.items():
         place = (*_PARAMS, name)
         if isinstance(one, list) and search.kind == "cmaes" and _varies(one):
             message = "cmaes takes numbers alone, and this is a choice"

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from podmap.spec.conditions import optional_params
 from podmap.spec.constraint import Constraint, ConstraintError, Constraints, Span
 from podmap.spec.findings import Finding, Place, did_you_mean, show, show_whole
 from podmap.spec.flat_params import flat_pairs
-from podmap.spec.search import AdaptiveSearch, Dimension, GridSearch, Params, RandomSearch, Range
+from podmap.spec.search import (
+    AdaptiveSearch,
+    Dimension,
+    GridSearch,
+    RandomSearch,
+    Range,
+    dimensions,
+)
 
 MOST = 50
 _HERE: Place = ("search", "constraints")
@@ -19,9 +27,12 @@ def check_constraints(search: GridSearch | RandomSearch | AdaptiveSearch) -> Ite
     if len(search.constraints) > MOST:
         yield Finding(_HERE, f"{len(search.constraints)} constraints; at most {MOST} are allowed")
         return
-    values = _values(search.params)
+    dims, optional = dimensions(search.params), optional_params(search)
+    values = _values(dims)
     spans = {
-        name: span for name, own in values.items() if (span := _span(name, own, search.params))
+        name: span
+        for name, own in values.items()
+        if name not in optional and (span := _span(name, own, dims))
     }
     right: list[str] = []
     for index, text in enumerate(search.constraints):
@@ -58,9 +69,8 @@ def _check_names(
 def _check_first(
     search: RandomSearch | AdaptiveSearch, constraints: Constraints
 ) -> Iterator[Finding]:
-    constants = {
-        name: one for name, one in search.params.items() if not isinstance(one, (Range, list))
-    }
+    dims = dimensions(search.params)
+    constants = {name: one for name, one in dims.items() if not isinstance(one, (Range, list))}
     for index, params in enumerate(search.try_first):
         broken = constraints.broken_by({**constants, **params})
         if broken is not None:
@@ -68,7 +78,7 @@ def _check_first(
             yield Finding(("search", "try_first", index), message)
 
 
-def _values(params: Params) -> dict[str, list[Dimension]]:
+def _values(params: Mapping[str, Dimension]) -> dict[str, list[Dimension]]:
     """Param, with its dotted name, to all that it may be: ranges, or values."""
     found: dict[str, list[Dimension]] = {}
     for outer, dimension in params.items():
@@ -78,7 +88,7 @@ def _values(params: Params) -> dict[str, list[Dimension]]:
     return found
 
 
-def _span(name: str, own: list[Dimension], params: Params) -> Span | None:
+def _span(name: str, own: list[Dimension], params: Mapping[str, Dimension]) -> Span | None:
     """Between which ends a param is; None if it may be no number, or missing."""
     if not all(map(_is_numeric, own)):
         return None

@@ -11,28 +11,31 @@ from typing import Any
 from pydantic import ValidationError
 
 from podmap.spec.check_adaptive import check_adaptive
+from podmap.spec.check_conditions import check_conditions, unknown_param
 from podmap.spec.check_constraints import check_constraints
 from podmap.spec.check_types import explain
+from podmap.spec.combinations import count_combinations
+from podmap.spec.conditions import Conditions, known_names
 from podmap.spec.dimension import (
     identity,
     is_continuous,
     points,
-    same_value,
     why_impossible,
 )
-from podmap.spec.findings import Finding, Place, did_you_mean, show, show_whole
-from podmap.spec.flat_params import choice_names, flat_item, flat_pairs, flattened, is_too_deep
+from podmap.spec.findings import Finding, Place, show, show_whole
+from podmap.spec.flat_params import choice_names, flat_pairs, flattened, is_too_deep
 from podmap.spec.model import TrialPatch
 from podmap.spec.search import (
     AdaptiveSearch,
+    ConditionalChoice,
     Dimension,
     GridSearch,
     ListSearch,
-    Params,
     RandomSearch,
     Range,
     Search,
     ShardsSearch,
+    dimensions,
 )
 from podmap.uris import masked, why_malformed
 
@@ -64,17 +67,20 @@ def check_search(search: Search, raw: Mapping[str, Any]) -> list[Finding]:
     if not given:
         findings.append(Finding(_PARAMS, "{} is not allowed: at least one param is needed"))
     wrong = {
-        name: list(_check_dimension((*_PARAMS, name), dimension))
-        for name, dimension in search.params.items()
+        name: list(_check_dimension((*_PARAMS, name), one)) for name, one in search.params.items()
     }
     findings += itertools.chain(*wrong.values())
+    conditions = Conditions(search.params)
     if not any(wrong.values()):
-        findings += _check_apart(search.params)
+        findings += _check_apart(dimensions(search.params))
+        unmet = list(check_conditions(search, known_names(raw.get("params")), conditions))
+        wrong |= {"": unmet} if unmet else {}
+        findings += unmet
     if isinstance(search, GridSearch):
         findings += _check_grid(search, wrong)
     else:
         findings += _check_trials(search.trials) or check_total(search.trials, search.repeats)
-        findings += _check_try_first(search, given)
+        findings += _check_try_first(search, given, conditions)
         if isinstance(search, AdaptiveSearch) and not any(wrong.values()):
             findings += check_adaptive(search)
     if not any(wrong.values()) and search.params.keys() == set(given):
@@ -124,11 +130,13 @@ def _check_name(place: Place, name: str) -> Iterator[Finding]:
         )
 
 
-def _check_dimension(place: Place, dimension: Dimension) -> Iterator[Finding]:
-    if isinstance(dimension, Range):
-        yield from _check_range(place, dimension)
-    elif isinstance(dimension, list):
-        yield from _check_choice(place, dimension)
+def _check_dimension(place: Place, one: Dimension | ConditionalChoice) -> Iterator[Finding]:
+    if isinstance(one, Range):
+        yield from _check_range(place, one)
+    elif isinstance(one, ConditionalChoice):
+        yield from _check_choice((*place, "choices"), str(place[-1]), one.choices)
+    elif isinstance(one, list):
+        yield from _check_choice(place, str(place[-1]), one)
 
 
 def _check_range(place: Place, span: Range) -> Iterator[Finding]:
@@ -165,12 +173,12 @@ def _check_whole(place: Place, span: Range) -> Iterator[Finding]:
             yield Finding((*place, key), message, "add type: float for other numbers")
 
 
-def _check_choice(place: Place, choices: list[Any]) -> Iterator[Finding]:
+def _check_choice(place: Place, name: str, choices: list[Any]) -> Iterator[Finding]:
     if not choices:
         yield Finding(place, "[] is not allowed: a choice has at least one value")
     seen: set[Hashable] = set()
     for index, choice in enumerate(choices):
-        wrong = list(_check_value((*place, index), str(place[-1]), choice))
+        wrong = list(_check_value((*place, index), name, choice))
         yield from wrong
         entry = None if wrong else identity(choice)
         if entry in seen:
@@ -195,7 +203,7 @@ def _check_value(place: Place, name: str, value: Any) -> Iterator[Finding]:
             yield from _check_name(place, full)
 
 
-def _check_apart(params: Params) -> Iterator[Finding]:
+def _check_apart(params: Mapping[str, Dimension]) -> Iterator[Finding]:
     """Params that another one's choices give too, by way of their entries."""
     owners: dict[str, str] = {}
     for name, dimension in params.items():
@@ -207,7 +215,7 @@ def _check_apart(params: Params) -> Iterator[Finding]:
 
 
 def _check_grid(search: GridSearch, wrong: Mapping[str, Sequence[Finding]]) -> Iterator[Finding]:
-    params = search.params
+    params = dimensions(search.params)
     counts: dict[str, int] = {}
     for name, dimension in params.items():
         if is_continuous(dimension):
@@ -217,6 +225,8 @@ def _check_grid(search: GridSearch, wrong: Mapping[str, Sequence[Finding]]) -> I
         elif not wrong[name]:
             counts[name] = points(dimension).count
     total = math.prod(counts.values())
+    if len(counts) == len(params) and not wrong.get(""):
+        total = count_combinations(search.params, most=MAX_GRID)
     if total > MAX_GRID and len(counts) == len(params):
         several = [(name, n) for name, n in counts.items() if n > 1]
         factors = " x ".join(f"{name} {_count(n)}" for name, n in several[:_MAX_FACTORS])
@@ -231,80 +241,30 @@ def _check_grid(search: GridSearch, wrong: Mapping[str, Sequence[Finding]]) -> I
 
 
 def _check_try_first(
-    search: RandomSearch | AdaptiveSearch, given: Iterable[str]
+    search: RandomSearch | AdaptiveSearch, given: Iterable[str], conditions: Conditions
 ) -> Iterator[Finding]:
     top: Place = ("search", "try_first")
     if len(search.try_first) > search.trials:
         message = f"{len(search.try_first)} sets of params are more than trials, {search.trials}"
         yield Finding(top, message)
-    known = set(given)
+    known, dims = set(given), dimensions(search.params)
+    constants = {name: one for name, one in dims.items() if not isinstance(one, (Range, list))}
     for index, params in enumerate(search.try_first):
         place = (*top, index)
+        existing = flattened(conditions.applying({**constants, **params}))
         for name, value in params.items():
             if name not in known:
-                yield _unknown_param((*place, name), name, known)
-            elif name in search.params:
-                why = why_impossible(value, search.params[name])
+                yield unknown_param((*place, name), name, known)
+            elif not conditions.applies(name, existing):
+                message = "no trial has it with these params: its `when` does not hold"
+                yield Finding((*place, name), message, "leave it out", on="key")
+            elif name in dims:
+                why = why_impossible(value, dims[name])
                 if why:
                     yield Finding((*place, name), f"{show_whole(value)} is not allowed: {why}")
-        for name, dimension in search.params.items():
-            if name not in params and isinstance(dimension, (Range, list)):
+        for name in dims.keys() - constants.keys() - params.keys():
+            if conditions.applies(name, existing):
                 yield Finding((*place, name), "missing: every param but constants is needed")
-
-
-def _unknown_param(place: Place, name: str, known: Iterable[str]) -> Finding:
-    listed = sorted(known)
-    message = f"{show(name)} is not a param; there are: {', '.join(listed) or 'none'}"
-    return Finding(place, message, did_you_mean(name, listed), on="key")
-
-
-def check_when(
-    place: Place, when: Mapping[str, Any], search: Search | None, known: Iterable[str]
-) -> Iterator[Finding]:
-    """What is wrong in a case's `when`: unknown params and values they never take.
-
-    Args:
-        place: Where it stands.
-        when: Param name to value or values.
-        search: Says what values there are; None if that is not known.
-        known: The names of the params, broken ones too.
-    """
-    names = set(known)
-    for name, wanted in when.items():
-        if name not in names:
-            yield _unknown_param((*place, name), name, names)
-            continue
-        if isinstance(wanted, list) and not wanted:
-            yield Finding((*place, name), "[] is not allowed: at least one value is needed")
-        for index, value in enumerate(wanted if isinstance(wanted, list) else [wanted]):
-            why = _why_never(name, value, search)
-            if why:
-                at = (*place, name, index) if isinstance(wanted, list) else (*place, name)
-                yield Finding(at, f"{show_whole(value)} is never taken by {name}: {why}")
-
-
-def _why_never(name: str, value: Any, search: Search | None) -> str:
-    if isinstance(search, ListSearch):
-        if not isinstance(search.items, list) or name in search.types:
-            return ""
-        items = map(flat_item, search.items)
-        taken = any(name in item and same_value(item[name], value) for item in items)
-        return "" if taken else "no item has it"
-    dimension = None if search is None else _dimension(name, search.params)
-    return "" if dimension is None else why_impossible(value, dimension)
-
-
-def _dimension(name: str, params: Mapping[str, Any]) -> Any:
-    """The values that a param may have; None if nothing is known of it."""
-    if name in params and not isinstance(params[name], list):
-        return params[name]
-    given = [
-        pairs[name]
-        for outer, choices in params.items()
-        for choice in (choices if isinstance(choices, list) else ())
-        if name in (pairs := dict(flat_pairs({outer: choice})))
-    ]
-    return given or None
 
 
 def _check_uris(search: ShardsSearch) -> Iterator[Finding]:

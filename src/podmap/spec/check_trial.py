@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,11 +10,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from podmap.spec.check_conditions import check_when
 from podmap.spec.check_pod import check_pod, hides_result
-from podmap.spec.check_search import check_when
+from podmap.spec.conditions import known_names
 from podmap.spec.entries import POD_FIELDS, FieldRef
 from podmap.spec.findings import Finding, Place, did_you_mean, show
-from podmap.spec.flat_params import choice_names, flat_item
+from podmap.spec.flat_params import flat_item
 from podmap.spec.model import GPU, Resources, Sweep, TrialPatch, TrialTemplate, is_gpu
 from podmap.spec.placeholder import KNOWN, SLOT, Placeholder, find_placeholders, names_slot
 from podmap.spec.pod_texts import check_data_texts, pod_texts
@@ -104,11 +104,7 @@ def known_params(raw_search: Any) -> frozenset[str] | None:
     params = raw_search.get("params", {})
     if not isinstance(params, Mapping):
         return None
-    each = (
-        choice_names(name, choices if isinstance(choices, list) and choices else [None])
-        for name, choices in params.items()
-    )
-    return frozenset().union(*itertools.chain.from_iterable(each))
+    return known_names(params)
 
 
 def patches_of(sweep: Sweep) -> Iterator[tuple[Place, TrialPatch]]:

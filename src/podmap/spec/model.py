@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -24,17 +23,15 @@ from podmap.spec.search import Search
 from podmap.spec.types import (
     LIST,
     MAPPING,
-    PLAIN,
     Allowed,
     Cpu,
     Duration,
     Finite,
-    Json,
     Memory,
     Model,
     Pack,
     Same,
-    Scalar,
+    Wanted,
     by_shape,
     wanted,
 )
@@ -179,11 +176,6 @@ class TrialPatch(Model):
         None, description="URI with placeholders; reaches the trial as PODMAP_OUTPUT."
     )
     pod: PodOverlay | None = Field(None, description="Merged over the pod's manifest.")
-
-
-Wanted = Annotated[
-    Annotated[list[Json], Tag(LIST)] | Annotated[Scalar, Tag(PLAIN)], by_shape(BaseModel)
-]
 
 
 class Case(TrialPatch):

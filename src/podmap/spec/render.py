@@ -9,6 +9,7 @@ from typing import Any
 
 from podmap.errors import Problem, SpecError
 from podmap.records import Trial
+from podmap.spec.absent import AbsentParams
 from podmap.spec.arguments import make_arguments, unfit_values
 from podmap.spec.entries import ConfigMapRef, FieldRef, ParamArgs, SecretRef
 from podmap.spec.model import TrialTemplate
@@ -56,6 +57,7 @@ def render(
     result: str,
     objectives: Sequence[str] = (),
     slot: int = 0,
+    optional: frozenset[str] = frozenset(),
 ) -> Rendered:
     """What one attempt of a trial runs.
 
@@ -69,6 +71,7 @@ def render(
         result: The path the trial writes its result to, as it sees it.
         objectives: Names of the metrics without which there is no result.
         slot: Which of the run's places on its host the attempt has, from 0.
+        optional: The params that trials of the search may lack, by their conditions.
 
     Raises:
         SpecError: Placeholders have no value in this trial; all of them are named.
@@ -82,7 +85,7 @@ def render(
         "run": {"id": run_id, "uri": run_uri},
         "sweep": {"name": sweep},
     }
-    filler = _Filler(values, trial.number)
+    filler = _Filler(values, trial.number, AbsentParams(optional, trial.params))
     places = _fill_places(template, filler)
     about.update(places)
     command = tuple(_fill_command(template, filler))
@@ -106,8 +109,11 @@ def render(
 class _Filler:
     """Fills placeholders and collects those without a value."""
 
-    def __init__(self, values: Mapping[str, Mapping[str, Any]], number: int) -> None:
+    def __init__(
+        self, values: Mapping[str, Mapping[str, Any]], number: int, absent: AbsentParams
+    ) -> None:
         self._values = values
+        self.absent = absent
         self._number = number
         self._problems: list[Problem] = []
 
@@ -136,14 +142,15 @@ def _fill_places(template: TrialTemplate, filler: _Filler) -> dict[str, str]:
 
 def _fill_command(template: TrialTemplate, filler: _Filler) -> Iterable[str]:
     for index, text in enumerate(template.command or ()):
-        yield filler.fill(text, f"trial.command[{index}]")
+        if not filler.absent.omit("command", text):
+            yield filler.fill(text, f"trial.command[{index}]")
 
 
 def _fill_args(template: TrialTemplate, trial: Trial, filler: _Filler) -> Iterable[str]:
     for index, arg in enumerate(template.args or ()):
         if isinstance(arg, ParamArgs):
             yield from make_arguments(arg, trial.params)
-        else:
+        elif not filler.absent.omit("args", arg):
             yield filler.fill(arg, f"trial.args[{index}]")
 
 
@@ -165,7 +172,7 @@ def _fill_env(template: TrialTemplate, filler: _Filler) -> dict[str, str]:
     return {
         name: filler.fill(value, f"trial.env.{name}")
         for name, value in (template.env or {}).items()
-        if isinstance(value, str)
+        if isinstance(value, str) and not filler.absent.omit("env", value)
     }
 
 

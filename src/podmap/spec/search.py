@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, Tag
 
 from podmap.spec.entry_points import sampler_names
 from podmap.spec.types import (
@@ -15,7 +16,9 @@ from podmap.spec.types import (
     Model,
     Number,
     Scalar,
+    Wanted,
     by_shape,
+    shape_of,
 )
 
 AdaptiveKind = Literal["auto", "gp", "tpe", "cmaes", "qmc", "nsga2", "sampler"]
@@ -24,6 +27,15 @@ USERS_OWN = "sampler"
 
 
 ColumnType = Literal["text", "number", "bool"]
+
+
+_When = Annotated[
+    dict[str, Wanted] | None,
+    Field(
+        description="Only trials with these values have the param: the name of another param to "
+        "its value, or to a list of values; all must match. In other trials it does not exist.",
+    ),
+]
 
 
 class Range(Model):
@@ -43,6 +55,7 @@ class Range(Model):
     type: Literal["int", "float", None] = Field(
         None, description="By default int if both ends are whole numbers, else float."
     )
+    when: _When = None
 
     @property
     def is_int(self) -> bool:
@@ -52,15 +65,43 @@ class Range(Model):
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
-Dimension = Annotated[
-    Annotated[Range, Tag(MAPPING)]
-    | Annotated[list[Json], Tag(LIST)]
-    | Annotated[Scalar, Tag(PLAIN)],
-    by_shape(Range),
-]
+class ConditionalChoice(Model):
+    """A choice that only some trials have."""
+
+    choices: list[Json] = Field(description="The values; one alone for a constant.")
+    when: _When = None
+
+
+_CHOICE = "<choice>"
+
+
+def _dimension_shape(value: Any) -> str:
+    is_choice = isinstance(value, dict) and "choices" in value
+    return _CHOICE if is_choice or isinstance(value, ConditionalChoice) else shape_of(value, Range)
+
+
+Dimension = Range | list[Any] | bool | int | float | str | None
 """A range, a choice (a list, also of lists and mappings) or a constant (anything else)."""
 
-Params = dict[str, Dimension]
+Params = dict[
+    str,
+    Annotated[
+        Annotated[Range, Tag(MAPPING)]
+        | Annotated[ConditionalChoice, Tag(_CHOICE)]
+        | Annotated[list[Json], Tag(LIST)]
+        | Annotated[Scalar, Tag(PLAIN)],
+        Discriminator(_dimension_shape),
+    ],
+]
+"""Name to dimension, or to a choice with its condition."""
+
+
+def dimensions(params: Mapping[str, Dimension | ConditionalChoice]) -> dict[str, Dimension]:
+    """What values each param takes where it exists: a choice with a condition is its values."""
+    return {
+        name: one.choices if isinstance(one, ConditionalChoice) else one
+        for name, one in params.items()
+    }
 
 
 _Constraints = Annotated[

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from podmap import names
 from podmap.records import Shard, Trial
 from podmap.spec.check_pod import MAIN
-from podmap.spec.dimension import same_value
+from podmap.spec.conditions import holds
 from podmap.spec.entries import EnvValue, SecretRef
 from podmap.spec.model import (
     Case,
@@ -28,13 +28,7 @@ T = TypeVar("T")
 
 def matches(case: Case, params: Mapping[str, Any]) -> bool:
     """Whether all that a case asks of the params is true."""
-    for name, wanted in case.when.items():
-        if name not in params:
-            return False
-        options = wanted if isinstance(wanted, list) else [wanted]
-        if not any(same_value(params[name], option) for option in options):
-            return False
-    return True
+    return holds(case.when, params)
 
 
 def own_template(template: TrialTemplate, trial: Trial) -> TrialTemplate:

@@ -12,6 +12,7 @@ from pydantic import (
     Discriminator,
     Field,
     PlainValidator,
+    Tag,
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
@@ -153,10 +154,16 @@ class Model(BaseModel):
 
 def by_shape(model: type[BaseModel]) -> Discriminator:
     """Chooses the branch by the value's shape, so that an error names one branch only."""
+    return Discriminator(lambda value: shape_of(value, model))
 
-    def shape(value: Any) -> str:
-        if isinstance(value, (dict, model)):
-            return MAPPING
-        return LIST if isinstance(value, (list, tuple)) else PLAIN
 
-    return Discriminator(shape)
+def shape_of(value: Any, model: type[BaseModel]) -> str:
+    """The branch of a value: that of mappings for the model's own instances, too."""
+    if isinstance(value, (dict, model)):
+        return MAPPING
+    return LIST if isinstance(value, (list, tuple)) else PLAIN
+
+
+Wanted = Annotated[
+    Annotated[list[Json], Tag(LIST)] | Annotated[Scalar, Tag(PLAIN)], by_shape(BaseModel)
+]

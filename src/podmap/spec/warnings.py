@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from podmap.spec.check_trial import known_params, patches_of, texts
-from podmap.spec.dimension import is_continuous, points
+from podmap.spec.combinations import count_combinations
+from podmap.spec.dimension import is_continuous
 from podmap.spec.findings import Finding
 from podmap.spec.model import Sweep
 from podmap.spec.near_miss import near_misses
-from podmap.spec.search import RandomSearch
+from podmap.spec.search import RandomSearch, dimensions
 
 
 def find_warnings(sweep: Sweep, raw: Mapping[str, Any]) -> list[Finding]:
@@ -56,9 +56,9 @@ def _no_gpus(sweep: Sweep) -> Iterator[Finding]:
 
 
 def _too_few_combinations(search: RandomSearch) -> Iterator[Finding]:
-    if any(is_continuous(dimension) for dimension in search.params.values()):
+    if any(is_continuous(dimension) for dimension in dimensions(search.params).values()):
         return
-    count = math.prod(points(dimension).count for dimension in search.params.values())
+    count = count_combinations(search.params, most=search.trials)
     if search.trials > count:
         message = (
             f"{search.trials:,} trials, and the params have {count:,} "

@@ -19,11 +19,12 @@ from podmap.backends.kubernetes.pod.worker import worker_override
 from podmap.errors import UsageError
 from podmap.names import digest
 from podmap.records import Trial
+from podmap.spec.conditions import optional_params
 from podmap.spec.findings import path_text
 from podmap.spec.flat_params import flattened
 from podmap.spec.model import Case, Resources, Sweep, TrialTemplate
 from podmap.spec.pod_texts import pod_placeholders
-from podmap.spec.search import ListSearch, Range
+from podmap.spec.search import ListSearch, Range, dimensions
 from podmap.spec.template import PerTemplate, own_template
 
 TASK = "trials"
@@ -259,8 +260,8 @@ def _options(name: str, cases: Iterable[Case], sweep: Sweep) -> list[Any]:
     for case in cases:
         wanted = case.when.get(name)
         asked += wanted if isinstance(wanted, list) else [] if wanted is None else [wanted]
-    params = getattr(sweep.search, "params", {})
-    if name not in params:
+    params = dimensions(getattr(sweep.search, "params", {}))
+    if name not in params or name in optional_params(sweep.search):
         return [*_distinct(asked), _OTHER]
     dimension = params[name]
     if isinstance(dimension, Range):

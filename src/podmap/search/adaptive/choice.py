@@ -23,9 +23,12 @@ def chosen_kind(search: AdaptiveSearch, objectives: int) -> tuple[str, str]:
         return search.sampler or "", ""
     if search.kind != AUTO:
         return search.kind, ""
+    space = Space(search.params)
+    if space.conditions.when:
+        return "tpe", f"some trials alone have {', '.join(space.conditions.when)} (`when:`)"
     if objectives > 1:
         return "nsga2", f"there are {objectives} objectives"
-    axes = len(Space(search.params).axes)
+    axes = len(space.axes)
     if axes > MOST_AXES:
         return "tpe", f"{axes} params vary, more than {MOST_AXES}"
     return "gp", f"one objective, and {axes} params vary, at most {MOST_AXES}"

@@ -22,6 +22,7 @@ class SobolSampler:
 
     def __init__(self, setting: SamplerSetting) -> None:
         """Makes no point yet."""
+        self._space = setting.space
         self._axes = setting.space.axes
         self._seed = setting.seed
         self._points: NDArray[np.float64] = np.empty((0, len(self._axes)))
@@ -32,9 +33,12 @@ class SobolSampler:
             count = max(FEWEST, 1 << number.bit_length())
             self._points = sobol_points(len(self._axes), seed=self._seed, count=count)
         units = self._points[number]
-        return {
-            axis.name: axis.share(float(unit)) for axis, unit in zip(self._axes, units, strict=True)
-        }
+        return self._space.existing(
+            {
+                axis.name: axis.share(float(unit))
+                for axis, unit in zip(self._axes, units, strict=True)
+            }
+        )
 
 
 @functools.lru_cache(maxsize=4)

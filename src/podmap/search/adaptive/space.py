@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from podmap.spec.conditions import Conditions
 from podmap.spec.dimension import (
     Points,
     clamped,
@@ -23,7 +24,7 @@ from podmap.spec.dimension import (
     why_impossible,
 )
 from podmap.spec.flat_params import flat_pairs, flattened
-from podmap.spec.search import Dimension, Params, Range
+from podmap.spec.search import Dimension, Params, Range, dimensions
 
 Point = Mapping[str, float]
 """SearchAxis to inner value; axes that do not apply are missing."""
@@ -150,7 +151,7 @@ class Space:
     """What params a search can propose.
 
     Attributes:
-        params: Name to range, choice or constant, as the spec has them.
+        params: Name to range, choice or constant, as the spec has them, some with conditions.
     """
 
     params: Params
@@ -158,23 +159,43 @@ class Space:
     @cached_property
     def axes(self) -> tuple[SearchAxis, ...]:
         """The params that can take more than one value, as written."""
-        every = (SearchAxis(name, one) for name, one in self.params.items() if _may_vary(one))
+        dims = dimensions(self.params)
+        every = (SearchAxis(name, one) for name, one in dims.items() if _may_vary(one))
         return tuple(axis for axis in every if axis.is_float or axis.ends[0] < axis.ends[1])
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """Which params exist beside which values of others."""
+        return Conditions(self.params)
 
     @cached_property
     def _fixed(self) -> dict[str, Any]:
         varying = {axis.name for axis in self.axes}
-        return {name: _only_value(one) for name, one in self.params.items() if name not in varying}
+        dims = dimensions(self.params)
+        return {name: _only_value(one) for name, one in dims.items() if name not in varying}
 
     def outer(self, point: Point) -> dict[str, Any]:
-        """The params of a point, constants among them, with dotted names for nested ones."""
+        """The params of a point, constants among them, with dotted names for nested ones.
+
+        A param whose condition does not hold is left out, be it in the point or not.
+        """
+        return dict(flattened(self._nested(point)))
+
+    def existing(self, point: Point) -> dict[str, float]:
+        """The point without axes of params that do not exist beside the others."""
+        if not self.conditions.when:
+            return dict(point)
+        kept = self._nested(point)
+        return {name: inner for name, inner in point.items() if name in kept}
+
+    def _nested(self, point: Point) -> Mapping[str, Any]:
         own = {axis.name: axis for axis in self.axes}
         params = {
             name: own[name].outer(point[name]) if name in own else self._fixed[name]
             for name in self.params
             if name in self._fixed or name in point
         }
-        return dict(flattened(params))
+        return self.conditions.applying(params)
 
     def inner(self, params: Mapping[str, Any]) -> dict[str, float]:
         """The point that params stand for.
@@ -187,12 +208,14 @@ class Space:
         """
         point: dict[str, float] = {}
         for axis in self.axes:
-            point[axis.name] = _inner_of(axis, params)
+            if self.conditions.applies(axis.name, params):
+                point[axis.name] = _inner_of(axis, params)
         made = self.outer(point)
         if made.keys() != params.keys():
             odd = sorted(made.keys() ^ params.keys())
             raise ValueError(f"{', '.join(odd)}: the params are others")
-        wrong = [name for name, value in self._flat_fixed.items() if params[name] != value]
+        fixed = ((name, one) for name, one in self._flat_fixed.items() if name in params)
+        wrong = [name for name, one in fixed if params[name] != one]
         if wrong:
             raise ValueError(f"{', '.join(wrong)}: another constant")
         return point

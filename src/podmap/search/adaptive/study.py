@@ -74,7 +74,7 @@ class OptunaSampler:
         for name, one in self._distributions.items():
             if name not in point:
                 point[name] = sampler.sample_independent(study, trial, name, one)
-        return point
+        return self._setting.space.existing(point)
 
     def _space(self, told: Sequence[PastTrial]) -> dict[str, BaseDistribution]:
         """The axes that are sampled together, by name; empty where the sampler must say it."""

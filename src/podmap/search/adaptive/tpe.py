@@ -19,10 +19,12 @@ def make_tpe(setting: SamplerSetting) -> OptunaSampler:
 
     _use_fast_log_ndtr()
     single = setting.objectives == 1
+    grouped = single and bool(setting.space.conditions.when)
 
     def make(seed: int, past: Sequence[PastTrial]) -> TPESampler:
         running = sum(one.state == "running" for one in past)
-        return TPESampler(seed=seed, multivariate=single, constant_liar=running >= LIAR_FROM)
+        liar = running >= LIAR_FROM
+        return TPESampler(seed=seed, multivariate=single, group=grouped, constant_liar=liar)
 
     return OptunaSampler(setting, make, all_axes=single)
 
