@@ -50,6 +50,12 @@ _SECTIONS: tuple[tuple[str, str, str], ...] = (
         "be a list (`[[64, 64], [128]]`), or a mapping: then each of its entries is a param, "
         "`optimizer: [{name: sgd, lr: 0.1}]` gives `optimizer.name` and `optimizer.lr`.",
     ),
+    (
+        "A choice with a condition",
+        "ConditionalChoice",
+        "`{choices: [0, 1], when: {kernel: poly}}`, where `[0, 1]` would be for every trial: "
+        "[params with conditions](../search.md#params-with-conditions).",
+    ),
     ("objective", "Objective", ""),
     ("objective.where", "Limit", "At least one of them."),
     ("trial", "TrialTemplate", ""),
@@ -170,7 +176,8 @@ def _section(
     yield "|---|---|---|---|"
     required = part.get("required", [])
     properties = part["properties"]
-    for name in sorted(properties, key=lambda key: key not in ("apiVersion", "kind", "when")):
+    first = {"apiVersion", "kind", *({"when"} & set(required))}
+    for name in sorted(properties, key=lambda key: key not in first):
         field = properties[name]
         default = "required" if name in required else _default(field)
         # pydantic leaves out a description that is the same as that of what is referred to.
