@@ -11,6 +11,7 @@ from podmap.ledger.manifest import Manifest
 from podmap.search.base import ItemProblems, ItemRow
 from podmap.search.check_items import check_items
 from podmap.search.plan import Plan
+from podmap.spec.conditions import optional_params
 from podmap.spec.flat_params import PATCH
 from podmap.spec.load import load
 from podmap.spec.model import Sweep
@@ -66,8 +67,9 @@ def _check_patches(addition: Addition, sweep: Sweep) -> None:
     if not patched:
         return
     allowed = sweep.search.item_patches if isinstance(sweep.search, ListSearch) else "safe"
+    optional = optional_params(sweep.search)
     rows = (ItemRow(item, path=f"added[{index}]") for index, item in enumerate(patched))
     try:
-        check_items(rows, ItemProblems(), sweep.trial, patches=allowed)
+        check_items(rows, ItemProblems(), sweep.trial, patches=allowed, optional=optional)
     except SpecError as error:
         raise RecordError(f"what was added from trial {addition.first} on: {error}") from error

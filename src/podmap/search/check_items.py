@@ -78,14 +78,20 @@ def check_items(
                 message = f"the same as {first.path}: {_short(item)}"
                 hint = "to try the same params again, set search.repeats"
                 problems.add(row.problem(message, hint=hint))
-    if items and not problems:
-        for name in sorted(unseen):
-            hint = did_you_mean(name, items[0])
-            problems.add(Problem(f"search.types.{name}", "no item has this param", hint=hint))
-    if not items and not problems:
-        problems.add(Problem(place, "there are no items, so there is nothing to try"))
+    if not problems:
+        for problem in _of_all(items, unseen, place):
+            problems.add(problem)
     problems.raise_if_any()
     return items
+
+
+def _of_all(items: list[dict[str, Any]], unseen: set[str], place: str) -> Iterator[Problem]:
+    if not items:
+        yield Problem(place, "there are no items, so there is nothing to try")
+        return
+    for name in sorted(unseen):
+        hint = did_you_mean(name, items[0])
+        yield Problem(f"search.types.{name}", "no item has this param", hint=hint)
 
 
 def _checked(

@@ -86,16 +86,15 @@ def render(
         "sweep": {"name": sweep},
     }
     filler = _Filler(values, trial.number, AbsentParams(optional, trial.params))
-    places = _fill_places(template, filler)
-    about.update(places)
+    about |= (places := _fill_places(template, filler))
     command = tuple(_fill_command(template, filler))
-    args = tuple(_fill_args(template, trial, filler))
+    argv = (*command, *_fill_args(template, trial, filler))
     env = {"PYTHONUNBUFFERED": "1", **_fill_env(template, filler)}
     own = fill_pod_texts(template, filler.fill)
     filler.raise_problems()
     env.update(_own_env(trial, about, run_id, objectives))
     return Rendered(
-        argv=command + args,
+        argv=argv,
         command=command,
         env=env,
         template=own,

@@ -74,11 +74,11 @@ def test_added_trials_have_what_exists(cli: Any, run: str, monkeypatch: pytest.M
 
     refused = add('[{"kernel": "rbf"}]')
     assert (2, True) == (refused.code, "missing: every param but constants" in refused.err)
-    added = add('[{"kernel": "linear"}, {"kernel": "rbf", "gamma": 9}]')
+    added = add('[{"kernel": "linear", "trial": {"shm": "1Mi"}}, {"kernel": "rbf", "gamma": 9}]')
     assert 0 == added.code
     assert 0 == cli("resume", run, "-q").code
     expected = 'argv: --gamma=9 --kernel=rbf --gamma=9; 9; {"kernel": "rbf", "gamma": 9}'
-    assert expected in said(cli, run)
+    assert ['argv: --kernel=linear; none; {"kernel": "linear"}', expected] == said(cli, run)[3:]
 
 
 def test_a_search_that_learns_asks_for_what_exists_and_goes_on_after_an_end(cli: Any) -> None:
