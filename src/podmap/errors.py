@@ -4,7 +4,8 @@ PodmapError                      1  anything below
 ├── SpecError                    2  the spec is wrong: all its problems at once
 ├── UsageError                   2  a command or call was used wrongly
 │   ├── NotSupportedError        2  valid, but this version or backend cannot run it yet
-│   └── TooMuchError             2  a list is larger than is read: search.limits
+│   ├── TooMuchError             2  a list is larger than is read: search.limits
+│   └── WhereError               2  a filter of a table cannot be read: report.where
 ├── UnreachableError             3  cluster, store or Airflow cannot be asked
 │   ├── BackendError             3  the thing that runs attempts cannot be asked
 │   │   ├── ApiError             3  the API server refused: backends.kubernetes.client.errors

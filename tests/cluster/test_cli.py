@@ -49,7 +49,7 @@ def test_the_wanted_pods_stay_until_the_run_is_cleaned(
     ran = cli.process(
         "run", spec, "--backend", "kubernetes", "--set", f"kubernetes.keep_pods={keep}"
     )
-    assert (1, "") == (ran.code, "" if "3 COMPLETE" in ran.err else ran.err)
+    assert (1, "") == (ran.code, "" if "3 complete" in ran.err else ran.err)
     assert stay == trials()
 
     run_id = cli.run_id()

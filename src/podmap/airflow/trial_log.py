@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from podmap.errors import PodmapError
 from podmap.records import Record, Trial, TrialState
+from podmap.report.words import state_text
 
 _END_CHARS = 8 * 1024
 """So much of what was shown last is known: what a failure's detail may repeat."""
@@ -96,7 +97,7 @@ class TrialLog:
 
 def verdict(record: Record, *, epoch: str) -> str:
     """How a trial has ended, in a line: its metrics, or the reason."""
-    head = f"trial {record.number}: {record.state.value}"
+    head = f"trial {record.number}: {state_text(record.state)}"
     if record.state in (TrialState.FAILED, TrialState.CANCELLED):
         return f"{head}: {record.reason}"
     if not record.state.terminal:

@@ -44,6 +44,7 @@ from podmap.engine.tally import verdict, why_none_can_run
 from podmap.errors import PodmapError, UnreachableError, UsageError
 from podmap.ledger.runs import default_store
 from podmap.records import Record, TrialState
+from podmap.report.words import counts_text
 
 if TYPE_CHECKING:
     from podmap.cli._console import Console
@@ -367,10 +368,7 @@ class RunCommand:
             say(f"ended early: {summary['reached']}")
         elif stopped_reason:
             self._console.warn(f"stopped early: {stopped_reason}")
-        parts = [
-            f"{counts[state.value]} {state.value}" for state in TrialState if state.value in counts
-        ]
         took = f" in {duration(summary['duration_s'])}" if summary["duration_s"] is not None else ""
-        say(f"{counted(summary['count'], 'trial')}{took}: {', '.join(parts)}")
+        say(f"{counted(summary['count'], 'trial')}{took}: {counts_text(counts)}")
         say(f"ledger: {summary['run_uri']}")
         say(f"report: {summary['report_uri']}")

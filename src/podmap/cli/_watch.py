@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from podmap.cli._output import text
 from podmap.errors import RecordError
 from podmap.records import Record, TrialState
+from podmap.report.words import OVER, counts_text, state_text
 
 if TYPE_CHECKING:
     from podmap.ledger.ledger import Ledger
+    from podmap.ledger.run_state import RunState
 
 EVERY_S = 1.0
 
@@ -20,12 +22,14 @@ EVERY_S = 1.0
 class RunWatch:
     """What has been told of a run. It asks for little: of trials that have ended nothing more."""
 
-    def __init__(self, ledger: Ledger, *, run_state: Callable[[Mapping[str, int]], str]) -> None:
+    def __init__(
+        self, ledger: Ledger, *, run_state: Callable[[Mapping[str, int], RunState], str]
+    ) -> None:
         """Nothing was told yet.
 
         Args:
             ledger: Of the run.
-            run_state: From the counts of the trials to the state of the run.
+            run_state: From the counts of the trials and what was decided to the run's state.
         """
         self._ledger = ledger
         self._run_state = run_state
@@ -44,7 +48,7 @@ class RunWatch:
         """
         while True:
             yield from self._new()
-            if self._told["state"] == "finished":
+            if self._told["state"] in OVER:
                 return
             pause(EVERY_S)
 
@@ -73,7 +77,7 @@ class RunWatch:
         counts[TrialState.WAITING.value] += max(0, manifest.total - sum(counts.values()))
         known = {one.value: counts[one.value] for one in TrialState if counts[one.value]}
         run: dict[str, Any] = {
-            "state": self._run_state(known),
+            "state": self._run_state(known, state),
             "count": manifest.total,
             "parallelism": state.parallelism,
             "paused": state.paused,
@@ -109,8 +113,8 @@ def _trial_event(record: Record) -> dict[str, Any]:
 def event_line(event: Mapping[str, Any]) -> str:
     """An event for a person."""
     if event["event"] == "run":
-        parts = [f"{count} {state}" for state, count in event["counts"].items()]
-        more = [event["stopped"]] if event["stopped"] else ["paused"] if event["paused"] else []
-        return f"{event['state']}, {event['count']} trials: {', '.join([*parts, *more])}"
+        more = f", {event['stopped']}" if event["stopped"] else ""
+        counts = counts_text(event["counts"])
+        return f"{event['state']}, {event['count']} trials: {counts}{more}"
     found = event["reason"] or text(event["objective"])
-    return f"trial {event['number']} {event['state']}: {found}"
+    return f"trial {event['number']} {state_text(event['state'])}: {found}"

@@ -55,13 +55,15 @@ def command(
     as_json: bool,
 ) -> None:
     """Shows a log."""
+    from podmap.report.words import state_text
+
     ledger, manifest = open_run(run, store)
     manifest.check_number(trial)
     data, log = _read_attempt(ledger, manifest, trial, attempt, kubeconfig)
     if as_json:
         print_json({**data, "log": log.decode("utf-8", "replace")})
         return
-    about = f"trial {trial} of {manifest.run_id}: {data['state']}"
+    about = f"trial {trial} of {manifest.run_id}: {state_text(data['state'])}"
     if data["attempt"]:
         about += f", attempt {data['attempt']} of {data['attempts']}"
     click.echo(about, err=True)

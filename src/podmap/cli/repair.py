@@ -26,8 +26,8 @@ podmap repair 3f9a --yes && podmap resume 3f9a
     help=f"""Say what is wrong with RUN after a host, a cluster or a store has died, and mend it.
 
 It finds records that cannot be read (they are moved to the ledger's folder `former`, and their
-trials are run again), trials that are RUNNING though nothing of them is there (they are made
-WAITING), processes and pods that nobody looks after any more (they are ended and removed), and a
+trials are run again), trials that are running though nothing of them is there (they are made
+waiting), processes and pods that nobody looks after any more (they are ended and removed), and a
 `run.json` that cannot be read (it is begun anew). Results are never touched.
 
 It asks before it changes anything. Without a terminal to ask on, --yes is needed. The exit code is

@@ -31,10 +31,10 @@ podmap reset 3f9a --failed && podmap resume 3f9a
     name="reset",
     help=f"""Forget what became of trials of RUN; `podmap resume` then runs them again.
 
-Give the trials' numbers, or --failed for all that are FAILED or CANCELLED. Their old records,
+Give the trials' numbers, or --failed for all that are failed or cancelled. Their old records,
 attempts and logs are kept in the ledger: the records in its folder `former`.
 
-Before the result of a COMPLETE trial is given up it asks. Without a terminal to ask on, --yes is
+Before the result of a complete trial is given up it asks. Without a terminal to ask on, --yes is
 needed.
 
 {EXAMPLES}""",
@@ -42,7 +42,7 @@ needed.
 )
 @RUN
 @click.argument("trial", type=click.IntRange(min=0), nargs=-1)
-@click.option("--failed", is_flag=True, help="All trials that are FAILED or CANCELLED.")
+@click.option("--failed", is_flag=True, help="All trials that are failed or cancelled.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @FIND_STORE
 @JSON
@@ -77,7 +77,7 @@ def command(
         print_json({"run_uri": ledger.run_uri, "reset": sorted(numbers)})
         return
     shown = ", ".join(map(str, sorted(numbers)))
-    click.echo(f"reset: {shown or 'no trial is FAILED or CANCELLED'}")
+    click.echo(f"reset: {shown or 'no trial is failed or cancelled'}")
     if numbers and manifest.owner.get("kind") == "cli":
         click.echo(f"run them: podmap resume {run_reference(ledger, manifest)}", err=True)
 
@@ -97,7 +97,7 @@ def _ask(ledger: Ledger, numbers: Iterable[int]) -> None:
     if not complete:
         return
     plural = "s" if len(complete) > 1 else ""
-    what = f"the result{plural} of COMPLETE trial{plural} {', '.join(complete)}"
+    what = f"the result{plural} of complete trial{plural} {', '.join(complete)}"
     if not sys.stdin.isatty():
         raise UsageError(f"reset gives up {what}: without a terminal, say --yes")
     click.confirm(

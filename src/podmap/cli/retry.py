@@ -18,14 +18,14 @@ podmap retry 3f9a --failed && podmap resume 3f9a
 
 @click.command(
     name="retry",
-    help=f"""Run trials of RUN again that are FAILED or CANCELLED.
+    help=f"""Run trials of RUN again that are failed or cancelled.
 
 A `podmap run` or `podmap resume` that goes on takes them up within 3 seconds, before the trials
 that it has not begun; after the end of the run `podmap resume` runs them. Numbers of attempts go
 on where they were, the budgets of `retries` begin anew, and failures until now count no more for
 `failures`. The old records, attempts and logs are kept.
 
-Results are not given up: for a COMPLETE trial there is `podmap reset`, while nobody runs the run.
+Results are not given up: for a complete trial there is `podmap reset`, while nobody runs the run.
 In Airflow, clear the tasks of the trials instead.
 
 {EXAMPLES}""",
@@ -33,7 +33,7 @@ In Airflow, clear the tasks of the trials instead.
 )
 @RUN
 @click.argument("trial", type=click.IntRange(min=0), nargs=-1)
-@click.option("--failed", is_flag=True, help="All trials that are FAILED or CANCELLED.")
+@click.option("--failed", is_flag=True, help="All trials that are failed or cancelled.")
 @FIND_STORE
 @JSON
 def command(
@@ -49,7 +49,7 @@ def command(
         print_json({**data, "pid": steered.pid or None})
         return
     shown = ", ".join(map(str, numbers))
-    click.echo(f"retried: {shown or 'no trial is FAILED or CANCELLED'}")
+    click.echo(f"retried: {shown or 'no trial is failed or cancelled'}")
     if numbers and not goes_on:
         click.echo(f"run them: podmap resume {steered.reference}", err=True)
     elif numbers:

@@ -17,6 +17,7 @@ from podmap.records import Record, TrialState
 if TYPE_CHECKING:
     from podmap.ledger.ledger import Ledger
     from podmap.ledger.manifest import Manifest
+    from podmap.ledger.run_state import RunState
     from podmap.objective import TargetTally
 
 EXAMPLES = example("""
@@ -30,10 +31,11 @@ podmap status 3f9a --watch --json
     name="status",
     help=f"""Show how far RUN is: its trials by state, and those that run now.
 
-A trial whose pod waits for its slot, a node or its image counts as WAITING.
+A trial whose pod waits for its slot, a node or its image counts as waiting.
 
-A run is `finished` when all its trials have ended, `running` while a podmap process of this
-host runs it, else `open`: `podmap resume` goes on with it.
+A run is `waiting` before its first trial has begun, then `running`, or `paused`, or `stopping`;
+once all its trials have ended it is `ended`, or `stopped` where it was stopped before. A run of
+`podmap run` that no process of this host goes on with is `open`: `podmap resume` does.
 
 With --watch it goes on until the run has finished, and prints a line for each trial as it ends,
 first for those that have ended before, and for each change of the run itself: with --json one
@@ -66,7 +68,7 @@ def command(
 def _watch(ledger: Ledger, manifest: Manifest, *, as_json: bool) -> None:
     from podmap.cli._watch import RunWatch, event_line
 
-    watch = RunWatch(ledger, run_state=lambda counts: _run_state(manifest, counts)[0])
+    watch = RunWatch(ledger, run_state=lambda *known: _run_state(manifest, *known)[0])
     for event in watch.events():
         if as_json:
             print_json(event, in_a_line=True)
@@ -89,8 +91,8 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
     running = _running(manifest, begun, kubeconfig) if begun else []
     counts[TrialState.RUNNING.value] -= len(begun) - len(running)
     counts[TrialState.WAITING.value] += len(begun) - len(running)
-    state, pid = _run_state(manifest, counts)
     steered = ledger.read_state(on_broken=broken.append)
+    state, pid = _run_state(manifest, counts, steered)
     return {
         "run_uri": ledger.run_uri,
         "run_id": manifest.run_id,
@@ -146,24 +148,33 @@ def _running(
     ]
 
 
-def _run_state(manifest: Manifest, counts: Mapping[str, int]) -> tuple[str, int | None]:
+def _run_state(
+    manifest: Manifest, counts: Mapping[str, int], steered: RunState
+) -> tuple[str, int | None]:
+    """The state of the run, and the process of this host that runs it; None if none is known."""
     from podmap.engine.run_lock import run_holder
+    from podmap.report.words import OVER, run_state
 
-    if all(TrialState(state).terminal for state, count in counts.items() if count):
-        return "finished", None
+    state = run_state(counts, paused=steered.paused, stopped=bool(steered.stopped))
+    if state in OVER:
+        return state, None
     pid = run_holder(manifest.run_id)
-    if pid is not None:
-        return "running", pid or None
-    return "open", None
+    if pid is None and manifest.owner.get("kind") == "cli":
+        return "open", None
+    return state, pid or None
 
 
 def _print(data: dict[str, Any]) -> None:
+    from podmap.report.words import counts_text
+
     owner = {name: " ".join(str(value).split()) for name, value in data["owner"].items()}
     who = " ".join(f"{name}={value}" for name, value in owner.items() if name != "kind")
     state = data["state"] + (f" (process {data['pid']})" if data["pid"] else "")
-    if data["state"] != "finished":
-        state += f", {data['stopped']}" if data["stopped"] else ", paused" if data["paused"] else ""
-    counts = ", ".join(f"{count} {state}" for state, count in data["counts"].items())
+    if data["stopped"]:
+        state += f", {data['stopped']}"
+    elif data["paused"] and data["state"] == "open":
+        state += ", paused"
+    counts = counts_text(data["counts"])
     click.echo(f"run     {data['run_id']} of {data['sweep']}")
     click.echo(f"state   {state}")
     click.echo(f"trials  {data['count']}: {counts}")

@@ -19,7 +19,7 @@ podmap stop 3f9a --reason "good enough"
     help=f"""Start no new trials of RUN any more; it ends with the leaderboard of what there is.
 
 Trials that run go on to their end; with --cancel they are ended, too: SIGTERM, and 30 seconds
-later SIGKILL. Trials that have no result then are CANCELLED, with the reason; so are those whose
+later SIGKILL. Trials that have no result then are cancelled, with the reason; so are those whose
 pods podmap has no right to end any more, and their records say that pods may be left.
 
 `podmap resume` goes on with what is open; `podmap unpause` lifts the stop of a run of Airflow,

@@ -16,7 +16,7 @@ podmap unpause 3f9a12c0
     name="unpause",
     help=f"""Start new attempts of RUN again, after `podmap pause` or `podmap stop`.
 
-Trials that a stop has cancelled stay CANCELLED: in Airflow clear their tasks, else
+Trials that a stop has cancelled stay cancelled: in Airflow clear their tasks, else
 `podmap retry RUN --failed` and `podmap resume RUN` run them.
 
 {OBEYED}

@@ -30,9 +30,9 @@ def why_not_again(record: Record | None, number: int) -> str:
     if record is not None and record.state in LOST:
         return ""
     if record is None or not record.state.terminal:
-        state = "WAITING" if record is None else record.state.value
+        state = "waiting" if record is None else record.state.value.lower()
         return f"trial {number} has not ended, it is {state}"
-    return f"trial {number} is {record.state.value}; podmap reset gives its result up"
+    return f"trial {number} is {record.state.value.lower()}; podmap reset gives its result up"
 
 
 def retry_trials(ledger: Ledger, manifest: Manifest, numbers: Iterable[int]) -> RunState:

@@ -8,7 +8,7 @@ from typing import Any
 from podmap.records import TrialState
 from podmap.report.leaderboard import Leaderboard
 from podmap.report.rows import TrialRow
-from podmap.report.words import value_text
+from podmap.report.words import counts_text, value_text
 
 BEST = 5
 GROUPS = 5
@@ -22,7 +22,7 @@ def digest(board: Leaderboard, summary: Mapping[str, Any]) -> list[str]:
         board: The run's leaderboard.
         summary: What `publish_leaderboard` has made of it.
     """
-    counts = ", ".join(f"{count} {state}" for state, count in summary["counts"].items() if count)
+    counts = counts_text(summary["counts"])
     ranked = [row for row in board.rows if row.ranked]
     best = [f"  {place}. {_row_text(board, row)}" for place, row in enumerate(ranked[:BEST], 1)]
     head = "the best:" if len(board.objectives) < 2 else "the best by the first objective:"

@@ -22,6 +22,7 @@ from podmap.report.words import (
     moment_text,
     shard_texts,
     spec_text,
+    state_text,
     value_text,
 )
 
@@ -296,7 +297,7 @@ def _cells(
     attempts: bool,
 ) -> Iterator[dict[str, Any]]:
     yield _cell(row.number, kind="n", href=names.record_path(row.number))
-    yield _cell(row.state.value, text=row.state.value.lower(), chip=row.state.value)
+    yield _cell(row.state.value, text=state_text(row.state), chip=row.state.value)
     if row.repeats:
         yield _cell(row.repeats.complete, text=row.repeats.text, kind="n")
     if shards:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from html import escape
 
 from podmap.report.figures import Axis, Dot, HistoryInfo, ScatterInfo
+from podmap.report.words import state_text
 
 _TOP, _RIGHT, _BOTTOM, _LEFT = 14, 16, 34, 58
 _JITTER = 0.5
@@ -57,10 +58,10 @@ def history_svg(info: HistoryInfo) -> str:
     frame = _Frame(1060, 300, info.x, info.y)
     parts = [*frame.grid(), *frame.x_ticks()]
     for number, state in info.misses:
-        at = f"{frame.x(number):.1f}"
+        at, css = f"{frame.x(number):.1f}", state.value
         parts.append(
-            f'<line class="miss {state.value}" x1="{at}" x2="{at}" y1="{frame.bottom - 7}" '
-            f'y2="{frame.bottom}"><title>trial {number}: {state.value}</title></line>'
+            f'<line class="miss {css}" x1="{at}" x2="{at}" y1="{frame.bottom - 7}" '
+            f'y2="{frame.bottom}"><title>trial {number}: {state_text(state)}</title></line>'
         )
     path = []
     for place, (number, value) in enumerate(info.best):

@@ -1,4 +1,4 @@
-"""Values of a report as a person reads them."""
+"""Values and states as a person reads them: the same words in commands, reports and Airflow."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from podmap.clock import parse_iso
+from podmap.records import TrialState
 from podmap.spec.importers.draft import flow_text
 
+RUN_STATES = ("waiting", "running", "paused", "stopping", "stopped", "ended", "open")
+"""The states of a run; `open` is that of one that no process goes on with."""
+OVER = frozenset({"ended", "stopped"})
+"""Those of a run whose trials have all ended."""
 HIDDEN = "…"
 NOTHING = "\N{EN DASH}"
 _TEXT_LENGTH = 80
@@ -18,6 +23,42 @@ _FLOW_LENGTH = 60
 _VARIES = re.compile(
     r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|(?<!exit code )(?<!exit code \d)(?<!exit code \d\d)\d+(\.\d+)?"
 )
+
+
+def state_text(state: TrialState | str) -> str:
+    """A trial's state in a text for people: `complete`. In data it is `COMPLETE`."""
+    return TrialState(state).value.lower()
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """How many trials are in which state: `3 complete, 1 failed`; states without a trial are not.
+
+    Args:
+        counts: State to number of trials.
+    """
+    return ", ".join(
+        f"{counts[state.value]} {state_text(state)}"
+        for state in TrialState
+        if counts.get(state.value)
+    )
+
+
+def run_state(counts: Mapping[str, int], *, paused: bool = False, stopped: bool = False) -> str:
+    """The state of a run, one of `RUN_STATES`, as its ledger alone tells.
+
+    Args:
+        counts: State to number of trials, those that have no record yet among them.
+        paused: Whether no new attempts start for now.
+        stopped: Whether no new trials start any more.
+    """
+    states = {TrialState(state) for state, count in counts.items() if count}
+    if all(state.terminal for state in states):
+        return "stopped" if stopped else "ended"
+    if stopped:
+        return "stopping"
+    if paused:
+        return "paused"
+    return "waiting" if states == {TrialState.WAITING} else "running"
 
 
 def value_text(value: Any) -> str:

@@ -66,9 +66,9 @@ def test_the_reason_is_last_and_what_was_streamed_is_not_said_again(
         trial_log.show_line(line)
     trial_log.show_verdict(failed(detail), epoch="e")
     said = ["epoch 1", "loss is nan", "stopping", "trial 4: lr=0.1", *shown, ADVICE]
-    assert log.lines == [*said, "trial 4: FAILED: user_exit: exit code 3"]
+    assert log.lines == [*said, "trial 4: failed: user_exit: exit code 3"]
     assert log.entries[-1][0] == "error"
-    assert verdict(failed(detail), epoch="e") == "trial 4: FAILED: user_exit: exit code 3"
+    assert verdict(failed(detail), epoch="e") == "trial 4: failed: user_exit: exit code 3"
 
 
 class Reader:
@@ -92,8 +92,8 @@ class Reader:
 @pytest.mark.parametrize(
     ("command", "ends", "last"),
     [
-        ("echo hello; exit 3", TaskFailedEvent, "trial 0: FAILED: user_exit"),
-        ("""echo hello; echo '{"y": 1}' >$PODMAP_RESULT""", TaskSuccessEvent, "trial 0: COMPLETE"),
+        ("echo hello; exit 3", TaskFailedEvent, "trial 0: failed: user_exit"),
+        ("""echo hello; echo '{"y": 1}' >$PODMAP_RESULT""", TaskSuccessEvent, "trial 0: complete"),
     ],
     ids=["failed", "complete"],
 )

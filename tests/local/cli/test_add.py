@@ -75,7 +75,7 @@ def test_trials_are_taken_up_by_the_run_that_goes_on(cli: Any, say: Any) -> None
     trials = [event for event in events if event["event"] == "trial"]
     assert [0, 1, 2, 3] == sorted(event["number"] for event in trials)
     assert {2: 7.0, 3: 5.0} == {e["number"]: e["objective"] for e in trials if e["number"] > 1}
-    assert ("run", "finished", {"COMPLETE": 4}) == (
+    assert ("run", "ended", {"COMPLETE": 4}) == (
         events[-1]["event"],
         events[-1]["state"],
         events[-1]["counts"],
@@ -96,7 +96,7 @@ def test_after_the_end_resume_runs_them(cli: Any, say: Any, ended: str) -> None:
     assert [4] == [run["count"] for run in cli("ls", "--json").json]
     assert 0 == cli("resume", ended, "-q").code
     assert ["COMPLETE"] * 4 == states(cli)
-    assert "finished" == cli("status", ended, "--json").json["state"]
+    assert "ended" == cli("status", ended, "--json").json["state"]
     assert 3.0 == load(ended).best.objective  # type: ignore[union-attr]
     assert 2 == cli("logs", ended, "9").code
 

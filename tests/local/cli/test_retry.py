@@ -83,12 +83,12 @@ def test_too_many_failures_until_then_do_not_stop_the_run_again(cli: Any) -> Non
 def test_what_cannot_be_run_again_is_said_at_once(cli: Any, ended: str) -> None:
     ran = cli("retry", ended, "0", "1", "9")
     assert 2 == ran.code
-    assert "trial 0 is COMPLETE; podmap reset gives its result up" in ran.err
+    assert "trial 0 is complete; podmap reset gives its result up" in ran.err
     assert "has no trial 9" in ran.err
     assert "FAILED" == cli.records()[1]["state"]
     assert 0 == cli("retry", ended, "1").code
-    assert "trial 1 has not ended, it is WAITING" in cli("retry", ended, "1").err
-    assert "no trial is FAILED or CANCELLED" in cli("retry", ended, "--failed").out
+    assert "trial 1 has not ended, it is waiting" in cli("retry", ended, "1").err
+    assert "no trial is failed or cancelled" in cli("retry", ended, "--failed").out
     assert 2 == cli("retry", ended).code
 
 

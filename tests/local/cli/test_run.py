@@ -26,7 +26,7 @@ def test_run_prints_the_leaderboard_best_first_on_stdout_and_talks_on_stderr(cli
     assert ["RANK", "1", "2", "3", "4"] == [line.split()[0] for line in ran.out.splitlines()]
     assert ["1", "3", "3", "3"] == ran.out.splitlines()[1].split()[:4]
     assert f"podmap resume {cli.run_id()}" in ran.err
-    assert "4 COMPLETE" in ran.err
+    assert "4 complete" in ran.err
 
 
 def test_run_leaves_summary_leaderboard_and_report_in_the_ledger(cli: Any) -> None:

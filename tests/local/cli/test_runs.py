@@ -86,13 +86,13 @@ def test_a_run_that_is_not_there_ends_with_2_and_names_near_ones(cli: Any, run: 
 
 def test_status_counts_the_trials_by_state(cli: Any, run: str) -> None:
     data = cli("status", run, "--json").json
-    assert ("finished", 4, {"COMPLETE": 4}, []) == (
+    assert ("ended", 4, {"COMPLETE": 4}, []) == (
         data["state"],
         data["count"],
         data["counts"],
         data["running"],
     )
-    assert "4: 4 COMPLETE" in cli("status", run).out
+    assert "4: 4 complete" in cli("status", run).out
 
 
 def test_status_of_a_run_that_is_being_run_names_the_process(cli: Any, run: str) -> None:
@@ -106,7 +106,7 @@ def test_status_of_a_run_that_is_being_run_names_the_process(cli: Any, run: str)
 def test_logs_prints_the_output_alone_on_stdout(cli: Any, run: str) -> None:
     ran = cli("logs", run, "2")
     assert "x is 2\n" == ran.out
-    assert "COMPLETE" in ran.err
+    assert "complete" in ran.err
     data = cli("logs", run, "2", "--attempt", "1", "--json").json
     assert ("x is 2\n", "ledger", 1) == (data["log"], data["source"], data["attempt"])
 
@@ -117,7 +117,7 @@ def test_logs_of_a_failed_trial_says_why_and_what_to_do(cli: Any) -> None:
     ran = cli("logs", cli.run_id(), "0")
     assert "begins\nout of luck\n" == ran.out
     about, reason, cure = ran.err.splitlines()
-    assert ("FAILED" in about, True) == (True, reason.startswith("user_exit: "))
+    assert ("failed" in about, True) == (True, reason.startswith("user_exit: "))
     assert cure.startswith("what to do: ")
     diagnosis = cli("logs", cli.run_id(), "0", "--json").json["diagnosis"]
     assert ("user_exit", f"what to do: {diagnosis['resolution']}") == (diagnosis["category"], cure)
@@ -160,7 +160,7 @@ def test_reset_forgets_trials_and_resume_runs_them_alone_again(cli: Any, run: st
 
 def test_reset_of_results_asks_first(cli: Any, run: str) -> None:
     ran = cli("reset", run, "3", "1")
-    said = "reset gives up the results of COMPLETE trials 1, 3: without a terminal, say --yes"
+    said = "reset gives up the results of complete trials 1, 3: without a terminal, say --yes"
     assert (2, f"podmap: {said}\n", 4) == (ran.code, ran.err, len(cli.records()))
 
 

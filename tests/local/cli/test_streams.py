@@ -41,7 +41,7 @@ def test_a_run_whose_data_cannot_be_written_goes_on_to_its_end_and_says_so(
     lines = ran.stderr.splitlines()
     assert (3, False) == (ran.returncode, "Traceback" in ran.stderr)
     assert lines[-1].startswith("podmap: cannot write to standard output: ")
-    assert any("4 COMPLETE" in line for line in lines)
+    assert any("4 complete" in line for line in lines)
     assert ["COMPLETE"] * 4 == [record["state"] for record in cli.records().values()]
 
 

@@ -40,7 +40,7 @@ def test_a_digest_says_the_best_the_reasons_and_the_places() -> None:
     records.append(record(19, TrialState.CANCELLED, "the run was stopped"))
     board = Leaderboard.build(records, [ACCURACY])
     assert digest(board, SUMMARY) == [
-        "20 trials: 12 COMPLETE, 7 FAILED, 1 CANCELLED",
+        "20 trials: 12 complete, 7 failed, 1 cancelled",
         "trial 11 has reached accuracy 1.3",
         "the best:",
         "  1. accuracy=1.375  trial 11: lr=0.1 kernel=rbf",
@@ -62,7 +62,7 @@ def test_without_a_result_a_digest_says_so() -> None:
     board = Leaderboard.build([record(0, TrialState.FAILED, "x")], [ACCURACY])
     lines = digest(board, {**SUMMARY, "reached": "", "count": 1, "counts": {"FAILED": 1}})
     assert lines[:4] == [
-        "1 trial: 1 FAILED",
+        "1 trial: 1 failed",
         "no trial has a result that counts",
         "why trials failed:",
         "  trial 0: x",

@@ -188,7 +188,7 @@ def test_hopeless_trials_are_ended_and_fail_no_instance(tmp_path: Path) -> None:
     states = [record.state.value for record in planned.ledger.records()]
     assert ["PRUNED"] * 3 + ["COMPLETE"] == states
     assert any(
-        "trial 2: PRUNED: {'y': 0.2} threshold: at step 1 its y was" in line for line in lines
+        "trial 2: pruned: {'y': 0.2} threshold: at step 1 its y was" in line for line in lines
     )
     summary = publish(planned.ledger, planned.manifest)
     assert {"COMPLETE": 1, "PRUNED": 3} == summary["counts"]
