@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from podmap.cli._output import text
 from podmap.errors import RecordError
 from podmap.records import Record, TrialState
-from podmap.report.words import OVER, counts_text, state_text
+from podmap.report.words import counts_text, state_text
 
 if TYPE_CHECKING:
     from podmap.ledger.ledger import Ledger
@@ -48,7 +48,7 @@ class RunWatch:
         """
         while True:
             yield from self._new()
-            if self._told["state"] in OVER:
+            if self._told["state"] == "ended":
                 return
             pause(EVERY_S)
 

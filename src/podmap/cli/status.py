@@ -33,9 +33,10 @@ podmap status 3f9a --watch --json
 
 A trial whose pod waits for its slot, a node or its image counts as waiting.
 
-A run is `waiting` before its first trial has begun, then `running`, or `paused`, or `stopping`;
-once all its trials have ended it is `ended`, or `stopped` where it was stopped before. A run of
-`podmap run` that no process of this host goes on with is `open`: `podmap resume` does.
+A run is `running` while one of its trials is, else `waiting`; it is `paused`; it is `stopping` once
+it starts no more trials, and `stopped` when the last of them has ended, though others are left;
+and it is `ended` when all have. A run of `podmap run` that no process of this host goes on with is
+`open`: `podmap resume` does.
 
 With --watch it goes on until the run has finished, and prints a line for each trial as it ends,
 first for those that have ended before, and for each change of the run itself: with --json one
@@ -153,14 +154,16 @@ def _run_state(
 ) -> tuple[str, int | None]:
     """The state of the run, and the process of this host that runs it; None if none is known."""
     from podmap.engine.run_lock import run_holder
-    from podmap.report.words import OVER, run_state
+    from podmap.report.words import run_state
 
     state = run_state(counts, paused=steered.paused, stopped=bool(steered.stopped))
-    if state in OVER:
+    if state == "ended":
         return state, None
     pid = run_holder(manifest.run_id)
     if pid is None and manifest.owner.get("kind") == "cli":
-        return "open", None
+        state = "open"
+    elif state == "waiting" and pid is not None:
+        state = "running"
     return state, pid or None
 
 

@@ -66,12 +66,22 @@ class Where:
         Raises:
             WhereError: One of them is not there; with the names that are like it.
         """
-        short = {name.partition(".")[2] or name: name for name in columns}
         for name, at in self.names:
-            if not any(spelling in columns for spelling in _spellings(name)):
-                near = difflib.get_close_matches(name, [*columns, *short, *_ALIASES], n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are {_some(columns)}"
-                raise WhereError(self.text, at, f"there is no column {name!r}; {hint}")
+            if find_column(name, columns) is None:
+                raise WhereError(self.text, at, why_no_column(name, columns))
+
+
+def find_column(name: str, columns: Collection[str]) -> str | None:
+    """The column that a name means: itself, then a param or a metric; None if there is none."""
+    return next((each for each in _spellings(name) if each in columns), None)
+
+
+def why_no_column(name: str, columns: Collection[str]) -> str:
+    """That there is no such column, and the one that is meant perhaps, or some that there are."""
+    short = [each.partition(".")[2] for each in columns if "." in each]
+    near = difflib.get_close_matches(name, [*columns, *short, *_ALIASES], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {_some(columns)}"
+    return f"there is no column {name!r}; {hint}"
 
 
 def parse_where(text: str) -> Where:
@@ -87,7 +97,7 @@ def parse_where(text: str) -> Where:
     Raises:
         WhereError: It cannot be understood.
     """
-    return _Reader(text).read()
+    return _FilterReader(text).read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +120,7 @@ class _Word:
 
 
 @dataclass(slots=True)
-class _Reader:
+class _FilterReader:
     """Reads a filter from left to right: `or` binds less than `and`, and that less than `not`."""
 
     text: str
@@ -205,7 +215,7 @@ def _plain(raw: str, kind: str) -> str:
 
 
 def _some(columns: Collection[str]) -> str:
-    names = sorted(columns)
+    names = list(columns)
     return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
 
 

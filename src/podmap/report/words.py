@@ -14,8 +14,6 @@ from podmap.spec.importers.draft import flow_text
 
 RUN_STATES = ("waiting", "running", "paused", "stopping", "stopped", "ended", "open")
 """The states of a run; `open` is that of one that no process goes on with."""
-OVER = frozenset({"ended", "stopped"})
-"""Those of a run whose trials have all ended."""
 HIDDEN = "…"
 NOTHING = "\N{EN DASH}"
 _TEXT_LENGTH = 80
@@ -53,12 +51,13 @@ def run_state(counts: Mapping[str, int], *, paused: bool = False, stopped: bool 
     """
     states = {TrialState(state) for state, count in counts.items() if count}
     if all(state.terminal for state in states):
-        return "stopped" if stopped else "ended"
+        return "ended"
+    runs = TrialState.RUNNING in states
     if stopped:
-        return "stopping"
+        return "stopping" if runs else "stopped"
     if paused:
         return "paused"
-    return "waiting" if states == {TrialState.WAITING} else "running"
+    return "running" if runs else "waiting"
 
 
 def value_text(value: Any) -> str:
