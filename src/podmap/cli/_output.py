@@ -1,4 +1,4 @@
-"""What commands print as data, on standard output: JSON, tables, the leaderboard."""
+"""What commands print as data, on standard output: JSON, tables, texts in short."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from podmap.cli._fit import cut_middle, fit_table, screen_width
 from podmap.cli._streams import UNSAFE
 
-if TYPE_CHECKING:
-    from podmap.report.leaderboard import Leaderboard
-    from podmap.report.rows import TrialRow
-
-_WIDEST = 40
+WIDEST = 40
+_HIDDEN = 20
 _LEFT_OUT = 10
-_RIGHT = frozenset("0123456789.-+e")
 
 
 def print_json(data: Any, *, in_a_line: bool = False) -> None:
@@ -40,45 +37,44 @@ def print_error(message: str, exit_code: int, **more: Any) -> None:
     print_json({"error": message, "exit_code": exit_code, **more})
 
 
-def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Prints rows below their heads, in columns; columns of numbers stand to the right."""
-    cells = [[text(value) for value in row] for row in rows]
-    head = [text(name) for name in head]
-    columns = list(zip(head, *cells, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    right = [all(_is_number(cell) for cell in column[1:]) for column in columns]
-    for line in ([name.upper() for name in head], *cells):
-        parts = [
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(line, widths, right, strict=True)
-        ]
-        click.echo("  ".join(parts).rstrip())
+def print_table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    key_columns: int = 1,
+    widest: int | None = WIDEST,
+) -> list[str]:
+    """Prints rows below their heads, in columns that fit the screen; says which have no room.
 
-
-def print_leaderboard(leaderboard: Leaderboard, *, top: int | None) -> None:
-    """Prints the trials best first, and how many more there are.
+    Columns of numbers stand to the right.
 
     Args:
-        leaderboard: The run's.
-        top: How many ranked trials at most; None for all trials.
+        head: The columns' names.
+        rows: Their values.
+        key_columns: So many columns at the left are the last to have no room.
+        widest: No text is longer; None for no such limit, where there is room.
+
+    Returns:
+        The names of the columns that had no room.
     """
-    _say_missed(leaderboard.missed)
-    ranked = [row for row in leaderboard.rows if row.ranked or not leaderboard.objectives]
-    rows = leaderboard.rows if top is None else ranked[:top]
-    if not rows:
-        click.echo("no trial has a result", err=True)
-        return
-    print_table(*leaderboard.short_table(rows, duration_text=duration))
-    if len(ranked) > len(rows):
-        click.echo(f"… and {len(ranked) - len(rows)} more")
+    cells = [[text(value, widest=widest) for value in row] for row in rows]
+    head = [text(name, widest=widest) for name in head]
+    table = fit_table(head, cells, width=screen_width(), key_columns=key_columns)
+    for line in table.lines:
+        click.echo(line)
+    return [head[place] for place in table.hidden]
 
 
-def _say_missed(missed: Sequence[TrialRow]) -> None:
-    """Says on standard error which trials are not ranked for a limit that they miss."""
-    if missed:
-        which = "is not ranked" if len(missed) == 1 else "are not ranked"
-        first = f"trial {missed[0].number}: {missed[0].missed}"
-        click.echo(f"{counted(len(missed), 'trial')} {which}; {first}", err=True)
+def say_hidden(names: Sequence[str], *, cure: str) -> None:
+    """Says on standard error which columns are not shown.
+
+    Args:
+        names: The columns'; nothing is said of none.
+        cure: What shows them.
+    """
+    if names:
+        more = f", … ({len(names) - _HIDDEN} more)" if len(names) > _HIDDEN else ""
+        click.echo(f"not shown: {', '.join(names[:_HIDDEN])}{more}; {cure}", err=True)
 
 
 def say_left_out(lines: Sequence[str]) -> None:
@@ -90,8 +86,13 @@ def say_left_out(lines: Sequence[str]) -> None:
         click.echo(f"podmap: left out: {len(lines) - _LEFT_OUT} more files", err=True)
 
 
-def text(value: Any) -> str:
-    """A value for a cell: numbers in at most 6 digits, long texts cut, one line."""
+def text(value: Any, *, widest: int | None = WIDEST) -> str:
+    """A value for a cell: numbers in at most 6 digits, one line, long texts without their middle.
+
+    Args:
+        value: The value.
+        widest: The most places it takes; None for no limit.
+    """
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -101,7 +102,7 @@ def text(value: Any) -> str:
     line = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     line = " ".join(line.split()) if not line.isprintable() else line
     line = "".join(char if char.isprintable() else "?" for char in line)
-    return line if len(line) <= _WIDEST else line[: _WIDEST - 1] + "…"
+    return line if widest is None else cut_middle(line, widest)
 
 
 def duration(seconds: float | None) -> str:
@@ -120,7 +121,3 @@ def duration(seconds: float | None) -> str:
 def counted(count: int, noun: str) -> str:
     """A number of things in words: `1 trial`, `2 trials`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _is_number(cell: str) -> bool:
-    return cell in ("", "…") or set(cell) <= _RIGHT

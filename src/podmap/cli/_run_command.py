@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from podmap import names
 from podmap.backends.connect import Target, connected
+from podmap.cli._leaderboard import LeaderboardTable
 from podmap.cli._options import run_reference, say_warnings
 from podmap.cli._output import (
     counted,
     duration,
     print_error,
     print_json,
-    print_leaderboard,
     say_left_out,
 )
 from podmap.cli._patience import asked_patiently
 from podmap.cli._progress import Progress, progress_display
+from podmap.cli._selection import Selection
 from podmap.clock import parse_iso, utc_now
 from podmap.engine.events import (
     RecordSettled,
@@ -332,7 +333,8 @@ class RunCommand:
         if self._options.as_json:
             self._print_json(summary, leaderboard, exit_code=exit_code, verdict=wrong)
         else:
-            print_leaderboard(leaderboard, top=_ROWS)
+            table = LeaderboardTable(leaderboard, Selection())
+            table.show(top=_ROWS, command=f"podmap results {self._reference} with ")
         say_left_out(summary["left_out"])
         self._progress.failures.say(self._console, self._reference)
         self._say_end(summary, stopped_reason)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from podmap.cli._options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
 from podmap.cli._output import print_json, print_table, say_left_out
+from podmap.cli._run_state import state_here
 from podmap.errors import RecordError
 from podmap.records import Record, TrialState
 
 if TYPE_CHECKING:
     from podmap.ledger.ledger import Ledger
     from podmap.ledger.manifest import Manifest
-    from podmap.ledger.run_state import RunState
     from podmap.objective import TargetTally
 
 EXAMPLES = example("""
@@ -69,7 +68,7 @@ def command(
 def _watch(ledger: Ledger, manifest: Manifest, *, as_json: bool) -> None:
     from podmap.cli._watch import RunWatch, event_line
 
-    watch = RunWatch(ledger, run_state=lambda *known: _run_state(manifest, *known)[0])
+    watch = RunWatch(ledger, run_state=lambda *known: state_here(manifest, *known)[0])
     for event in watch.events():
         if as_json:
             print_json(event, in_a_line=True)
@@ -93,7 +92,7 @@ def _status(ledger: Ledger, manifest: Manifest, kubeconfig: str | None) -> dict[
     counts[TrialState.RUNNING.value] -= len(begun) - len(running)
     counts[TrialState.WAITING.value] += len(begun) - len(running)
     steered = ledger.read_state(on_broken=broken.append)
-    state, pid = _run_state(manifest, counts, steered)
+    state, pid = state_here(manifest, counts, steered)
     return {
         "run_uri": ledger.run_uri,
         "run_id": manifest.run_id,
@@ -147,24 +146,6 @@ def _running(
         for record in begun
         if record.number not in waiting
     ]
-
-
-def _run_state(
-    manifest: Manifest, counts: Mapping[str, int], steered: RunState
-) -> tuple[str, int | None]:
-    """The state of the run, and the process of this host that runs it; None if none is known."""
-    from podmap.engine.run_lock import run_holder
-    from podmap.report.words import run_state
-
-    state = run_state(counts, paused=steered.paused, stopped=bool(steered.stopped))
-    if state == "ended":
-        return state, None
-    pid = run_holder(manifest.run_id)
-    if pid is None and manifest.owner.get("kind") == "cli":
-        state = "open"
-    elif state == "waiting" and pid is not None:
-        state = "running"
-    return state, pid or None
 
 
 def _print(data: dict[str, Any]) -> None:

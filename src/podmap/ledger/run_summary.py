@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from podmap import names
 from podmap.errors import RecordError, StoreError, UsageError
-from podmap.json_kinds import WHOLE, check_kinds, objects_of
+from podmap.json_kinds import NUMBER, WHOLE, check_kinds, objects_of, optional
 from podmap.ledger import encode
 from podmap.ledger.ledger import Ledger
+from podmap.ledger.manifest import Manifest
+from podmap.ledger.run_state import RunState
 from podmap.ledger.runs import run_ids
 from podmap.ledger.store import open_store
 from podmap.records import TrialState
+
+_KINDS = {
+    "counts": objects_of(WHOLE),
+    "best": ("an object or null", lambda value: value is None or isinstance(value, Mapping)),
+    "duration_s": optional(NUMBER),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,9 @@ class RunSummary:
         finished: UTC ISO 8601 of the run's end; None while it goes on.
         problem: Why the run cannot be understood; empty if it can.
         left_out: Of files that were left out, since they cannot be understood, why.
+        manifest: What the run is; None if it cannot be understood.
+        state: What is decided for it; None as `manifest`.
+        results: What `summary.json` says, where that is of all its trials; else empty.
     """
 
     run_uri: str
@@ -42,6 +54,9 @@ class RunSummary:
     finished: str | None = None
     problem: str = ""
     left_out: tuple[str, ...] = ()
+    manifest: Manifest | None = field(default=None, compare=False)
+    state: RunState | None = field(default=None, compare=False)
+    results: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 def iter_runs(store: str) -> Iterator[RunSummary]:
@@ -73,22 +88,23 @@ def _summarise(uri: str, sweep: str, run_id: str) -> RunSummary:
     manifest = ledger.read_manifest()
     broken: list[RecordError] = []
     state = ledger.read_state(on_broken=broken.append)
+    results = _results(ledger, manifest.total)
     return RunSummary(
         uri,
         sweep,
         run_id,
         created=manifest.created,
         count=manifest.total,
-        counts=_counts(ledger, manifest.total),
+        counts=results["counts"] if results else _counts(ledger, manifest.total),
         finished=state.finished,
         left_out=tuple(map(str, broken)),
+        manifest=manifest,
+        state=state,
+        results=results,
     )
 
 
 def _counts(ledger: Ledger, planned: int) -> Mapping[str, int]:
-    counts = _summary_counts(ledger)
-    if sum(counts.values()) >= planned and counts:
-        return counts
     broken: list[RecordError] = []
     records = ledger.board().records(on_broken=broken.append)
     counted = Counter(record.state.value for record in records)
@@ -100,14 +116,15 @@ def _counts(ledger: Ledger, planned: int) -> Mapping[str, int]:
     return dict(counted)
 
 
-def _summary_counts(ledger: Ledger) -> Mapping[str, int]:
-    """What `summary.json` says; nothing if it is not there, or cannot be understood."""
+def _results(ledger: Ledger, planned: int) -> Mapping[str, Any]:
+    """What `summary.json` says; nothing if it is not there, not whole, or not understood."""
     try:
         raw = ledger.read_file(names.SUMMARY)
         data = encode.parse(raw or b"{}", uri=names.SUMMARY, limit_bytes=encode.RECORD_BYTES)
         counts = data.get("counts", {})
-        check_kinds({"counts": counts}, {"counts": objects_of(WHOLE)})
+        check_kinds({**data, "counts": counts}, _KINDS)
     except RecordError:
         return {}
     known = {state.value for state in TrialState}
-    return counts if counts.keys() <= known else {}
+    whole = bool(counts) and sum(counts.values()) >= planned
+    return data if whole and counts.keys() <= known else {}

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,9 @@ from podmap.objective import ReachedTarget
 from podmap.records import Record, TrialState
 from podmap.report.repeats import merged_repeats
 from podmap.report.rows import RowBuilder, TrialRow
-from podmap.report.words import reason_pattern, shard_texts
+from podmap.report.words import reason_pattern
 from podmap.spec.model import Objective
 
-SCREEN_METRICS = 6
 _REPEATS = ("repeats.complete", "repeats.failed", "repeats.of")
 _SIGN = r"[=+\-@|%\u2212\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20]"
 _BLANKS = r"[\s\x00-\x20\x7f-\xa0\u200b-\u200f\u2060\ufeff]*"
@@ -171,42 +170,6 @@ class Leaderboard:
                 row.reason,
             )
 
-    def short_table(
-        self, rows: Sequence[TrialRow], *, duration_text: Callable[[float | None], str]
-    ) -> tuple[list[str], list[list[Any]]]:
-        """The heads and the rows of the table that `podmap results` prints.
-
-        What says nothing is left out: params that are the same in all trials of the run, metrics
-        beyond the first few, and the state where all shown trials have the same.
-
-        Args:
-            rows: The first rows of the leaderboard.
-            duration_text: Shows seconds to a person.
-        """
-        goals = [goal.metric for goal in self.objectives]
-        used = {name for row in rows for name in row.metric_names}
-        metrics = [name for name in self.metric_names if name in used and name not in goals]
-        metrics = metrics[:SCREEN_METRICS]
-        same = self.same_params()
-        params = [name for name in self.param_names if name not in same]
-        shards = shard_texts(row.shard for row in self.rows)
-        rank, state, shard = bool(goals), len({row.state for row in rows}) > 1, bool(shards)
-        several = self.has_repeats
-        head = ["rank"] * rank + ["trial"] + ["n"] * several + ["state"] * state + ["shard"] * shard
-        table = [
-            [place if row.ranked else None] * rank
-            + [row.number]
-            + ([row.repeats.text] if row.repeats else [])
-            + [row.state.value] * state
-            + [shards.get(row.shard)] * shard
-            + row.goals
-            + [*map(row.metrics.get, metrics), *map(row.params.get, params)]
-            + [duration_text(row.duration_s)]
-            for place, row in enumerate(rows, start=1)
-        ]
-        goals = [name for goal in goals for name in [goal, *["± std"] * several]]
-        return [*head, *goals, *metrics, *params, "took"], table
-
     def same_params(self) -> dict[str, Any]:
         """The params that have one value in all trials, where there are at least two trials."""
         if len(self.rows) < 2:
@@ -217,16 +180,21 @@ class Leaderboard:
             same = {k: v for k, v in same.items() if k in params and _equal(params[k], v)}
         return same
 
-    def to_csv(self) -> bytes:
+    def to_csv(self, columns: Sequence[str] | None = None) -> bytes:
         """The table as CSV in UTF-8 with a header.
 
         Numbers in shortest form, `true` and `false`, lists as JSON, nothing for None. Text that
         a spreadsheet would run as a formula gets an apostrophe in front.
+
+        Args:
+            columns: Which columns, in their order; None for all.
         """
+        all_names = self.columns
+        places = [all_names.index(name) for name in columns or all_names]
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow([_cell(name) for name in self.columns])
-        writer.writerows([_cell(value) for value in values] for values in self.table())
+        writer.writerow([_cell(all_names[place]) for place in places])
+        writer.writerows([_cell(values[place]) for place in places] for values in self.table())
         return out.getvalue().encode("utf-8", "replace")
 
     def to_json(self) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_duration(seconds: float | None, shown: str) -> None:
         ([1, "a"], '[1, "a"]'),
         ("two\nlines\there", "two lines here"),
         ("\x1b[31mred", "?[31mred"),
-        ("x" * 50, "x" * 39 + "…"),
+        ("x" * 30 + "y" * 20, "x" * 20 + "…" + "y" * 19),
     ],
     ids=repr,
 )

@@ -23,9 +23,11 @@ def run(cli: Any) -> str:
 
 def test_ls_lists_runs_with_their_counts(cli: Any, run: str) -> None:
     head, line = cli("ls").out.splitlines()
-    assert ["RUN", "SWEEP", "CREATED", "TRIALS", *ENDS, "OPEN"] == head.split()
-    assert [run, "grid"] == line.split()[:2]
-    assert ["4", "4", "0", "0", "0"] == line.split()[3:]
+    assert ["RUN", "SWEEP", "STATE", "CREATED", "TRIALS", *ENDS, "OPEN", "BEST", "TOOK"] == (
+        head.split()
+    )
+    assert [run, "grid", "ended"] == line.split()[:3]
+    assert ["4", "4", "0", "0", "0", "3"] == line.split()[4:-1]
     assert [run] == [one["run_id"] for one in cli("ls", "--json").json]
 
 
