@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+STATES = ("waiting", "running", "paused", "stopping", "stopped", "ended", "open")
+"""The states of a run; `open` is that of one that no process goes on with."""
+
 if TYPE_CHECKING:
     from podmap.ledger.manifest import Manifest
     from podmap.ledger.run_state import RunState
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 def state_here(
     manifest: Manifest, counts: Mapping[str, int], steered: RunState
 ) -> tuple[str, int | None]:
-    """The state of a run, one of `RUN_STATES`, and the process of this host that runs it.
+    """The state of a run, one of `STATES`, and the process of this host that runs it.
 
     Args:
         manifest: The run's.
@@ -24,9 +27,9 @@ def state_here(
         The state, and the process; None if none is known.
     """
     from podmap.engine.run_lock import run_holder
-    from podmap.report.words import run_state
+    from podmap.report.phase import run_phase
 
-    state = run_state(counts, paused=steered.paused, stopped=bool(steered.stopped))
+    state: str = run_phase(counts, steered)[0]
     if state == "ended":
         return state, None
     pid = run_holder(manifest.run_id)

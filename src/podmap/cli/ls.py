@@ -18,11 +18,10 @@ from podmap.cli._output import (
     say_hidden,
     say_left_out,
 )
-from podmap.cli._run_state import state_here
+from podmap.cli._run_state import STATES, state_here
 from podmap.cli._selection import Selection, selection_options
 from podmap.clock import parse_iso, utc_now
 from podmap.errors import PodmapError, UsageError
-from podmap.report.words import RUN_STATES
 
 if TYPE_CHECKING:
     from podmap.ledger.run_summary import RunSummary
@@ -81,7 +80,7 @@ A FILTER is as for `podmap results`; its columns are those of the table.
     "--state",
     "states",
     multiple=True,
-    type=click.Choice(RUN_STATES),
+    type=click.Choice(STATES),
     help="Only runs in this state. May be given again.",
 )
 @click.option(

@@ -12,8 +12,6 @@ from podmap.clock import parse_iso
 from podmap.records import TrialState
 from podmap.spec.importers.draft import flow_text
 
-RUN_STATES = ("waiting", "running", "paused", "stopping", "stopped", "ended", "open")
-"""The states of a run; `open` is that of one that no process goes on with."""
 HIDDEN = "…"
 NOTHING = "\N{EN DASH}"
 _TEXT_LENGTH = 80
@@ -39,25 +37,6 @@ def counts_text(counts: Mapping[str, int]) -> str:
         for state in TrialState
         if counts.get(state.value)
     )
-
-
-def run_state(counts: Mapping[str, int], *, paused: bool = False, stopped: bool = False) -> str:
-    """The state of a run, one of `RUN_STATES`, as its ledger alone tells.
-
-    Args:
-        counts: State to number of trials, those that have no record yet among them.
-        paused: Whether no new attempts start for now.
-        stopped: Whether no new trials start any more.
-    """
-    states = {TrialState(state) for state, count in counts.items() if count}
-    if all(state.terminal for state in states):
-        return "ended"
-    runs = TrialState.RUNNING in states
-    if stopped:
-        return "stopping" if runs else "stopped"
-    if paused:
-        return "paused"
-    return "running" if runs else "waiting"
 
 
 def value_text(value: Any) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from podmap.records import TrialState
-from podmap.report.words import RUN_STATES, counts_text, run_state, state_text
+from podmap.report.words import counts_text, state_text
 
 PACKAGE = Path(__file__).parents[3] / "src" / "podmap"
 FILES = sorted(
@@ -22,29 +20,6 @@ OTHER_WORDS = re.compile(
     re.IGNORECASE,
 )
 STATES = re.compile(rf"\b({'|'.join(state.value for state in TrialState)})\b")
-
-
-@pytest.mark.parametrize(
-    ("counts", "more", "expected"),
-    [
-        ({}, {}, "ended"),
-        ({"WAITING": 4}, {}, "waiting"),
-        ({"WAITING": 4, "COMPLETE": 0}, {}, "waiting"),
-        ({"WAITING": 3, "RUNNING": 1}, {}, "running"),
-        ({"WAITING": 3, "COMPLETE": 1}, {}, "waiting"),
-        ({"UNKNOWN": 1}, {}, "waiting"),
-        ({"WAITING": 3, "RUNNING": 1}, {"paused": True}, "paused"),
-        ({"RUNNING": 1}, {"paused": True, "stopped": True}, "stopping"),
-        ({"CANCELLED": 3, "COMPLETE": 1}, {"stopped": True}, "ended"),
-        ({"WAITING": 3, "COMPLETE": 1}, {"stopped": True}, "stopped"),
-        ({"FAILED": 3, "PRUNED": 1}, {"paused": True}, "ended"),
-    ],
-)
-def test_the_state_of_a_run(
-    counts: Mapping[str, int], more: dict[str, bool], expected: str
-) -> None:
-    assert expected == run_state(counts, **more)
-    assert expected in RUN_STATES
 
 
 def test_counts_are_told_in_the_order_of_the_states() -> None:

@@ -20,8 +20,7 @@ _PART = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])|[\r\n\b]|[^\x1b\r\n\b]")
 class Screen:
     """What a terminal shows of what is written to it: the lines, all the way up.
 
-    It knows what podmap's commands write: text, new lines, cursor up and down, and erasing. Anything
-    else is an error.
+    It knows what podmap's commands write: text, new lines, cursor up and down, and erasing.
     """
 
     def __init__(self, columns: int) -> None:
