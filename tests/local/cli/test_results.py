@@ -101,7 +101,7 @@ def test_why_trials_failed_is_said_once_for_all_of_them(cli: Any, run: str) -> N
     [
         (["--where", "x >"], "filter 'x >', character 4: expected a value, not the end"),
         (["--where", "z > 1"], "filter 'z > 1', character 1: there is no column 'z'"),
-        (["--sort", "moddel"], "--sort: there is no column 'moddel'; did you mean 'model'?"),
+        (["--sort", "modelx"], "--sort: there is no column 'modelx'; did you mean 'model'?"),
         (["--columns", "trial,yy"], "--columns: there is no column 'yy'"),
         (["--columns", "trial,"], "'trial,' is not NAME,NAME,..."),
         (["--columns", "trial", "--json"], "leave out --columns and --all"),
