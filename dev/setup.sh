@@ -33,6 +33,14 @@ stamp_of() {
   { cat requirements/dev.lock pyproject.toml trial/pyproject.toml dev/setup.sh; pwd; } | sha256sum | cut -d' ' -f1
 }
 
+build_app() {
+  # The web app of reports: without it they are plain pages, so that it stops nobody.
+  mkdir -p .build
+  if ! .venv/bin/python -m dev.ui build >.build/ui.log 2>&1; then
+    say "the web app is not built, so reports are plain pages (.build/ui.log says why); again: python -m dev.ui build"
+  fi
+}
+
 python=$(find_python) || {
   say "no Python 3.10 to 3.13 found: installing Debian's"
   apt_install python3 python3-venv && python=$(find_python) || {
@@ -43,6 +51,7 @@ python=$(find_python) || {
 
 stamp=$(stamp_of)
 if [ -x .venv/bin/python ] && [ "$(cat .venv/podmap-setup 2>/dev/null)" = "$stamp" ] && .venv/bin/python -c '' 2>/dev/null; then
+  build_app
   exit 0
 fi
 
@@ -79,4 +88,6 @@ sed -n "/^$source_only==/,/[^\\\\]\$/p" requirements/dev.lock >.build/source.txt
 .venv/bin/uv pip install --quiet --require-hashes --no-deps --no-build-isolation -r .build/source.txt
 .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable . --editable trial
 echo "$stamp" >.venv/podmap-setup
+say "building the web app"
+build_app
 say "done: .venv"

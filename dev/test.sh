@@ -27,6 +27,10 @@ install_programs() {
 
 dev/lint.sh
 
+step web app
+.venv/bin/python -m dev.ui build
+.venv/bin/python -m dev.ui check
+
 step wheels
 rm -rf .build/dist .build/wheel
 for project in . trial; do
@@ -68,6 +72,9 @@ import podmap, podmap_trial
 for module in (podmap, podmap_trial):
     if "/.build/wheel/" not in module.__file__:
         raise SystemExit(f"{module.__name__} is not the built one: {module.__file__}")
+from importlib.resources import files
+if not (files("podmap.report") / "app" / "podmap-ui.js").is_file():
+    raise SystemExit("the built wheel lacks the web app")
 PY
 # Two at once, since most of what is tested waits: Airflow's tests run beside Kubernetes'.
 exec .venv/bin/python -m pytest --numprocesses="${PODMAP_TEST_WORKERS:-2}" --dist=loadscope --durations=40 "$@"

@@ -37,6 +37,8 @@ TESTS_WITHOUT_A_MODULE = {
     "local/airflow/test_uri_policy": "which URIs are opened, from a DAG to the ledger",
     "local/cli/test_hostile_uris": "which URIs are opened, whatever verb meets them",
     "local/cli/test_runs": "the verbs that look at a run, which is made once",
+    "local/test_ui_build": "dev/ui.py",
+    "local/test_wheel": "what is in the wheel",
     "unit/test_docs": "the pages",
     "unit/test_examples": "examples/",
     "unit/test_exports": "what the public packages export",
