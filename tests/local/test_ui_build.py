@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 import ui
 
-WRITES = "require('fs').mkdirSync('dist', {recursive: true}); require('fs').writeFileSync('dist/%s', require('fs').readFileSync('main.js'))"
+WRITES = """
+const fs = require('fs');
+fs.mkdirSync('dist', {recursive: true});
+fs.copyFileSync('main.js', 'dist/%s');
+"""
 
 
 @pytest.fixture
