@@ -118,7 +118,31 @@ def _value_group(groups: int, names: dict[str, int]) -> int:
 
 def _group(text: str, wanted: int) -> str:
     """What is inside a capturing group, by its number."""
-    opened: list[tuple[int, int]] = []
+    found = next((group for group in capturing_groups(text) if group.number == wanted), None)
+    return text if found is None else text[found.begin : found.end]
+
+
+@dataclass(frozen=True, slots=True)
+class CapturingGroup:
+    """A capturing group of an expression.
+
+    Attributes:
+        number: From 1, in the order of the opening brackets.
+        opening: The place of its opening bracket.
+        begin: Where what is inside begins.
+        end: The place of its closing bracket.
+    """
+
+    number: int
+    opening: int
+    begin: int
+    end: int
+
+
+def capturing_groups(text: str) -> list[CapturingGroup]:
+    """The capturing groups of a regular expression by their numbers, those that are closed."""
+    opened: list[tuple[int, int, int]] = []
+    found: list[CapturingGroup] = []
     count = index = 0
     while index < len(text):
         char = text[index]
@@ -134,14 +158,12 @@ def _group(text: str, wanted: int) -> str:
         elif char == "(":
             header = re.match(r"\(\?P?<\w+>|\((?!\?)", text[index:])
             count += header is not None
-            begin = index + (header.end() if header else 1)
-            opened.append((count if header else 0, begin))
+            opened.append((count if header else 0, index, index + (header.end() if header else 1)))
         elif char == ")" and opened:
-            number, begin = opened.pop()
-            if number == wanted:
-                return text[begin:index]
+            number, opening, begin = opened.pop()
+            found += [CapturingGroup(number, opening, begin, index)] if number else []
         index += 1
-    return text
+    return sorted(found, key=lambda group: group.number)
 
 
 def _class_end(text: str, index: int) -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from podmap.spec.importers.draft import Draft, dns_label
+from podmap.spec.importers.katib_metrics import number, read_metrics, read_objective
 from podmap.spec.importers.katib_trial import read_trial
-from podmap.spec.model import Sweep
-from podmap.spec.yaml import scalar
 
 ALGORITHMS = {
     "random": "random",
@@ -19,10 +17,12 @@ ALGORITHMS = {
     "bayesianoptimization": "gp",
     "cmaes": "cmaes",
     "sobol": "qmc",
+    "hyperband": "random",
 }
+_HYPERBAND = "hyperband"
+_SETTINGS = ("spec", "algorithm", "algorithmSettings")
 DEFAULT_PARALLEL = 3
 _WITHOUT_LIMIT = 100
-_PLAIN_FORMAT = r"{name}\s*=\s*([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)"
 
 
 def is_katib(data: Any) -> bool:
@@ -50,14 +50,14 @@ def import_katib(draft: Draft, *, name: str) -> None:
     if spec["name"] != given:
         draft.lose(f"the sweep is called {spec['name']}", "metadata", "name")
     spec["search"] = _search(draft)
-    _objective(draft)
+    read_objective(draft)
     spec["trial"] = read_trial(draft)
     spec["parallelism"] = draft.get("spec", "parallelTrialCount") or DEFAULT_PARALLEL
     allowed = draft.get("spec", "maxFailedTrialCount")
     if allowed is not None:
         spec["failures"] = {"allow": allowed}
     _early_stopping(draft)
-    _metrics(draft)
+    read_metrics(draft)
     namespace = draft.get("metadata", "namespace")
     if namespace:
         spec["kubernetes"] = {"namespace": str(namespace)}
@@ -75,10 +75,7 @@ def _search(draft: Draft) -> dict[str, Any]:
     algorithm = str(draft.get(*chosen) or "random")
     kind = ALGORITHMS.get(algorithm)
     if kind is None:
-        why = (
-            "needs prune: {kind: hyperband, max_steps: N} here" if algorithm == "hyperband" else ""
-        )
-        draft.lose(f"{algorithm} is taken as random{'; it ' + why if why else ''}", *chosen)
+        draft.lose(f"{algorithm} is taken as random", *chosen)
     search: dict[str, Any] = {"kind": kind or "random"}
     trials = draft.get("spec", "maxTrialCount")
     if kind == "grid":
@@ -89,20 +86,55 @@ def _search(draft: Draft) -> dict[str, Any]:
         if trials is None:
             message = f"without maxTrialCount Katib has no limit; {_WITHOUT_LIMIT} is taken"
             draft.lose(message, "spec", "algorithm")
-    for index, setting in enumerate(draft.look("spec", "algorithm", "algorithmSettings") or []):
-        place = ("spec", "algorithm", "algorithmSettings", index)
+    resource = _hyperband(draft) if algorithm == _HYPERBAND else {}
+    for index, setting in enumerate(draft.look(*_SETTINGS) or []):
+        place = (*_SETTINGS, index)
         value = number(setting.get("value"))
         if setting.get("name") == "random_state" and isinstance(value, int) and value >= 0:
             draft.get(*place)
             search["seed"] = value
-        else:
+        elif not draft.is_known(*place):
             draft.lose(f"{setting.get('name')} is no setting of the sampler here", *place)
     params: dict[str, Any] = {}
     for index in range(len(draft.look("spec", "parameters") or [])):
         at = ("spec", "parameters", index)
-        params[str(draft.get(*at, "name"))] = _dimension(draft, at)
+        name = str(draft.get(*at, "name"))
+        params[name] = _dimension(draft, at)
+        if name in resource:
+            params[name] = resource[name]
+            message = f"every trial gets all {resource[name]}, and a hopeless one is ended early"
+            draft.lose(message, *at, "name")
     search["params"] = params
     return search
+
+
+def _hyperband(draft: Draft) -> dict[str, int]:
+    """Makes Katib's hyperband the spec's `prune`; the param of the steps, to how many it has."""
+    given = {one.get("name"): index for index, one in enumerate(draft.look(*_SETTINGS) or [])}
+
+    def setting(name: str) -> Any:
+        if name not in given:
+            return None
+        return number(draft.get(*_SETTINGS, given[name]).get("value"))
+
+    steps, factor, resource = setting("r_l"), setting("eta"), setting("resource_name")
+    chosen = ("spec", "algorithm", "algorithmName")
+    if not isinstance(steps, int | float) or steps < 2 or resource is None:
+        message = "random, without r_l and resource_name: write prune: {kind: hyperband, max_steps:"
+        draft.lose(f"{message} N}}", *chosen)
+        return {}
+    whole = isinstance(factor, int | float) and factor >= 2
+    draft.spec["prune"] = {
+        "kind": "hyperband",
+        "max_steps": int(steps),
+        "reduction_factor": int(factor) if whole else 3,
+    }
+    draft.lose(
+        "random params, and trials that are ended by the values that they print, of which a whole "
+        f"one has {int(steps)}; Katib starts the best ones anew with more",
+        *chosen,
+    )
+    return {str(resource): int(steps)}
 
 
 def _dimension(draft: Draft, place: tuple[str | int, ...]) -> Any:
@@ -132,41 +164,14 @@ def _dimension(draft: Draft, place: tuple[str | int, ...]) -> Any:
     return span
 
 
-def number(value: Any) -> Any:
-    """A number that Katib has as text; other values as they are."""
-    return scalar(value.strip()) if isinstance(value, str) else value
-
-
-def _objective(draft: Draft) -> None:
-    base = ("spec", "objective")
-    metric = str(draft.get(*base, "objectiveMetricName") or "")
-    if not metric:
-        draft.lose("there is no objective: write objective:", "spec")
-        return
-    direction = str(draft.get(*base, "type") or "maximize")
-    goal = number(draft.get(*base, "goal"))
-    draft.spec["objective"] = {"metric": metric, "direction": direction}
-    if goal is not None:
-        draft.spec["objective"]["target"] = goal
-    draft.get(*base, "additionalMetricNames")  # all metrics of a result are kept
-    strategies = draft.look(*base, "metricStrategies") or []
-    own = next((one.get("value") for one in strategies if one.get("name") == metric), None)
-    if strategies:
-        draft.get(*base, "metricStrategies")
-    if own in (None, "max", "min"):
-        draft.lose(
-            "Katib takes the best of all values that a trial printed, podmap what it comes to at "
-            "last: have the script print the best",
-            *base,
-            "objectiveMetricName",
-        )
-
-
 def _early_stopping(draft: Draft) -> None:
     base = ("spec", "earlyStopping")
     if draft.look(*base) is None:
         return
     name = draft.get(*base, "algorithmName")
+    if "prune" in draft.spec:
+        draft.lose("a spec has one rule, and hyperband is that", *base)
+        return
     if name != "medianstop":
         draft.lose(f"{name} is no rule of podmap", *base, "algorithmName")
         return
@@ -182,30 +187,8 @@ def _early_stopping(draft: Draft) -> None:
             prune[key] = number(setting.get("value"))
     draft.spec["prune"] = prune
     draft.lose(
-        "median: the best value so far against the median of the others' there, of steps that "
-        'the script reports: podmap: {"step": 3, "loss": 0.2}',
+        "median: the best value so far against the median of the others' there; each value that "
+        "is printed is a step",
         *base,
         "algorithmName",
     )
-
-
-def _metrics(draft: Draft) -> None:
-    """Where the script's metrics are read: from its output, where this version can."""
-    base = ("spec", "metricsCollectorSpec")
-    kind = str(draft.get(*base, "collector", "kind") or "StdOut")
-    formats = draft.look(*base, "source", "filter", "metricsFormat")
-    names = [
-        draft.spec.get("objective", {}).get("metric"),
-        *(draft.look("spec", "objective", "additionalMetricNames") or []),
-    ]
-    line = base if draft.look(*base) is not None else ("spec", "objective")
-    if kind != "StdOut" or formats or "metrics" not in Sweep.model_fields:
-        draft.lose(
-            f"metrics come from {kind}: have the script hand its result over, as a file "
-            'PODMAP_RESULT or a line podmap: {"final": {"accuracy": 0.9}} (docs/training-code.md)',
-            *line,
-        )
-        return
-    draft.spec["metrics"] = {
-        str(name): _PLAIN_FORMAT.format(name=re.escape(str(name))) for name in names if name
-    }

@@ -17,6 +17,9 @@ _FORMS: Mapping[str, dict[str, Any]] = {
 }
 _WITHOUT_RUN_CAP = 100
 _SPREAD = 3
+_ETA = 3
+_MOST_RUNGS = 20
+_MOST_STEPS = 1_000_000
 
 
 def is_wandb(data: Any) -> bool:
@@ -35,20 +38,7 @@ def import_wandb(draft: Draft, *, name: str) -> None:
     spec["apiVersion"] = "podmap/v1"
     spec["name"] = dns_label(str(draft.get("name") or name))
     spec["search"] = _search(draft)
-    metric = draft.get("metric", "name")
-    if metric is not None:
-        goal = draft.get("metric", "goal") or "minimize"
-        spec["objective"] = {"metric": str(metric), "direction": str(goal)}
-        target = draft.get("metric", "target")
-        if target is not None:
-            spec["objective"]["target"] = target
-        draft.lose(
-            "W&B reads it from wandb.log(); here the script hands it over: podmap_trial's "
-            "finish(), PODMAP_RESULT or a line of output (docs/training-code.md)",
-            "metric",
-        )
-    else:
-        draft.lose("there is no metric: write objective: {metric: ..., direction: ...}", "method")
+    _objective(draft)
     spec["trial"] = _trial(draft)
     _early_terminate(draft)
     text = draft.get("description")
@@ -58,6 +48,41 @@ def import_wandb(draft: Draft, *, name: str) -> None:
         if draft.get(key) is not None:
             draft.lose("a place in W&B; a run's place is store:, or PODMAP_STORE", key)
     draft.lose_unread("has no counterpart")
+
+
+def _objective(draft: Draft) -> None:
+    metric = draft.get("metric", "name")
+    if metric is None:
+        draft.lose("there is no metric: write objective: {metric: ..., direction: ...}", "method")
+        return
+    goal = str(draft.get("metric", "goal") or "minimize")
+    name, source = _summarized(draft, str(metric), goal)
+    objective: dict[str, Any] = {"metric": name, "direction": goal}
+    target = draft.get("metric", "target")
+    if target is not None:
+        objective["target"] = target
+    if source:
+        objective["from"] = source
+    draft.spec["objective"] = objective
+    draft.lose(
+        "W&B reads it from wandb.log(); here the script hands it over: podmap_trial's "
+        "finish(), PODMAP_RESULT or a line of output (docs/training-code.md)",
+        "metric",
+    )
+
+
+def _summarized(draft: Draft, metric: str, goal: str) -> tuple[str, str]:
+    """A metric, and which of its values counts, of a name such as `loss.min` in a run's summary."""
+    name, _, summary = metric.rpartition(".")
+    best = {"maximize": "max", "minimize": "min"}.get(goal)
+    if not name or summary not in ("min", "max", "mean", "best", "last"):
+        return metric, ""
+    if summary in (best, "best"):
+        return name, "best"
+    if summary == "last":
+        return name, "last"
+    draft.lose(f"the {summary} of all values, with {goal}, has no counterpart", "metric", "name")
+    return metric, ""
 
 
 def _search(draft: Draft) -> dict[str, Any]:
@@ -232,20 +257,39 @@ def _word(draft: Draft, word: str, program: str, place: tuple[str | int, ...]) -
 
 
 def _early_terminate(draft: Draft) -> None:
-    if draft.look("early_terminate") is None:
+    """W&B's hyperband as `asha`: rungs at max_iter / eta^n, or at min_iter * eta^n."""
+    base = "early_terminate"
+    if draft.look(base) is None:
         return
-    draft.get("early_terminate", "type")
-    steps, eta = draft.get("early_terminate", "max_iter"), draft.get("early_terminate", "eta")
-    for key in ("s", "min_iter", "strict"):
-        if draft.root.at(("early_terminate", key)) is not None:
-            draft.lose(
-                "the rungs are made of max_steps and reduction_factor", "early_terminate", key
-            )
-    if steps is None:
-        draft.lose(
-            "podmap needs the steps of a whole trial: write prune: {kind: asha, max_steps: N}",
-            "early_terminate",
+    kind = draft.get(base, "type")
+    if kind != "hyperband":
+        draft.lose(f"{kind} is no rule of podmap", base, "type")
+        return
+    last, first, eta = (draft.get(base, key) for key in ("max_iter", "min_iter", "eta"))
+    count = draft.get(base, "s")
+    factor = int(eta) if isinstance(eta, int | float) and eta >= 2 else _ETA
+    if eta not in (None, factor):
+        draft.lose(f"a whole number from 2 is needed: {factor} is taken", base, "eta")
+    if draft.get(base, "strict") is not None:
+        draft.lose("a trial is compared once at each rung", base, "strict")
+    prune: dict[str, Any] = {"kind": "asha", "reduction_factor": factor}
+    if isinstance(last, int) and last >= 2:
+        prune["max_steps"] = last
+        if first is not None:
+            draft.lose("max_iter says where the rungs are", base, "min_iter")
+        if isinstance(count, int) and 1 <= count <= _MOST_RUNGS:
+            prune["rungs"] = count
+    elif isinstance(first, int) and first >= 1:
+        prune["rungs"] = next(
+            n for n in range(_MOST_RUNGS, 0, -1) if n == 1 or first * factor**n <= _MOST_STEPS
         )
+        prune["max_steps"] = first * factor ** prune["rungs"]
+        message = f"rungs at {first}, {first * factor} and so on"
+        draft.lose(f"{message}, as far as trials get; max_steps is not known, and large", base)
+        if count is not None:
+            draft.lose("the rungs go as far as the trials", base, "s")
+    else:
+        draft.lose("write prune: {kind: asha, max_steps: N}, the steps of a whole trial", base)
         return
-    draft.spec["prune"] = {"kind": "asha", "max_steps": steps, "reduction_factor": eta or 3}
-    draft.lose("asha in place of W&B's hyperband, whose brackets it has one of", "early_terminate")
+    draft.spec["prune"] = prune
+    draft.lose("asha in place of W&B's hyperband: the best value so far is compared", base)

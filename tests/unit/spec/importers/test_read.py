@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from podmap.engine.plain_metrics import PlainMetrics
 from podmap.errors import SpecError, UsageError
+from podmap.spec.importers.katib_metrics import pattern_of
 from podmap.spec.importers.read import Imported, read_sweep
 from podmap.spec.load import load
+from podmap.spec.patterns import Pattern
 from podmap.spec.yaml import parse, to_data
 
 HERE = Path(__file__).parent
@@ -126,6 +129,215 @@ def test_algorithms_that_podmap_has_not_are_random_and_said(tmp_path: Path, algo
     assert any("algorithmName" in one.path and algorithm in one.message for one in imported.lost)
 
 
+HYPERBAND = """hyperband
+    algorithmSettings:
+      - {name: resource_name, value: epochs}
+      - {name: eta, value: "%s"}
+      - {name: r_l, value: "9"}
+      - {name: s_max, value: "2"}"""
+EPOCHS = """parameters: [{name: epochs, parameterType: int, feasibleSpace: {min: "1", max: "9"}},\
+"""
+
+
+@pytest.mark.parametrize(("eta", "factor"), [("2", 2), ("3.0", 3), ("0", 3)])
+def test_hyperband_of_katib_is_a_rule_that_prunes(tmp_path: Path, eta: str, factor: int) -> None:
+    text = (EXPERIMENT % "@").replace("{algorithmName: @}", "\n    algorithmName: @")
+    text = text.replace("@", HYPERBAND % eta).replace("parameters: [", EPOCHS)
+    imported = read(tmp_path, text + "  earlyStopping: {algorithmName: medianstop}\n")
+    spec = spec_of(imported)
+    assert ("random", 9) == (spec["search"]["kind"], spec["search"]["params"]["epochs"])
+    prune = {"kind": "hyperband", "max_steps": 9, "reduction_factor": factor}
+    assert prune == spec["prune"]
+    lost = [one.path for one in imported.lost]
+    assert [
+        "spec.algorithm.algorithmName",
+        "spec.algorithm.algorithmSettings[3]",
+        "spec.parameters[0].name",
+        "spec.earlyStopping",
+    ] == lost
+
+
+def strategies(tmp_path: Path, direction: str, given: str) -> tuple[Any, list[str]]:
+    text = (EXPERIMENT % "random").replace(
+        "{type: minimize, objectiveMetricName: loss}",
+        f"{{type: {direction}, objectiveMetricName: loss, additionalMetricNames: [acc],\n"
+        f"    metricStrategies: [{given}]}}",
+    )
+    imported = read(tmp_path, text)
+    lost = [f"{one.line} {one.path}" for one in imported.lost]
+    return spec_of(imported)["objective"].get("from"), lost
+
+
+@pytest.mark.parametrize(
+    ("direction", "given", "counts", "lost"),
+    [
+        ("minimize", "", "best", ["5 spec.objective.additionalMetricNames"]),
+        ("maximize", "{name: acc, value: latest}", "best", []),
+        (
+            "maximize",
+            "{name: loss, value: max}, {name: acc, value: max}",
+            "best",
+            ["6 spec.objective.metricStrategies[1].value"],
+        ),
+        ("minimize", "{name: loss, value: min}, {name: acc, value: latest}", "best", []),
+        ("minimize", "{name: loss, value: latest}, {name: acc, value: latest}", "last", []),
+        (
+            "minimize",
+            "{name: loss, value: max}, {name: acc, value: latest}",
+            None,
+            ["6 spec.objective.metricStrategies[0].value"],
+        ),
+    ],
+)
+def test_which_of_all_values_counts_in_katib(
+    tmp_path: Path, direction: str, given: str, counts: str | None, lost: list[str]
+) -> None:
+    assert (counts, lost) == strategies(tmp_path, direction, given)
+
+
+COLLECTED = (EXPERIMENT % "random").replace(
+    "objectiveMetricName: loss", "objectiveMetricName: loss, additionalMetricNames: [val-loss]"
+)
+
+
+def collected(tmp_path: Path, collector: str) -> tuple[dict[str, str], list[str]]:
+    imported = read(tmp_path, f"{COLLECTED}  metricsCollectorSpec:\n    {collector}\n")
+    lost = [one for one in imported.lost if "additional" not in one.path]
+    return spec_of(imported).get("metrics", {}), [f"{one.line} {one.path}" for one in lost]
+
+
+BRACED = r"{metricName: ([\\w|-]+), metricValue: ((-?\\d+)(\\.\\d+)?)}"
+LINES = "{metricName: val-loss, metricValue: 3.5}\n2026 {metricName: loss, metricValue: -2.5}"
+PLAIN = "val-loss=0.5\nval-loss = 3.5 loss=-2.5"
+
+
+@pytest.mark.parametrize(
+    ("collector", "lines", "lost"),
+    [
+        ("collector: {kind: StdOut}", PLAIN, []),
+        (f'source: {{filter: {{metricsFormat: ["{BRACED}"]}}}}', LINES, []),
+        (
+            f'source: {{filter: {{metricsFormat: ["{BRACED}", "(x) (y)"]}}}}',
+            LINES,
+            ["19 spec.metricsCollectorSpec.source.filter.metricsFormat[1]"],
+        ),
+        (
+            "{collector: {kind: File}, source: {fileSystemPath: {path: /m.log, kind: File}}}",
+            PLAIN,
+            ["19 spec.metricsCollectorSpec.collector.kind"],
+        ),
+    ],
+    ids=["default", "a format", "two formats", "a file"],
+)
+def test_metrics_that_katib_reads_from_output_are_patterns(
+    tmp_path: Path, collector: str, lines: str, lost: list[str]
+) -> None:
+    pytest.importorskip("re2")
+    metrics, said = collected(tmp_path, collector)
+    assert (["loss", "val-loss"], lost) == (list(metrics), said)
+    reader = PlainMetrics([Pattern.compile(name, text) for name, text in metrics.items()])
+    for line in lines.splitlines():
+        reader.read_line(line)
+    assert {"loss": -2.5, "val-loss": 3.5} == reader.last
+
+
+@pytest.mark.parametrize(
+    ("collector", "place"),
+    [
+        ("collector: {kind: TensorFlowEvent}", "18 spec.metricsCollectorSpec"),
+        (
+            "{source: {fileSystemPath: {path: /m, format: JSON}}, collector: {kind: File}}",
+            "18 spec.metricsCollectorSpec",
+        ),
+        (
+            'source: {filter: {metricsFormat: ["([a-z]+):(.*)"]}}',
+            "19 spec.metricsCollectorSpec.source.filter.metricsFormat",
+        ),
+    ],
+)
+def test_metrics_that_cannot_be_read_from_output_are_said(
+    tmp_path: Path, collector: str, place: str
+) -> None:
+    metrics, said = collected(tmp_path, collector)
+    assert "val-loss" not in metrics
+    assert place in said
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"(\w+)=(\d+)", r"(?:^|[^\w|-])a=(\d+)"),
+        (r"m: (\w+), v: ((\d+)(?P<f>\.\d+)?)", r"m: a, v: ((?:\d+)(?:\.\d+)?)"),
+        (r"m ((x|a)) (\d)", None),
+        (r"([a-z]+|[(]b) ([)0-9]+)", r"(?:^|[^\w|-])a ([)0-9]+)"),
+        (r"(b) (\d)", None),
+        (r"(a)", None),
+        (r"((a) \d)", None),
+    ],
+)
+def test_a_format_of_katib_as_the_pattern_of_one_metric(text: str, expected: str | None) -> None:
+    assert expected == pattern_of(text, "a")
+
+
+@pytest.mark.parametrize(
+    ("given", "prune", "lost"),
+    [
+        ("max_iter: 27, s: 2", {"max_steps": 27, "reduction_factor": 3, "rungs": 2}, []),
+        ("max_iter: 8, eta: 2", {"max_steps": 8, "reduction_factor": 2}, []),
+        (
+            "min_iter: 5, eta: 10",
+            {"max_steps": 500_000, "reduction_factor": 10, "rungs": 5},
+            ["early_terminate"],
+        ),
+        (
+            "min_iter: 1, eta: 1.5, strict: true, s: 3",
+            {"max_steps": 531_441, "reduction_factor": 3, "rungs": 12},
+            [
+                "early_terminate",
+                "early_terminate.eta",
+                "early_terminate.s",
+                "early_terminate.strict",
+            ],
+        ),
+        (
+            "max_iter: 9, min_iter: 3",
+            {"max_steps": 9, "reduction_factor": 3},
+            ["early_terminate.min_iter"],
+        ),
+    ],
+)
+def test_wandbs_hyperband_has_its_rungs(
+    tmp_path: Path, given: str, prune: dict[str, int], lost: list[str]
+) -> None:
+    head = "program: t.py\nmetric: {name: y}\nmethod: random\nrun_cap: 3\n"
+    head += f"early_terminate: {{type: hyperband, {given}}}\n"
+    imported = read(tmp_path, f"{head}parameters: {{x: {{min: 1, max: 2}}}}\n")
+    assert {"kind": "asha", **prune} == spec_of(imported)["prune"]
+    said = [one.path for one in imported.lost if one.path != "metric"]
+    assert sorted([*lost, "early_terminate"]) == sorted(said)
+
+
+@pytest.mark.parametrize(
+    ("metric", "metric_name", "counts"),
+    [
+        ("{name: val.loss.min, goal: minimize}", "val.loss", "best"),
+        ("{name: acc.max, goal: maximize}", "acc", "best"),
+        ("{name: acc.best, goal: maximize}", "acc", "best"),
+        ("{name: acc.last, goal: maximize}", "acc", "last"),
+        ("{name: acc.min, goal: maximize}", "acc.min", None),
+        ("{name: val.acc, goal: maximize}", "val.acc", None),
+    ],
+)
+def test_a_summary_of_wandb_says_which_value_counts(
+    tmp_path: Path, metric: str, metric_name: str, counts: str | None
+) -> None:
+    head = f"program: t.py\nmethod: random\nrun_cap: 3\nmetric: {metric}\n"
+    imported = read(tmp_path, f"{head}parameters: {{x: {{min: 1, max: 2}}}}\n")
+    objective = spec_of(imported)["objective"]
+    assert (metric_name, counts) == (objective["metric"], objective.get("from"))
+    assert ("metric.name" in [one.path for one in imported.lost]) is (metric_name == "acc.min")
+
+
 def test_a_job_of_many_pods_is_said_and_the_spec_fails_as_it_is(tmp_path: Path) -> None:
     text = (EXPERIMENT % "random").replace("kind: Job", "kind: MPIJob")
     imported = read(tmp_path, text)
@@ -159,7 +371,6 @@ def test_a_sweep_of_wandb() -> None:
         "parameters.noise.foo",
         "parameters.width.max",
         "early_terminate",
-        "early_terminate.min_iter",
         "command[4]",
         "odd",
     } <= lost
