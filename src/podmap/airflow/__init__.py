@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from podmap.airflow.dag import sweep, sweep_dag
+    from podmap.airflow.doctor.operator import DoctorOperator
     from podmap.airflow.exceptions import (
         BadResult,
         CannotStart,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CleanupOperator": "tasks",
     "CollectOperator": "tasks",
+    "DoctorOperator": "doctor.operator",
     "PlanOperator": "tasks",
     "TrialPodOperator": "operator.operator",
     "TrialsOperator": "pods.runtime",
@@ -51,6 +53,7 @@ __all__ = [
     "CleanupOperator",
     "CollectOperator",
     "CreateError",
+    "DoctorOperator",
     "Evicted",
     "ImagePull",
     "InfrastructureError",

@@ -29,6 +29,7 @@ podmap doctor
 podmap doctor --store s3://bucket/podmap
 podmap doctor --backend kubernetes --namespace ml --spec sweep.yaml
 podmap doctor --backend kubernetes --image registry.example.com/ml-train:1.4
+podmap doctor --airflow https://airflow.example.com
 podmap doctor --json | jq '.checks[] | select(.level != "ok")'
 """)
 MARKS = {"ok": "ok", "unseen": "?", "hurts": "WILL HURT", "unreachable": "UNREACHABLE"}
@@ -42,6 +43,8 @@ Each line says what was found; where that will hurt, why, and the exact setting 
 and the store are always looked at; with --backend kubernetes the cluster, too: rights, quota,
 nodes, pod security, network policies, gates, leases, clock. What it makes it removes: files in a
 hidden folder of the store, one lease, and with --image one pod that only pulls.
+
+With --airflow an Airflow, too; podmap.airflow.DoctorOperator looks from its triggerer and workers.
 
 The exit code is 0 if all is well, 1 if something will hurt, and 3 if the store or the cluster
 cannot be reached. `?` is what this account cannot see, and counts for nothing.
@@ -71,6 +74,12 @@ cannot be reached. `?` is what this account cannot see, and counts for nothing.
 @NAMESPACE
 @KUBECONFIG
 @CONTEXT
+@click.option(
+    "--airflow",
+    metavar="URL|here",
+    help="Look at an Airflow, too: by its API, with the token in PODMAP_AIRFLOW_TOKEN, or the "
+    "settings of the one that is installed here.",
+)
 @JSON
 def command(
     store: str | None,
@@ -82,9 +91,12 @@ def command(
     namespace: str | None,
     kubeconfig: str | None,
     context: str | None,
+    airflow: str | None,
     as_json: bool,
 ) -> int:
     """Shows what is found."""
+    import asyncio
+
     from podmap.backends.connect import Target
     from podmap.doctor.checkup import check_all
     from podmap.doctor.question import Question
@@ -106,7 +118,7 @@ def command(
         image=image,
         image_within_s=image_within_s,
     )
-    found = check_all(question)
+    found = asyncio.run(check_all(question)) + _of_airflow(airflow, loaded)
     code = exit_code(found)
     if as_json:
         print_json({"checks": [each.to_json() for each in found], "exit_code": code})
@@ -119,6 +131,18 @@ def _load(spec: str | None, sets: tuple[str, ...]) -> LoadedSpec | None:
     from podmap.spec.load import load
 
     return load(spec, overrides=overrides(sets), overrides_from="--set") if spec else None
+
+
+def _of_airflow(airflow: str | None, loaded: LoadedSpec | None) -> list[Verdict]:
+    if airflow is None:
+        return []
+    if airflow == "here":
+        from podmap.doctor.airflow_here import check_airflow_here
+
+        return check_airflow_here(loaded)
+    from podmap.doctor.airflow_api import check_airflow_api
+
+    return check_airflow_api(airflow, loaded)
 
 
 def _print(found: list[Verdict]) -> None:

@@ -14,16 +14,16 @@ from podmap.uris import parse_uri
 PROCESSES = "processes"
 
 
-def check_all(question: Question) -> list[Verdict]:
+async def check_all(question: Question) -> list[Verdict]:
     """What all checks have found, in the order in which they are best read.
 
     Raises:
         SpecError: The spec gives no pod.
     """
     found = check_versions(_extras(question))
-    found += check_store(question.store)
+    found += await asyncio.to_thread(check_store, question.store)
     if question.target.backend == "kubernetes":
-        found += asyncio.run(_of_cluster(question))
+        found += await _of_cluster(question)
     else:
         found += _of_host(question)
     return found

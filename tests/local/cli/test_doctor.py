@@ -84,6 +84,13 @@ def test_a_store_that_is_away_ends_with_3(cli: Any, tmp_path: Path) -> None:
     assert "UNREACHABLE" in ran.out
 
 
+def test_an_airflow_that_is_away_ends_with_3(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    ran = cli("doctor", "--airflow", "http://127.0.0.1:9", "--json")
+    assert 3 == ran.code
+    assert "airflow" == ran.json["checks"][-1]["check"]
+
+
 def test_more_local_trials_than_cpus_will_hurt(cli: Any) -> None:
     ran = cli("doctor", "--spec", cli.spec(), "--set", "parallelism=4000")
     assert 1 == ran.code
@@ -98,8 +105,9 @@ def test_more_local_trials_than_cpus_will_hurt(cli: Any) -> None:
         (["--image-within", "soon"], "soon"),
         (["--spec", "none.yaml"], "none.yaml"),
         (["--backend", "slurm"], "slurm"),
+        (["--airflow", "ftp://airflow"], "an http or https URL, or here"),
     ],
-    ids=["image", "set", "within", "spec", "backend"],
+    ids=["image", "set", "within", "spec", "backend", "airflow"],
 )
 def test_wrong_usage_ends_with_2(cli: Any, words: list[str], told: str) -> None:
     ran = cli("doctor", *words)
