@@ -20,6 +20,7 @@ EXPORTED = {
         "CleanupOperator",
         "CollectOperator",
         "CreateError",
+        "DoctorOperator",
         "Evicted",
         "ImagePull",
         "InfrastructureError",

@@ -102,22 +102,14 @@ def command(
     from podmap.doctor.question import Question
     from podmap.doctor.verdict import exit_code
     from podmap.errors import UsageError
-    from podmap.ledger.runs import default_store
 
     if image is not None and backend != "kubernetes":
         raise UsageError("--image is pulled by a pod: add --backend kubernetes")
     if sets and spec is None:
         raise UsageError("--set changes a spec: add --spec FILE")
     loaded = _load(spec, sets)
-    sweep = loaded.sweep if loaded else None
-    where = namespace or (sweep.kubernetes.namespace if sweep else None)
-    question = Question(
-        Target(backend, namespace=where, kubeconfig=kubeconfig, context=context),
-        default_store(store or (sweep.store if sweep else None)),
-        loaded=loaded,
-        image=image,
-        image_within_s=image_within_s,
-    )
+    target = Target(backend, namespace=namespace, kubeconfig=kubeconfig, context=context)
+    question = Question(target, store or "", loaded, image, image_within_s)
     found = asyncio.run(check_all(question)) + _of_airflow(airflow, loaded)
     code = exit_code(found)
     if as_json:

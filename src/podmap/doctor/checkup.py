@@ -20,6 +20,7 @@ async def check_all(question: Question) -> list[Verdict]:
     Raises:
         SpecError: The spec gives no pod.
     """
+    question = question.filled()
     found = check_versions(_extras(question))
     found += await asyncio.to_thread(check_store, question.store)
     if question.target.backend == "kubernetes":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from podmap.backends.connect import Target
+from podmap.ledger.runs import default_store
 
 if TYPE_CHECKING:
     from podmap.backends.kubernetes.client.requests import Client
@@ -22,7 +23,7 @@ class Question:
 
     Attributes:
         target: What runs the trials, and where.
-        store: Where runs are kept.
+        store: Where runs are kept; empty for the spec's own store, or the usual one.
         loaded: The spec whose pods are looked at; None for a pod with nothing special.
         image: The image that is pulled; None for none.
         image_within_s: Seconds that its pull may take.
@@ -33,6 +34,13 @@ class Question:
     loaded: LoadedSpec | None = None
     image: str | None = None
     image_within_s: float = IMAGE_WITHIN_S
+
+    def filled(self) -> Question:
+        """The same, with namespace and store of the spec where none was given."""
+        sweep = self.loaded.sweep if self.loaded is not None else None
+        namespace = self.target.namespace or (sweep.kubernetes.namespace if sweep else None)
+        store = default_store(self.store or (sweep.store if sweep else None))
+        return replace(self, target=replace(self.target, namespace=namespace), store=store)
 
     @property
     def parallelism(self) -> int:
