@@ -82,14 +82,16 @@ class DoctorOperator(BaseOperator):
 
         Raises:
             AirflowFailException: Something will hurt, or cannot be reached.
+            SpecError: The spec is wrong, or gives no pod.
         """
         from airflow.sdk.exceptions import AirflowFailException
 
-        from podmap.airflow.doctor.worker import look_from_worker
+        from podmap.airflow.doctor.worker import AskedOfWorker, look_from_worker
         from podmap.doctor.verdict import Level, Verdict, exit_code
 
         found = [Verdict.from_json(each) for each in event["checks"]]
-        found += look_from_worker(self, event)
+        given = (self.backend, self.conn_id, self.namespace, self.store, self.image)
+        found += look_from_worker(AskedOfWorker(self._load_spec(), *given), event)
         for each in found:
             say = self.log.info if each.level in (Level.OK, Level.UNSEEN) else self.log.warning
             say("%s", _line(each))
@@ -100,12 +102,7 @@ class DoctorOperator(BaseOperator):
             raise AirflowFailException(f"{bad} of {len(found)} checks will hurt: see above")
         return code
 
-    def load_spec(self) -> LoadedSpec | None:
-        """The spec; None where none was given.
-
-        Raises:
-            SpecError: It is wrong.
-        """
+    def _load_spec(self) -> LoadedSpec | None:
         from podmap.spec.load import load
 
         return load(self.spec, base=dag_folder(self.dag)) if self.spec is not None else None

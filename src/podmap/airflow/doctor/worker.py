@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from podmap import uris
@@ -27,12 +28,24 @@ from podmap.errors import StoreError
 from podmap.ledger.store import open_store
 
 if TYPE_CHECKING:
-    from podmap.airflow.doctor.operator import DoctorOperator
+    from podmap.spec.load import LoadedSpec
 
 SHARED = "shared store"
 
 
-def look_from_worker(task: DoctorOperator, event: Mapping[str, Any]) -> list[Verdict]:
+@dataclass(frozen=True, slots=True)
+class AskedOfWorker:
+    """What a task of the doctor is to look at, as the arguments of `DoctorOperator` have it."""
+
+    loaded: LoadedSpec | None = None
+    backend: str | None = None
+    conn_id: str | None = None
+    namespace: str | None = None
+    store: str | None = None
+    image: str | None = None
+
+
+def look_from_worker(task: AskedOfWorker, event: Mapping[str, Any]) -> list[Verdict]:
     """What is found of Airflow's settings, and of the store and the cluster as a worker has them.
 
     Args:
@@ -40,10 +53,10 @@ def look_from_worker(task: DoctorOperator, event: Mapping[str, Any]) -> list[Ver
         event: What the trigger has found.
 
     Raises:
-        SpecError: The spec is wrong, or gives no pod.
+        SpecError: The spec gives no pod.
     """
     uris.use_policy(settings.uri_policy)
-    loaded = task.load_spec()
+    loaded = task.loaded
     sweep = loaded.sweep if loaded else None
     store = task.store or (sweep.store if sweep else None) or settings.store()
     places = {TRIGGERER: event["place"], WORKER: this_place()}

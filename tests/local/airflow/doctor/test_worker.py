@@ -11,8 +11,9 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from podmap._version import __version__
 from podmap.airflow import DoctorOperator
-from podmap.airflow.doctor.worker import look_from_worker
+from podmap.airflow.doctor.worker import AskedOfWorker, look_from_worker
 from podmap.doctor.verdict import Level, Verdict
+from podmap.spec.load import load
 
 pytestmark = pytest.mark.airflow
 SPEC = {
@@ -47,13 +48,15 @@ def task(**given: Any) -> DoctorOperator:
 
 
 def look(given: dict[str, Any] | None = None, **told: Any) -> dict[str, Verdict]:
-    found = look_from_worker(task(**(given or {})), event(**told))
+    found = look_from_worker(
+        AskedOfWorker(**{"backend": "process", **(given or {})}), event(**told)
+    )
     assert {"worker"} == {each.place for each in found}
     return {each.name: each for each in found}
 
 
 def test_a_healthy_worker(store: Path) -> None:
-    found = look({"spec": SPEC})
+    found = look({"loaded": load(SPEC)})
     bad = {name: each for name, each in found.items() if each.level is Level.HURTS}
     assert {"airflow database"} >= set(bad), bad  # of the test's own Airflow
     assert Level.OK is found["same podmap"].level
