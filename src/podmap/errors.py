@@ -13,6 +13,7 @@ PodmapError                      1  anything below
 │   │   ├── TooLargeError        3  an answer without end: backends.kubernetes.client.errors
 │   │   ├── OutputError          3  an attempt's output cannot be read, though all else can
 │   │   └── QuotaError           3  no quota has room now: backends.kubernetes.create
+│   ├── ForbiddenError           3  Airflow's API keeps it from this user: doctor.airflow_api
 │   ├── StoreError               3  the store cannot be read or written
 │   └── PausedError              3  the run is paused, ask again: airflow.operator.trial
 ├── ConflictError                1  somebody else's thing has this name
