@@ -23,10 +23,9 @@ WITHOUT_DOCSTRING = {
     "cli/demo_sweep/": "The sweep that `podmap demo` runs.",
     "cli/demo_sweep/sweep.yaml": "Its spec.",
     "py.typed": "Tells type checkers that podmap has types.",
-    "report/page/": "The report, but for its numbers.",
-    "report/page/report.html.j2": "The page, as a template.",
-    "report/page/script.js": "What moves in it: sorting, and the points of plots.",
-    "report/page/style.css": "How it looks.",
+    "report/page/": "The report around the web app.",
+    "report/page/report.html.j2": "The page as a template, and what it says without scripts.",
+    "report/page/style.css": "How that looks.",
 }
 
 

@@ -16,7 +16,9 @@ from podmap.ledger.manifest import Manifest
 from podmap.records import Record, TrialState
 from podmap.report.html import report_html
 from podmap.report.leaderboard import Leaderboard
+from podmap.report.page_data import detail_views
 from podmap.report.rows import TrialRow
+from podmap.report.view import run_view
 from podmap.spec.load import load
 from podmap.spec.model import Objective
 
@@ -118,20 +120,32 @@ def publish_leaderboard(
     """
     summary = build_summary(ledger, manifest, leaderboard)
     ledger.write_file(names.LEADERBOARD, leaderboard.to_csv())
-    ledger.write_file(names.REPORT, report_html(manifest, leaderboard, summary))
+    _write_board(ledger)
+    ledger.write_file(names.REPORT, _report(ledger, manifest, leaderboard, summary))
     text = json.dumps(summary, indent=2, ensure_ascii=False)
     # A lone surrogate in a param becomes JSON's own escape of it.
     ledger.write_file(names.SUMMARY, text.encode("utf-8", "backslashreplace"))
-    try:
-        ledger.board().write()
-    except RecordError as error:
-        log.warning("the run has no snapshot: %s", error)
     if _all_ended(summary["counts"]):
         try:
             ledger.update_state(finished=summary["finished"] or iso(utc_now()))
         except RecordError as error:
             log.warning("not noted that the run has ended: %s", error)
     return summary
+
+
+def _write_board(ledger: Ledger) -> None:
+    try:
+        ledger.board().write()
+    except RecordError as error:
+        log.warning("the run has no snapshot: %s", error)
+
+
+def _report(
+    ledger: Ledger, manifest: Manifest, leaderboard: Leaderboard, summary: Mapping[str, Any]
+) -> bytes:
+    view = run_view(ledger, links={"leaderboard": names.LEADERBOARD})
+    details = detail_views(ledger, leaderboard)
+    return report_html(manifest, leaderboard, summary, view=view, details=details)
 
 
 def build_summary(ledger: Ledger, manifest: Manifest, leaderboard: Leaderboard) -> dict[str, Any]:

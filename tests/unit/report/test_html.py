@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from podmap.records import Shard, TrialState
-from podmap.report.html import TABLE_ROWS
+from podmap.records import TrialState
 from podmap.report.publish import publish
 from podmap.report.words import spec_text
 
@@ -51,6 +54,21 @@ class Page(HTMLParser):
         return sum(name == tag for name, _ in self.tags)
 
 
+APP = "var podmap = '</script><!--';"
+
+
+@pytest.fixture(params=["app", "no app"])
+def app(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the app was built, here one of a line."""
+    package = tmp_path / "package"
+    shutil.copytree(files("podmap.report") / "page", package / "page")
+    if request.param == "app":
+        (package / "app").mkdir()
+        (package / "app" / "podmap-ui.js").write_text(APP)
+    monkeypatch.setattr("podmap.report.html.files", lambda name: package)
+    return request.param == "app"
+
+
 def publish_page(folder: Path, records, **of_run) -> tuple[str, Page]:
     ledger, manifest = make_run(folder, records, **of_run)
     publish(ledger, manifest)
@@ -60,6 +78,14 @@ def publish_page(folder: Path, records, **of_run) -> tuple[str, Page]:
     page = Page(text)
     assert page.open == []
     return text, page
+
+
+def embedded(text: str, name: str) -> Any:
+    """What the page holds under an id, read as the app reads it."""
+    pattern = rf'<script type="application/json" id="{name}" data-encoding="gzip\+base64">(.*?)</'
+    found = re.search(pattern, text)
+    assert found is not None
+    return json.loads(gzip.decompress(base64.b64decode(found[1])))
 
 
 RUNS = {
@@ -75,7 +101,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("kind", RUNS)
-def test_page_is_whole_and_asks_nobody(tmp_path: Path, kind: str) -> None:
+def test_page_is_whole_and_asks_nobody(tmp_path: Path, kind: str, app: bool) -> None:
     records, objective = RUNS[kind]
     text, page = publish_page(tmp_path, records, objective=objective)
     links = [
@@ -87,22 +113,56 @@ def test_page_is_whole_and_asks_nobody(tmp_path: Path, kind: str) -> None:
     assert all(re.fullmatch(r"trials/\d+\.json|leaderboard\.csv", link or "") for link in links)
     assert "url(" not in text
     assert "@import" not in text
+    assert (3 if app else 0) == page.count("script")
 
 
-def test_policy_lets_only_the_pages_own_script_run(tmp_path: Path) -> None:
+def test_policy_lets_only_the_pages_own_script_run(tmp_path: Path, app: bool) -> None:
     text, page = publish_page(tmp_path, [record(0, 0.5)], objective=GOAL)
-    script = re.search(r"<script>(.*)</script>", text, re.DOTALL)
-    assert script is not None
-    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    source = "'none'"
+    if app:
+        script = re.search(r"<script>(.*)</script>", text, re.DOTALL)
+        assert script is not None
+        assert r"var podmap = '<\/script>\x3c!--';" == script[1]
+        digest = hashlib.sha256(script[1].encode()).digest()
+        source = f"'sha256-{base64.b64encode(digest).decode()}'"
     policies = [a["content"] for tag, a in page.tags if tag == "meta" and "http-equiv" in a]
     assert policies == [
-        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {source}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
     ]
-    assert page.count("script") == 1
 
 
-def test_what_trials_say_is_only_text(tmp_path: Path) -> None:
+def test_the_page_holds_the_view_and_the_trials_that_one_looks_at_first(
+    tmp_path: Path, app: bool
+) -> None:
+    records = [record(n, None if n % 2 else n / 100) for n in range(120)]
+    text, _ = publish_page(tmp_path, records, objective=GOAL)
+    if not app:
+        assert "podmap-view" not in text
+        return
+    view = embedded(text, "podmap-view")
+    assert (118, list(range(120)), "leaderboard.csv") == (
+        view["best"],
+        view["trials"]["number"],
+        view["links"]["leaderboard"],
+    )
+    details = embedded(text, "podmap-details")
+    failed = list(range(1, 51, 2))
+    best = list(range(118, 68, -2))
+    assert [*failed, *best] == [int(number) for number in details]
+    assert "it broke" == details["1"]["reason"]
+
+
+def test_where_the_app_was_not_built_the_page_says_what_is_missing(
+    tmp_path: Path, app: bool
+) -> None:
+    text, _ = publish_page(tmp_path, [record(0, 0.5)], objective=GOAL)
+    assert (not app) is ("python -m dev.ui build" in text)
+    assert app is ("need JavaScript" in text)
+    assert app is ("<noscript>" in text)
+
+
+def test_what_trials_say_is_only_text(tmp_path: Path, app: bool) -> None:
     records = [
         record(
             n,
@@ -110,64 +170,70 @@ def test_what_trials_say_is_only_text(tmp_path: Path) -> None:
             params={EVIL: EVIL, "x": f"{EVIL}{n}"},
             metrics={"accuracy": n / 10, EVIL: 1.0},
             reason=EVIL,
-            outputs={EVIL: EVIL, "script": "javascript:alert(1)", "web": "https://x.test/m"},
+            outputs={EVIL: EVIL, "script": "javascript:alert(1)"},
         )
         for n in range(4)
     ]
-    _, page = publish_page(tmp_path, records, objective=GOAL)
-    assert (page.count("script"), page.count("img")) == (1, 0)
+    text, page = publish_page(tmp_path, records, objective=GOAL)
+    assert (3 if app else 0, 0) == (page.count("script"), page.count("img"))
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     assert EVIL in page.text
-    hrefs = {a["href"] for tag, a in page.tags if tag == "a"}
-    assert "https://x.test/m" in hrefs
-    assert not any("javascript:" in (href or "") for href in hrefs)
+    assert "javascript:" not in text
+    if app:
+        assert EVIL in embedded(text, "podmap-view")["trials"]["params"]
 
 
-def test_values_of_the_environment_are_not_in_the_page(tmp_path: Path) -> None:
+def test_values_of_the_environment_are_not_in_the_page(tmp_path: Path, app: bool) -> None:
     text, _ = publish_page(tmp_path, [record(0, 0.5)], objective=GOAL)
     assert "s3cret-value" not in text
+    assert not app or "s3cret-value" not in json.dumps(embedded(text, "podmap-view"))
 
 
-def test_best_trial_is_shown_first_and_marked(tmp_path: Path) -> None:
-    _, page = publish_page(tmp_path, [record(n, n / 10) for n in range(4)], objective=GOAL)
-    rows = [attributes for tag, attributes in page.tags if tag == "tr"]
-    assert [row.get("class") for row in rows] == [None, "first", None, None, None]
+def test_the_page_says_the_main_things_without_scripts(tmp_path: Path, app: bool) -> None:
+    records = [*(record(n, n / 100) for n in range(30)), record(30), record(31)]
+    _, page = publish_page(tmp_path, records, objective=GOAL)
+    text = " ".join(page.text.split())
+    assert "Best trial: 29 accuracy 0.29" in text
+    assert "30 COMPLETE 2 FAILED" in text
+    assert "The best trials: 20 of 32" in text
+    assert 21 == page.count("tr")
+    assert "2 trials (30, 31): it broke" in text
 
 
-def test_failures_are_grouped_by_reason(tmp_path: Path) -> None:
-    records = [record(n, reason=f"exit code 1 after {n} s") for n in range(30)]
-    records.append(record(30, reason="out of memory"))
+def test_a_record_that_cannot_be_understood_is_said(tmp_path: Path, app: bool) -> None:
+    ledger, manifest = make_run(tmp_path, [record(0, 0.5), record(1, 0.4)], objective=GOAL)
+    (Path(ledger.run_uri) / "trials" / "1.json").write_text("{")
+    publish(ledger, manifest)
+    raw = ledger.read_file("report.html")
+    assert raw is not None
+    assert "1 record cannot be understood" in raw.decode()
+
+
+def test_a_large_sweep_makes_a_page_of_bounded_size(tmp_path: Path, app: bool) -> None:
+    count = 400
+    records = [
+        record(
+            n,
+            (n * 7919) % 401 / 401,
+            reports=tuple((step, {"accuracy": step * n / 7.0}) for step in range(100)),
+            reason="x" * 1000,
+        )
+        for n in range(count)
+    ]
     text, _ = publish_page(tmp_path, records, objective=GOAL)
-    assert "31 trials in 2 groups" in text
-    assert text.index("<b>30</b>") < text.index("<b>1</b>")
+    assert len(text) < 570_000 + 120 * count
+    if app:
+        assert 30_000 >= sum(map(len, embedded(text, "podmap-view")["curves"]["steps"]))
 
 
-def test_large_sweep_makes_a_page_of_bounded_size(tmp_path: Path) -> None:
-    records = [record(n, (n * 7919) % 3001 / 3001) for n in range(3001)]
-    text, page = publish_page(tmp_path, records, objective=GOAL)
-    assert page.count("tr") == TABLE_ROWS + 1
-    assert f"the first {TABLE_ROWS} of 3001 trials" in text
-    assert page.count("circle") < 3001
-    assert len(text) < 1_000_000
-
-
-def test_trials_to_go_are_said(tmp_path: Path) -> None:
-    text, _ = publish_page(tmp_path, [record(0, 0.5)], objective=GOAL, count=10)
-    assert "9 of 10 trials to go" in text
-
-
-def test_shards_are_named_and_the_owners_epoch_is_not(tmp_path: Path) -> None:
-    shards = [Shard(f"/data/day={day}/", f"day={day}", day) for day in (0, 1)]
-    ledger, manifest = make_run(
-        tmp_path, [record(n, 0.5, shard=shard) for n, shard in enumerate(shards)]
-    )
+def test_the_owners_epoch_is_not_in_the_page(tmp_path: Path, app: bool) -> None:
+    ledger, manifest = make_run(tmp_path, [record(0, 0.5)])
     manifest = replace(manifest, owner={"kind": "cli", "host": "here", "epoch": "0123456789ab"})
     publish(ledger, manifest)
-    page = (tmp_path / "digits" / "0123abcd" / "report.html").read_text()
-    assert "cli here" in page
-    assert "0123456789ab" not in page
-    assert ">day=0<" in page
-    assert 'title="/data/day=1/"' in page
+    raw = ledger.read_file("report.html")
+    assert raw is not None
+    assert "cli here" in raw.decode()
+    assert "0123456789ab" not in raw.decode()
 
 
 def test_no_value_of_a_variable_is_in_the_spec_that_is_shown() -> None:

@@ -13,7 +13,6 @@ import pytest
 from podmap.loading import load
 from podmap.objective import mean
 from podmap.records import Record, TrialState
-from podmap.report.html import report_html
 from podmap.report.leaderboard import Leaderboard
 from podmap.report.publish import build_summary, publish, read_leaderboard
 from podmap.report.repeats import deviation
@@ -180,8 +179,7 @@ def test_all_that_is_published_says_the_same(run) -> None:
     assert float(first["std.metrics.accuracy"]) == pytest.approx(0.01)
     page = ledger.read_file("report.html").decode()
     assert "± 0.01, n = 3/3" in page
-    assert ">2/3<" in page
-    assert "one dot a set of params, its mean" in page
+    assert "<td>2/3</td>" in page
     assert len(second) == len(read_leaderboard(ledger, manifest).columns)
 
 
@@ -199,7 +197,6 @@ def test_each_gives_single_trials(run) -> None:
     board = read_leaderboard(ledger, manifest, each=True)
     assert len(board.rows) == 6
     assert build_summary(ledger, manifest, board)["best"]["number"] == 0
-    assert report_html(manifest, board, build_summary(ledger, manifest, board))
 
 
 def test_a_table_has_as_many_cells_as_columns(run) -> None:
