@@ -15,7 +15,7 @@ from podmap.report.digest import failure_lines
 from podmap.report.leaderboard import Leaderboard
 from podmap.report.page_data import compact_view, packed_json
 from podmap.report.rows import TrialRow
-from podmap.report.words import duration_text, moment_text, value_text
+from podmap.report.words import duration_text, moment_text, state_text, value_text
 
 TABLE_ROWS = 20
 SCRIPT = "podmap-ui.js"
@@ -101,7 +101,7 @@ def _plain(manifest: Manifest, board: Leaderboard, summary: Mapping[str, Any]) -
         "sweep": manifest.sweep,
         "run_id": manifest.run_id,
         "facts": [fact for fact in facts if fact],
-        "counts": [(state, counts[state]) for state in states if counts.get(state)],
+        "counts": [(state_text(state), counts[state]) for state in states if counts.get(state)],
         "best": _best(board, board.best) if board.best else None,
         "nothing": _nothing(board),
         "table_title": title,

@@ -194,7 +194,7 @@ def test_the_page_says_the_main_things_without_scripts(tmp_path: Path, app: bool
     _, page = publish_page(tmp_path, records, objective=GOAL)
     text = " ".join(page.text.split())
     assert "Best trial: 29 accuracy 0.29" in text
-    assert "30 COMPLETE 2 FAILED" in text
+    assert "30 complete 2 failed" in text
     assert "The best trials: 20 of 32" in text
     assert 21 == page.count("tr")
     assert "2 trials (30, 31): it broke" in text
