@@ -140,5 +140,22 @@ def _nothing(board: Leaderboard) -> str:
 
 
 def _table(board: Leaderboard) -> dict[str, Any]:
-    heads, rows = board.short_table(board.rows[:TABLE_ROWS], duration_text=duration_text)
-    return {"heads": heads, "rows": [[value_text(value) for value in row] for row in rows]}
+    same = board.same_params()
+    params = [name for name in board.param_names if name not in same]
+    goals = [goal.metric for goal in board.objectives]
+    several = board.has_repeats
+    columns = [each for name in goals for each in [name, *["±"] * several]]
+    n = ["n"] * several
+    rows = [
+        [
+            value_text(row.number),
+            state_text(row.state),
+            *([row.repeats.text] if row.repeats else []),
+            *map(value_text, row.goals),
+            *(value_text(row.params.get(name)) for name in params),
+            duration_text(row.duration_s),
+            row.reason,
+        ]
+        for row in board.rows[:TABLE_ROWS]
+    ]
+    return {"heads": ["trial", "state", *n, *columns, *params, "time", "reason"], "rows": rows}
