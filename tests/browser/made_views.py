@@ -216,7 +216,7 @@ class _Trials:
                     (at, attempt, asked, start, None if going else end, bad, node, lane)
                 )
                 asked = end
-            free[lane] = end
+            free[lane] = math.inf if self.state[at] == 1 else end
             self.times.append((first, None if self.state[at] == 1 else end, end - first))
 
     def best(self) -> int | None:

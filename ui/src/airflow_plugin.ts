@@ -30,9 +30,12 @@ export function AirflowPlugin({ dagId, runId }: PluginProps): unknown {
     const element = place.current;
     if (!element) return () => undefined;
     const run = dagId && runId ? { dag_id: dagId, run_id: runId } : undefined;
+    const all = airflowLibrary(apiBase());
     return mount(element, {
       source: null,
-      library: airflowLibrary(apiBase(), run),
+      library: run ? airflowLibrary(apiBase(), run) : all,
+      others: all,
+      opensOnly: run !== undefined,
       ownsAddress: false,
       choosesScheme: false,
       title: run ? "Sweeps of this run" : "Sweeps",

@@ -3,37 +3,58 @@ import { useCallback, useEffect, useMemo, useState } from "react";
 import { runIsOver } from "./common/states";
 import { modelOf } from "./common/model";
 import { Tabs, type Tab } from "./common/tabs";
+import { Compare } from "./compare/compare";
+import { Curves } from "./curves/curves";
+import { Failures } from "./failures/failures";
 import { Overview } from "./overview/overview";
+import { brushedRows, NO_BRUSH } from "./params/brush";
+import { brushAxes, Params } from "./params/params";
 import { RunHead } from "./run_head";
 import type { Place } from "./place";
 import { useLive } from "./sources/refresh";
 import { NOBODY, type Library, type Source } from "./sources/source";
+import { Steering } from "./steering/steering";
+import { Timeline } from "./timeline/timeline";
 import { TrialPane } from "./trials/trial_pane";
 import { FIRST_TABLE, Trials } from "./trials/trials";
 import type { Me, View } from "./view";
 
 const goesOn = (view: View) => !runIsOver(view.run.state);
 
-function tabsFor(): Tab[] {
-  const tabs: (Tab | false)[] = [
+function tabsFor(view: View, library: Library | null): Tab[] {
+  const failed = view.failures.reduce((sum, failure) => sum + failure.count, 0);
+  const tabs: Tab[] = [
     { id: "overview", label: "Overview" },
     { id: "trials", label: "Trials" },
+    { id: "params", label: "Params" },
+    { id: "curves", label: "Curves" },
+    { id: "timeline", label: "Timeline" },
+    { id: "failures", label: "Failures", count: failed, alarming: true },
   ];
-  return tabs.filter((tab): tab is Tab => tab !== false);
+  return library ? [...tabs, { id: "compare", label: "Compare" }] : tabs;
 }
 
 export function RunApp(props: {
   readonly source: Source;
-  readonly library: Library | null;
+  /** Whether there is a list to go back to. */
+  readonly listed: boolean;
+  /** The runs to compare with. */
+  readonly others: Library | null;
   readonly place: Place;
   readonly onPlace: (place: Partial<Place>) => void;
 }) {
-  const { source, library, place, onPlace } = props;
+  const { source, listed, others, place, onPlace } = props;
   const { view, trouble, trying, refresh } = useLive(source, goesOn);
   const me = useMe(source);
   const model = useMemo(() => (view ? modelOf(view) : null), [view]);
   const [table, setTable] = useState(FIRST_TABLE);
   const [order, setOrder] = useState<readonly number[]>([]);
+  const [brush, setBrush] = useState(NO_BRUSH);
+  const brushed = useMemo(
+    () => (model ? brushedRows(brush, brushAxes(model), model.rows) : null),
+    [model, brush],
+  );
+  const leave = useCallback(() => onPlace({ run: "" }), [onPlace]);
   const openTrial = useCallback((trial: number | null) => onPlace({ trial }), [onPlace]);
 
   if (!view || !model)
@@ -46,11 +67,13 @@ export function RunApp(props: {
         Loading…
       </p>
     );
-  const tabs = tabsFor();
+  const tabs = tabsFor(view, others);
   const tab = tabs.some((each) => each.id === place.tab) ? place.tab : "overview";
   return (
     <>
-      <RunHead view={view} source={source} me={me} onActed={refresh} onBack={library ? () => onPlace({ run: "" }) : null} />
+      <RunHead view={view} onBack={listed ? leave : null}>
+        <Steering view={view} source={source} me={me} onActed={refresh} onDeleted={leave} />
+      </RunHead>
       {trouble ? (
         <p className="banner" role="status">
           {trouble} {trying ? "Trying again; what is shown may be old." : ""}
@@ -63,12 +86,26 @@ export function RunApp(props: {
             model={model}
             state={table}
             onState={setTable}
-            brushed={null}
-            onUnbrush={() => undefined}
+            brushed={brushed}
+            onUnbrush={() => setBrush(NO_BRUSH)}
             onOpen={openTrial}
             onOrder={setOrder}
           />
         ) : null}
+        {tab === "params" ? (
+          <Params
+            model={model}
+            brush={brush}
+            brushed={brushed}
+            onBrush={setBrush}
+            onOpen={openTrial}
+            onShowTrials={() => onPlace({ tab: "trials" })}
+          />
+        ) : null}
+        {tab === "curves" ? <Curves model={model} onOpen={openTrial} /> : null}
+        {tab === "timeline" ? <Timeline model={model} onOpen={openTrial} /> : null}
+        {tab === "failures" ? <Failures model={model} onOpen={openTrial} /> : null}
+        {tab === "compare" && others ? <Compare model={model} library={others} /> : null}
       </Tabs>
       {place.trial === null ? null : (
         <TrialPane model={model} source={source} number={place.trial} order={order} onNumber={openTrial} />

@@ -20,14 +20,19 @@ function start(): void {
     mount(placeFor("podmap"), {
       source: new EmbeddedSource(data, document.getElementById("podmap-details")),
       library: null,
+      others: null,
+      opensOnly: false,
       ownsAddress: true,
       choosesScheme: true,
       title: "",
     });
   } else if (place?.dataset.api) {
+    const library = storeLibrary(place.dataset.api);
     mount(place, {
       source: null,
-      library: storeLibrary(place.dataset.api),
+      library,
+      others: library,
+      opensOnly: false,
       ownsAddress: true,
       choosesScheme: true,
       title: "Runs",

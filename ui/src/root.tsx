@@ -11,6 +11,10 @@ export interface Host {
   /** The one run, or null where there is a list of them. */
   readonly source: Source | null;
   readonly library: Library | null;
+  /** The runs that one can be compared with; null where there are no others. */
+  readonly others: Library | null;
+  /** Whether the only run of a list is shown at once. */
+  readonly opensOnly: boolean;
   /** Whether the app may keep what is looked at in the address. */
   readonly ownsAddress: boolean;
   /** Whether the reader chooses between light and dark here, and not in the page around. */
@@ -87,9 +91,21 @@ export function Root({ host }: { readonly host: Host }) {
           ) : null}
           <main>
             {source ? (
-              <RunApp key={place.run} source={source} library={host.source ? null : library} place={place} onPlace={changePlace} />
+              <RunApp
+                key={place.run}
+                source={source}
+                listed={library !== null}
+                others={host.others}
+                place={place}
+                onPlace={changePlace}
+              />
             ) : library ? (
-              <RunListPage library={library} title={host.title} onOpen={(run) => changePlace({ run })} />
+              <RunListPage
+                library={library}
+                title={host.title}
+                opensOnly={host.opensOnly}
+                onOpen={(run) => changePlace({ run })}
+              />
             ) : null}
           </main>
         </ColoursContext.Provider>

@@ -1,9 +1,9 @@
 // The head of a run's page: which run, how far it is, and what can be done with it.
+import type { ReactNode } from "react";
 import { durationText, momentText } from "./common/format";
 import { hasEnded } from "./common/states";
 import { CountBar } from "./common/count_bar";
-import type { Source } from "./sources/source";
-import type { Me, View } from "./view";
+import type { View } from "./view";
 
 function endedCount(view: View): number {
   return Object.entries(view.counts).reduce(
@@ -21,12 +21,11 @@ function ownerText(view: View): string {
 
 export function RunHead(props: {
   readonly view: View;
-  readonly source: Source;
-  readonly me: Me;
-  readonly onActed: () => void;
   readonly onBack: (() => void) | null;
+  /** What can be done with the run. */
+  readonly children: ReactNode;
 }) {
-  const { view, onBack } = props;
+  const { view, onBack, children } = props;
   const { run } = view;
   const start = run.started ?? run.created;
   const facts = [
@@ -65,6 +64,7 @@ export function RunHead(props: {
           {endedCount(view)} of {run.total} ended
         </span>
       </div>
+      {children}
     </header>
   );
 }

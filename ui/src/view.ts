@@ -232,4 +232,6 @@ export interface Action {
   readonly parallelism?: number;
   readonly cancel?: boolean;
   readonly trials?: readonly number[];
+  /** The run's id, typed by whoever deletes it. */
+  readonly confirm?: string;
 }

@@ -41,6 +41,8 @@ function isNumeric(values: readonly Value[]): boolean {
 
 function trialColumns(view: View, attempts: ReadonlyMap<number, readonly number[]>): Column[] {
   const { trials, states, texts } = view;
+  const metric = view.objectives[0]?.metric;
+  const objective = metric === undefined ? undefined : (trials.metrics[metric] ?? []);
   const at = (values: readonly (number | null)[]) => (row: number) => values[row] ?? null;
   const column = (
     name: string,
@@ -49,16 +51,17 @@ function trialColumns(view: View, attempts: ReadonlyMap<number, readonly number[
     value: (row: number) => Value,
   ): Column => ({ name, label, group: "trial", kind, value });
   const columns = [
-    column("trial", "Trial", "number", at(trials.number)),
+    column("number", "Trial", "number", at(trials.number)),
     column("state", "State", "state", (row) => stateWord(states[trials.state[row] ?? 0] ?? "")),
-    column("duration", "Duration", "duration", at(trials.duration_s)),
-    column("queued", "Waited", "duration", at(trials.queued_s)),
+    ...(objective ? [column("objective", "Objective", "number", at(objective))] : []),
+    column("duration_s", "Duration", "duration", at(trials.duration_s)),
+    column("queued_s", "Waited", "duration", at(trials.queued_s)),
     column("attempts", "Attempts", "number", (row) => {
       return attempts.get(trials.number[row] ?? -1)?.length ?? 0;
     }),
     column("started", "Started", "time", at(trials.started)),
     column("finished", "Finished", "time", at(trials.finished)),
-    column("gpu", "GPU time", "duration", at(trials.gpu_s)),
+    column("gpu_s", "GPU time", "duration", at(trials.gpu_s)),
     column("reason", "Reason", "text", (row) => texts[trials.reason[row] ?? 0] ?? ""),
   ];
   if (trials.repeat.length) columns.push(column("repeat", "Repeat", "number", at(trials.repeat)));
@@ -118,11 +121,18 @@ export function isBetter(objective: Objective, one: number, other: number): bool
   return objective.goal === "maximize" ? one > other : one < other;
 }
 
-/** The column of a name; `params.x` and `metrics.x` tell two of one name apart. */
+const ALIASES: { readonly [name: string]: string } = { trial: "number", took: "duration_s" };
+
+/** A column by its whole name: those of params and metrics begin with what they are. */
+export function columnId(column: Column): string {
+  return column.group === "trial" ? column.name : `${column.group}s.${column.name}`;
+}
+
+/** The column that a name means: itself, then one that is also called so, a param, a metric. */
 export function findColumn(columns: readonly Column[], name: string): Column | undefined {
-  const [, group, rest] = /^(param|metric|trial)s?\.(.+)$/s.exec(name) ?? [];
-  return (
-    columns.find((column) => column.name === name) ??
-    columns.find((column) => column.group === group && column.name === rest)
-  );
+  for (const wanted of [name, ALIASES[name], `params.${name}`, `metrics.${name}`]) {
+    const found = columns.find((column) => columnId(column) === wanted);
+    if (found) return found;
+  }
+  return undefined;
 }

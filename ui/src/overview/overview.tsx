@@ -149,7 +149,7 @@ function StandCard({ model }: { readonly model: Model }) {
     <Card title="Progress">
       <Legend view={view} />
       {view.waiting_for.length ? (
-        <ul className="waiting">
+        <ul className="waiting-for">
           {view.waiting_for.map((wait) => (
             <li key={wait.text}>
               <strong>{countText(wait.count)}</strong> waiting for <bdi>{wait.text}</bdi>

@@ -1,5 +1,5 @@
 // All runs that can be looked at, the newest first.
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { durationText, momentText, numberText } from "../common/format";
 import { Empty } from "../common/parts";
 import { runIsOver } from "../common/states";
@@ -43,9 +43,21 @@ function useRunList(library: Library): { list: RunList | null; trouble: string }
 export function RunListPage(props: {
   readonly library: Library;
   readonly title: string;
+  readonly opensOnly: boolean;
   readonly onOpen: (key: string) => void;
 }) {
+  const { opensOnly, onOpen } = props;
   const { list, trouble } = useRunList(props.library);
+  const opened = useRef(false);
+  const only = list?.runs.length === 1 ? list.runs[0] : undefined;
+
+  // At first alone: who comes back from the run wants to see the list.
+  useEffect(() => {
+    if (!opensOnly || opened.current || !only || only.error) return;
+    opened.current = true;
+    onOpen(only.key);
+  }, [opensOnly, only, onOpen]);
+
   const [text, setText] = useState("");
   const wanted = text.trim().toLowerCase();
   const runs = (list?.runs ?? []).filter((run) =>
@@ -86,7 +98,7 @@ export function RunListPage(props: {
       ) : null}
       <ul className="runs">
         {runs.map((run) => (
-          <RunItem key={run.key} run={run} onOpen={props.onOpen} />
+          <RunItem key={run.key} run={run} onOpen={onOpen} />
         ))}
       </ul>
     </>

@@ -7,7 +7,7 @@ import { type Line, meanOf } from "./table_rows";
 const LONGEST = 240;
 
 function GroupCell({ column, line }: { readonly column: Column; readonly line: Line }) {
-  if (column.name === "trial" && column.group === "trial") return <>{line.rows.length} repeats</>;
+  if (column.name === "number" && column.group === "trial") return <>{line.rows.length} repeats</>;
   if (column.group === "trial" && column.kind !== "duration") return null;
   const found = column.group === "param" ? null : meanOf(column, line.rows);
   if (!found) return column.group === "param" ? <bdi>{text(column, line.rows[0] ?? 0)}</bdi> : null;

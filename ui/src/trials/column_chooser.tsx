@@ -1,7 +1,6 @@
 // Which columns are shown: a box for each, in a panel below a button.
 import { useEffect, useRef, useState } from "react";
-import type { Column, Model } from "../common/model";
-import { columnId } from "./table_columns";
+import { type Column, columnId, type Model } from "../common/model";
 
 const GROUPS = [
   ["trial", "Trial"],

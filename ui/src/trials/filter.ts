@@ -1,11 +1,10 @@
-// The filter language: `lr > 0.01 and model = svm`. Words alone are looked for in all columns.
-import { type Column, findColumn } from "../common/model";
-import { valueText } from "../common/format";
+// The filter of tables, as `lr > 0.01 and model = svm`: the same language as the command line's.
+import { type Column, columnId, findColumn } from "../common/model";
 import type { Value } from "../view";
 
 export type RowTest = (row: number) => boolean;
 
-/** What is wrong with a filter, and where: from its first letter, counted from 0. */
+/** What is wrong with a filter, and how many characters stand before the place. */
 export class FilterError extends Error {
   constructor(
     message: string,
@@ -15,203 +14,193 @@ export class FilterError extends Error {
   }
 }
 
-interface Token {
-  readonly kind: "word" | "text" | "operator" | "open" | "close" | "end";
+interface Word {
+  readonly kind: "quoted" | "sign" | "word" | "end";
   readonly text: string;
   readonly at: number;
 }
 
-const TOKEN = /\s*(?:(\()|(\))|(!=|<=|>=|==|=|<|>|~)|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s()=<>~!"']+))/y;
-const UNITS: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86400 };
+const WORD =
+  /\s*(?:("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(==|!=|<=|>=|[=<>~()])|([^\s"'=!<>~()]+))/suy;
+const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
+const SIGNS = new Set(["=", "==", "!=", "<", "<=", ">", ">=", "~"]);
+const JOINS = new Set(["and", "or", "not"]);
+const DEEPEST = 50;
 
-function tokens(text: string): Token[] {
-  const found: Token[] = [];
-  TOKEN.lastIndex = 0;
+function split(text: string): Word[] {
+  const words: Word[] = [];
+  const end = text.trimEnd().length;
   let at = 0;
-  while (text.slice(at).trim()) {
-    TOKEN.lastIndex = at;
-    const match = TOKEN.exec(text);
+  while (at < end) {
+    WORD.lastIndex = at;
+    const match = WORD.exec(text);
     if (!match) {
-      const start = at + (/^\s*/.exec(text.slice(at))?.[0].length ?? 0);
+      const start = at + (text.slice(at).length - text.slice(at).trimStart().length);
       const quote = text[start] === '"' || text[start] === "'";
-      throw new FilterError(
-        quote ? "This quote is not closed" : `“${text[start]}” means nothing here`,
-        start,
-      );
+      throw new FilterError(quote ? "this quote is not closed" : "! stands before = only", start);
     }
-    const [all, open, close, operator, double, single, word] = match;
-    const start = at + all.length - all.trimStart().length;
-    const quoted = double ?? single;
-    if (open) found.push({ kind: "open", text: open, at: start });
-    else if (close) found.push({ kind: "close", text: close, at: start });
-    else if (operator) found.push({ kind: "operator", text: operator, at: start });
-    else if (quoted !== undefined)
-      found.push({ kind: "text", text: quoted.replace(/\\(.)/g, "$1"), at: start });
-    else found.push({ kind: "word", text: word ?? "", at: start });
-    at = TOKEN.lastIndex;
+    const [, quoted, sign, word] = match;
+    const raw = quoted ?? sign ?? word ?? "";
+    const kind = quoted !== undefined ? "quoted" : sign !== undefined ? "sign" : "word";
+    const plain = quoted === undefined ? raw : raw.slice(1, -1).replace(/\\(.)/gsu, "$1");
+    at = WORD.lastIndex;
+    words.push({ kind, text: plain, at: at - raw.length });
   }
-  found.push({ kind: "end", text: "", at: text.length });
-  return found;
+  return [...words, { kind: "end", text: "", at: end }];
 }
 
-/** A value of a filter as a number: plain, or with a unit of time where the column is a time. */
-function asNumber(token: Token, column: Column): number | null {
-  const [, number, unit] = /^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(ms|s|m|h|d)?$/i.exec(
-    token.text,
-  ) ?? [null, null, undefined];
-  if (number === null || number === undefined) return null;
-  if (unit === undefined) return Number(number);
-  return column.kind === "duration" ? Number(number) * (UNITS[unit.toLowerCase()] ?? 1) : null;
+/** A value as the text that it is compared as; lists as Python writes them in JSON. */
+function asText(value: Value): string {
+  return (typeof value === "string" ? value : spacedJson(value)).toLowerCase();
 }
 
-function plainText(value: Value): string {
-  return valueText(value).toLowerCase();
-}
-
-function equals(column: Column, token: Token): RowTest {
-  const number = token.kind === "word" ? asNumber(token, column) : null;
-  const text = token.text.toLowerCase();
-  const nothing = token.kind === "word" && text === "null";
-  return (row) => {
-    const value = column.value(row);
-    if (value === null) return nothing;
-    if (typeof value === "number" && number !== null)
-      return value === number || Math.abs(value - number) <= 1e-12 * Math.abs(number);
-    return plainText(value) === text;
-  };
-}
-
-function comparison(column: Column, operator: Token, token: Token): RowTest {
-  const same = equals(column, token);
-  if (operator.text === "=" || operator.text === "==") return same;
-  if (operator.text === "!=") return (row) => !same(row);
-  if (operator.text === "~") {
-    const part = token.text.toLowerCase();
-    return (row) => {
-      const value = column.value(row);
-      return value !== null && plainText(value).includes(part);
-    };
+function spacedJson(value: Value): string {
+  if (Array.isArray(value)) return `[${value.map(spacedJson).join(", ")}]`;
+  if (value !== null && typeof value === "object") {
+    const entries = Object.entries(value).map(([k, v]) => `${JSON.stringify(k)}: ${spacedJson(v)}`);
+    return `{${entries.join(", ")}}`;
   }
-  const number = asNumber(token, column);
-  if (number === null)
-    throw new FilterError(`${operator.text} needs a number, not “${token.text}”`, token.at);
-  return (row) => {
-    const value = column.value(row);
-    if (typeof value !== "number") return false;
-    if (operator.text === "<") return value < number;
-    if (operator.text === "<=") return value <= number;
-    return operator.text === ">" ? value > number : value >= number;
-  };
+  return JSON.stringify(value);
 }
 
-function nearest(name: string, columns: readonly Column[]): string {
+function inOrder<T>(one: T, sign: string, other: T): boolean {
+  if (sign.startsWith("<")) return one < other || (sign === "<=" && one === other);
+  return one > other || (sign === ">=" && one === other);
+}
+
+/** The test of one value by a comparison. */
+function comparing(sign: string, word: Word): (value: Value) => boolean {
+  const bare = word.kind === "word";
+  const number = bare && NUMBER.test(word.text) ? Number(word.text) : null;
+  const wanted = word.text.toLowerCase();
+  const isNull = bare && wanted === "null";
+  const equals = (value: Value) => {
+    if (value === null || isNull) return value === null && isNull;
+    return number !== null && typeof value === "number" ? value === number : asText(value) === wanted;
+  };
+  if (sign === "=" || sign === "==") return equals;
+  if (sign === "!=") return (value) => !equals(value);
+  if (sign === "~") return (value) => value !== null && asText(value).includes(wanted);
+  if (number !== null) return (value) => typeof value === "number" && inOrder(value, sign, number);
+  return (value) => typeof value === "string" && inOrder(value.toLowerCase(), sign, wanted);
+}
+
+function noColumn(name: string, columns: readonly Column[]): string {
   const lower = name.toLowerCase();
-  const near = columns.find(
-    (column) =>
-      column.name.toLowerCase() === lower ||
-      column.name.toLowerCase().startsWith(lower) ||
-      lower.startsWith(column.name.toLowerCase()),
-  );
-  return near ? `; did you mean ${near.name}?` : "";
+  const near = columns.find((column) => {
+    const other = column.name.toLowerCase();
+    return other === lower || other.startsWith(lower) || lower.startsWith(other);
+  });
+  const some = columns.slice(0, 8).map(columnId).join(", ");
+  return `there is no column ${name}; ${near ? `did you mean ${near.name}?` : `there are ${some}, …`}`;
 }
 
-class Parser {
-  private next = 0;
+class FilterReader {
+  private place = 0;
+  private readonly unknown: Word[] = [];
+  private readonly words: readonly Word[];
 
   constructor(
-    private readonly all: readonly Token[],
+    text: string,
     private readonly columns: readonly Column[],
-  ) {}
+  ) {
+    this.words = split(text);
+  }
 
   whole(): RowTest {
-    const test = this.either();
-    const rest = this.peek();
-    if (rest.kind !== "end")
-      throw new FilterError(
-        rest.kind === "close" ? "This ) closes nothing" : `“and” or “or” is missing before “${rest.text}”`,
-        rest.at,
-      );
+    if (this.words.length === 1) return () => true;
+    const test = this.anyOf(0);
+    const { kind } = this.next;
+    if (kind !== "end") {
+      const hint = kind === "sign" ? "" : "; text with blanks stands in quotes";
+      throw this.error(`expected “and”, “or” or the end, not ${this.shown}${hint}`);
+    }
+    // Only of a filter that is whole: of half a one the names are half typed, too.
+    const [unknown] = this.unknown;
+    if (unknown) throw new FilterError(noColumn(unknown.text, this.columns), unknown.at);
     return test;
   }
 
-  private peek(): Token {
-    return this.all[Math.min(this.next, this.all.length - 1)] as Token;
+  private get next(): Word {
+    return this.words[Math.min(this.place, this.words.length - 1)] as Word;
   }
 
-  private take(): Token {
-    const token = this.peek();
-    this.next++;
-    return token;
+  private get shown(): string {
+    return this.next.kind === "end" ? "the end" : `“${this.next.text}”`;
   }
 
-  private keyword(word: string): boolean {
-    const token = this.peek();
-    if (token.kind !== "word" || token.text.toLowerCase() !== word) return false;
-    this.next++;
-    return true;
+  private take(): Word {
+    const word = this.next;
+    this.place++;
+    return word;
   }
 
-  private either(): RowTest {
-    let left = this.both();
-    while (this.keyword("or")) {
-      const [one, other] = [left, this.both()];
-      left = (row) => one(row) || other(row);
+  private error(message: string): FilterError {
+    return new FilterError(message, this.next.at);
+  }
+
+  private joins(...words: readonly string[]): boolean {
+    return this.next.kind === "word" && words.includes(this.next.text.toLowerCase());
+  }
+
+  private isSign(...signs: readonly string[]): boolean {
+    return this.next.kind === "sign" && signs.includes(this.next.text);
+  }
+
+  private anyOf(depth: number): RowTest {
+    const tests = [this.allOf(depth)];
+    while (this.joins("or")) {
+      this.take();
+      tests.push(this.allOf(depth));
     }
-    return left;
+    return (row) => tests.some((test) => test(row));
   }
 
-  private both(): RowTest {
-    let left = this.single();
-    while (this.keyword("and")) {
-      const [one, other] = [left, this.single()];
-      left = (row) => one(row) && other(row);
+  private allOf(depth: number): RowTest {
+    const tests = [this.one(depth)];
+    while (this.joins("and")) {
+      this.take();
+      tests.push(this.one(depth));
     }
-    return left;
+    return (row) => tests.every((test) => test(row));
   }
 
-  private single(): RowTest {
-    if (this.keyword("not")) {
-      const test = this.single();
+  private one(depth: number): RowTest {
+    if (depth > DEEPEST) throw this.error(`more than ${DEEPEST} levels of parentheses and “not”`);
+    if (this.joins("not")) {
+      this.take();
+      const test = this.one(depth + 1);
       return (row) => !test(row);
     }
-    const token = this.take();
-    if (token.kind === "open") {
-      const test = this.either();
-      const close = this.take();
-      if (close.kind !== "close") throw new FilterError("This ( is not closed", token.at);
-      return test;
-    }
-    if (token.kind !== "word" && token.kind !== "text") {
-      const what = token.kind === "end" ? "Something is missing at the end" : "A name is missing here";
-      throw new FilterError(what, token.at);
-    }
-    return this.peek().kind === "operator" ? this.compared(token) : this.anywhere(token);
+    if (!this.isSign("(")) return this.comparison();
+    this.take();
+    const test = this.anyOf(depth + 1);
+    if (!this.isSign(")")) throw this.error(`expected “)”, not ${this.shown}`);
+    this.take();
+    return test;
   }
 
-  private compared(name: Token): RowTest {
+  private isValue(): boolean {
+    return (
+      this.next.kind === "quoted" || (this.next.kind === "word" && !this.joins(...JOINS))
+    );
+  }
+
+  private comparison(): RowTest {
+    if (!this.isValue()) throw this.error(`expected the name of a column, not ${this.shown}`);
+    const name = this.take();
+    if (!this.isSign(...SIGNS))
+      throw this.error(`expected one of = != < <= > >= ~ after ${name.text}, not ${this.shown}`);
+    const sign = this.take().text;
+    if (!this.isValue()) throw this.error(`expected a value, not ${this.shown}`);
     const column = findColumn(this.columns, name.text);
-    if (!column)
-      throw new FilterError(
-        `There is no column “${name.text}”${nearest(name.text, this.columns)}`,
-        name.at,
-      );
-    const operator = this.take();
     const value = this.take();
-    if (value.kind !== "word" && value.kind !== "text")
-      throw new FilterError(`A value is missing after ${operator.text}`, value.at);
-    return comparison(column, operator, value);
-  }
-
-  private anywhere(token: Token): RowTest {
-    const part = token.text.toLowerCase();
-    const columns = this.columns.filter((column) => column.kind === "text" || column.kind === "state");
-    const number = this.columns.find((column) => column.name === "trial");
-    return (row) =>
-      String(number?.value(row)) === part ||
-      columns.some((column) => {
-        const value = column.value(row);
-        return value !== null && plainText(value).includes(part);
-      });
+    if (!column) {
+      this.unknown.push(name);
+      return () => false;
+    }
+    const test = comparing(sign, value);
+    return (row) => test(column.value(row));
   }
 }
 
@@ -220,6 +209,5 @@ class Parser {
  * @throws FilterError if it cannot be understood.
  */
 export function parseFilter(text: string, columns: readonly Column[]): RowTest {
-  if (!text.trim()) return () => true;
-  return new Parser(tokens(text), columns).whole();
+  return new FilterReader(text, columns).whole();
 }

@@ -23,7 +23,7 @@ export function FilterField(props: {
       />
       {error ? (
         <p id="filter-error" className="filter-error" role="alert">
-          {error.message}, at letter {error.at + 1}
+          {error.message}, at character {error.at + 1}
         </p>
       ) : null}
     </div>

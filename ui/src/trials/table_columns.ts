@@ -1,14 +1,9 @@
 // Which columns the table of trials shows: those that differ, until the reader chooses.
-import { findColumn, type Column, type Model } from "../common/model";
+import { type Column, columnId, findColumn, type Model } from "../common/model";
 import type { Value } from "../view";
 
 const PARAMS_AT_FIRST = 8;
 const ROWS_LOOKED_AT = 2000;
-
-/** How a filter and a choice name a column for certain. */
-export function columnId(column: Column): string {
-  return column.group === "trial" ? column.name : `${column.group}s.${column.name}`;
-}
 
 /** Whether a column has two different values. */
 export function differs(column: Column, rows: number): boolean {
@@ -31,11 +26,11 @@ export function firstColumns(model: Model): string[] {
   const metrics = columns.filter((column) => column.group === "metric");
   const ranked = metrics.filter((column) => objectives.has(column.name));
   const chosen = [
-    "trial",
+    "number",
     "state",
     ...(ranked.length ? ranked : metrics.slice(0, 2)).map(columnId),
     ...(varied.length ? varied : params).slice(0, PARAMS_AT_FIRST).map(columnId),
-    "duration",
+    "duration_s",
   ];
   if (view.counts.FAILED || view.counts.CANCELLED || view.counts.UNKNOWN) chosen.push("reason");
   return chosen;
@@ -48,7 +43,7 @@ export function columnsOf(model: Model, ids: readonly string[]): Column[] {
 /** The width of a column in pixels. */
 export function columnWidth(column: Column): number {
   if (column.name === "reason" && column.group === "trial") return 360;
-  if (column.name === "trial" && column.group === "trial") return 86;
+  if (column.name === "number" && column.group === "trial") return 86;
   const least = Math.min(240, 9 * Array.from(column.label).length + 40);
   const usual = { number: 128, duration: 104, time: 150, text: 150, state: 124 }[column.kind];
   return Math.max(least, usual);

@@ -1,9 +1,9 @@
 // The table of trials: as many rows as there are, of which only the seen ones are drawn.
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from "react";
-import type { Column, Model } from "../common/model";
+import { type Column, columnId, type Model } from "../common/model";
 import { Cell } from "./cell";
-import { columnId, columnWidth } from "./table_columns";
+import { columnWidth } from "./table_columns";
 import type { Line, Sort } from "./table_rows";
 
 const ROW_HEIGHT = 34;
