@@ -47,6 +47,7 @@ export function RunHead(props: {
         </h1>
         <span className="mono run-id">{run.id}</span>
         <span className={`pill ${run.state}`}>{run.state}</span>
+        {children}
       </div>
       <p className="note run-facts">
         {facts.map((fact) => (
@@ -64,7 +65,6 @@ export function RunHead(props: {
           {endedCount(view)} of {run.total} ended
         </span>
       </div>
-      {children}
     </header>
   );
 }

@@ -49,14 +49,14 @@ export function Steering(props: {
   const asked = { view, onAct: (action: Action) => void act(action), onClose: () => setQuestion(null) };
   return (
     <div className="steering">
+      <span className="note" role="status">
+        {said}
+      </span>
       {me.can_edit && !over ? <PauseButton view={view} busy={busy} onAct={asked.onAct} /> : null}
       {ask("set", `${view.run.parallelism} at once`, me.can_edit && !over)}
       {ask("stop", "Stop", me.can_edit && !over && view.run.state !== "stopping")}
       {ask("retry", `Run ${plural(failed, "failed trial")} again`, me.can_edit && failed > 0)}
       {ask("delete", "Delete", me.can_delete)}
-      <span className="note" role="status">
-        {said}
-      </span>
       {question === "stop" ? <StopQuestion {...asked} /> : null}
       {question === "set" ? <ParallelismQuestion {...asked} /> : null}
       {question === "retry" ? <RetryQuestion {...asked} /> : null}

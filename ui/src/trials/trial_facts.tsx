@@ -9,7 +9,7 @@ import type { Source } from "../sources/source";
 import type { Detail, Value } from "../view";
 import { AttemptList } from "./attempt_list";
 import { LogView } from "./log_view";
-import { reportedMetrics, trialCurve } from "./trial_curve";
+import { curvePoints, reportedMetrics, trialCurve } from "./trial_curve";
 import type { Asked } from "./use_detail";
 
 export function TrialFacts(props: {
@@ -107,7 +107,7 @@ function Reports(props: {
     () => trialCurve(model, row, detail, metric, colours),
     [model, row, detail, metric, colours],
   );
-  if (!metric) return null;
+  if (!metric || curvePoints(model, row, detail, metric).length < 2) return null;
   return (
     <section>
       <header className="section-head">
