@@ -54,6 +54,20 @@ fi
 step Azurite
 dev/azurite/install.sh
 
+step Chromium
+# PODMAP_SKIP_BROWSER leaves its tests out, and they say so in red at the end.
+if [ -z "${PODMAP_SKIP_BROWSER:-}${PODMAP_TEST_CHROMIUM:-}" ] \
+  && ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null </dev/null
+  else
+    echo "the tests need Chromium (Debian: apt-get install chromium; or name it by PODMAP_TEST_CHROMIUM), or" >&2
+    echo "go without its tests with PODMAP_SKIP_BROWSER=1" >&2
+    exit 1
+  fi
+fi
+
 step Kubernetes
 # The tests start it. PODMAP_SKIP_CLUSTER leaves its tests out, and they say so in red at the end.
 if [ -z "${PODMAP_SKIP_CLUSTER:-}${PODMAP_TEST_KUBECONFIG:-}" ]; then

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import math
 import random
 from typing import Any
@@ -36,6 +38,14 @@ def made_view(
     count: int = 100, *, total: int | None = None, nasty: bool = False, seed: int = 7, **run: Any
 ) -> dict[str, Any]:
     """A view of so many trials with a record; `run` changes what is said of the run."""
+    return copy.deepcopy(_view(count, total, nasty, seed, tuple(sorted(run.items()))))
+
+
+@functools.lru_cache(maxsize=16)
+def _view(
+    count: int, total: int | None, nasty: bool, seed: int, changes: tuple[tuple[str, Any], ...]
+) -> dict[str, Any]:
+    run = dict(changes)
     draw = random.Random(seed)
     trials = _Trials(draw, count, ended=run.get("state", "ended") == "ended", nasty=nasty)
     best = trials.best()

@@ -103,7 +103,7 @@ function FrontCard({ model, onOpen }: { readonly model: Model; readonly onOpen: 
   return (
     <Card title="Pareto front" className="best" note={plural(view.pareto.length, "trial")}>
       {view.pareto.length ? (
-        <div className="scroll-x">
+        <div className="scroll-x" tabIndex={0} role="region" aria-label="Pareto front">
           <table className="plain">
             <thead>
               <tr>

@@ -89,7 +89,7 @@ function ParallelCard(
         ) : null
       }
     >
-      <div className="scroll-x">
+      <div className="scroll-x" tabIndex={0} role="region" aria-label="All params">
         <div style={{ minWidth: 110 * axes.length }}>
           <ParallelCoordinates axes={axes} lines={lines} brush={brush} onBrush={onBrush} />
         </div>
