@@ -61,6 +61,10 @@ _NO_APP = """<h1>The web app is missing</h1>
 </body>
 </html>
 """
+_MISSING = """globalThis.AirflowPlugin = globalThis.podmap = () =>
+  globalThis.React.createElement("p", null, "This installation of podmap was made from its " +
+    "source, without the web app: in the source, run python -m dev.ui build, and reload.");
+"""
 _NO_TOKEN = """<h1>podmap</h1>
 <p>Open the URL that <code>podmap ui</code> printed: it holds a token. Or give the token here:</p>
 <form method="get" action=""><label>Token <input name="token" type="password" required autofocus>
@@ -87,6 +91,17 @@ def file_answer(name: str) -> Answer:
         raise RequestError(404, f"{name} is not in this installation: python -m dev.ui build")
     etag = etag_of(hashlib.sha256(content).hexdigest())
     return Answer(body=content, media_type=_MEDIA_TYPES[name], etag=etag).packed()
+
+
+def missing_script(name: str) -> Answer:
+    """In place of the app where it was not built: what Airflow shows in its tab then.
+
+    Raises:
+        RequestError: It is another file.
+    """
+    if name != SCRIPT:
+        raise RequestError(404, f"{name} is not in this installation")
+    return Answer(body=_MISSING.encode(), media_type=_MEDIA_TYPES[SCRIPT])
 
 
 def page_answer() -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from podmap.errors import BackendError
@@ -23,15 +23,23 @@ class ServedRun:
     such run, and `RecordError` when its manifest cannot be understood.
     """
 
-    def __init__(self, ledger: Ledger, *, links: Mapping[str, str | None] | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        links: Mapping[str, str | None] | None = None,
+        link_of: Callable[[int], str] | None = None,
+    ) -> None:
         """Nothing is read yet.
 
         Args:
             ledger: Of the run.
             links: `leaderboard`, `airflow` and `trial`, with {number} in it; None for none.
+            link_of: From a trial's number to its page elsewhere; None for none.
         """
         self.ledger = ledger
         self._links = dict(links or {})
+        self._link_of = link_of
         self._reader = RunReader(ledger)
         self._lock = threading.Lock()
         self._last = Answer()
@@ -57,9 +65,8 @@ class ServedRun:
             RequestError: There is no such trial.
         """
         manifest = self.ledger.read_manifest()
-        link = self._links.get("trial")
-        filled = link.replace("{number}", str(number)) if link else None
-        found = trial_view(self.ledger, manifest, number, link=filled)
+        link = self._link_of(number) if self._link_of and 0 <= number < manifest.total else None
+        found = trial_view(self.ledger, manifest, number, link=link)
         if found is None:
             raise RequestError(404, f"run {manifest.run_id} has no trial {number}")
         answer = json_answer(found)
