@@ -51,4 +51,7 @@ def _line(key: Key, line: dict[str, Any]) -> dict[str, Any]:
     """With the names by which Airflow knows the sweep, also where its run cannot be read."""
     dag_id, run_id, group_id = key
     owner = {"kind": "airflow", "dag_id": dag_id, "run_id": run_id, "group_id": group_id}
-    return {**line, "owner": owner, "group_id": group_id, "dag_id": dag_id, "run_id": run_id}
+    named = {"owner": owner, "group_id": group_id, "dag_id": dag_id, "run_id": run_id}
+    if not line["key"]:
+        named |= {"key": "/".join(key), "sweep": group_id}
+    return {**line, **named}
