@@ -15,7 +15,7 @@ from podmap.records import Diagnosis, TrialState
 from podmap.report.curves import curve_columns
 from podmap.report.facts import TrialFacts
 from podmap.report.failures import failures
-from podmap.report.importance import importance
+from podmap.report.importance import Importance, importance
 from podmap.report.leaderboard import rank_trials
 from podmap.report.param_kinds import param_kinds
 from podmap.report.phase import run_phase, waiting_for
@@ -43,6 +43,7 @@ class RunFacts:
         broken: Why files cannot be understood, a line each.
         broken_trials: How many of them are records.
         diagnoses: Trial and category to a diagnosis that one of its attempts has.
+        importance: Which params matter, if that is known already.
     """
 
     uri: str
@@ -53,6 +54,7 @@ class RunFacts:
     broken: Sequence[str] = ()
     broken_trials: int = 0
     diagnoses: Mapping[tuple[int, str], Diagnosis] = field(default_factory=dict)
+    importance: Importance | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -103,7 +105,7 @@ def build_view(
         "states": list(_STATES),
         **attempt_columns(trials),
         "curves": curve_columns(trials, curve_metric or (goals[0] if goals else None)),
-        "importance": _importance(run),
+        "importance": (run.importance or run_importance(run)).to_json(),
         "failures": failures(trials, lambda number, end: run.diagnoses.get((number, end))),
         "events": newest_events(trials),
         "links": {**_NO_LINKS, **links},
@@ -228,10 +230,15 @@ def _trial_columns(trials: Sequence[TrialFacts], metrics: Sequence[str]) -> dict
     }
 
 
-def _importance(run: RunFacts) -> dict[str, Any]:
+def run_importance(run: RunFacts) -> Importance:
+    """Which params matter for the first objective.
+
+    Args:
+        run: What is known of the run.
+    """
     objectives = run.sweep.objectives if run.sweep else ()
     if not objectives:
-        return {"method": "rank", "text": "there is no objective", "enough": False, "values": []}
+        return Importance("there is no objective")
     known = [
         (trial.params, value)
         for trial in run.trials
@@ -240,4 +247,5 @@ def _importance(run: RunFacts) -> dict[str, Any]:
     ]
     maximize = objectives[0].direction == "maximize"
     params, values = [one for one, _ in known], [value for _, value in known]
-    return importance(params, values, maximize=maximize).to_json()
+    kinds = param_kinds(_dimensions(run.sweep), [trial.params for trial in run.trials])
+    return importance(kinds, params, values, maximize=maximize)

@@ -15,13 +15,15 @@ from podmap.errors import RecordError, SpecError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.manifest import Manifest
 from podmap.ledger.run_state import RunState
-from podmap.records import Diagnosis, Record
-from podmap.report.document import RunFacts, build_view
+from podmap.records import Diagnosis, Record, TrialState
+from podmap.report.document import RunFacts, build_view, run_importance
 from podmap.report.facts import TrialFacts, trial_facts
+from podmap.report.importance import Importance
 from podmap.report.rows import RowBuilder
 from podmap.spec.load import load
 from podmap.spec.model import Sweep
 
+_STEP = 0.05
 _EXAMPLES = 2
 """Trials of which a diagnosis is kept, of each category."""
 
@@ -49,6 +51,8 @@ class RunReader:
         self._spec: Mapping[str, Any] | None = None
         self._sweep: Sweep | None = None
         self._spec_problem = ""
+        self._importance: Importance | None = None
+        self._measured_at = 0
         self._run: RunFacts | None = None
         self._etag = ""
 
@@ -101,7 +105,7 @@ class RunReader:
         if manifest.spec == self._spec:
             return
         self._spec, self._sweep, self._spec_problem = manifest.spec, None, ""
-        self._trials, self._seen = {}, {}
+        self._trials, self._seen, self._importance = {}, {}, None
         try:
             self._sweep = load(manifest.spec, search_required=False).sweep
         except SpecError as error:
@@ -155,7 +159,16 @@ class RunReader:
             broken=texts,
             broken_trials=len(self._broken),
         )
-        return replace(run, diagnoses=self._read_diagnoses(trials))
+        self._measure_importance(run)
+        return replace(run, diagnoses=self._read_diagnoses(trials), importance=self._importance)
+
+    def _measure_importance(self, run: RunFacts) -> None:
+        """Measures it anew once there are a twentieth more complete trials, and at the end."""
+        complete = run.counts[TrialState.COMPLETE.value]
+        least, most = self._measured_at * (1 - _STEP), self._measured_at * (1 + _STEP)
+        over = all(TrialState(state).terminal for state, n in run.counts.items() if n)
+        if self._importance is None or over or not least < complete < most:
+            self._importance, self._measured_at = run_importance(run), complete
 
     def _read_diagnoses(self, trials: list[TrialFacts]) -> Mapping[tuple[int, str], Diagnosis]:
         examples: dict[str, list[int]] = {}
