@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import math
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,8 @@ def _warnings(loaded: LoadedSpec, plan: Plan) -> list[str]:
     from podmap.engine.warm_start import take_learnt
     from podmap.ledger.runs import default_store
 
-    learnt = take_learnt(plan, loaded.sweep, store=default_store(loaded.sweep.store))
+    store = default_store(loaded.sweep.store)
+    learnt = take_learnt(plan, loaded.sweep, store=store, folder=os.path.dirname(loaded.source))
     return [*find_plan_warnings(loaded, plan), *learnt]
 
 

@@ -255,7 +255,8 @@ def prepare_run(
     """
     check_supported(loaded.sweep, target.backend)
     plan = make_plan(loaded, experiments=experiments, folder=folder)
-    warned = find_plan_warnings(loaded, plan) + take_learnt(plan, loaded.sweep, store=store)
+    warned = find_plan_warnings(loaded, plan)
+    warned += take_learnt(plan, loaded.sweep, store=store, folder=folder)
     per_task = loaded.sweep.trials_per_task
     size = chunk_size(plan.count, per_task, most_instances=most_instances or MAX_INSTANCES)
     if most_instances is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from podmap.engine.past_points import past_trials
 from podmap.engine.result import objective_of
@@ -11,19 +12,36 @@ from podmap.errors import Problem, RecordError, SpecError, UsageError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.runs import find_run
 from podmap.records import Record, TrialState
+from podmap.search.adaptive.optuna_file import read_study
 from podmap.search.adaptive.past import PastTrial
 from podmap.search.adaptive.space import Space
 from podmap.search.plan import LearntTrial, Plan
-from podmap.spec.model import Sweep
+from podmap.search.ray_folder import read_experiment
+from podmap.spec.dimension import same_value
+from podmap.spec.model import Objective, Sweep
 from podmap.spec.search import AdaptiveSearch
+from podmap.uris import masked
 
+
+class ReadsTrials(Protocol):
+    """Reads another tool's trials as records."""
+
+    def __call__(
+        self, place: str, goals: Sequence[Objective], *, key: str, folder: str
+    ) -> list[Record]:
+        """As `podmap.search.ray_folder.read_experiment`."""
+        ...
+
+
+OTHER_TOOLS: Mapping[str, ReadsTrials] = {"optuna": read_study, "ray": read_experiment}
+"""What stands before the colon in `search.learn_from` to what reads such trials."""
 MOST_LEARNT = 1000
 """Of more, some are kept that are spread evenly from the best to the worst."""
 _WITH_VALUE = frozenset({TrialState.COMPLETE, TrialState.PRUNED})
 _SHOWN = 5
 
 
-def take_learnt(plan: Plan, sweep: Sweep, *, store: str) -> list[str]:
+def take_learnt(plan: Plan, sweep: Sweep, *, store: str, folder: str) -> list[str]:
     """Reads the trials that the plan's search is to be told of; the plan keeps them. Blocks.
 
     They are read once, so that what is suggested does not depend on how other runs go on.
@@ -32,12 +50,15 @@ def take_learnt(plan: Plan, sweep: Sweep, *, store: str) -> list[str]:
         plan: A new plan; nothing is done if its search does not learn.
         sweep: The spec that it was made of.
         store: Where runs are looked for by their ids.
+        folder: The folder of the spec, where paths of other tools' files start from.
 
     Returns:
         What was left out of each run, for people.
 
     Raises:
         SpecError: There is no such run, or it cannot be read.
+        NotSupportedError: A package that reads a file is not installed.
+        UnreachableError: A file could not be asked for.
         StoreError: The store could not be asked.
     """
     search = sweep.search
@@ -50,10 +71,11 @@ def take_learnt(plan: Plan, sweep: Sweep, *, store: str) -> list[str]:
     for index, run in enumerate(search.learn_from):
         path = f"search.learn_from[{index}]"
         try:
-            uri = find_run(store, run)
-            ledger = Ledger.open(uri)
-            ledger.read_manifest()
-            sorted_out = _sort(ledger.records(), space, sweep)
+            uri, records = _records_of(run, space, sweep, key=path, store=store, folder=folder)
+            sorted_out = _sort(records, space, sweep)
+        except SpecError as error:
+            problems += error.problems
+            continue
         except (UsageError, RecordError) as error:
             problems.append(Problem(path, str(error)))
             continue
@@ -64,6 +86,41 @@ def take_learnt(plan: Plan, sweep: Sweep, *, store: str) -> list[str]:
         raise SpecError(problems)
     plan.learnt = tuple(LearntTrial(space.outer(one.point), one.values) for one in _spread(found))
     return told
+
+
+def _records_of(
+    run: str, space: Space, sweep: Sweep, *, key: str, store: str, folder: str
+) -> tuple[str, Iterable[Record]]:
+    """What a run is called, and its records; those of other tools as the space would have them."""
+    tool, _, place = run.partition(":")
+    if tool in OTHER_TOOLS and not place.startswith("//"):
+        read = OTHER_TOOLS[tool]
+        return masked(run), _fitted(read(place, sweep.objectives, key=key, folder=folder), space)
+    uri = find_run(store, run)
+    ledger = Ledger.open(uri)
+    ledger.read_manifest()
+    return uri, ledger.records()
+
+
+def _fitted(records: Sequence[Record], space: Space) -> list[Record]:
+    """Records of another tool, with the space's constants, which it may have known nothing of.
+
+    What it gave all trials alike, and the space has not, is left out.
+    """
+    own = [record.params for record in records if record.params]
+    alike = {
+        name
+        for name in (own[0].keys() - space.names if own else ())
+        if all(name in params and same_value(params[name], own[0][name]) for params in own)
+    }
+    return [
+        replace(record, params=space.completed(_without(record.params, alike)))
+        for record in records
+    ]
+
+
+def _without(params: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if name not in names}
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from fractions import Fraction
 from podmap.spec.findings import Finding, Place, show
 from podmap.spec.search import USERS_OWN, AdaptiveSearch, Dimension, Range, dimensions
 
+_TOOLS = ("optuna:", "ray:")
 _PARAMS: Place = ("search", "params")
 
 
@@ -45,6 +46,9 @@ def _check_learn_from(search: AdaptiveSearch) -> Iterator[Finding]:
     for index, run in enumerate(search.learn_from):
         if not run.strip():
             yield Finding((*place, index), f"{show(run)} is not allowed: a run is needed")
+        elif run in _TOOLS:
+            hint = "optuna:study.db#NAME, optuna:journal.log, or ray:FOLDER"
+            yield Finding((*place, index), f"{show(run)} names no file or folder", hint)
         elif run in search.learn_from[:index]:
             yield Finding((*place, index), f"the run {show(run)} is given twice")
 

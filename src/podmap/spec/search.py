@@ -221,7 +221,8 @@ class AdaptiveSearch(_SearchBase):
     learn_from: list[str] = Field(
         default_factory=list,
         description="Runs whose trials the search is told of before its own: ids in the store, "
-        "`<sweep>/<id>`, or URIs. They are read once, when the run is planned.",
+        "`<sweep>/<id>`, or URIs; a study of Optuna's, `optuna:study.db#NAME`; an experiment of "
+        "Ray Tune, `ray:FOLDER`. They are read once, when the run is planned.",
     )
 
 

@@ -19,6 +19,7 @@ from podmap.records import Record, TrialState
 from podmap.search.adaptive.past import PastTrial
 from podmap.search.adaptive.space import Point
 from podmap.spec.load import load
+from podmap.uris import UriPolicy, use_policy
 
 PARAMS = {"x": {"low": 0.0, "high": 10.0}, "k": ["a", "b"], "epochs": 3}
 
@@ -163,3 +164,82 @@ def test_the_plan_says_how_many(
     out, err = capsys.readouterr()
     assert "it is told of 3 trials of other runs first" in out
     assert "4 are left out" in err
+
+
+def study_of(path: Path, trials: Sequence[tuple[Any, float]]) -> None:
+    optuna = pytest.importorskip("optuna")
+    from optuna.storages.journal import JournalFileBackend
+
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    for params, value in trials:
+        study.enqueue_trial(params)
+        trial = study.ask()
+        for name in params:
+            trial.suggest_categorical(name, sorted({one[name] for one, _ in trials}))
+        study.tell(trial, value)
+
+
+def test_a_study_of_optuna_is_learnt_from(tmp_path: Path) -> None:
+    """Constants of the space are taken for given; what all its trials have alike is no matter."""
+    given = [
+        ({"x": 2.0, "k": "a", "device": "cpu"}, 1.0),
+        ({"x": 4.0, "k": "b", "device": "cpu"}, 7.0),
+        ({"x": 40.0, "k": "b", "device": "cpu"}, 9.0),
+    ]
+    study_of(tmp_path / "s.log", given)
+    run = plan(tmp_path, learn_from=["optuna:s.log#s"])
+    expected = [
+        (-1, {"x": 2.0, "k": 0}, "complete", (-1.0,)),
+        (-2, {"x": 4.0, "k": 1}, "complete", (-7.0,)),
+    ]
+    assert expected == told(run)
+    (line,) = run.warnings
+    assert "of optuna:s.log#s 2 trials are learnt from and 1 are left out: trial 2 (x: it" in line
+    (tmp_path / "s.log").unlink()
+    assert expected == told(PlannedRun.open(run.ledger.run_uri))
+
+
+def test_params_that_differ_and_that_the_space_has_not_keep_trials_out(tmp_path: Path) -> None:
+    given = [({"x": 2.0, "k": "a", "q": 1}, 1.0), ({"x": 4.0, "k": "b", "q": 2}, 7.0)]
+    study_of(tmp_path / "s.log", given)
+    run = plan(tmp_path, learn_from=["optuna:s.log"])
+    assert ([], True) == (told(run), "q: the params are others" in run.warnings[0])
+
+
+def test_an_experiment_of_ray_tune_is_learnt_from(tmp_path: Path) -> None:
+    for number, (params, score) in enumerate(
+        [({"x": 2, "k": "a"}, 3.0), ({"x": 3, "k": "c"}, 4.0)]
+    ):
+        own = tmp_path / "exp" / f"trial_{number}"
+        own.mkdir(parents=True)
+        (own / "params.json").write_text(json.dumps({**params, "epochs": 3, "data": "/d"}))
+        (own / "result.json").write_text(json.dumps({"score": score}) + "\n")
+    run = plan(tmp_path, learn_from=["ray:exp"])
+    assert [(-1, {"x": 2.0, "k": 0}, "complete", (-3.0,))] == told(run)
+    assert "1 trials are learnt from and 1 are left out: trial 1 (k: 'a' or 'b'" in run.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("optuna:none.db", r"search\.learn_from\[0\]: .*none.db: there is no such file"),
+        ("ray:none", r"search\.learn_from\[0\]: .*none has no trials of Ray Tune"),
+        ("optuna:", "names no file or folder"),
+    ],
+)
+def test_other_tools_that_left_nothing_are_errors(tmp_path: Path, given: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        plan(tmp_path, learn_from=[given])
+
+
+def test_data_of_other_tools_is_read_where_data_may_be_read(tmp_path: Path) -> None:
+    study_of(tmp_path / "s.log", [({"x": 2.0, "k": "a"}, 1.0)])
+    (tmp_path / "beside").mkdir()
+    use_policy(lambda: UriPolicy(data_roots=()))
+    try:
+        with pytest.raises(SpecError, match="is not where data may be read from"):
+            plan(tmp_path / "beside", learn_from=[f"optuna:{tmp_path}/s.log"])
+        assert 1 == len(told(plan(tmp_path, learn_from=["optuna:s.log"])))
+    finally:
+        use_policy(None)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from podmap.spec.conditions import Conditions
+from podmap.spec.conditions import Conditions, known_names
 from podmap.spec.dimension import (
     Points,
     clamped,
@@ -219,6 +219,24 @@ class Space:
         if wrong:
             raise ValueError(f"{', '.join(wrong)}: another constant")
         return point
+
+    def completed(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The params with the constants that they lack, and that exist beside them.
+
+        Args:
+            params: With dotted names for nested ones.
+        """
+        found = dict(params)
+        for name, value in self._flat_fixed.items():
+            owner = self.conditions.owner(name)
+            if name not in found and self.conditions.applies(owner, found):
+                found[name] = value
+        return found
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """All names that its params may have, with dots for nested ones."""
+        return known_names(dimensions(self.params))
 
     @cached_property
     def _flat_fixed(self) -> Mapping[str, Any]:
