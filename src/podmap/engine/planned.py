@@ -257,10 +257,7 @@ def prepare_run(
     plan = make_plan(loaded, experiments=experiments, folder=folder)
     warned = find_plan_warnings(loaded, plan)
     warned += take_learnt(plan, loaded.sweep, store=store, folder=folder)
-    per_task = loaded.sweep.trials_per_task
-    size = chunk_size(plan.count, per_task, most_instances=most_instances or MAX_INSTANCES)
-    if most_instances is not None:
-        _check_instances(plan.count, size, most_instances, chunks=chunks)
+    size = _task_size(plan.count, loaded.sweep, most_instances, chunks=chunks)
     ledger = Ledger.open(run_uri(store, loaded.sweep.name, run_id))
     _check_shared(ledger, owner)
     now = iso(utc_now())
@@ -282,6 +279,15 @@ def prepare_run(
         podmap_version=__version__,
     )
     return PlannedRun._made(ledger, ledger.replace_manifest(manifest), loaded.sweep, plan, warned)
+
+
+def _task_size(count: int, sweep: Sweep, most_instances: int | None, *, chunks: bool) -> int:
+    """How many trials one task instance has."""
+    most = most_instances or MAX_INSTANCES
+    size = chunk_size(count, sweep.trials_per_task, most_instances=most)
+    if most_instances is not None:
+        _check_instances(count, size, most_instances, chunks=chunks)
+    return size
 
 
 def _check_shared(ledger: Ledger, owner: Mapping[str, Any]) -> None:
