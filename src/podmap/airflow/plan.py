@@ -169,6 +169,9 @@ def _covers(path: str, other: str) -> bool:
 
 
 def _load_with(overrides: dict[str, Any], group: SweepGroup) -> LoadedSpec:
+    prices = settings.prices()
+    if prices is not None:
+        overrides = {"budget.prices": prices, **overrides}
     return load(
         group.spec,
         overrides=overrides or None,

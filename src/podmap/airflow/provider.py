@@ -50,6 +50,14 @@ _OPTIONS = {
         "example": "https, sftp",
         "default": "",
     },
+    "prices": {
+        "description": "A price table, a file that workers can read: what sweeps cost is "
+        "counted by it, and budget.cost limited. It goes before a spec's own budget.prices.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "/opt/airflow/prices.yaml",
+        "default": "",
+    },
     "trial_names": {
         "description": "Whether `plan` leaves names for trials, made of their params, for the "
         "policy podmap.airflow.trial_names to show in Airflow's lists.",

@@ -90,6 +90,20 @@ def deployment() -> str:
     return str(conf.get(SECTION, "deployment", fallback="") or "airflow")
 
 
+def prices() -> dict[str, object] | None:
+    """The price table of `[podmap] prices`, else of PODMAP_PRICES; None where neither is set.
+
+    Raises:
+        UsageError: It cannot be read, or is none.
+    """
+    from airflow.sdk.configuration import conf
+
+    from podmap.spec.price_table import VARIABLE, read_prices
+
+    path = str(conf.get(SECTION, "prices", fallback="") or os.environ.get(VARIABLE, ""))
+    return read_prices(path) if path else None
+
+
 def trial_names() -> bool:
     """Whether `plan` leaves names for the instances of trials: `[podmap] trial_names`."""
     from airflow.sdk.configuration import conf

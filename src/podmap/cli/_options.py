@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from podmap.ledger.ledger import Ledger
     from podmap.ledger.manifest import Manifest
+    from podmap.spec.load import LoadedSpec
 
 _DEPTH = 6
 
@@ -143,6 +144,13 @@ SET = click.option(
     help="Set a value of the spec, for example search.trials=80. May be given again.",
 )
 
+PRICES = click.option(
+    "--prices",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="A price table, in place of the spec's budget.prices.  [default: PODMAP_PRICES]",
+)
+
 STRICT = click.option(
     "--strict",
     is_flag=True,
@@ -170,6 +178,33 @@ def overrides(sets: Sequence[str]) -> dict[str, Any]:
     from podmap.spec.override import parse_set
 
     return dict(parse_set(text) for text in sets)
+
+
+def with_prices(given: Mapping[str, Any], prices: str | None) -> dict[str, Any]:
+    """Overrides with the price table of `--prices` or PODMAP_PRICES, which others go before.
+
+    Raises:
+        UsageError: There is no such file, or it is no price table.
+    """
+    import os
+
+    from podmap.spec.price_table import VARIABLE, read_prices
+
+    path = prices or os.environ.get(VARIABLE)
+    return {"budget.prices": read_prices(path), **given} if path else dict(given)
+
+
+def load_priced(spec: str, sets: Sequence[str], prices: str | None, *, strict: bool) -> LoadedSpec:
+    """The spec of a file, with `--set` and the price table over it.
+
+    Raises:
+        SpecError: It is wrong.
+        UsageError: An option cannot be read, or the price table.
+    """
+    from podmap.spec.load import load
+
+    over = with_prices(overrides(sets), prices)
+    return load(spec, overrides=over, overrides_from="--set", strict=strict)
 
 
 def open_run(run: str, store: str | None) -> tuple[Ledger, Manifest]:

@@ -15,13 +15,14 @@ from podmap.cli._options import (
     LOGS,
     NAMESPACE,
     PATIENCE,
+    PRICES,
     QUIET,
     SET,
     SPEC,
     STORE,
     STRICT,
     example,
-    overrides,
+    load_priced,
 )
 from podmap.errors import UsageError
 
@@ -45,6 +46,7 @@ ends the trials that run, the second leaves at once and leaves them running.
 )
 @SPEC
 @SET
+@PRICES
 @STRICT
 @BACKEND
 @NAMESPACE
@@ -59,6 +61,7 @@ ends the trials that run, the second leaves at once and leaves them running.
 def command(
     spec: str,
     sets: tuple[str, ...],
+    prices: str | None,
     strict: bool,
     backend: str,
     namespace: str | None,
@@ -75,11 +78,10 @@ def command(
     from podmap.backends.connect import Target
     from podmap.cli._console import Console
     from podmap.cli._run_command import RunOptions, start_run
-    from podmap.spec.load import load
 
     if gpus is not None and backend == "kubernetes":
         raise UsageError("--gpus is for local trials; pods are given GPUs by their cluster")
-    loaded = load(spec, overrides=overrides(sets), overrides_from="--set", strict=strict)
+    loaded = load_priced(spec, sets, prices, strict=strict)
     target = Target(
         backend,
         namespace=namespace or loaded.sweep.kubernetes.namespace,

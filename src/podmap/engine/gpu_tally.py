@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from podmap.backends.base import Backend, Observation, Phase
+from podmap.backends.base import Observation, Phase
 from podmap.clock import clock_here, iso, parse_iso
-from podmap.errors import BackendError
 from podmap.records import Record
 from podmap.spec.template import gpus_of
 
 if TYPE_CHECKING:
     from podmap.engine.planned import PlannedRun
-
-log = logging.getLogger(__name__)
 
 HOUR_S = 3600.0
 
@@ -36,19 +31,25 @@ class GpuTally:
         limit_h: float | None = None,
         *,
         cancel: bool = False,
-        gpus_of: Callable[[int], int] = lambda number: 0,
+        gpus_of: Callable[[int], float] = lambda number: 0,
+        held_s_of: Callable[[Record], float] = lambda record: record.gpu_seconds,
+        spent: str = "",
     ) -> None:
         """Nothing is counted yet.
 
         Args:
             limit_h: GPUs times hours that the run may hold; None for any number.
             cancel: Whether attempts that run are ended beyond it.
-            gpus_of: How many GPUs the trial of a number holds.
+            gpus_of: How many GPUs the trial of a number holds, or what it costs an hour.
+            held_s_of: That, times the seconds of the attempts that a record tells of.
+            spent: Why the run ends once the limit is reached; empty for its GPU-hours.
         """
         self._limit_h = limit_h
         self.cancel = cancel
         self._gpus_of = gpus_of
-        self._gpus: dict[int, int] = {}
+        self._held_s_of = held_s_of
+        self._spent = spent
+        self._gpus: dict[int, float] = {}
         self._utc_now = clock_here()
         self._former_s = 0.0  # of askings before
         self._ended: dict[int, tuple[str, float]] = {}
@@ -91,16 +92,17 @@ class GpuTally:
         """Why the run starts no more attempts; empty while there is something left."""
         if not self.spent_at:
             return ""
-        return f"the run's GPU-hours are spent (budget.gpu_hours: {self._limit_h:g})"
+        return self._spent or f"the run's GPU-hours are spent (budget.gpu_hours: {self._limit_h:g})"
 
     def count_record(self, record: Record) -> None:
         """Counts what a trial's attempts have held that ended; a trial counts once an asking."""
         if not self.given:
             return
         epoch, held_s = self._ended.get(record.number, (record.epoch, 0.0))
-        if epoch != record.epoch and record.gpu_seconds < held_s:
+        now_s = self._held_s_of(record)
+        if epoch != record.epoch and now_s < held_s:
             self._former_s += held_s
-        self._ended[record.number] = record.epoch, record.gpu_seconds
+        self._ended[record.number] = record.epoch, now_s
         last = record.attempts[-1].number if record.attempts else 0
         self._counted[record.number] = max(last, self._counted.get(record.number, 0))
         self._check()
@@ -139,7 +141,7 @@ class GpuTally:
             since = self._since[seen.name] = now_s - ran_s
         return now_s - since
 
-    def _gpus_of_trial(self, number: int) -> int:
+    def _gpus_of_trial(self, number: int) -> float:
         if number not in self._gpus:
             self._gpus[number] = self._gpus_of(number)
         return self._gpus[number]
@@ -147,29 +149,3 @@ class GpuTally:
     def _check(self) -> None:
         if not self.spent_at and self._limit_h is not None and self.held_h >= self._limit_h:
             self.spent_at = iso(self._utc_now())
-
-
-async def count_until_spent(
-    gpus: GpuTally, backend: Backend, run_id: str, *, every_s: float, on_spent: Callable[[], object]
-) -> None:
-    """Counts what runs, again and again, until the budget is spent.
-
-    Args:
-        gpus: Counts.
-        backend: Where the attempts are.
-        run_id: Whose.
-        every_s: Between two looks.
-        on_spent: Called at the end.
-    """
-    loop, trouble = asyncio.get_running_loop(), ""
-    while not gpus.reason:
-        try:
-            gpus.count_running(await backend.list(run_id), now_s=loop.time())
-            trouble = ""
-        except BackendError as error:
-            if str(error) != trouble:
-                log.warning("the GPU-hours of what runs are not counted: %s", error)
-            trouble = str(error)
-        if not gpus.reason:
-            await asyncio.sleep(every_s)
-    on_spent()

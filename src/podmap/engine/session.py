@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from podmap.aio import KeptRunning, Turns
 from podmap.backends.base import Backend, Confirm, Observation, Phase
 from podmap.backends.launch import Launch
+from podmap.engine.budget_tally import count_until_spent
 from podmap.engine.coordinator import Coordinator
 from podmap.engine.events import AttemptReported, RunEvents
-from podmap.engine.gpu_tally import count_until_spent
 from podmap.engine.io import StoreCalls
 from podmap.engine.orders import Orders
 from podmap.engine.others import OtherTrials
@@ -240,7 +240,7 @@ def _count_gpus(
 
     run_id, every_s = planned.manifest.run_id, timing.read_state_s
     return KeptRunning(
-        "counting GPU-hours",
+        "counting what is spent",
         lambda: count_until_spent(gpus, backend, run_id, every_s=every_s, on_spent=end_run),
     )
 

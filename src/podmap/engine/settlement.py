@@ -123,7 +123,7 @@ def settle_attempt(
         record,
         attempts=(*record.attempts, attempt),
         started=record.started or attempt.started,
-        gpu_seconds=record.gpu_seconds + rules.gpus * _took_s(attempt),
+        gpu_seconds=record.gpu_seconds + rules.gpus * took_s(attempt),
         log_tail=tail[-RECORD_TAIL_BYTES:].decode("utf-8", "replace"),
     )
     if attempt.diagnosis is None:
@@ -240,15 +240,16 @@ def _is_deadline_over(record: Record, attempt: Attempt, diagnosis: Diagnosis, ru
         return left_s is not None
     # It was ended by what was left of the deadline, whatever its own clock says.
     limit_s = math.inf if rules.timeout_s is None else rules.timeout_s
-    return diagnosis.category is Category.USER_TIMEOUT and left_s + _took_s(attempt) < limit_s
+    return diagnosis.category is Category.USER_TIMEOUT and left_s + took_s(attempt) < limit_s
 
 
 def time_left_s(record: Record, deadline_s: float | None) -> float | None:
     """What is left of the deadline after the attempts so far; None if there is no deadline."""
-    return None if deadline_s is None else deadline_s - sum(map(_took_s, record.attempts))
+    return None if deadline_s is None else deadline_s - sum(map(took_s, record.attempts))
 
 
-def _took_s(attempt: Attempt) -> float:
+def took_s(attempt: Attempt) -> float:
+    """Seconds from an attempt's start to its end; 0 if it has not started."""
     if attempt.started is None or attempt.finished is None:
         return 0.0
     return max(0.0, _span_s(attempt.started, attempt.finished))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from podmap.engine.budget_tally import BudgetTally
 from podmap.engine.first_failures import WELL, FirstFailures
-from podmap.engine.gpu_tally import GpuTally
 from podmap.ledger.run_state import Decisions, RunState
 from podmap.objective import TargetTally
 from podmap.records import Category, Record, TrialState
@@ -93,7 +93,7 @@ class Tally:
     Attributes:
         memory: Memory that trials were given to what trials like them are known to need, both in
             bytes. It never gets less.
-        gpus: The GPU-hours that they hold.
+        gpus: What they have spent of the budget: GPU-hours, and money.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Tally:
         oom: OomRetries | None = None,
         memory_of: Callable[[int], int | None] = lambda number: None,
         target: TargetTally | None = None,
-        gpus: GpuTally | None = None,
+        gpus: BudgetTally | None = None,
     ) -> None:
         """Begins to count.
 
@@ -119,9 +119,9 @@ class Tally:
             oom: The memory ladder; None if there is none.
             memory_of: The memory that the spec gives the trial of a number, in bytes.
             target: Which trials have reached the objective's target; None if there is none.
-            gpus: What GPUs they hold; None if that is not limited.
+            gpus: What they spend of the budget; None if that is not limited.
         """
-        self.gpus = gpus or GpuTally()
+        self.gpus = gpus or BudgetTally()
         self._target = target or TargetTally(())
         self._allowance = allowed_failures
         self._cancel = cancel
@@ -164,7 +164,7 @@ class Tally:
                 exit_codes=lambda number: planned.template(planned.trial(number)).exit_codes,
             ),
             target=target,
-            gpus=GpuTally.of_run(planned),
+            gpus=BudgetTally.of_run(planned),
             oom=planned.sweep.retries.oom,
             memory_of=lambda number: memory_of(planned.template(planned.trial(number))),
         )
@@ -229,13 +229,13 @@ class Tally:
 
     @property
     def spent(self) -> Stop | None:
-        """The stop for spent GPU-hours; None while there are some left."""
+        """The stop for a budget that is spent; None while there is something left."""
         reason, gpus = self.gpus.reason, self.gpus
         return Stop(reason, gpus.cancel, gpus.spent_at, lasts=True) if reason else None
 
     @property
     def stop(self) -> Stop | None:
-        """The stop for a reached target, spent GPU-hours, too many or too similar failures."""
+        """The stop for a reached target, a spent budget, too many or too similar failures."""
         if self.reached is not None or self.gpus.reason:
             return self.reached or self.spent
         allowed = self._allowed

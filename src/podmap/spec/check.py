@@ -152,8 +152,17 @@ def _check_metrics(sweep: Sweep) -> Iterator[Finding]:
 
 
 def _check_budget(sweep: Sweep) -> Iterator[Finding]:
-    if sweep.budget and sweep.budget.wall is None and sweep.budget.gpu_hours is None:
-        yield Finding(("budget",), "wall or gpu_hours is needed", "for example wall: 6h")
+    budget = sweep.budget
+    if budget is None:
+        return
+    if all(each is None for each in (budget.wall, budget.gpu_hours, budget.cost, budget.prices)):
+        yield Finding(("budget",), "wall, gpu_hours or cost is needed", "for example wall: 6h")
+    if budget.cost is not None and budget.prices is None:
+        yield Finding(
+            ("budget", "cost"),
+            "it needs a price table",
+            "budget.prices, --prices FILE, PODMAP_PRICES or [podmap] prices",
+        )
 
 
 def _check_oom(sweep: Sweep) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from podmap.spec.entries import Arg, EnvValue
+from podmap.spec.price_table import Prices
 from podmap.spec.prune import Prune
 from podmap.spec.search import Search
 from podmap.spec.types import (
@@ -265,6 +266,12 @@ class Budget(Model):
     wall: Duration | None = Field(None, description="Time from the run's start.")
     gpu_hours: Finite | None = Field(
         None, gt=0, description="GPUs times hours that attempts hold, by `resources`."
+    )
+    cost: Finite | None = Field(
+        None, gt=0, description="What attempts may cost, by `prices` and `resources`."
+    )
+    prices: Prices | None = Field(
+        None, description="The price table; `--prices FILE` goes before it."
     )
     on_exceed: Literal["finish", "cancel"] = Field(
         "finish",

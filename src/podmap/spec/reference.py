@@ -89,7 +89,8 @@ _SECTIONS: tuple[tuple[str, str, str], ...] = (
     ("prune: hyperband", "HyperbandPrune", ""),
     ("prune: threshold", "ThresholdPrune", ""),
     ("prune: patience", "PatiencePrune", ""),
-    ("budget", "Budget", "At least one of `wall` and `gpu_hours`."),
+    ("budget", "Budget", "At least one of `wall`, `gpu_hours`, `cost` and `prices`."),
+    ("budget.prices", "Prices", "What resources cost: [plan](../plan.md#prices)."),
     ("kubernetes", "Kubernetes", ""),
 )
 

@@ -25,6 +25,7 @@ def find_warnings(sweep: Sweep, raw: Mapping[str, Any]) -> list[Finding]:
     if isinstance(sweep.search, RandomSearch):
         found += _too_few_combinations(sweep.search)
     found += _no_gpus(sweep)
+    found += _costs_nothing(sweep)
     return found
 
 
@@ -53,6 +54,18 @@ def _no_gpus(sweep: Sweep) -> Iterator[Finding]:
             return
     message = "no trial asks for GPUs, so it limits nothing"
     yield Finding(("budget", "gpu_hours"), message, "for example trial.resources: {gpu: 1}")
+
+
+def _costs_nothing(sweep: Sweep) -> Iterator[Finding]:
+    budget = sweep.budget
+    if budget is None or budget.cost is None or budget.prices is None:
+        return
+    if sweep.search is None or isinstance(getattr(sweep.search, "items", None), str):
+        return  # items may come with resources of their own
+    if any(patch.resources is not None for _, patch in patches_of(sweep)):
+        return
+    message = "no trial says what it asks for, so none costs anything"
+    yield Finding(("budget", "cost"), message, "for example trial.resources: {cpu: 4}")
 
 
 def _too_few_combinations(search: RandomSearch) -> Iterator[Finding]:

@@ -46,3 +46,27 @@ def test_gpu_hours_of_trials_without_gpus_are_warned_of(
     }
     found = [each.path for each in load(spec).warnings]
     assert (["budget.gpu_hours"] if warned else []) == found
+
+
+@pytest.mark.parametrize(
+    ("trial", "warned"),
+    [
+        ({}, True),
+        ({"resources": {"cpu": 1}}, False),
+        ({"cases": [{"when": {"x": 1}, "resources": {"memory": "1Gi"}}]}, False),
+    ],
+    ids=["nothing", "cpu", "case"],
+)
+def test_a_budget_of_money_of_trials_that_cost_nothing_is_warned_of(
+    trial: dict[str, Any], warned: bool
+) -> None:
+    spec = {
+        "apiVersion": "podmap/v1",
+        "name": "s",
+        "search": {"kind": "list", "items": [{"x": 1}]},
+        "objective": {"metric": "y", "direction": "maximize"},
+        "trial": {"image": "i", "command": ["x"], **trial},
+        "budget": {"cost": 3, "prices": {"cpu_hour": 1}},
+    }
+    found = [each.path for each in load(spec).warnings]
+    assert (["budget.cost"] if warned else []) == found

@@ -25,7 +25,7 @@ from podmap.backends.kubernetes.pod.build import RESULT_PATH
 from podmap.backends.launch import Launch
 from podmap.clock import iso, utc_now
 from podmap.engine.attempt import EndedAttempt
-from podmap.engine.gpu_tally import GpuTally
+from podmap.engine.budget_tally import BudgetTally
 from podmap.engine.planned import PlannedRun
 from podmap.engine.proposals import Learner
 from podmap.engine.settlement import Settlement, carry_on, end_record
@@ -284,9 +284,9 @@ class OperatorTrial:
         self._publish_stop(stop)
         return stop
 
-    def _spent(self, found: Sequence[Observation]) -> GpuTally:
-        """What GPUs the run's attempts have held and hold, where that is limited."""
-        gpus = GpuTally.of_run(self.planned)
+    def _spent(self, found: Sequence[Observation]) -> BudgetTally:
+        """What the run's attempts have spent of its budget, where that is limited."""
+        gpus = BudgetTally.of_run(self.planned)
         if gpus.given:
             for record in self.planned.ledger.board().records():
                 gpus.count_record(record)
@@ -294,7 +294,7 @@ class OperatorTrial:
         return gpus
 
     def _end_run_if_spent(self, found: Sequence[Observation]) -> Stop | None:
-        """Ends what runs where GPU-hours are spent and the budget says so; the stop."""
+        """Ends what runs where the budget is spent and the budget says so; the stop."""
         budget = self.planned.sweep.budget
         if budget is None or budget.on_exceed != "cancel":
             return None
