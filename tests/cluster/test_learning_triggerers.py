@@ -14,7 +14,7 @@ from .triggerers import Shared, shared_airflow
 
 pytestmark = [pytest.mark.cluster, pytest.mark.airflow]
 
-TRIALS = 100
+TRIALS = 60
 PARALLELISM = 8
 BRANIN = """\
 import math, os, json, sys
@@ -66,5 +66,5 @@ def test_a_search_learns_from_both_triggerers_and_goes_on_though_one_is_killed(
     records = shared.check(airflow.wait_for_run("shared", run_id, 400), parallelism=PARALLELISM)
     assert TRIALS == len({tuple(record.params.values()) for record in records})
     losses = [record.metrics["loss"] or 0.0 for record in records]
-    assert min(losses) - LEAST < 0.02  # the best of 100 draws at random is some 0.3 above it
+    assert min(losses) - LEAST < 0.1  # the best of 60 draws at random is some 0.5 above it
     assert sum(loss - LEAST < 2 for loss in losses) > TRIALS // 3  # nor was that luck
