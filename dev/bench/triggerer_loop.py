@@ -1,8 +1,9 @@
 """A triggerer's event loop: for how long trials block it, and what their logs cost.
 
-Real triggers in one loop, 50 more a second as Airflow starts them; pods of a fake cluster, which
-print half of their lines when they start and half before they end; Airflow's own log processors,
-into a socket that another process reads as Airflow's supervisor does: 4 KiB, then a pause.
+Real triggers in one loop, one for each trial, 50 more a second as Airflow starts them, or one
+in each turn as a triggerer that takes over does; pods of a fake cluster, which print half of their
+lines when they start and half before they end; Airflow's own log processors, into a socket that
+another process reads as Airflow's supervisor does: 4 KiB, then a pause.
 
 Prints the longest turns of the loop, by the clock and by the CPU time of the loop's thread (which
 others who are busy on the machine do not lengthen), what was going on in the long ones, and the
@@ -113,6 +114,7 @@ def plan(folder: Path, trials: int, parallelism: int) -> dict[str, str]:
         "objective": {"metric": "x", "direction": "maximize"},
         "trial": {"image": "fake", "command": ["train"], "args": [{"params": "flags"}]},
         "parallelism": parallelism,
+        "trials_per_task": 1,
         "logs": "stream",
     }
     planned = prepare_run(
@@ -128,7 +130,9 @@ def plan(folder: Path, trials: int, parallelism: int) -> dict[str, str]:
     return {"uri": planned.ledger.run_uri, "digest": digest, **target}
 
 
-async def run_triggers(run: dict[str, str], trials: int, watch: LoopWatch) -> Counter[str]:
+async def run_triggers(
+    run: dict[str, str], trials: int, per_second: int, watch: LoopWatch
+) -> Counter[str]:
     """The events that ended the trials."""
     import structlog
 
@@ -148,8 +152,9 @@ async def run_triggers(run: dict[str, str], trials: int, watch: LoopWatch) -> Co
     beats = asyncio.ensure_future(watch.run())
     tasks = []
     for index in range(trials):
+        await asyncio.sleep(0)  # Airflow makes one trigger a turn
         tasks.append(asyncio.ensure_future(run_trigger(index)))
-        if index % 50 == 49:
+        if per_second and index % per_second == per_second - 1:
             await asyncio.sleep(1.0)
     await asyncio.gather(*tasks)
     beats.cancel()
@@ -159,7 +164,7 @@ async def run_triggers(run: dict[str, str], trials: int, watch: LoopWatch) -> Co
 def measure(run: dict[str, str], options: argparse.Namespace) -> str:
     """Runs the trials, and returns what it took."""
     watch, cpu, began = LoopWatch(), time.process_time(), time.monotonic()
-    ends = asyncio.run(run_triggers(run, options.trials, watch))
+    ends = asyncio.run(run_triggers(run, options.trials, options.per_second, watch))
     used, took = time.process_time() - cpu, time.monotonic() - began
     watch.report()
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -176,6 +181,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="that a pod runs, to twice that")
     parser.add_argument(
         "--lines", type=int, default=20, help="of 100 characters, that a pod prints"
+    )
+    parser.add_argument(
+        "--per-second", type=int, default=50, help="triggers that start; 0: one in each turn"
     )
     options = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")

@@ -113,7 +113,9 @@ class Hub:
             entry = self._entries[claim] = _Entry(spawn(self._open(claim)))
         entry.users += 1
         try:
-            return await asyncio.shield(entry.opening)
+            session = await asyncio.shield(entry.opening)
+            await session.turns.wait()  # all who wait for one opening go on at the same moment
+            return session
         except BaseException:
             self._release(claim, entry)
             raise
