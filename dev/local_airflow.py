@@ -125,7 +125,7 @@ class LocalAirflow:
 
     def start_ended(self) -> list[str]:
         """Starts what has ended by itself once more, as a deployment does; returns the names."""
-        ended = [name for name, process in self.processes.items() if process.poll() is not None]
+        ended = [name for name, each in list(self.processes.items()) if each.poll() is not None]
         for name in ended:
             self.kill_group(self.processes.pop(name))  # what it has left
             self.spawn_again(name)

@@ -23,7 +23,7 @@ from typing import Literal
 
 from bench.on_cluster.place import BenchError
 from chaos.proxy import MISHAPS, FaultProxy, Trouble
-from chaos.runs import ByCommand, Run
+from chaos.runs import LONGEST_S, ByCommand, Run
 from chaos.scene import script
 from chaos.watcher import wait_until
 
@@ -150,10 +150,8 @@ def _postgres(run: Run) -> Generator[None]:
     run.scene.postgres.stop()
     run.for_a_time(5)
     run.scene.postgres.start()
-    # What ends without its database is started again, as a deployment does.
-    wait_until(lambda: bool(run.scene.airflow.start_ended()) or run.over(), 20, 1.0)
-    yield
-    run.scene.airflow.start_ended()
+    # What ends without its database is started again, as a deployment does: each when it ends.
+    wait_until(lambda: run.scene.airflow.start_ended() == [] and run.over(), LONGEST_S, 1.0)
 
 
 @fault("descriptors", "the triggerer gets no more file descriptors for 30 s", airflow=True)

@@ -7,7 +7,7 @@ import http.client
 import json
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -17,9 +17,16 @@ from chaos.sweep import FAIL_ALWAYS, FAIL_ONCE, SPEAK, Size
 
 from podmap.testing.fake_cluster import FakeCluster, Script
 
+Deleted = dict[str, tuple[int, int]]
+"""Trial and attempt of pods, by their UIDs."""
+
 
 class Ground(Protocol):
     """Where pods run, and how they are looked at past all proxies."""
+
+    @property
+    def deleted(self) -> Deleted:
+        """The pods that were deleted by hand."""
 
     @property
     def pods_path(self) -> str:
@@ -44,6 +51,7 @@ class RealGround:
     """A namespace of the test cluster."""
 
     place: Place
+    deleted: Deleted = field(default_factory=dict)
 
     @property
     def pods_path(self) -> str:
@@ -61,10 +69,12 @@ class RealGround:
 
     def delete_pods(self, count: int) -> None:
         running = "--field-selector=status.phase=Running"
-        names = self._kubectl("get", "pods", running, "--output=name").split()
-        chosen = random.Random(1).sample(names, min(count, len(names)))
+        pods = json.loads(self._kubectl("get", "pods", running, "--output=json"))["items"]
+        chosen = random.Random(1).sample(pods, min(count, len(pods)))
+        self.deleted.update(map(_identity, chosen))
         if chosen:
-            self._kubectl("delete", "--wait=false", "--ignore-not-found", *chosen)
+            names = [pod["metadata"]["name"] for pod in chosen]
+            self._kubectl("delete", "pods", "--wait=false", "--ignore-not-found", *names)
 
     def _kubectl(self, *words: str) -> str:
         return self.place.cluster.kubectl(*words, f"--namespace={self.place.namespace}")
@@ -75,6 +85,7 @@ class FakeGround:
     """A fake cluster; its trials run nothing, and so write no marks."""
 
     cluster: FakeCluster
+    deleted: Deleted = field(default_factory=dict)
 
     @property
     def pods_path(self) -> str:
@@ -91,13 +102,17 @@ class FakeGround:
         return [f"pod/{name}" for name in self.cluster.pod_names()]
 
     def delete_pods(self, count: int) -> None:
-        running = [name for name in self.cluster.pod_names() if self._runs(name)]
-        for name in running[:count]:
-            self.cluster.delete_pod(name)
+        pods = filter(None, map(self.cluster.pod, self.cluster.pod_names()))
+        running = [pod for pod in pods if pod["status"].get("phase") == "Running"]
+        self.deleted.update(map(_identity, running[:count]))
+        for pod in running[:count]:
+            self.cluster.delete_pod(pod["metadata"]["name"])
 
-    def _runs(self, name: str) -> bool:
-        pod = self.cluster.pod(name)
-        return pod is not None and pod["status"].get("phase") == "Running"
+
+def _identity(pod: Mapping[str, Any]) -> tuple[str, tuple[int, int]]:
+    labels = pod["metadata"]["labels"]
+    trial, attempt = labels["podmap.io/trial"], labels["podmap.io/attempt"]
+    return pod["metadata"]["uid"], (int(trial), int(attempt))
 
 
 @contextlib.contextmanager

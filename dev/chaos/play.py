@@ -24,6 +24,7 @@ def play(scene: Scene, *faults: Fault, by_command: bool = False) -> Verdict:
         by_command: Whether `podmap run` runs the sweep in any case.
     """
     scene.marks.write_text("")
+    scene.ground.deleted.clear()
     with Watcher(scene.ground) as watcher:
         run = Run(scene, _runner(scene, faults, by_command), watcher)
         # The command ends first: the steps of faults wait for the end of its run.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,8 +125,24 @@ def _doubled(run: Run) -> Iterator[str]:
     for number, times in sorted(watcher.succeeded.items()):
         if times > 1:
             yield f"trial {number} succeeded {times} times"
-    for (number, attempt), times in sorted(Counter(_starts(run.scene)).items()):
-        if times > 1:
+    yield from started_too_often(_starts(run.scene), run.scene.ground.deleted.values())
+
+
+def started_too_often(
+    starts: Iterable[tuple[int, int]], deleted: Iterable[tuple[int, int]]
+) -> Iterator[str]:
+    """The attempts that were started more than once.
+
+    An attempt whose pod was deleted by hand while nobody looked is made anew: whether it was ever
+    made cannot be known then, so its number is not used up.
+
+    Args:
+        starts: Trial and attempt of each start.
+        deleted: Trial and attempt of each pod that was deleted by hand.
+    """
+    by_hand = Counter(deleted)
+    for (number, attempt), times in sorted(Counter(starts).items()):
+        if times > 1 + by_hand[number, attempt]:
             yield f"attempt {attempt} of trial {number} was started {times} times"
 
 

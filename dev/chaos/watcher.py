@@ -31,7 +31,8 @@ class Watcher:
     Attributes:
         most: The most that there ever were at once.
         ended: The trials of which a pod has ended.
-        succeeded: How many pods of each trial have ended with exit code 0.
+        succeeded: How many pods of each trial have ended with exit code 0; without those that were
+            deleted by hand, of whose end nobody may have known.
         twice: Trials of which two pods were let go and had not ended at the same time.
         attempts: Trial and attempt of each pod whose container has started.
     """
@@ -111,7 +112,7 @@ class Watcher:
         if any("running" in state or "terminated" in state for state in states):
             self.attempts.add((trial, int(labels[ATTEMPT_LABEL])))
         codes = [each["terminated"]["exitCode"] for each in states if "terminated" in each]
-        if codes == [0] and uid not in self._good:
+        if codes == [0] and uid not in self._good and uid not in self._ground.deleted:
             self._good.add(uid)
             self.succeeded[trial] += 1
         gates = {gate["name"] for gate in pod["spec"].get("schedulingGates") or ()}

@@ -29,7 +29,10 @@ class Endless(ByCommand):
 def test_what_ends_the_suite_ends_its_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scene: Any = SimpleNamespace(stores={"local": str(tmp_path)}, marks=tmp_path / "m", ground=None)
+    ground = SimpleNamespace(deleted={})
+    scene: Any = SimpleNamespace(
+        stores={"local": str(tmp_path)}, marks=tmp_path / "m", ground=ground
+    )
     runner = Endless(scene)
     started = []
 

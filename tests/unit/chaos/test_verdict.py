@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from chaos.sweep import Size
-from chaos.verdict import wrong_record
+from chaos.verdict import started_too_often, wrong_record
 from chaos.watcher import Watcher
 
 from podmap.names import attempt_labels
@@ -59,8 +60,8 @@ def pod(number: int, attempt: int, code: int | None = None, gated: bool = False)
 
 
 def test_the_watcher_sees_what_lives_at_once_what_ran_twice_and_what_succeeded_twice() -> None:
-    place: Any = None
-    watcher = Watcher(place)
+    ground: Any = SimpleNamespace(deleted={})
+    watcher = Watcher(ground)
     watcher.take("ADDED", pod(1, 1, gated=True))
     assert (0, set()) == (watcher.most, watcher.attempts)
     watcher.take("MODIFIED", pod(1, 1))
@@ -82,8 +83,21 @@ def test_the_watcher_sees_what_lives_at_once_what_ran_twice_and_what_succeeded_t
     assert {(1, 1), (1, 2), (1, 3), (2, 1)} == watcher.attempts
 
 
+def test_what_was_deleted_by_hand_may_succeed_and_be_started_once_more() -> None:
+    ground: Any = SimpleNamespace(deleted={"1-1": (1, 1)})
+    watcher = Watcher(ground)
+    watcher.take("MODIFIED", pod(1, 1, 0))
+    watcher.take("MODIFIED", pod(2, 1, 0))
+    assert {2: 1} == watcher.succeeded
+    assert [] == list(started_too_often([(1, 1), (1, 1), (2, 1)], ground.deleted.values()))
+    assert [
+        "attempt 1 of trial 1 was started 3 times",
+        "attempt 1 of trial 2 was started 2 times",
+    ] == list(started_too_often([(1, 1), (2, 1), (1, 1), (2, 1), (1, 1)], ground.deleted.values()))
+
+
 def test_a_list_in_any_order_tells_of_no_more_than_there_were() -> None:
-    ground: Any = None
+    ground: Any = SimpleNamespace(deleted={})
     watcher = Watcher(ground)
     watcher.take_list({"items": [pod(2, 1)]})
     watcher.take_list({"items": [pod(1, 1), pod(2, 1, 0), pod(3, 1, gated=True)]})
