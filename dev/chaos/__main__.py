@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.on_cluster.place import BenchError
 from chaos.faults import FAULTS, Fault
+from chaos.inputs import try_inputs
 from chaos.play import play
 from chaos.scene import scene
 from chaos.sweep import Size
@@ -30,6 +31,7 @@ from local_airflow import AirflowError
 
 # Two at a time: what the other might hide, or make worse.
 IN_PAIRS = ("triggerer", "postgres", "kube-apiserver", "api-5xx", "pods-deleted", "s3-5xx")
+CASES = 100_000
 
 
 def say(words: str) -> None:
@@ -43,6 +45,8 @@ def main(arguments: Sequence[str]) -> int:
         for fault in FAULTS.values():
             print(f"{fault.name:24} {fault.what}")
         return 0
+    if options.inputs:
+        return try_inputs(options.inputs)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     plays = list(_plays(options))
@@ -86,6 +90,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--fake",
         action="store_true",
         help="as --command, with pods on a fake cluster: what needs no Kubernetes, in minutes",
+    )
+    parser.add_argument(
+        "--inputs",
+        type=int,
+        nargs="?",
+        const=CASES,
+        metavar="CASES",
+        help=f"no faults: the property tests, with so many cases each (default: {CASES:,})",
     )
     parser.add_argument("--json", action="store_true", help="everything as JSON on standard output")
     parser.add_argument("--trials", type=int, default=Size.trials)
