@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, cast
 
 from podmap.aio import alongside
-from podmap.airflow.connections import planned_target
+from podmap.airflow.operator.run_pruner import RunPruner
 from podmap.airflow.operator.stop import UserStop
 from podmap.airflow.operator.trial import OperatorTrial
 from podmap.airflow.runtimes import LEFT
-from podmap.airflow.trial_log import TrialLog
 from podmap.backends.base import Backend, LaunchError, Observation, Phase
-from podmap.backends.connect import Target, connect, connected
+from podmap.backends.connect import Target, connected
 from podmap.backends.kubernetes.backend import KubernetesBackend
-from podmap.backends.kubernetes.pauses import Pauses
 from podmap.backends.kubernetes.pod.build import CONTAINER, build_pod
 from podmap.backends.launch import Launch
 from podmap.engine.attempt import LineHandler, Listener
@@ -71,6 +68,7 @@ class PodAttempt:
         self.last_try = last_try
         self._launch: Launch | None = None
         self._listener: Listener | None = None
+        self._pruner: RunPruner | None = None
 
     async def find_or_prepare(self) -> bool:
         """Whether there is something to run: a new attempt, or one that runs and is taken over.
@@ -176,20 +174,29 @@ class PodAttempt:
                 name,
                 wait_end=self._backend.wait,
                 on_line=on_line,
+                on_report=self._report,
                 make_messages=partial(make_messages, self.trial.planned.sweep),
                 streams=self.trial.planned.streams,
                 follows=must_follow(self.trial.planned.sweep),
                 lacks_result=partial(lacks_result, objectives=self.trial.planned.objectives),
             )
-        async with self._limited():
-            ended = await self._listener.listen()
-        found = await self._backend.list(self.trial.planned.manifest.run_id)
-        stop = await asyncio.to_thread(
-            self.trial.write_end, ended, last_try=self.last_try, found=found
-        )
+        async with RunPruner.joined(self.trial.planned, name, self._backend) as self._pruner:
+            async with self._limited():
+                ended = await self._listener.listen()
+            found = await self._backend.list(self.trial.planned.manifest.run_id)
+            stop = await asyncio.to_thread(
+                self.trial.write_end, ended, last_try=self.last_try, found=found
+            )
+            if self._pruner is not None:
+                self._pruner.count_record(await asyncio.to_thread(self.trial.record))
         if stop is not None:
             await self._end_others(stop.reason)
         return await self.written_end()
+
+    def _report(self, step: int, values: Mapping[str, Any]) -> None:
+        if self._pruner is not None:
+            number, epoch = self.trial.number, self.trial.epoch
+            self._pruner.report(self.name or "", number, epoch, step, values)
 
     @asynccontextmanager
     async def _limited(self) -> AsyncIterator[None]:
@@ -329,69 +336,3 @@ async def cancel_left_trials(planned: PlannedRun, left: Iterable[Record], target
                 await cancel_trial(backend, trial, reason=LEFT, grace_s=GRACE_S)
 
         await asyncio.gather(*map(cancel, left))
-
-
-class PodTry:
-    """A try in the worker of its task, whose code is not asynchronous.
-
-    podmap's backend has an event loop here that runs only while something is waited for.
-
-    Attributes:
-        attempt: The attempt.
-        trial_log: The trial's part of the task's log.
-    """
-
-    def __init__(
-        self, run: Mapping[str, str], trial: OperatorTrial, *, last_try: bool, log: Any
-    ) -> None:
-        """Connects; nothing is asked yet.
-
-        Args:
-            run: The XCom `run` of `plan`.
-            trial: The trial.
-            last_try: Whether Airflow would not try the task again.
-            log: Of the task.
-        """
-        # What cannot be had at once is asked for by a later try: no worker is held by waiting.
-        pauses = Pauses(quota_patience_s=0.0, list_limit_s=5.0)
-        options = {"run_id": trial.planned.manifest.run_id, "pauses": pauses}
-        self._target = replace(planned_target(run), options=options)
-        self._loop = asyncio.new_event_loop()
-        self._backend = connect(self._target)
-        self.attempt = PodAttempt(trial, self._backend, last_try=last_try)
-        self.trial_log = TrialLog(log, trial.number)
-
-    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine returns."""
-        return self._loop.run_until_complete(coroutine)
-
-    def close(self) -> None:
-        """Closes the connection; the pod goes on."""
-        self.wait(self._backend.close())
-        self.wait(_cancel_others())
-        self.wait(self._loop.shutdown_asyncgens())
-        self.wait(self._loop.shutdown_default_executor())
-        self._loop.close()
-
-    def cancel_trial(self, reason: str, *, grace_s: float | None) -> None:
-        """As the function; on a connection of its own, since this one may just be waited for."""
-
-        async def cancel() -> None:
-            async with connected(self._target) as backend:
-                await cancel_trial(
-                    backend,
-                    self.attempt.trial,
-                    reason=reason,
-                    grace_s=TIMING.kill_grace_s if grace_s is None else grace_s,
-                    attempt=self.attempt.number,
-                )
-
-        asyncio.run(cancel())
-
-
-async def _cancel_others() -> None:
-    """Ends what a signal has interrupted."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from kubernetes.client import V1Pod
 
-    from podmap.airflow.operator.attempt import PodTry
+    from podmap.airflow.operator.pod_try import PodTry
 
 ASK_AGAIN_S = 30.0
 LOG_PATIENCE_S = 10.0
@@ -258,7 +258,7 @@ class TrialPodOperator(KubernetesPodOperator):
         return self._killed
 
     def _open_try(self, context: Context, epoch: str | None) -> PodTry:
-        from podmap.airflow.operator.attempt import PodTry
+        from podmap.airflow.operator.pod_try import PodTry
         from podmap.airflow.operator.trial import OperatorTrial, open_planned
 
         ti, self._owner = context["ti"], owner_of(context["ti"])

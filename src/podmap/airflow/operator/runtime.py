@@ -59,12 +59,6 @@ SPARE_TRIES = 3
 """For failures that are no attempt's, such as a worker that is killed."""
 
 
-_NO_PRUNE = (
-    "prune: with runtime='operator' each pod is another task's, and nothing compares what they "
-    "report: use runtime='pods' or 'executor', or leave prune out"
-)
-
-
 @dataclass(frozen=True)
 class ParseLimits:
     """What a spec says, as far as that is known when the DAG file is parsed.
@@ -116,13 +110,7 @@ class OperatorRuntime(Runtime):
     async def check_plan(
         self, group: SweepGroup, planned: PlannedRun, backend: Backend, *, log: Any
     ) -> Manifest:
-        """The manifest with the namespace of the pods: the provider's default is another one.
-
-        Raises:
-            UsageError: The spec asks for what this runtime does not do.
-        """
-        if planned.sweep.prune is not None:
-            raise UsageError(_NO_PRUNE)
+        """The manifest with the namespace of the pods: the provider's default is another one."""
         namespace = await backend.namespace()
         return replace(planned.manifest, namespace=namespace)
 
