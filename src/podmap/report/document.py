@@ -112,6 +112,28 @@ def build_view(
     }
 
 
+def build_line(run: RunFacts) -> dict[str, Any]:
+    """The run as a line in a list of runs.
+
+    Args:
+        run: What is known of it.
+    """
+    counts, ranking = run.counts, _ranking(run, run.sweep.objectives if run.sweep else ())
+    head = _run_part(run, counts)["run"]
+    goals = ranking["objectives"]
+    best = next((one for one in run.trials if one.number == ranking["best"]), None)
+    return {
+        "key": f"{head['sweep']}/{head['id']}",
+        **{name: head[name] for name in ("sweep", "id", "uri", "state", "total", "owner")},
+        **{name: head[name] for name in ("created", "started", "finished")},
+        "counts": counts,
+        "best": best.metrics.get(goals[0]["metric"]) if best else None,
+        "metric": goals[0]["metric"] if goals else None,
+        "goal": goals[0]["goal"] if goals else None,
+        "error": "",
+    }
+
+
 def _run_part(run: RunFacts, counts: Mapping[str, int]) -> dict[str, Any]:
     manifest, sweep = run.manifest, run.sweep
     phase, reason = run_phase(counts, run.state)
@@ -139,7 +161,7 @@ def _run_part(run: RunFacts, counts: Mapping[str, int]) -> dict[str, Any]:
             "namespace": manifest.namespace,
             "created": epoch_s(manifest.created),
             "started": _started(run),
-            "finished": epoch_s(run.state.finished) if phase == "ended" else None,
+            "finished": _finished(run) if phase == "ended" else None,
             "total": sum(counts.values()),
             "parallelism": parallelism,
             "repeats": sweep.repeats if sweep else 1,
@@ -167,6 +189,12 @@ def _started(run: RunFacts) -> float | None:
     return min((one.started for one in run.trials if one.started is not None), default=None)
 
 
+def _finished(run: RunFacts) -> float | None:
+    """When a run that is over was; its report is written before that is noted."""
+    last = max((one.finished for one in run.trials if one.finished is not None), default=None)
+    return epoch_s(run.state.finished) or last
+
+
 def _dimensions(sweep: Sweep | None) -> Mapping[str, Any]:
     params = getattr(sweep.search, "params", None) if sweep else None
     return params if isinstance(params, Mapping) else {}
@@ -191,8 +219,10 @@ def _budget(run: RunFacts, made_s: float) -> dict[str, Any]:
     limits = run.sweep.budget if run.sweep else None
     gpu_s = math.fsum(trial.gpu_s for trial in run.trials)
     wasted_s = math.fsum(trial.wasted_gpu_s for trial in run.trials)
-    started, finished = _started(run), epoch_s(run.state.finished)
-    wall_s = None if started is None else round(max(0.0, (finished or made_s) - started), 3)
+    started, until = _started(run), made_s
+    if run_phase(run.counts, run.state)[0] == "ended":
+        until = _finished(run) or made_s
+    wall_s = None if started is None else round(max(0.0, until - started), 3)
     return {
         "gpu_hours": {
             "spent": round(gpu_s / 3600, 6),

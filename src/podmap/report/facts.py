@@ -72,6 +72,7 @@ class TrialFacts:
         reason: Cut.
         attempts: Oldest first; the last one may go on.
         curve: What it has reported; None if nothing.
+        epoch: The asking that its record answers; empty where the snapshot was read.
     """
 
     row: TrialRow
@@ -84,6 +85,7 @@ class TrialFacts:
     reason: str
     attempts: tuple[AttemptFacts, ...]
     curve: ReportedCurve | None = None
+    epoch: str = ""
 
     @property
     def number(self) -> int:
@@ -130,6 +132,7 @@ def trial_facts(record: Record, row: TrialRow) -> TrialFacts:
         reason=cut(record.reason),
         attempts=tuple(_attempts(record, started)),
         curve=thinned(record.reports),
+        epoch=record.epoch,
     )
 
 

@@ -9,7 +9,7 @@ from podmap.errors import PodmapError
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.run_summary import RunSummary, iter_runs
 from podmap.records import TrialState
-from podmap.report.document import SCHEMA
+from podmap.report.document import SCHEMA, build_line
 from podmap.report.plain import epoch_s
 from podmap.report.view import RunReader
 
@@ -48,23 +48,7 @@ def listed_run(reader: RunReader) -> dict[str, Any]:
         PodmapError: The run cannot be read.
     """
     reader.refresh()
-    view = reader.view()
-    run, goals = view["run"], view["objectives"]
-    goal = goals[0] if goals else {"metric": None, "goal": None}
-    best = None
-    if view["best"] is not None:
-        place = view["trials"]["number"].index(view["best"])
-        best = view["trials"]["metrics"][goal["metric"]][place]
-    return {
-        "key": f"{run['sweep']}/{run['id']}",
-        **{name: run[name] for name in ("sweep", "id", "uri", "state", "total", "owner")},
-        **{name: run[name] for name in ("created", "started", "finished")},
-        "counts": view["counts"],
-        "best": best,
-        "metric": goal["metric"],
-        "goal": goal["goal"],
-        "error": "",
-    }
+    return build_line(reader.facts())
 
 
 def unread_run(summary: RunSummary, problem: str) -> dict[str, Any]:

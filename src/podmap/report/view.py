@@ -19,6 +19,8 @@ from podmap.records import Diagnosis, Record, TrialState
 from podmap.report.document import RunFacts, build_view, run_importance
 from podmap.report.facts import TrialFacts, trial_facts
 from podmap.report.importance import Importance
+from podmap.report.live_curves import LiveCurves
+from podmap.report.plain import cut
 from podmap.report.rows import RowBuilder
 from podmap.spec.load import load
 from podmap.spec.model import Sweep
@@ -51,6 +53,7 @@ class RunReader:
         self._spec: Mapping[str, Any] | None = None
         self._sweep: Sweep | None = None
         self._spec_problem = ""
+        self._live: LiveCurves | None = None
         self._importance: Importance | None = None
         self._measured_at = 0
         self._run: RunFacts | None = None
@@ -70,9 +73,12 @@ class RunReader:
             state = self._ledger.read_state(on_broken=broken.append)
             versions = self._board.versions()
             known = [names.digest(manifest.to_json()), manifest.total, state.to_json()]
+            self._read_spec(manifest)
+            if self._live is not None:
+                self._live.read()
+                known.append(self._live.count)
             etag = _digest([*known, [str(error) for error in broken], list(versions.items())])
             if etag != self._etag or "" in versions.values():
-                self._read_spec(manifest)
                 self._read_trials(versions)
                 self._run = self._facts(manifest, state, broken)
                 self._etag = etag
@@ -93,13 +99,21 @@ class RunReader:
         Raises:
             PodmapError: As for `refresh`.
         """
+        made_s = utc_now().timestamp()
+        run = self.facts()
+        return build_view(run, made_s=made_s, links=links or {}, curve_metric=curve_metric)
+
+    def facts(self) -> RunFacts:
+        """What the last `refresh` has read; it refreshes if there was none.
+
+        Raises:
+            PodmapError: As for `refresh`.
+        """
         if self._run is None:
             self.refresh()
-        run = self._run
-        if run is None:
+        if self._run is None:
             raise RecordError(f"{self._ledger.run_uri} was not read")
-        made_s = utc_now().timestamp()
-        return build_view(run, made_s=made_s, links=links or {}, curve_metric=curve_metric)
+        return self._run
 
     def _read_spec(self, manifest: Manifest) -> None:
         if manifest.spec == self._spec:
@@ -110,6 +124,8 @@ class RunReader:
             self._sweep = load(manifest.spec, search_required=False).sweep
         except SpecError as error:
             self._spec_problem = f"{names.MANIFEST}: {error}"
+        prunes = self._sweep is not None and self._sweep.prune is not None
+        self._live = LiveCurves(self._ledger) if prunes else None
 
     def _read_trials(self, versions: Mapping[int, str]) -> None:
         new = {n: version for n, version in versions.items() if self._is_new(n, version)}
@@ -147,6 +163,9 @@ class RunReader:
 
     def _facts(self, manifest: Manifest, state: RunState, broken: list[RecordError]) -> RunFacts:
         trials = [self._trials[number] for number in sorted(self._trials)]
+        if self._live is not None and self._sweep is not None:
+            metric = self._sweep.objectives[0].metric if self._sweep.objectives else ""
+            trials = [self._live.with_curve(trial, cut(metric)) for trial in trials]
         texts = [*map(str, broken), *self._broken.values()]
         if self._spec_problem:
             texts.insert(0, self._spec_problem)

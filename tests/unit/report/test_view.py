@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.unit.report.made_runs import make_run, record, two_goals
 
+from podmap.ledger import snapshot
 from podmap.ledger.ledger import Ledger
 from podmap.ledger.store import open_store
 from podmap.records import Attempt, Category, Diagnosis, TrialState
@@ -73,12 +74,13 @@ def test_a_run_of_one_trial(tmp_path: Path) -> None:
         "namespace": "",
         "created": 1767225600.0,
         "started": 1767225600.0,
-        "finished": None,
+        "finished": 1767225660.0,
         "total": 1,
         "parallelism": 8,
         "repeats": 1,
         "max_steps": None,
     } == view["run"]
+    assert 60.0 == view["budget"]["wall_s"]["spent"]
     assert "s3cret-value" not in json.dumps(view)
     assert 'apiVersion: "podmap/v1"' in view["spec"] or "apiVersion: podmap/v1" in view["spec"]
 
@@ -265,6 +267,24 @@ def test_where_the_run_stands(
     ledger.update_state(**changes)
     run = view_of(ledger)["run"]
     assert expected == (run["state"], run["reason"])
+
+
+def test_a_snapshot_of_an_earlier_version_is_read_and_what_it_lacks_too(tmp_path: Path) -> None:
+    reports = ((1, {"accuracy": 0.25}), (2, {"accuracy": 0.5}))
+    attempt = Attempt(1, "p", "n1", started="2026-01-01T00:00:10.000Z")
+    records = [record(n, n / 60, reports=reports, attempts=(attempt,)) for n in range(60)]
+    ledger, _ = make_run(tmp_path, records, objective=GOAL)
+    ledger.board().write()
+    expected = view_of(ledger)
+    path = Path(ledger.run_uri) / "board.json.gz"
+    rows, run = {}, "digits/0123abcd"
+    for number, (version, packed) in snapshot.parse(path.read_bytes(), run=run).items():
+        row = json.loads(packed)
+        del row["steps"], row["attempts"][0]["node"]
+        rows[number] = version, json.dumps(row).encode()
+    path.write_bytes(snapshot.dump(rows, run=run))
+    assert {"accuracy"} == set(expected["curves"]["metrics"])
+    assert {**expected, "made": 0} == {**view_of(ledger), "made": 0}
 
 
 class CountingStore:
