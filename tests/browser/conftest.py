@@ -22,6 +22,8 @@ class Watched:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        self.allowed = ["file://", "data:", "blob:"]
+        """What the addresses of its requests may begin with."""
         self.requests: list[str] = []
         self.complaints: list[str] = []
         page.on("request", self._asked)
@@ -29,7 +31,7 @@ class Watched:
         page.on("console", self._said)
 
     def _asked(self, request: Request) -> None:
-        if not request.url.startswith(("file://", "data:", "blob:")):
+        if not request.url.startswith(tuple(self.allowed)):
             self.requests.append(request.url)
 
     def _said(self, message: Any) -> None:

@@ -44,7 +44,7 @@ export function RunApp(props: {
   readonly onPlace: (place: Partial<Place>) => void;
 }) {
   const { source, listed, others, place, onPlace } = props;
-  const { view, trouble, trying, refresh } = useLive(source, goesOn);
+  const { view, trouble, trying, refresh, chooseCurve } = useLive(source, goesOn);
   const me = useMe(source);
   const model = useMemo(() => (view ? modelOf(view) : null), [view]);
   const [table, setTable] = useState(FIRST_TABLE);
@@ -102,7 +102,13 @@ export function RunApp(props: {
             onShowTrials={() => onPlace({ tab: "trials" })}
           />
         ) : null}
-        {tab === "curves" ? <Curves model={model} onOpen={openTrial} /> : null}
+        {tab === "curves" ? (
+          <Curves
+            model={model}
+            onMetric={source.live ? chooseCurve : null}
+            onOpen={openTrial}
+          />
+        ) : null}
         {tab === "timeline" ? <Timeline model={model} onOpen={openTrial} /> : null}
         {tab === "failures" ? <Failures model={model} onOpen={openTrial} /> : null}
         {tab === "compare" && others ? <Compare model={model} library={others} /> : null}

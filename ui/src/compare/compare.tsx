@@ -15,7 +15,7 @@ import { factLines, type Line, paramLines, specDifference } from "./differences"
 export function otherRuns(runs: readonly RunLine[], model: Model): RunLine[] {
   const { run } = model.view;
   return runs
-    .filter((line) => !line.error && line.uri !== run.uri)
+    .filter((line) => line.uri !== run.uri)
     .sort(
       (one, other) =>
         Number(other.sweep === run.sweep) - Number(one.sweep === run.sweep) ||

@@ -3,7 +3,7 @@ import { useMemo, useState } from "react";
 import { ChartCanvas } from "../common/chart";
 import { plural } from "../common/format";
 import type { Model } from "../common/model";
-import { Card, Empty, Segmented } from "../common/parts";
+import { Card, Empty, Segmented, Select } from "../common/parts";
 import { useColours } from "../common/theme";
 import { curvesChart } from "./curves_chart";
 import { type Shown, shownCurves } from "./shown_curves";
@@ -14,7 +14,13 @@ const CHOICES = [
   ["all", "All"],
 ] as const;
 
-export function Curves({ model, onOpen }: { readonly model: Model; readonly onOpen: (number: number) => void }) {
+export function Curves(props: {
+  readonly model: Model;
+  /** Asks for another metric's curves; null where there are no others. */
+  readonly onMetric: ((metric: string) => void) | null;
+  readonly onOpen: (number: number) => void;
+}) {
+  const { model, onMetric, onOpen } = props;
   const colours = useColours();
   const { curves } = model.view;
   const [shown, setShown] = useState<Shown>("all");
@@ -34,7 +40,19 @@ export function Curves({ model, onOpen }: { readonly model: Model; readonly onOp
     <Card
       title={`${curves.metric} by step`}
       note={`${plural(lines.length, "trial")}, ${pruned} of them pruned (with a dot at their end)`}
-      tools={<Segmented label="Which trials" value={shown} options={CHOICES} onChange={setShown} />}
+      tools={
+        <>
+          {onMetric && curves.metrics.length > 1 ? (
+            <Select
+              label="Metric"
+              value={curves.metric}
+              options={curves.metrics.map((name) => [name, name] as const)}
+              onChange={onMetric}
+            />
+          ) : null}
+          <Segmented label="Which trials" value={shown} options={CHOICES} onChange={setShown} />
+        </>
+      }
     >
       {lines.length ? (
         <ChartCanvas

@@ -8,6 +8,9 @@ import { pauseAfter } from "../sources/refresh";
 import type { RunLine, RunList } from "../view";
 import { CountBar } from "../common/count_bar";
 
+/** What a list says of a run that it has not looked at yet. */
+const UNREAD = "not read yet";
+
 /** The list, asked again while any run of it goes on. */
 function useRunList(library: Library): { list: RunList | null; trouble: string } {
   const [list, setList] = useState<RunList | null>(null);
@@ -53,7 +56,7 @@ export function RunListPage(props: {
 
   // At first alone: who comes back from the run wants to see the list.
   useEffect(() => {
-    if (!opensOnly || opened.current || !only || only.error) return;
+    if (!opensOnly || opened.current || !only) return;
     opened.current = true;
     onOpen(only.key);
   }, [opensOnly, only, onOpen]);
@@ -110,7 +113,7 @@ function RunItem({ run, onOpen }: { readonly run: RunLine; readonly onOpen: (key
   const end = runIsOver(run.state) ? run.finished : null;
   return (
     <li>
-      <button type="button" className="run" onClick={() => onOpen(run.key)} disabled={Boolean(run.error)}>
+      <button type="button" className="run" onClick={() => onOpen(run.key)}>
         <span className="run-name">
           <strong>
             <bdi>{run.group_id || run.sweep}</bdi>
@@ -126,7 +129,7 @@ function RunItem({ run, onOpen }: { readonly run: RunLine; readonly onOpen: (key
           {start !== null && end !== null ? ` · ${durationText(end - start)}` : ""}
         </span>
         {run.error ? (
-          <span className="run-error">
+          <span className={run.error === UNREAD ? "note" : "run-error"}>
             <bdi>{run.error}</bdi>
           </span>
         ) : (

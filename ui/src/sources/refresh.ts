@@ -14,6 +14,8 @@ export interface Live {
   readonly trying: boolean;
   /** Asks now. */
   refresh(): void;
+  /** Asks for the curves of another metric. */
+  chooseCurve(metric: string): void;
 }
 
 /** How long to wait after so many failures in a row. */
@@ -30,6 +32,7 @@ class Refresher {
   private timer = 0;
   private asked: AbortController | null = null;
   private over = false;
+  private curve = "";
 
   constructor(
     private readonly source: Source,
@@ -49,6 +52,16 @@ class Refresher {
     if (document.visibilityState === "visible" && !this.over) this.now();
   };
 
+  /** Asks for the curves of another metric, also of a run that has ended. */
+  readonly choose = (curve: string): void => {
+    this.curve = curve;
+    this.etag = "";
+    this.over = false;
+    this.asked?.abort();
+    this.asked = null;
+    this.now();
+  };
+
   end(): void {
     clearTimeout(this.timer);
     this.asked?.abort();
@@ -59,7 +72,7 @@ class Refresher {
     const asked = new AbortController();
     this.asked = asked;
     try {
-      const newer = await this.source.view(this.etag, asked.signal);
+      const newer = await this.source.view(this.etag, asked.signal, this.curve);
       this.failures = 0;
       this.well();
       if (newer) {
@@ -73,9 +86,9 @@ class Refresher {
       this.failed(error instanceof Error ? error.message : String(error), this.source.live);
       if (!this.source.live) this.over = true;
     } finally {
-      this.asked = null;
+      if (this.asked === asked) this.asked = null;
     }
-    this.plan();
+    if (!asked.signal.aborted) this.plan();
   }
 
   private plan(): void {
@@ -113,5 +126,6 @@ export function useLive(source: Source, goesOn: GoesOn): Live {
     trouble: trouble.text,
     trying: trouble.trying,
     refresh: () => refresher?.now(),
+    chooseCurve: (metric) => refresher?.choose(metric),
   };
 }

@@ -17,8 +17,10 @@ export class RemoteSource implements Source {
 
   constructor(private readonly urls: RunUrls) {}
 
-  view(etag: string, signal: AbortSignal) {
-    return fetchNewer<View>(this.urls.view, etag, signal);
+  view(etag: string, signal: AbortSignal, curve = "") {
+    const { view } = this.urls;
+    const query = curve ? `${view.includes("?") ? "&" : "?"}curve=${encodeURIComponent(curve)}` : "";
+    return fetchNewer<View>(`${view}${query}`, etag, signal);
   }
 
   async detail(number: number, signal: AbortSignal) {

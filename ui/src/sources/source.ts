@@ -11,8 +11,12 @@ export interface Fetched<T> {
 export interface Source {
   /** Whether the run may change: then `view` is asked again. */
   readonly live: boolean;
-  /** The newest view, or null if it is still the one of `etag`. */
-  view(etag: string, signal: AbortSignal): Promise<Fetched<View> | null>;
+  /**
+   * The newest view, or null if it is still the one of `etag`.
+   *
+   * `curve` is the metric whose curves it holds; empty for the view's own choice.
+   */
+  view(etag: string, signal: AbortSignal, curve?: string): Promise<Fetched<View> | null>;
   /** One trial, or null if this source holds no more of it than the view. */
   detail(number: number, signal: AbortSignal): Promise<Detail | null>;
   /** A trial's whole log, or null if there is none beyond the tail in the detail. */
