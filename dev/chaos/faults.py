@@ -303,12 +303,14 @@ def _pods_deleted(run: Run) -> Generator[None]:
 def _drain(run: Run) -> Generator[None]:
     yield
     cluster = run.scene.cluster
-    node = cluster.kubectl("get", "nodes", "--output=name").split()[0]
+    _, _, node = cluster.kubectl("get", "nodes", "--output=name").split()[0].partition("/")
+    cluster.kubectl("cordon", node)
+    run.scene.ground.expect_deletions()
     # Pods that wait at their gates are on no node and stay.
-    drain = ("drain", node.partition("/")[2], "--force", "--ignore-daemonsets", "--timeout=60s")
+    drain = ("drain", node, "--force", "--ignore-daemonsets", "--timeout=60s")
     cluster.kubectl(*drain, "--delete-emptydir-data")
     run.for_a_time(5)
-    cluster.kubectl("uncordon", node.partition("/")[2])
+    cluster.kubectl("uncordon", node)
 
 
 @fault("node-clock", "the node's clock is ten minutes fast, in all that it says of containers")

@@ -45,6 +45,9 @@ class Ground(Protocol):
     def delete_pods(self, count: int) -> None:
         """Deletes so many of the running pods, by hand."""
 
+    def expect_deletions(self) -> None:
+        """Counts all running pods as deleted by hand: something is about to do so."""
+
 
 @dataclass(frozen=True)
 class RealGround:
@@ -68,13 +71,20 @@ class RealGround:
         return self._kubectl("get", "pods,leases", "--output=name").split()
 
     def delete_pods(self, count: int) -> None:
-        running = "--field-selector=status.phase=Running"
-        pods = json.loads(self._kubectl("get", "pods", running, "--output=json"))["items"]
+        pods = self._running()
         chosen = random.Random(1).sample(pods, min(count, len(pods)))
         self.deleted.update(map(_identity, chosen))
         if chosen:
             names = [pod["metadata"]["name"] for pod in chosen]
             self._kubectl("delete", "pods", "--wait=false", "--ignore-not-found", *names)
+
+    def expect_deletions(self) -> None:
+        self.deleted.update(map(_identity, self._running()))
+
+    def _running(self) -> list[dict[str, Any]]:
+        running = "--field-selector=status.phase=Running"
+        listed = json.loads(self._kubectl("get", "pods", running, "--output=json"))
+        return list(listed["items"])
 
     def _kubectl(self, *words: str) -> str:
         return self.place.cluster.kubectl(*words, f"--namespace={self.place.namespace}")
@@ -102,11 +112,17 @@ class FakeGround:
         return [f"pod/{name}" for name in self.cluster.pod_names()]
 
     def delete_pods(self, count: int) -> None:
-        pods = filter(None, map(self.cluster.pod, self.cluster.pod_names()))
-        running = [pod for pod in pods if pod["status"].get("phase") == "Running"]
-        self.deleted.update(map(_identity, running[:count]))
-        for pod in running[:count]:
+        running = self._running()[:count]
+        self.deleted.update(map(_identity, running))
+        for pod in running:
             self.cluster.delete_pod(pod["metadata"]["name"])
+
+    def expect_deletions(self) -> None:
+        self.deleted.update(map(_identity, self._running()))
+
+    def _running(self) -> list[dict[str, Any]]:
+        pods = filter(None, map(self.cluster.pod, self.cluster.pod_names()))
+        return [pod for pod in pods if pod["status"].get("phase") == "Running"]
 
 
 def _identity(pod: Mapping[str, Any]) -> tuple[str, tuple[int, int]]:

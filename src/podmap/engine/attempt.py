@@ -120,6 +120,8 @@ class Listener:
                 await self._show_end(tail)
         else:
             tail, unread = await self._read_end(seen)
+        if unread is None and self._lacks_result(seen, self._messages):
+            tail, unread = await self._read_again(tail)
         if unread is not None and self._lacks_result(seen, self._messages):
             self._check_patience(unread)
         if seen.warning and self._on_line is not None:
@@ -140,6 +142,20 @@ class Listener:
         for step, values in self._messages.reports:
             self._on_report(step, values)
         return tail, None
+
+    async def _read_again(self, tail: bytes) -> tuple[bytes, OutputError | None]:
+        """The end of the output once more: a kubelet that dies ends its answer as if it were whole.
+
+        Args:
+            tail: What was read before.
+        """
+        try:
+            again = await self._backend.tail(self.name, max_bytes=TAIL_BYTES)
+        except OutputError as error:
+            return tail, error
+        for line in again.decode("utf-8", "replace").splitlines():
+            self._messages.read_line(line)  # what was read before changes nothing
+        return max(again, tail, key=len), None
 
     def _check_patience(self, unread: OutputError) -> None:
         """Raises the error until it has been had for long enough."""

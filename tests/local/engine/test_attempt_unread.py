@@ -40,8 +40,14 @@ ONE = {"retries": {"infra": 0}}
 @pytest.mark.parametrize("logs_as", ["tail", "stream"])
 @pytest.mark.parametrize(
     "fault",
-    [{"status": 503}, {"status": 500, "message": "dial tcp: refused"}, {"status": 400}, {}],
-    ids=["503", "500", "400", "cut"],
+    [
+        {"status": 503},
+        {"status": 500, "message": "dial tcp: refused"},
+        {"status": 400},
+        {"status": 404},
+        {},
+    ],
+    ids=["503", "500", "400", "404", "cut"],
 )
 def test_a_result_on_stdout_is_asked_for_until_it_is_had(
     scene: Scene, logs_as: str, fault: Mapping[str, Any]
@@ -59,6 +65,21 @@ def test_a_result_on_stdout_is_asked_for_until_it_is_had(
 
     play(scenario)
     assert any("asking again" in line for line in heard)
+
+
+@pytest.mark.parametrize("logs_as", ["tail", "stream"])
+def test_a_log_that_ends_before_the_result_as_if_it_were_whole_is_read_again(
+    scene: Scene, logs_as: str
+) -> None:
+    scene.script = lambda number: SAYS
+    scene.cluster.fail("get", "pods/log", status=200)
+
+    async def scenario() -> None:
+        async with scene.process(scene.plan(1, logs=logs_as)) as session:
+            record = await run_trial(session, 0, "e1", on_line=lambda line: None)
+        assert (COMPLETE, 1, 1) == (record.state, record.objective, len(record.attempts))
+
+    play(scenario)
 
 
 @pytest.mark.parametrize("logs_as", ["tail", "stream"])

@@ -31,9 +31,10 @@ READ_AT_ONCE = 8
 kubelets answer for them."""
 END_SHOWS_S = 5.0
 """How long after a log's end the watch may take to show that the container has ended."""
-_NO_LOGS = frozenset({404, 405, 501})
-"""The pod is gone, or its node keeps no logs, as virtual nodes may."""
-_TRANSIENT = frozenset({429, 500, 502, 503, 504})
+_NO_LOGS = frozenset({405, 501})
+"""The pod's node keeps no logs, as virtual nodes may."""
+_TRANSIENT = frozenset({404, 429, 500, 502, 503, 504})
+"""With 404 the pod is gone, or its kubelet has just started and does not know it yet."""
 _LINE_BYTES = 64
 _LONGEST_HELD = 64 * 1024
 _MAX_TAIL_LINES = 1 << 20
