@@ -114,10 +114,10 @@ class Cli:
     def start(self, *args: str, **more: Any) -> subprocess.Popen[str]:
         """In a process of its own, whose output is to be read."""
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pipes["env"] = self.env
         process = subprocess.Popen(
             [sys.executable, "-m", "podmap.cli.main", *args],
             cwd=self.folder,
-            env=self.env,
             text=True,
             **{**pipes, **more},
         )

@@ -7,29 +7,32 @@ import contextlib
 import functools
 import getpass
 import os
-import signal
 import socket
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from podmap import names
+from podmap.backends.base import Backend
 from podmap.backends.connect import Target, connected
+from podmap.cli._display import progress_display
+from podmap.cli._interrupt import Interrupts
 from podmap.cli._leaderboard import LeaderboardTable
 from podmap.cli._options import run_reference, say_warnings
 from podmap.cli._output import (
     counted,
     duration,
-    print_error,
     print_json,
     say_left_out,
 )
 from podmap.cli._patience import asked_patiently
-from podmap.cli._progress import Progress, progress_display
+from podmap.cli._pending import pending_counted
+from podmap.cli._progress import Progress
 from podmap.cli._selection import Selection
 from podmap.clock import parse_iso, utc_now
 from podmap.engine.events import (
+    AttemptEnded,
+    AttemptStarted,
     RecordSettled,
     RunEvent,
     RunEvents,
@@ -53,8 +56,6 @@ if TYPE_CHECKING:
     from podmap.report.leaderboard import Leaderboard
     from podmap.spec.load import LoadedSpec
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-_SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "a closed terminal"}
 _ROWS = 10
 _FAILURES_SHOWN = 5
 
@@ -165,9 +166,20 @@ class RunCommand:
         self._failures_shown = 0
         self._cannot_run = ""
         self._again: Mapping[str, int] = {}
-        self._signal_code = 0
-        self._progress = Progress(count=planned.plan.count, objectives=planned.sweep.objectives)
-        self._display = progress_display(self._console, count=planned.plan.count)
+        self._progress = Progress(
+            count=planned.plan.count,
+            objectives=planned.sweep.objectives,
+            parallelism=planned.sweep.parallelism,
+        )
+        self._display = progress_display(self._console, self._progress)
+        self._interrupts = Interrupts(
+            self._console,
+            self._display,
+            self._progress,
+            reference=self._reference,
+            run_uri=self._ledger.run_uri,
+            as_json=options.as_json,
+        )
         self._events = RunEvents()
         self._events.subscribe(self._show_event)
 
@@ -195,13 +207,13 @@ class RunCommand:
             with self._display:
                 stopped_reason = asyncio.run(self._run_trials())
         except UnreachableError as error:
-            if not self._signal_code:
+            if not self._interrupts.code:
                 raise type(error)(
                     f"{error}\n{self._ended()}; what runs goes on, nothing that ended is lost; "
                     f"when this is mended: podmap resume {self._reference}"
                 ) from error
             self._console.warn(f"podmap: {error}")
-        code = self._leave() if self._signal_code else self._conclude(stopped_reason)
+        code = self._leave() if self._interrupts.code else self._conclude(stopped_reason)
         self._events.flush()
         return code
 
@@ -215,43 +227,28 @@ class RunCommand:
                 events=self._events,
                 alone=True,  # it runs while the run is held: see podmap.engine.run_lock
             )
-            with self._signals(sweep_run):
+            with self._interrupts.caught(sweep_run), self._pending_counted(backend):
                 await sweep_run.run(
                     on_line=self._show_line if self._options.logs else None,
                     patience_s=self._options.patience_s,
                 )
         return sweep_run.stopped_reason
 
-    @contextlib.contextmanager
-    def _signals(self, sweep_run: SweepRun) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        # Under nohup a terminal that is closed is to change nothing.
-        caught = [n for n in EXIT_CODES if signal.getsignal(n) is not signal.SIG_IGN]
-        for number in caught:
-            loop.add_signal_handler(number, self._interrupt, sweep_run, number)
-        try:
-            yield
-        finally:
-            for number in caught:
-                loop.remove_signal_handler(number)
-
-    def _interrupt(self, sweep_run: SweepRun, number: signal.Signals) -> None:
-        if self._signal_code:  # the second time: at once, leaving alone what runs
-            self._display.__exit__(None, None, None)
-            self._console.warn(f"left at once; go on with: podmap resume {self._reference}")
-            if self._options.as_json:
-                print_error("left at once", EXIT_CODES[number], run_uri=self._ledger.run_uri)
-                sys.stdout.flush()
-            os._exit(EXIT_CODES[number])
-        self._signal_code = EXIT_CODES[number]
-        self._console.warn("ending the trials that run; again to leave them running")
-        sweep_run.interrupt(f"interrupted by {_SIGNALS[number]}")
+    def _pending_counted(self, backend: Backend) -> contextlib.AbstractContextManager[None]:
+        if self._options.target.backend != "kubernetes" or self._console.quiet:
+            return contextlib.nullcontext()  # processes start at once
+        return pending_counted(backend, self._manifest.run_id, self._progress)
 
     def _show_event(self, event: RunEvent) -> None:
-        if isinstance(event, RecordSettled) and event.record.state.terminal:
+        if isinstance(event, AttemptStarted):
+            self._progress.begin(event.number)
+        elif isinstance(event, AttemptEnded):
+            self._progress.end_attempt(event.number)
+        elif isinstance(event, RecordSettled) and event.record.state.terminal:
             self._show_record(event.record)
         elif isinstance(event, RunSteered):
             self._forget_retried(event.state)
+            self._progress.note_run(count=self._planned.plan.count, state=event.state)
             self._console.say(self._steered_line(event.state))
 
     def _forget_retried(self, state: RunState) -> None:
@@ -276,19 +273,19 @@ class RunCommand:
         earlier = bool(record.finished) and parse_iso(record.finished or "") < self._began
         self._progress.count = self._planned.plan.count  # some may have been added
         # A trial that was reused says nothing of the speed either.
-        self._progress.add(record, earlier=earlier or not record.attempts)
+        new_kind = self._progress.add(record, earlier=earlier or not record.attempts)
         if record.state is TrialState.FAILED:
             self._cannot_run = why_none_can_run(record) or self._cannot_run
-            if not earlier:
-                self._show_failure(record)
-        self._display.update(self._progress)
+        if new_kind and not earlier and not self._display.shows_failures:
+            self._show_failure(record)
+        self._display.update()
 
     def _show_failure(self, record: Record) -> None:
+        """Says a failure that is the first of its kind, unless there are many kinds."""
         self._failures_shown += 1
-        if self._failures_shown <= _FAILURES_SHOWN:
+        if self._failures_shown <= _FAILURES_SHOWN and not self._console.quiet:
             self._console.say(f"trial {record.number} failed: {record.reason}")
-        elif self._failures_shown == _FAILURES_SHOWN + 1:
-            self._console.say("more trials fail; they are shown together at the end")
+            self._progress.failures.note_said(record.reason)
 
     def _show_line(self, number: int, line: str) -> None:
         self._console.warn(f"[{number}] {line}")
@@ -309,11 +306,11 @@ class RunCommand:
 
             leaderboard = self._leaderboard()
             summary = build_summary(self._ledger, self._planned.manifest_now, leaderboard)
-            self._print_json(summary, leaderboard, exit_code=self._signal_code)
+            self._print_json(summary, leaderboard, exit_code=self._interrupts.code)
         self._console.warn(
             f"interrupted: {self._ended()}; go on with: podmap resume {self._reference}"
         )
-        return self._signal_code
+        return self._interrupts.code
 
     def _conclude(self, stopped_reason: str) -> int:
         """Leaves the results in the ledger and shows them, once nothing is left to run."""
@@ -352,7 +349,7 @@ class RunCommand:
     ) -> None:
         more = {
             "exit_code": exit_code,
-            "interrupted": bool(self._signal_code),
+            "interrupted": bool(self._interrupts.code),
             "verdict": verdict,
             "failures": self._progress.failures.to_json(),
             "warnings": list(self._planned.warnings),

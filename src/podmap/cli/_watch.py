@@ -13,6 +13,7 @@ from podmap.records import Record, TrialState
 from podmap.report.words import counts_text, state_text
 
 if TYPE_CHECKING:
+    from podmap.cli._progress import Progress
     from podmap.ledger.ledger import Ledger
     from podmap.ledger.run_state import RunState
 
@@ -23,14 +24,20 @@ class RunWatch:
     """What has been told of a run. It asks for little: of trials that have ended nothing more."""
 
     def __init__(
-        self, ledger: Ledger, *, run_state: Callable[[Mapping[str, int], RunState], str]
+        self,
+        ledger: Ledger,
+        *,
+        run_state: Callable[[Mapping[str, int], RunState], str],
+        progress: Progress | None = None,
     ) -> None:
         """Nothing was told yet.
 
         Args:
             ledger: Of the run.
             run_state: From the counts of the trials and what was decided to the run's state.
+            progress: Is told of each trial, too; None if there is none.
         """
+        self._progress = progress
         self._ledger = ledger
         self._run_state = run_state
         self._ended: dict[int, str] = {}
@@ -63,11 +70,14 @@ class RunWatch:
         numbers = set(self._ledger.record_numbers())
         for number in [*again, *(self._ended.keys() - numbers)]:
             self._ended.pop(number, None)  # it is run again
+            if self._progress is not None:
+                self._progress.forget(number)
         counts: Counter[str] = Counter()
         for number in sorted(numbers - self._ended.keys()):
             record = self._read(number)
             if record is None:
                 continue
+            self._note(record)
             if record.state.terminal:
                 self._ended[number] = record.state.value
                 yield _trial_event(record)
@@ -75,6 +85,8 @@ class RunWatch:
                 counts[record.state.value] += 1
         counts.update(self._ended.values())
         counts[TrialState.WAITING.value] += max(0, manifest.total - sum(counts.values()))
+        if self._progress is not None:
+            self._progress.note_run(count=manifest.total, state=state)
         known = {one.value: counts[one.value] for one in TrialState if counts[one.value]}
         run: dict[str, Any] = {
             "state": self._run_state(known, state),
@@ -86,6 +98,17 @@ class RunWatch:
         if run != self._told:
             self._told = run
             yield {"event": "run", "run_uri": self._ledger.run_uri, **run, "counts": known}
+
+    def _note(self, record: Record) -> None:
+        """Tells the progress of a trial."""
+        if self._progress is None:
+            return
+        if record.state.terminal:
+            self._progress.add(record, earlier=not self._told)
+        elif record.state is TrialState.RUNNING:
+            self._progress.begin(record.number)
+        else:
+            self._progress.end_attempt(record.number)
 
     def _read(self, number: int) -> Record | None:
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +41,9 @@ and it is `ended` when all have. A run of `podmap run` that no process of this h
 
 With --watch it goes on until the run has finished, and prints a line for each trial as it ends,
 first for those that have ended before, and for each change of the run itself: with --json one
-JSON object a line, whose `event` is `trial` or `run`.
+JSON object a line, whose `event` is `trial` or `run`. On a terminal it draws how far the run is, as
+`podmap run` does: what runs, what waits and what for, what has ended, the speed, the time left, the
+best trial, and the newest failures by kind.
 
 {EXAMPLES}""",
     short_help="Show how far a run is.",
@@ -53,9 +57,14 @@ def command(
     run: str, watch: bool, kubeconfig: str | None, store: str | None, as_json: bool
 ) -> None:
     """Shows a run's state."""
+    from podmap.cli._watch_live import watch_live
+
     ledger, manifest = open_run(run, store)
     if watch:
-        _watch(ledger, manifest, as_json=as_json)
+        if as_json or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+            _watch(ledger, manifest, as_json=as_json)
+        else:
+            watch_live(ledger, manifest, kubeconfig=kubeconfig)
         return
     data = _status(ledger, manifest, kubeconfig)
     if as_json:

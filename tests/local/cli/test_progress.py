@@ -1,19 +1,16 @@
 from __future__ import annotations
 
 import io
-import os
-import pty
-import re
-import subprocess
-import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from podmap.cli._console import WARNINGS_PER_WINDOW, Console
 from podmap.cli._output import duration, text
-from podmap.cli._progress import LINE_EVERY_S, Progress, ProgressLines
+from podmap.cli._progress import Progress
+from podmap.ledger.run_state import RunState
 from podmap.records import Record, TrialState
 from podmap.spec.model import Objective
 
@@ -59,24 +56,86 @@ def test_what_ended_before_counts_but_says_nothing_of_the_speed() -> None:
     assert 40.0 == here.left_s
 
 
+def test_what_runs_waits_and_ends_is_told_apart() -> None:
+    here = progress()
+    for number in (0, 1, 2):
+        here.begin(number)
+    here.pending = 1
+    here.add(ended(0))
+    here.end_attempt(1)
+    assert (0, 9, 1) == (here.running, here.waiting, here.ended)
+    here.begin(1)
+    assert (1, 8) == (here.running, here.waiting)
+    assert ["7 for a slot: 1 run at once", "1 for their pod or process to start"] == (
+        here.waiting_texts()
+    )
+    here.note_run(count=10, state=RunState(paused=True))
+    assert "7 for the run to go on: it is paused" in here.waiting_texts()
+
+
+def test_the_speed_is_that_of_the_last_trials() -> None:
+    clock = Clock()
+    here = progress(clock=clock)
+    assert None is here.per_s
+    here.count = 400
+    for number in range(300):
+        clock.now += 1.0 if number < 200 else 0.5
+        here.add(ended(number))
+    assert 2.0 == pytest.approx(here.per_s, rel=0.02)
+
+
+def test_only_the_first_failure_of_a_kind_is_new() -> None:
+    def failed(number: int, reason: str) -> Record:
+        return replace(ended(number, state=TrialState.FAILED), reason=reason)
+
+    here = progress()
+    reasons = [
+        "exit code 1: loss 0.5",
+        "exit code 1: loss 7.5",
+        "out of memory",
+        "exit code 1: loss 3",
+    ]
+    new = [here.add(failed(number, reason)) for number, reason in enumerate(reasons)]
+    assert [True, False, True, False] == new
+    assert ["3 failed: exit code 1: loss 0.5", "1 failed: out of memory"] == (
+        here.failures.newest(2)
+    )
+
+
+def test_a_reason_that_was_said_is_not_said_whole_again() -> None:
+    here, said = progress(), io.StringIO()
+    for number, reason in enumerate(["exit 1", "exit 1", "killed", "hung"]):
+        here.add(replace(ended(number, state=TrialState.FAILED), reason=reason))
+    here.failures.note_said("exit 1")
+    here.failures.note_said("killed")
+    here.failures.say(Console(stream=said), "RUN")
+    assert [
+        "2 trials (0, 1) failed like the first of them, see above",
+        "trial 3 failed: hung",
+        "see why: podmap logs RUN 0",
+    ] == said.getvalue().splitlines()
+
+
+def test_what_ignores_its_end_is_counted_down() -> None:
+    clock = Clock()
+    here = progress(clock=clock)
+    here.begin(0)
+    assert "" == here.ending_text()
+    here.expect_kill(30.0)
+    clock.now = 12.0
+    assert "1 trial still runs, killed in 18s" == here.ending_text()
+    here.begin(1)
+    clock.now = 31.0
+    assert "2 trials still run, being killed" == here.ending_text()
+    here.end_attempt(0)
+    here.add(ended(1))
+    assert "" == here.ending_text()
+
+
 def test_a_trial_that_stays_open_is_not_counted() -> None:
     here = progress()
     here.add(ended(0, state=TrialState.WAITING))
     assert 0 == here.ended
-
-
-def test_lines_are_said_now_and_then_only() -> None:
-    clock, said = Clock(), io.StringIO()
-    lines, here = ProgressLines(Console(stream=said), clock=clock), progress(clock=clock)
-    for number in range(10):
-        clock.now += LINE_EVERY_S / 2.5
-        here.add(ended(number, 0.5))
-        lines.update(here)
-    assert [
-        "3/10 trials ended, about 28s left, best y 0.5 (trial 0)",
-        "6/10 trials ended, about 16s left, best y 0.5 (trial 0)",
-        "9/10 trials ended, about 4.0s left, best y 0.5 (trial 0)",
-    ] == said.getvalue().splitlines()
 
 
 def test_warnings_of_modules_are_said_but_not_all_of_many() -> None:
@@ -131,43 +190,3 @@ def test_duration(seconds: float | None, shown: str) -> None:
 )
 def test_a_cell_is_one_short_line_without_control_characters(value: Any, shown: str) -> None:
     assert shown == text(value)
-
-
-def on_terminal(cli: Any, **env: str) -> str:
-    """What a run shows on a terminal."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "podmap.cli.main", "run", cli.spec()],
-        cwd=cli.folder,
-        env={**cli.env, "TERM": "xterm-256color", **env},
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    seen = b""
-    with open(ours, "rb", buffering=0) as file:
-        try:
-            while chunk := file.read(65536):
-                seen += chunk
-        except OSError:  # Linux says so when the other end is closed
-            pass
-    assert 0 == process.wait()
-    return seen.decode()
-
-
-def test_a_bar_with_the_best_so_far_is_drawn_on_a_terminal(cli: Any) -> None:
-    seen = on_terminal(cli)
-    assert "4/4" in seen
-    assert "best y 3" in seen
-    assert seen.count("\x1b[?25l") == seen.count("\x1b[?25h")  # the cursor is back
-
-
-def test_no_color_is_respected(cli: Any) -> None:
-    colour = re.compile(r"\x1b\[[0-9;]*m")
-    assert colour.search(on_terminal(cli))
-    (cli.folder / "sweep.yaml").unlink()
-    assert not re.search(r"\x1b\[(3|9)[0-9]", on_terminal(cli, NO_COLOR="1"))
-
-
-def test_a_dumb_terminal_gets_plain_lines(cli: Any) -> None:
-    assert "\x1b" not in on_terminal(cli, TERM="dumb")
