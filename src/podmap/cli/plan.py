@@ -72,6 +72,8 @@ Time and GPU-hours are estimated from --seconds-per-trial, or at most from `tria
 The exit code is 2 if there is nothing to run, or if a trial can never be started: an argument that
 is too long for a process, or holds a NUL.
 
+The table shows the first and the last trials, --json all of them.
+
 With --dry-run the cluster checks the pods as if they were to be created: one of each kind that
 `trial.cases` makes. The exit code is 1 if it would refuse one.
 
@@ -240,7 +242,7 @@ def _json(sweep: Sweep, plan: Plan, guess: Estimate) -> dict[str, Any]:
                 **({"example": True} if trial.example else {}),
                 **({"shard": trial.shard.to_json()} if trial.shard else {}),
             }
-            for trial in _shown_trials(plan)
+            for trial in plan.trials()
         ],
         "estimated_by": guess.by,
         "makespan_s": guess.makespan_s,

@@ -232,3 +232,12 @@ def test_what_only_pods_have_is_refused_for_processes_before_anything_runs(cli: 
     given = [one["valueFrom"] for one in main["env"] if "valueFrom" in one]
     assert [{"configMapKeyRef": {"name": "cluster", "key": "region"}}] == given[:1]
     assert [{"fieldRef": {"fieldPath": "spec.nodeName"}}] == given[1:]
+
+
+def test_json_has_all_trials_and_the_table_the_first_and_the_last(cli: Any) -> None:
+    spec, more = cli.spec(), ("--set", "search.params.x.high=99")
+    trials = cli("plan", spec, *more, "--json").json["trials"]
+    assert list(range(100)) == [trial["number"] for trial in trials]
+    assert list(range(100)) == [trial["params"]["x"] for trial in trials]
+    table = cli("plan", spec, *more).out.split("\n\n")[0].splitlines()
+    assert ["TRIAL", "0", "1", "2", "3", "4", "…", "98", "99"] == [row.split()[0] for row in table]
