@@ -26,7 +26,7 @@ from podmap.cli._output import (
     say_left_out,
 )
 from podmap.cli._patience import asked_patiently
-from podmap.cli._pending import pending_counted
+from podmap.cli._pod_starts import pending_counted
 from podmap.cli._progress import Progress
 from podmap.cli._selection import Selection
 from podmap.clock import parse_iso, utc_now

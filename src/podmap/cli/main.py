@@ -25,6 +25,7 @@ VERBS: Mapping[str, str] = {
     "doctor": "Say what would go wrong with sweeps here, and what to change.",
     "run": "Run a sweep, as local processes or as pods.",
     "resume": "Go on with a run that was interrupted or killed.",
+    "init": "Write a first spec of a script, from its --help.",
     "plan": "Show the trials of a spec, and what they will take.",
     "render": "Show exactly what one trial would run.",
     "ls": "List the runs of a store.",
