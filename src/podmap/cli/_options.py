@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,27 @@ def complete_set(
     return [CompletionItem(key) for key in sorted(shown)]
 
 
-SPEC = click.argument("spec", type=click.Path(dir_okay=False))
+STDIN = "/dev/stdin"
+
+
+class InputFile(click.Path):
+    """A file that is read, where `-` is standard input, as programs have it."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, allow_dash=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, of standard input that by which the system knows it."""
+        return STDIN if value == "-" else super().convert(value, param, ctx)
+
+
+def folder_of(spec: str) -> str:
+    """Where the trials of a spec run: beside its file; of one that is a pipe, here."""
+    piped = spec == STDIN or spec.startswith(("/dev/fd/", "/proc/self/fd/"))
+    return os.getcwd() if piped else os.path.dirname(os.path.abspath(spec))
+
+
+SPEC = click.argument("spec", type=InputFile())
 RUN = click.argument("run", shell_complete=complete_run)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 STORE = click.option(
@@ -254,7 +275,6 @@ def _param_names() -> list[str]:
 
     An option without its value makes click forget the arguments, so the words are looked at.
     """
-    import os
     import shlex
 
     from podmap.spec.load import load

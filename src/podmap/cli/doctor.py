@@ -14,6 +14,7 @@ from podmap.cli._options import (
     NAMESPACE,
     SET,
     STORE,
+    InputFile,
     duration_s,
     example,
     overrides,
@@ -57,7 +58,7 @@ cannot be reached. `?` is what this account cannot see, and counts for nothing.
 @click.option(
     "--spec",
     metavar="FILE",
-    type=click.Path(dir_okay=False),
+    type=InputFile(),
     help="Look with the pods, parallelism and store of this spec.",
 )
 @SET

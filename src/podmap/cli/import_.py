@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podmap.cli._options import JSON, example
+from podmap.cli._options import JSON, InputFile, example
 from podmap.cli._output import counted, print_json
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ the spec would be refused as it is, is listed too, and makes the exit code 1.
 {EXAMPLES}""",
     short_help="Make a spec of a sweep of Katib or W&B.",
 )
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("file", type=InputFile())
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Where to.")
 @click.option("--strict", is_flag=True, help="Write nothing if something cannot be kept.")
 @JSON

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from podmap.cli._options import BACKEND, JSON, SET, SPEC, STORE, example, overrides
+from podmap.cli._options import BACKEND, JSON, SET, SPEC, STORE, example, folder_of, overrides
 from podmap.cli._output import counted, print_json
 from podmap.cli._streams import UNSAFE
 
@@ -89,7 +89,7 @@ def _launch(loaded: LoadedSpec, trial: Trial, spec: str, backend: str, store: st
         sweep,
         connect(Target(backend)).result_path,
         store=default_store(store or sweep.store),
-        folder=os.path.dirname(os.path.abspath(spec)),
+        folder=folder_of(spec),
     )
     return launcher.make_launch(trial, epoch=NO_EPOCH)
 

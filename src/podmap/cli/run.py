@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from podmap.cli._options import (
@@ -22,6 +20,7 @@ from podmap.cli._options import (
     STORE,
     STRICT,
     example,
+    folder_of,
     load_priced,
 )
 from podmap.errors import UsageError
@@ -36,6 +35,8 @@ podmap run sweep.yaml --store /data/podmap --json > result.json
 @click.command(
     name="run",
     help=f"""Run the sweep of the file SPEC, as processes or as pods, and print its leaderboard.
+
+SPEC may be - for standard input; then the trials run in the working folder.
 
 At most `parallelism` trials run at once. Every trial has a record in the store, so nothing that
 has ended is lost: after Ctrl-C, kill -9 or a full disk, `podmap resume` goes on. The first Ctrl-C
@@ -92,5 +93,4 @@ def command(
     options = RunOptions(
         target, Console(quiet=quiet), logs=logs, patience_s=patience, as_json=as_json
     )
-    folder = os.path.dirname(os.path.abspath(spec))
-    return start_run(loaded, options, folder=folder, store=store)
+    return start_run(loaded, options, folder=folder_of(spec), store=store)
