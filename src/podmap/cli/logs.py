@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 EXAMPLES = example("""
 podmap logs 3f9a12c0 7
 podmap logs 3f9a 7 --attempt 1
+podmap logs 3f9a 7 -f
 """)
 TAIL_BYTES = 64 * 1024
 
@@ -43,6 +44,13 @@ why, and what to do about it, follows on standard error.
 @click.option(
     "--attempt", type=click.IntRange(min=1), help="Which attempt, from 1.  [default: the last]"
 )
+@click.option(
+    "-f",
+    "--follow",
+    "follows",
+    is_flag=True,
+    help="Go on until the trial has ended, from attempt to attempt; or until --attempt has.",
+)
 @KUBECONFIG
 @FIND_STORE
 @JSON
@@ -50,6 +58,7 @@ def command(
     run: str,
     trial: int,
     attempt: int | None,
+    follows: bool,
     kubeconfig: str | None,
     store: str | None,
     as_json: bool,
@@ -59,6 +68,9 @@ def command(
 
     ledger, manifest = open_run(run, store)
     manifest.check_number(trial)
+    if follows:
+        _follow(ledger, manifest, trial, attempt, kubeconfig=kubeconfig, as_json=as_json)
+        return
     data, log = _read_attempt(ledger, manifest, trial, attempt, kubeconfig)
     if as_json:
         print_json({**data, "log": log.decode("utf-8", "replace")})
@@ -67,16 +79,50 @@ def command(
     if data["attempt"]:
         about += f", attempt {data['attempt']} of {data['attempts']}"
     click.echo(about, err=True)
-    sys.stdout.flush()
-    if sys.stdout.isatty():
-        click.echo(log.decode("utf-8", "replace").replace("\r\n", "\n"), nl=False)
-    else:  # as it is: a program reads it
-        sys.stdout.buffer.write(log)
-        sys.stdout.buffer.flush()
+    _write(log)
     explained = _explanation(data, log)
     if explained and log and not log.endswith(b"\n"):
         click.echo(err=True)
     for line in explained:
+        click.echo(line, err=True)
+
+
+def _write(output: bytes) -> None:
+    """Prints output: as it is where a program reads it, made safe where a person does."""
+    sys.stdout.flush()
+    if sys.stdout.isatty():
+        click.echo(output.decode("utf-8", "replace").replace("\r\n", "\n"), nl=False)
+    else:
+        sys.stdout.buffer.write(output)
+        sys.stdout.buffer.flush()
+
+
+def _follow(
+    ledger: Ledger,
+    manifest: Manifest,
+    number: int,
+    attempt: int | None,
+    *,
+    kubeconfig: str | None,
+    as_json: bool,
+) -> None:
+    """Prints what a trial prints until it has ended, and why it has failed, if it has."""
+    from podmap.cli._follow import TrialFollower
+    from podmap.errors import UsageError
+
+    if as_json:
+        raise UsageError("-f prints output as it comes, which is no JSON: leave out --json")
+    follower = TrialFollower(
+        ledger,
+        manifest,
+        number,
+        kubeconfig=kubeconfig,
+        write=_write,
+        say=lambda line: click.echo(line, err=True),
+    )
+    follower.follow(attempt)
+    data, log = _read_attempt(ledger, manifest, number, attempt, kubeconfig)
+    for line in _explanation(data, log):
         click.echo(line, err=True)
 
 

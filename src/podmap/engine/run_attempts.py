@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import TypeVar
 
 from podmap.backends.base import Backend, Observation
@@ -57,6 +58,34 @@ def read_output(
         BackendError: It cannot be read.
     """
     return _ask(manifest, kubeconfig, lambda backend: backend.tail(name, max_bytes=max_bytes))
+
+
+def stream_output(
+    manifest: Manifest,
+    name: str,
+    on_chunk: Callable[[bytes], None],
+    *,
+    kubeconfig: str | None = None,
+) -> None:
+    """Hands on what an attempt prints, from its beginning, until it has ended or is gone.
+
+    Args:
+        manifest: The run's.
+        name: The attempt's name.
+        on_chunk: Takes the output as it comes.
+        kubeconfig: How to reach the cluster.
+
+    Raises:
+        BackendError: It cannot be read; where that began in the middle, what came before was
+            handed on.
+    """
+
+    async def stream(backend: Backend) -> None:
+        async with aclosing(backend.output(name)) as output:
+            async for chunk in output:
+                on_chunk(chunk)
+
+    _ask(manifest, kubeconfig, stream)
 
 
 def remove_attempts(manifest: Manifest, *, reason: str, kubeconfig: str | None = None) -> int:

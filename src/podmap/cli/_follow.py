@@ -1,0 +1,113 @@
+"""Follows the output of a trial, from attempt to attempt, until the trial has ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from podmap.engine.run_attempts import find_attempts, stream_output
+
+if TYPE_CHECKING:
+    from podmap.backends.base import Observation
+    from podmap.ledger.ledger import Ledger
+    from podmap.ledger.manifest import Manifest
+
+EVERY_S = 1.0
+_SEEN_BYTES = 64 * 1024
+
+
+class TrialFollower:
+    """Hands on what a trial prints as it comes; of attempts that have ended what is kept."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        manifest: Manifest,
+        number: int,
+        *,
+        kubeconfig: str | None,
+        write: Callable[[bytes], None],
+        say: Callable[[str], None],
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            ledger: Of the run.
+            manifest: Its manifest.
+            number: The trial.
+            kubeconfig: How to reach the cluster.
+            write: Takes output.
+            say: Takes what is told about it.
+            pause: Waits for so many seconds.
+        """
+        self._ledger, self._manifest, self._number = ledger, manifest, number
+        self._kubeconfig = kubeconfig
+        self._write, self._say, self._pause = write, say, pause
+        self._seen = b""
+
+    def follow(self, attempt: int | None = None) -> None:
+        """Returns once the trial has ended, or the attempt, if one is named.
+
+        Raises:
+            StoreError: The store could not be asked.
+            BackendError: What runs the attempt cannot be asked from here.
+        """
+        done = (attempt or self._last()) - 1
+        waits = False
+        while True:
+            record = self._ledger.read_record(self._number)
+            kept = [one.number for one in self._ledger.attempts(self._number)]
+            live = {} if record and record.state.terminal else self._live()
+            following = min((n for n in {*kept, *live} if n > done), default=None)
+            if following is not None:
+                self._show(following, live.get(following), is_kept=following in kept)
+                done = following
+                if attempt is not None:
+                    return
+            elif record is not None and record.state.terminal:
+                return
+            else:
+                if not waits:
+                    self._say(f"trial {self._number} does not run; waiting until it does")
+                waits = True
+                self._pause(EVERY_S)
+
+    def _last(self) -> int:
+        kept = [one.number for one in self._ledger.attempts(self._number)]
+        return max([*kept, *self._live()], default=1)
+
+    def _live(self) -> dict[int, Observation]:
+        found = find_attempts(self._manifest, kubeconfig=self._kubeconfig)
+        return {one.attempt: one for one in found if one.number == self._number}
+
+    def _show(self, attempt: int, live: Observation | None, *, is_kept: bool) -> None:
+        """Hands on the output of one attempt, to its end."""
+        self._say(f"trial {self._number}, attempt {attempt}")
+        self._seen = b""
+        if live is not None and not is_kept:
+            stream_output(self._manifest, live.name, self._take, kubeconfig=self._kubeconfig)
+            self._await_kept(attempt)
+        self._show_rest(self._ledger.read_log(self._number, attempt) or b"")
+
+    def _take(self, chunk: bytes) -> None:
+        self._seen = (self._seen + chunk)[-_SEEN_BYTES:]
+        self._write(chunk)
+
+    def _await_kept(self, attempt: int) -> None:
+        """Waits until the ledger has the attempt: its runner reads the last of the output."""
+        while True:
+            record = self._ledger.read_record(self._number)
+            if any(one.number == attempt for one in self._ledger.attempts(self._number)):
+                return
+            if (record and record.state.terminal) or attempt not in self._live():
+                return
+            self._pause(EVERY_S)
+
+    def _show_rest(self, tail: bytes) -> None:
+        """Hands on what is kept of the output's end and was not seen."""
+        longest = min(len(tail), len(self._seen))
+        common = next((n for n in range(longest, 0, -1) if self._seen.endswith(tail[:n])), 0)
+        if tail and not self._seen.endswith(tail):
+            self._take(tail[common:])
