@@ -76,6 +76,16 @@ def told(given: dict[str, Any]) -> str:
         ),
         pytest.param(
             {
+                "a": span(kernel=["rbf", "poly"]),
+                "b": span(a=0.1, kernel=["linear", "poly"]),
+                "c": span(b=0.1, kernel=["rbf", "linear"]),
+            },
+            "search.params.c.when: never true: b needs kernel to be 'poly', and c needs 'rbf' or "
+            "'linear'",
+            id="contradiction of three",
+        ),
+        pytest.param(
+            {
                 "opt": {"choices": [{"name": "sgd"}], "when": {"kernel": "rbf"}},
                 "sub": span(**{"opt.name": "sgd", "kernel": "poly"}),
             },
