@@ -74,6 +74,20 @@ def hartmann6(params: Mapping[str, Any]) -> float:
     return float(-np.sum(_HEIGHTS * np.exp(-np.sum(_WIDTHS * (x - _PEAKS) ** 2, axis=1))))
 
 
+def ackley(params: Mapping[str, Any]) -> float:
+    """Of 5 params, with its optimum off the middle, where a Sobol sequence would begin."""
+    x = np.array([params[f"x{axis}"] for axis in range(5)]) - 3.0
+    bowl = -20.0 * math.exp(-0.2 * math.sqrt(float((x * x).mean())))
+    return bowl - math.exp(float(np.cos(2.0 * math.pi * x).mean())) + 20.0 + math.e
+
+
+def levy(params: Mapping[str, Any]) -> float:
+    w = 1.0 + (np.array([params[f"x{axis}"] for axis in range(4)]) - 1.0) / 4.0
+    waves = (w[:-1] - 1.0) ** 2 * (1.0 + 10.0 * np.sin(math.pi * w[:-1] + 1.0) ** 2)
+    last = (w[-1] - 1.0) ** 2 * (1.0 + math.sin(2.0 * math.pi * w[-1]) ** 2)
+    return float(math.sin(math.pi * w[0]) ** 2 + waves.sum() + last)
+
+
 def digits_mlp(params: Mapping[str, Any]) -> float:
     """The log10 of the validation loss of a small network on scikit-learn's digits."""
     from sklearn.datasets import load_digits
@@ -111,6 +125,8 @@ PROBLEMS = {
     "hartmann6": Problem(
         {f"x{axis}": Range(low=0.0, high=1.0) for axis in range(6)}, hartmann6, -3.32237
     ),
+    "ackley5": Problem({f"x{axis}": Range(low=-10.0, high=10.0) for axis in range(5)}, ackley, 0.0),
+    "levy4": Problem({f"x{axis}": Range(low=-10.0, high=10.0) for axis in range(4)}, levy, 0.0),
     "digits-mlp": Problem(
         {
             "lr": Range(low=1e-4, high=1.0, log=True),

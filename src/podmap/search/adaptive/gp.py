@@ -1,10 +1,12 @@
 """`kind: gp`: Bayesian optimization by a Gaussian process, for one objective.
 
 A suggestion is the point that promises most: of which the logarithm of the expected improvement
-over the best value, plus that of the probability not to fail, is largest. Trials that still run are
-taken for ended with the value that the model expects of them ("kriging believer": Ginsbourger, Le
-Riche and Carraro, 2010), so that what runs at the same time is spread out. The first trials are
-those of a Sobol sequence. All is made anew from the past trials for each ask.
+over the best value, plus that of the probability not to fail, is largest. The improvement is the
+mean of what several models expect, whose parameters are drawn from their posterior. Trials that
+still run are taken for ended with the value that a model expects of them ("kriging believer":
+Ginsbourger, Le Riche and Carraro, 2010), which may be the best value then, so that what runs at the
+same time is spread out. The first trials are those of a Sobol sequence. All is made anew from the
+past trials for each ask.
 """
 
 from __future__ import annotations
@@ -17,7 +19,13 @@ from numpy.typing import NDArray
 from scipy.special import erfcx, log_ndtr, ndtr
 
 from podmap.search.adaptive.cube import Cube
-from podmap.search.adaptive.gp_model import Floats, GaussianProcess, fitted_kernel
+from podmap.search.adaptive.gp_model import (
+    Floats,
+    GaussianProcess,
+    Kernel,
+    fitted_kernel,
+    likely_kernels,
+)
 from podmap.search.adaptive.past import PastTrial, SamplerSetting, as_told
 from podmap.search.adaptive.qmc import SobolSampler, sobol_points
 from podmap.spec.constraint import Constraints
@@ -26,6 +34,11 @@ FIRST_TRIALS = 10
 """So many have to end before the model is asked."""
 MOST_TRIALS = 120
 """The model is fitted to at most so many: its cost grows by the cube of their number."""
+MOST_MODELS = 6
+"""What a point promises is averaged over so many; with many points, which leave less doubt and cost
+more, over fewer."""
+_POINTS = 480
+_FEWEST_MODELS = 2
 _FEWEST = 3
 _WIDE = 1024
 _KEPT = 8
@@ -76,29 +89,45 @@ class _Acquisition:
     ) -> None:
         self._allowed = allowed
         complete = _chosen([one for one in told if one.state == "complete"])
-        running = [one for one in told if one.state == "running"]
         points = cube.encoded([one.point for one in complete])
         values = squashed(np.array([one.values[0] for one in complete]))
         met = np.array([one.violation <= 0.0 for one in complete])
-        self.best = float(values[met].min() if met.any() else values.max())
+        best = float(values[met].min() if met.any() else values.max())
         self.top = points[np.argsort(np.where(met, values, values + 1e3), kind="stable")[:5]]
-        kernel = fitted_kernel(points, values, cube.axis_of, rng)
-        self._model = GaussianProcess(kernel, points, values)
-        if running:
-            alive = cube.encoded([one.point for one in running])
-            expected, _ = self._model.predict(alive)
-            both = np.vstack([points, alive]), np.concatenate([values, expected])
-            self._model = GaussianProcess(kernel, *both)
+        alive = cube.encoded([one.point for one in told if one.state == "running"])
+        count = max(_FEWEST_MODELS, min(MOST_MODELS, _POINTS // (len(points) + len(alive))))
+        kernels = likely_kernels(points, values, cube.axis_of, rng, count=count)
+        self._models = [
+            _believer(kernel, points, values, alive, best, met=bool(met.all()))
+            for kernel in kernels
+        ]
         self._good = _feasibility(cube, told, rng)
 
     def __call__(self, points: Floats) -> Floats:
-        mean, variance = self._model.predict(points)
-        found = log_improvement(mean, variance, self.best)
+        each = [log_improvement(*model.predict(points), best) for model, best in self._models]
+        found: Floats = np.logaddexp.reduce(each)
         if self._good is not None:
             mean, variance = self._good.predict(points)
             found = found + log_ndtr(mean / np.sqrt(variance + self._good.kernel.noise + 0.05))
         promised: Floats = np.where(self._allowed(points), found, -np.inf)
         return promised
+
+
+def _believer(
+    kernel: Kernel, points: Floats, values: Floats, alive: Floats, best: float, *, met: bool
+) -> tuple[GaussianProcess, float]:
+    """A model that takes what runs for ended as it expects, and the best value that it knows of.
+
+    Where some trials miss limits, what runs may miss them, too, and its value is not the best.
+    Where none do it may be: else a place that is expected to be better than the best would go on
+    promising that to all who ask, though it is being looked at.
+    """
+    model = GaussianProcess(kernel, points, values)
+    if not len(alive):
+        return model, best
+    expected, _ = model.predict(alive)
+    both = np.vstack([points, alive]), np.concatenate([values, expected])
+    return GaussianProcess(kernel, *both), min(best, float(expected.min())) if met else best
 
 
 def _feasibility(

@@ -19,6 +19,12 @@ dk/d(r²) = -5/6 (1 + √5 r) exp(-√5 r), and ∂r²/∂log l_j = -2 |x_aj - x
     ∂K/∂log l_j = s 5/3 (1 + √5 r) exp(-√5 r) |x_aj - x_bj|² / l_j²,
     ∂K/∂log s = s k(r),   ∂K/∂log n = n I.
 
+One θ says more than is known: with few values quite other lengths are nearly as likely, and where
+all points are chosen by one of them, what it is wrong about is never looked at. So some θ are
+drawn from the posterior, over which what a point promises is averaged (Snoek, Larochelle and Adams,
+2012). They are of a Metropolis walk that begins at the largest posterior; its steps are normal, and
+as wide along each θ_j as the posterior is there: 0.7 / √(∂²f/∂θ_j²).
+
 The prior of the lengths is log-normal and grows with the root of the number of axes, since
 distances in a cube do (Hvarfner, Hellsten and Nardi, 2024): without it many axes look as if nothing
 mattered.
@@ -32,6 +38,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
 Floats = NDArray[np.float64]
@@ -44,6 +51,11 @@ _LENGTHS = (math.log(0.01), math.log(30.0))
 _SCALES = (-4.0, 4.0)
 _NOISES = (math.log(1e-6), math.log(0.5))
 _STEPS = 40
+_IMPOSSIBLE = 1e10
+_WALK_STEPS = 8
+_WALK_WIDTH = 0.7
+_FLATTEST = 0.1
+_NEAR = 0.05
 
 
 @dataclass(frozen=True)
@@ -91,7 +103,7 @@ class GaussianProcess:
     def predict(self, points: Floats) -> tuple[Floats, Floats]:
         """Mean and variance at points, without the noise."""
         between = self.kernel.between(points, self._points)
-        explained = solve_triangular(self._factor, between.T, lower=True)
+        explained = solve_triangular(self._factor, between.T, lower=True, check_finite=False)
         variance = self.kernel.scale - (explained * explained).sum(0)
         return between @ self._weights, np.maximum(variance, 1e-12)
 
@@ -99,7 +111,7 @@ class GaussianProcess:
 def fitted_kernel(
     points: Floats, values: Floats, axis_of: NDArray[np.int64], rng: np.random.Generator
 ) -> Kernel:
-    """The covariance with the largest posterior, as far as a search from two places finds it.
+    """The covariance with the largest posterior, as far as `_Posterior.largest` finds it.
 
     Args:
         points: Rows = points.
@@ -107,33 +119,39 @@ def fitted_kernel(
         axis_of: The axis of each column.
         rng: Says where the second search begins.
     """
-    axes = int(axis_of.max()) + 1
-    posterior = _Posterior(points, values, axis_of, axes)
-    bounds = [_LENGTHS] * axes + [_SCALES, _NOISES]
-    tail = [0.0, _NOISE_PRIOR[0]]
-    starts = [
-        np.concatenate([np.full(axes, math.log(0.5) + 0.2 * math.log(axes)), tail]),
-        np.concatenate([rng.normal(math.log(0.6), 0.7, axes), tail]),
-    ]
-    found = [
-        minimize(
-            posterior, at, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS}
-        )
-        for at in starts
-    ]
-    best: Floats = min(found, key=lambda one: float(one.fun)).x
-    lengths = np.exp(best[:axes])[axis_of]
-    return Kernel(lengths, math.exp(best[axes]), math.exp(best[axes + 1]))
+    posterior = _Posterior(points, values, axis_of)
+    return posterior.kernel(posterior.largest(rng))
+
+
+def likely_kernels(
+    points: Floats,
+    values: Floats,
+    axis_of: NDArray[np.int64],
+    rng: np.random.Generator,
+    *,
+    count: int,
+) -> list[Kernel]:
+    """Covariances drawn from the posterior.
+
+    Args:
+        points: As `fitted_kernel`, and so what is not said here.
+        values: One for each point.
+        axis_of: The axis of each column.
+        rng: Draws them.
+        count: How many.
+    """
+    posterior = _Posterior(points, values, axis_of)
+    return [posterior.kernel(theta) for theta in posterior.drawn(rng, count)]
 
 
 class _Posterior:
     """The negative logarithm of the posterior of θ, and its gradient."""
 
-    def __init__(
-        self, points: Floats, values: Floats, axis_of: NDArray[np.int64], axes: int
-    ) -> None:
+    def __init__(self, points: Floats, values: Floats, axis_of: NDArray[np.int64]) -> None:
         self._values = values
-        self._axes = axes
+        self._axis_of = axis_of
+        self._axes = axes = int(axis_of.max()) + 1
+        self._bounds = [_LENGTHS] * axes + [_SCALES, _NOISES]
         count = len(values)
         self._apart = np.empty((axes, count * count))
         for axis in range(axes):
@@ -146,28 +164,94 @@ class _Posterior:
         self._sd = np.append(np.full(axes, high), [_SCALE_SD, _NOISE_PRIOR[1]])
 
     def __call__(self, theta: Floats) -> tuple[float, Floats]:
-        axes, values = self._axes, self._values
-        count = len(values)
+        """f(θ) and its derivative."""
+        axes, found = self._axes, self._covariances(theta)
+        off = (theta - self._mean) / self._sd
+        gradient = off / self._sd
+        if found is None:
+            return _IMPOSSIBLE, np.zeros_like(theta)
+        shape, decayed, factor = found
+        weights = cho_solve((factor, True), self._values, check_finite=False)
+        rest, _ = dpotri(factor, lower=1)
+        rest = rest + np.tril(rest, -1).T - np.outer(weights, weights)
+        scale, noise = np.exp(theta[axes:])
+        slope = rest * (5.0 / 3.0 * scale * decayed)
         inverse = np.exp(-2.0 * theta[:axes])
-        scale, noise = math.exp(theta[axes]), math.exp(theta[axes + 1])
-        squared = (inverse @ self._apart).reshape(count, count)
+        gradient[:axes] += 0.5 * inverse * (self._apart @ slope.ravel())
+        gradient[axes] += 0.5 * scale * float((rest * shape).sum())
+        gradient[axes + 1] += 0.5 * noise * float(np.trace(rest))
+        return self._height(factor, weights) + 0.5 * float(off @ off), gradient
+
+    def height(self, theta: Floats) -> float:
+        """f(θ) alone, at a third of the cost."""
+        found = self._covariances(theta)
+        if found is None:
+            return _IMPOSSIBLE
+        _, _, factor = found
+        weights = cho_solve((factor, True), self._values, check_finite=False)
+        off = (theta - self._mean) / self._sd
+        return self._height(factor, weights) + 0.5 * float(off @ off)
+
+    def _height(self, factor: Floats, weights: Floats) -> float:
+        return 0.5 * float(self._values @ weights) + float(np.log(np.diag(factor)).sum())
+
+    def _covariances(self, theta: Floats) -> tuple[Floats, Floats, Floats] | None:
+        """k(r), (1 + √5 r) exp(-√5 r), and the factor of K; None where K has none."""
+        axes, count = self._axes, len(self._values)
+        squared = (np.exp(-2.0 * theta[:axes]) @ self._apart).reshape(count, count)
         distance = _ROOT5 * np.sqrt(squared)
         decay = np.exp(-distance)
-        shape = (1.0 + distance + 5.0 / 3.0 * squared) * decay
+        decayed = (1.0 + distance) * decay
+        shape = decayed + 5.0 / 3.0 * squared * decay
+        scale, noise = np.exp(theta[axes:])
         known = scale * shape
         known[np.diag_indices(count)] += noise + _JITTER
         try:
             factor = cholesky(known, lower=True, check_finite=False)
         except np.linalg.LinAlgError:
-            return 1e10, np.zeros_like(theta)
-        weights = cho_solve((factor, True), values, check_finite=False)
-        off = (theta - self._mean) / self._sd
-        height = 0.5 * float(values @ weights) + float(np.log(np.diag(factor)).sum())
-        gradient = off / self._sd
-        rest = cho_solve((factor, True), np.eye(count), check_finite=False)
-        rest -= np.outer(weights, weights)
-        slope = rest * (5.0 / 3.0 * scale * (1.0 + distance) * decay)
-        gradient[:axes] += 0.5 * inverse * (self._apart @ slope.ravel())
-        gradient[axes] += 0.5 * scale * float((rest * shape).sum())
-        gradient[axes + 1] += 0.5 * noise * float(np.trace(rest))
-        return height + 0.5 * float(off @ off), gradient
+            return None
+        return shape, decayed, factor
+
+    def kernel(self, theta: Floats) -> Kernel:
+        """The covariance of θ."""
+        lengths = np.exp(theta[: self._axes])[self._axis_of]
+        return Kernel(lengths, math.exp(theta[self._axes]), math.exp(theta[self._axes + 1]))
+
+    def largest(self, rng: np.random.Generator) -> Floats:
+        """The θ with the largest posterior, as far as a search from two places finds it."""
+        axes, tail = self._axes, [0.0, _NOISE_PRIOR[0]]
+        starts = [
+            np.concatenate([np.full(axes, math.log(0.5) + 0.2 * math.log(axes)), tail]),
+            np.concatenate([rng.normal(math.log(0.6), 0.7, axes), tail]),
+        ]
+        options, bounds = {"maxiter": _STEPS}, self._bounds
+        found = [
+            minimize(self, at, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+            for at in starts
+        ]
+        best: Floats = min(found, key=lambda one: float(one.fun)).x
+        return best
+
+    def drawn(self, rng: np.random.Generator, count: int) -> list[Floats]:
+        """So many θ of a walk through the posterior."""
+        low, high = np.array(self._bounds).T
+        at = self.largest(rng)
+        height = self.height(at)
+        widths = _WALK_WIDTH / np.sqrt(np.maximum(self._curvatures(at), _FLATTEST))
+        found = []
+        for step in range(1, count * _WALK_STEPS + 1):
+            there = at + rng.normal(size=len(at)) * widths
+            inside = bool(((there >= low) & (there <= high)).all())
+            other = self.height(there) if inside else math.inf
+            if rng.exponential() > other - height:
+                at, height = there, other
+            if step % _WALK_STEPS == 0:
+                found.append(at)
+        return found
+
+    def _curvatures(self, theta: Floats) -> Floats:
+        """The second derivatives along each θ_j, from differences of the first."""
+        found = np.empty(len(theta))
+        for place, step in enumerate(np.eye(len(theta)) * _NEAR):
+            found[place] = (self(theta + step)[1] - self(theta - step)[1])[place] / (2.0 * _NEAR)
+        return found
