@@ -42,6 +42,13 @@ def fitted_kernel(points: Any, values: Any, axis_of: Any, rng: np.random.Generat
     return Kernel(np.broadcast_to(found.k1.k2.length_scale, points.shape[1]), scale, noise)
 
 
+def likely_kernels(
+    points: Any, values: Any, axis_of: Any, rng: np.random.Generator, *, count: int
+) -> list[Kernel]:
+    """The one that the library fits: it draws none."""
+    return [fitted_kernel(points, values, axis_of, rng)]
+
+
 class Process:
     """As podmap's, by the library."""
 
@@ -61,5 +68,6 @@ class SklearnGp:
         self._sampler = gp.GpSampler(setting)
 
     def suggest(self, number: int, past: Any) -> dict[str, float]:
-        with mock.patch.multiple(gp, fitted_kernel=fitted_kernel, GaussianProcess=Process):
+        own = {"fitted_kernel": fitted_kernel, "likely_kernels": likely_kernels}
+        with mock.patch.multiple(gp, GaussianProcess=Process, **own):
             return self._sampler.suggest(number, past)
