@@ -26,7 +26,7 @@ def make_tpe(setting: SamplerSetting) -> OptunaSampler:
         liar = running >= LIAR_FROM
         return TPESampler(seed=seed, multivariate=single, group=grouped, constant_liar=liar)
 
-    return OptunaSampler(setting, make, all_axes=single)
+    return OptunaSampler(setting, make, all_axes=single and not grouped)
 
 
 def _use_fast_log_ndtr() -> None:

@@ -37,8 +37,8 @@ def trial(number: int, *, objectives: int = 1) -> PastTrial:
     return PastTrial(number, point, "complete", values, violation, finished)
 
 
-def plain_tpe(seed: int, past: Any) -> TPESampler:
-    return TPESampler(seed=seed, multivariate=True, constant_liar=False)
+def plain_tpe(seed: int, past: Any, *, group: bool = False) -> TPESampler:
+    return TPESampler(seed=seed, multivariate=True, group=group, constant_liar=False)
 
 
 def plain_nsga2(seed: int, past: Any) -> NSGAIISampler:
@@ -65,6 +65,20 @@ def new(kind: str) -> Sampler:
     numbers = Space({name: one for name, one in SPACE.params.items() if name != "kind"})
     space = numbers if kind == "cmaes" else SPACE
     return make_sampler(kind, SamplerSetting(space, 3, 2 if kind == "nsga2" else 1))
+
+
+def test_params_with_conditions_are_asked_for_where_all_trials_have_them_all() -> None:
+    gamma = Range(low=0.1, high=10.0, when={"kernel": "rbf"})
+    setting = SamplerSetting(Space({"kernel": ["linear", "rbf"], "gamma": gamma}), 3)
+    past = [
+        PastTrial(number, {"kernel": 1, "gamma": 0.2 + number}, "complete", (float(number),))
+        for number in range(9)
+    ] * 2
+    past = [replace(one, number=number) for number, one in enumerate(past)]
+    slow = OptunaSampler(setting, lambda seed, _: plain_tpe(seed, _, group=True))
+    for number in range(18, 24):
+        expected = dict(slow.suggest(number, past))
+        assert expected == dict(make_sampler("tpe", setting).suggest(number, past))
 
 
 def without(past: list[PastTrial]) -> list[PastTrial]:
