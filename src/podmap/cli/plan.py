@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 import json
-import math
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from podmap.cli._forecast import Asked, forecast_options, foresee
 from podmap.cli._options import (
     BACKEND,
     CONTEXT,
@@ -20,15 +18,15 @@ from podmap.cli._options import (
     SET,
     SPEC,
     STRICT,
-    duration_s,
     example,
-    overrides,
+    load_priced,
     say_warnings,
 )
 from podmap.cli._output import counted, duration, print_json, print_table
 
 if TYPE_CHECKING:
     from podmap.cli._dry_run import PodCheck
+    from podmap.forecast.estimate import Estimate
     from podmap.records import Diagnosis, Trial
     from podmap.search.plan import Plan
     from podmap.spec.load import LoadedSpec
@@ -36,38 +34,21 @@ if TYPE_CHECKING:
 
 EXAMPLES = example("""
 podmap plan sweep.yaml
-podmap plan sweep.yaml --set search.trials=500 --seconds-per-trial 90s
+podmap plan sweep.yaml --set search.trials=500 --trial-time 90s
 podmap plan sweep.yaml --json | jq .count
 podmap plan sweep.yaml --backend kubernetes --dry-run --namespace ml
 """)
 FIRST, LAST = 5, 2
 ASKED_LATER = "?"
-SECONDS_PER_HOUR = 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a sweep would take.
-
-    Attributes:
-        by: What it was estimated from: `--seconds-per-trial` or `trial.timeout`; None if there
-            was nothing to do so.
-        makespan_s: Seconds from the first start to the last end; None as `by`.
-        gpu_hours: GPUs times hours; None as `by`.
-        limited_by: What would have to change for it to be done sooner.
-    """
-
-    by: str | None
-    makespan_s: float | None
-    gpu_hours: float | None
-    limited_by: str
 
 
 @click.command(
     name="plan",
     help=f"""Show the trials that SPEC would make, and what they would take; nothing is run.
 
-Time and GPU-hours are estimated from --seconds-per-trial, or at most from `trial.timeout`.
+Time, hours of CPU, memory and GPUs, and with a price table the cost, are foreseen: by --trial-time,
+else by the newest run of the sweep (--like), else at most by `trial.timeout`. The slots are played
+with starts and failures as that run had them. --room and --airflow say what else limits the sweep.
 
 The exit code is 2 if there is nothing to run, or if a trial can never be started: an argument that
 is too long for a process, or holds a NUL.
@@ -82,13 +63,7 @@ With --dry-run the cluster checks the pods as if they were to be created: one of
 )
 @SPEC
 @SET
-@click.option(
-    "--seconds-per-trial",
-    "each_s",
-    metavar="TIME",
-    callback=duration_s,
-    help="What one trial takes, to estimate by.",
-)
+@forecast_options
 @BACKEND
 @click.option(
     "--dry-run",
@@ -104,7 +79,7 @@ With --dry-run the cluster checks the pods as if they were to be created: one of
 def command(
     spec: str,
     sets: tuple[str, ...],
-    each_s: float | None,
+    asked: Asked,
     backend: str,
     asks_cluster: bool,
     strict: bool,
@@ -119,11 +94,10 @@ def command(
     from podmap.engine.planned import why_nothing_to_run
     from podmap.errors import UsageError
     from podmap.search.plan import make_plan
-    from podmap.spec.load import load
 
     if asks_cluster and backend != "kubernetes":
         raise UsageError("--dry-run asks a cluster: add --backend kubernetes")
-    loaded = load(spec, overrides=overrides(sets), overrides_from="--set", strict=strict)
+    loaded = load_priced(spec, sets, asked.prices, strict=strict)
     sweep, plan = loaded.sweep, make_plan(loaded)
     warnings = _warnings(loaded, plan)
     say_warnings(warnings)
@@ -132,10 +106,10 @@ def command(
     namespace = namespace or sweep.kubernetes.namespace
     target = Target(backend, namespace=namespace, kubeconfig=kubeconfig, context=context)
     checks = dry_run(loaded, plan, target) if asks_cluster and not refused else []
-    guess = _estimate(sweep, plan, each_s=each_s)
+    guess = foresee(loaded, plan, target, asked)
     if as_json:
-        asked = {"dry_run": [each.to_json() for each in checks]} if asks_cluster else {}
-        more = {"not_supported": refused, **_never_started(faults), **asked}
+        ran = {"dry_run": [each.to_json() for each in checks]} if asks_cluster else {}
+        more = {"not_supported": refused, **_never_started(faults), **ran}
         print_json({**_json(sweep, plan, guess), **more, "warnings": warnings})
     else:
         _print(sweep, plan, guess)
@@ -224,6 +198,7 @@ def _say_checks(checks: list[PodCheck]) -> int:
 
 
 def _json(sweep: Sweep, plan: Plan, guess: Estimate) -> dict[str, Any]:
+    totals = guess.totals
     return {
         "sweep": sweep.name,
         "search": plan.kind,
@@ -246,7 +221,15 @@ def _json(sweep: Sweep, plan: Plan, guess: Estimate) -> dict[str, Any]:
         ],
         "estimated_by": guess.by,
         "makespan_s": guess.makespan_s,
-        "gpu_hours": guess.gpu_hours,
+        "makespan_low_s": guess.low_s,
+        "makespan_high_s": guess.high_s,
+        "attempts": guess.attempts,
+        "cpu_hours": totals.cpu_hours if totals else None,
+        "memory_gib_hours": totals.memory_gib_hours if totals else None,
+        "gpu_hours": totals.gpu_hours if totals else None,
+        "cost": totals.cost if totals else None,
+        "currency": totals.currency if totals else "",
+        "limits": [each.to_json() for each in guess.limits],
         "limited_by": guess.limited_by,
     }
 
@@ -292,11 +275,7 @@ def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
         click.echo(f"{ASKED_LATER}: {plan.kind} is asked when a trial can start{why}")
     if plan.learnt:
         click.echo(f"it is told of {counted(len(plan.learnt), 'trial')} of other runs first")
-    if guess.makespan_s is not None:
-        at_most = "at most " if guess.by == "trial.timeout" else "about "
-        click.echo(f"{at_most}{duration(guess.makespan_s)} (by {guess.by})")
-    if guess.gpu_hours:
-        click.echo(f"{guess.gpu_hours:.3g} GPU-hours")
+    _print_totals(guess)
     for goal in sweep.objectives:
         if goal.target is not None:
             side = "at least" if goal.direction == "maximize" else "at most"
@@ -304,60 +283,24 @@ def _print(sweep: Sweep, plan: Plan, guess: Estimate) -> None:
     if guess.limited_by:
         click.echo(f"limited by {guess.limited_by}")
     if guess.by is None:
-        click.echo("to estimate the time: --seconds-per-trial, or trial.timeout in the spec")
+        click.echo("to estimate the time: --trial-time, or trial.timeout in the spec")
 
 
-def _estimate(sweep: Sweep, plan: Plan, *, each_s: float | None) -> Estimate:
-    """What a sweep would take.
+def _print_totals(guess: Estimate) -> None:
+    """How long it will take, and what of."""
+    from podmap.forecast.estimate import TIMEOUT
 
-    Args:
-        sweep: The spec.
-        plan: Its trials.
-        each_s: Seconds one trial takes; None to use the spec's time-outs, which is the worst.
-    """
-    by = "trial.timeout" if each_s is None else "--seconds-per-trial"
-    makespan_s, gpu_hours = _simulate(sweep, plan, each_s)
-    limited_by = _limit(sweep, plan, makespan_s, gpu_hours)
-    if makespan_s is None:
-        return Estimate(None, None, None, limited_by)
-    return Estimate(by, round(makespan_s, 3), round(gpu_hours, 6), limited_by)
-
-
-def _simulate(sweep: Sweep, plan: Plan, each_s: float | None) -> tuple[float | None, float]:
-    """Seconds and GPU-hours with every slot filled as soon as it is free."""
-    from podmap.spec.template import TrialTemplates, gpus_of
-
-    same_for_all = not sweep.trial.cases and plan.kind != "list"
-    if same_for_all:
-        seconds = each_s if each_s is not None else sweep.trial.timeout
-        if seconds is None:
-            return None, 0.0
-        waves = math.ceil(plan.count / sweep.parallelism)
-        gpus = gpus_of(sweep.trial)
-        return waves * seconds, plan.count * gpus * seconds / SECONDS_PER_HOUR
-    slots = [0.0] * min(sweep.parallelism, plan.count)
-    gpu_seconds = 0.0
-    templates = TrialTemplates(sweep.trial)
-    for trial in plan.trials():
-        template = templates.for_trial(trial)
-        seconds = each_s if each_s is not None else template.timeout
-        if seconds is None:
-            return None, 0.0
-        heapq.heapreplace(slots, slots[0] + seconds)
-        gpu_seconds += gpus_of(template) * seconds
-    return max(slots), gpu_seconds / SECONDS_PER_HOUR
-
-
-def _limit(sweep: Sweep, plan: Plan, makespan_s: float | None, gpu_hours: float) -> str:
-    wall = sweep.budget.wall if sweep.budget else None
-    most = sweep.budget.gpu_hours if sweep.budget else None
-    limits = []
-    if wall is not None and makespan_s is not None and makespan_s > wall:
-        limits.append("budget.wall")
-    if most is not None and gpu_hours > most:
-        limits.append(f"budget.gpu_hours ({most:g})")
-    if limits:
-        return f"{' and '.join(limits)}: it may end before all trials have run"
-    if plan.count > sweep.parallelism:
-        return f"parallelism ({sweep.parallelism})"
-    return "the longest trial: all of them run at once"
+    if guess.makespan_s is None or guess.totals is None:
+        return
+    at_most = "at most " if guess.by == TIMEOUT else "about "
+    spread = ""
+    if guess.low_s != guess.high_s:
+        spread = f", {duration(guess.low_s)} to {duration(guess.high_s)} in eight of ten runs"
+    click.echo(f"{at_most}{duration(guess.makespan_s)} (by {guess.by}){spread}")
+    totals = guess.totals
+    hours = [("CPU", totals.cpu_hours), ("GiB", totals.memory_gib_hours), ("GPU", totals.gpu_hours)]
+    parts = [f"{value:.3g} {name}-hours" for name, value in hours if value]
+    if totals.cost is not None:
+        parts.append(f"{totals.cost:.2f} {totals.currency}")
+    if parts:
+        click.echo(", ".join(parts))

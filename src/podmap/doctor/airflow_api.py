@@ -82,6 +82,21 @@ def api_reader(url: str, token: str | None) -> Get:
     return get
 
 
+def read_setting(url: str) -> Setting:
+    """Gives the settings that an Airflow shows, with the token of PODMAP_AIRFLOW_TOKEN.
+
+    Args:
+        url: As `api_reader` takes it.
+
+    Raises:
+        UsageError: It is no http or https URL.
+        UnreachableError: It does not answer.
+    """
+    get = api_reader(url, os.environ.get(TOKEN))
+    get("/api/v2/version")
+    return _settings(get)
+
+
 def check_airflow_api(url: str, loaded: LoadedSpec | None = None) -> list[Verdict]:
     """What is found of an Airflow, asked with the token of the variable PODMAP_AIRFLOW_TOKEN.
 

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from podmap.doctor.airflow_settings import check_settings
+from podmap.doctor.airflow_settings import Setting, check_settings
 from podmap.doctor.verdict import Verdict, hurts, ok, unreachable
+from podmap.errors import UnreachableError
 
 if TYPE_CHECKING:
     from podmap.spec.load import LoadedSpec
@@ -30,20 +31,42 @@ def check_airflow_here(
         program: Prints them.
     """
     try:
+        told = _read(program)
+    except UnreachableError as error:
+        return [_away(str(error))]
+    found = [ok(NAME, f"Airflow {told['version']} in {told.get('home', '?')}"), _provider(told)]
+    return found + check_settings(lambda section, key: told.get(f"{section}.{key}"), loaded)
+
+
+def settings_here(*, program: Sequence[str] = PROGRAM) -> Setting:
+    """Gives the settings of the Airflow of this environment.
+
+    Args:
+        program: Prints them.
+
+    Raises:
+        UnreachableError: It does not say how it is set.
+    """
+    told = _read(program)
+    return lambda section, option: told.get(f"{section}.{option}")
+
+
+def _read(program: Sequence[str]) -> Mapping[str, str]:
+    try:
         done = subprocess.run(
             program, capture_output=True, text=True, timeout=WITHIN_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return [_away(str(error))]
+        raise UnreachableError(str(error)) from error
     # Airflow may warn on standard output, before.
     lines = done.stdout.strip().splitlines() or [""]
     try:
         told: Mapping[str, str] = json.loads(lines[-1])
-        version = told["version"]
+        if told["version"]:
+            return told
     except (ValueError, TypeError, KeyError):
-        return [_away((done.stderr.strip().splitlines() or ["it says nothing"])[-1])]
-    found = [ok(NAME, f"Airflow {version} in {told.get('home', '?')}"), _provider(told)]
-    return found + check_settings(lambda section, key: told.get(f"{section}.{key}"), loaded)
+        pass
+    raise UnreachableError((done.stderr.strip().splitlines() or ["it says nothing"])[-1])
 
 
 def _provider(told: Mapping[str, str]) -> Verdict:

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 from podmap.backends.connect import connected
 from podmap.backends.kubernetes import KubernetesBackend
 from podmap.backends.kubernetes.pod.build import RESULT_PATH, build_pod
+from podmap.backends.kubernetes.room import Room
 from podmap.backends.launch import Launch
 from podmap.clock import utc_now
 from podmap.doctor.gates import check_gates, check_leases
 from podmap.doctor.image import check_image
-from podmap.doctor.namespace import check_network, check_nodes, check_quota, check_security
+from podmap.doctor.namespace import (
+    check_network,
+    check_nodes,
+    check_quota,
+    check_security,
+    room_in_quota,
+    room_on_nodes,
+)
 from podmap.doctor.question import ClusterView, Question
 from podmap.doctor.rights import check_rights
 from podmap.doctor.verdict import Verdict, hurts, ok, unreachable
@@ -59,6 +67,25 @@ async def check_cluster(question: Question) -> list[Verdict]:
             return await _look(question, backend.client)
     except (UnreachableError, UsageError) as error:
         return [_cannot_ask(str(error))]
+
+
+async def rooms(question: Question) -> list[tuple[str, Room | None]]:
+    """How many more pods fit into the quotas, and on the nodes; None for what may not be read.
+
+    Args:
+        question: Says which pods, and where.
+
+    Raises:
+        BackendError: The cluster does not answer.
+        UsageError: The connection makes no sense.
+        SpecError: The spec gives no pod.
+    """
+    async with connected(question.target) as backend:
+        if not isinstance(backend, KubernetesBackend):
+            return []
+        connection = await backend.client.connection()
+        at = _view(question, backend.client, question.target.namespace or connection.namespace)
+        return [("quota", await room_in_quota(at)), ("nodes", await room_on_nodes(at))]
 
 
 async def _look(question: Question, client: Client) -> list[Verdict]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from podmap.backends.kubernetes.client import ApiError
-from podmap.backends.kubernetes.room import node_room, quota_room
+from podmap.backends.kubernetes.room import Room, node_room, quota_room
 from podmap.doctor.question import ClusterView
 from podmap.doctor.verdict import Verdict, hurts, ok, unseen
 
@@ -25,10 +25,9 @@ async def check_quota(at: ClusterView) -> list[Verdict]:
     Raises:
         BackendError: The server does not answer.
     """
-    quotas = await _read_list(at, f"/api/v1/namespaces/{at.namespace}/resourcequotas")
-    if quotas is None:
+    room = await room_in_quota(at)
+    if room is None:
         return [_may_not(QUOTA, "list resourcequotas", at.namespace)]
-    room = quota_room(quotas, at.pod)
     if room.pods is None:
         return [ok(QUOTA, f"no quota of namespace {at.namespace} counts such pods")]
     if room.pods >= at.parallelism:
@@ -53,11 +52,9 @@ async def check_nodes(at: ClusterView) -> list[Verdict]:
     Raises:
         BackendError: The server does not answer.
     """
-    nodes = await _read_list(at, "/api/v1/nodes")
-    pods = None if nodes is None else await _read_list(at, "/api/v1/pods")
-    if nodes is None or pods is None:
+    room = await room_on_nodes(at)
+    if room is None:
         return [_may_not(NODES, "list nodes, and pods of all namespaces,", "")]
-    room = node_room(nodes, pods, at.pod)
     fits = room.pods or 0
     if fits >= at.parallelism:
         return [ok(NODES, f"room for {fits} such pods now ({room.limit})")]
@@ -69,6 +66,27 @@ async def check_nodes(at: ClusterView) -> list[Verdict]:
             f"parallelism: {max(fits, 1)} in the spec, less in trial.resources, or more nodes",
         )
     ]
+
+
+async def room_in_quota(at: ClusterView) -> Room | None:
+    """How many more pods the namespace's quotas have room for; None if they may not be read.
+
+    Raises:
+        BackendError: The server does not answer.
+    """
+    quotas = await _read_list(at, f"/api/v1/namespaces/{at.namespace}/resourcequotas")
+    return None if quotas is None else quota_room(quotas, at.pod)
+
+
+async def room_on_nodes(at: ClusterView) -> Room | None:
+    """How many more pods the nodes have room for; None if they may not be read.
+
+    Raises:
+        BackendError: The server does not answer.
+    """
+    nodes = await _read_list(at, "/api/v1/nodes")
+    pods = None if nodes is None else await _read_list(at, "/api/v1/pods")
+    return None if nodes is None or pods is None else node_room(nodes, pods, at.pod)
 
 
 async def check_security(at: ClusterView) -> list[Verdict]:

@@ -58,6 +58,23 @@ def check_store(uri: str, *, clock: Callable[[], float] = time.perf_counter) -> 
     return found
 
 
+def write_rate(uri: str) -> float:
+    """How many small files a second a store takes, as `check_store` measures it.
+
+    Args:
+        uri: The store's.
+
+    Raises:
+        PodmapError: It cannot be used.
+    """
+    store = open_store(f"{uri.rstrip('/')}/.podmap-doctor-{secrets.token_hex(6)}")
+    store.create(MANIFEST, _BYTES)
+    try:
+        return _measured_rate(store, time.perf_counter)
+    finally:
+        store.delete_all()
+
+
 def _look(store: Store, uri: str, clock: Callable[[], float]) -> Iterator[Verdict]:
     store.create(MANIFEST, _BYTES)  # with which a store that cannot compare begins
     store.write("probe", _BYTES)
@@ -116,10 +133,7 @@ def _latency(store: Store, clock: Callable[[], float]) -> Verdict:
 
 
 def _rate(store: Store, clock: Callable[[], float]) -> Verdict:
-    began = clock()
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="podmap-doctor") as pool:
-        list(pool.map(lambda n: store.create(f"rate-{n}", _BYTES), range(FILES)))
-    rate = FILES / max(clock() - began, 1e-6)
+    rate = _measured_rate(store, clock)
     trials = rate / WRITES_A_TRIAL
     found = f"{rate:.3g} writes/s with {AT_ONCE} at once: {trials:.3g} trials/s at most"
     if rate >= LEAST_RATE:
@@ -130,6 +144,13 @@ def _rate(store: Store, clock: Callable[[], float]) -> Verdict:
         "trials that end faster than that wait for their records",
         "a store that is nearer, or less throttled; else fewer, longer trials: a lower parallelism",
     )
+
+
+def _measured_rate(store: Store, clock: Callable[[], float]) -> float:
+    began = clock()
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="podmap-doctor") as pool:
+        list(pool.map(lambda n: store.create(f"rate-{n}", _BYTES), range(FILES)))
+    return FILES / max(clock() - began, 1e-6)
 
 
 def _clock(store: Store) -> Verdict:

@@ -39,7 +39,7 @@ def test_plan_shows_the_first_and_last_trials_and_runs_nothing(cli: Any) -> None
     ("more", "by", "makespan_s", "gpu_hours", "limited_by"),
     [
         ([], "trial.timeout", 13 * 1800.0, 100.0, "parallelism (8)"),
-        (["--seconds-per-trial", "1m"], "--seconds-per-trial", 780.0, 3.333333, "parallelism (8)"),
+        (["--seconds-per-trial", "1m"], "--trial-time", 780.0, 3.333333, "parallelism (8)"),
         (["--set", "trial.timeout=", "--set", "parallelism=100"], None, None, None, "the longest"),
         (["--set", "budget={wall: 1h}"], "trial.timeout", 13 * 1800.0, 100.0, "budget.wall: "),
         (
