@@ -139,6 +139,14 @@ def test_20000_rows_scroll_and_only_the_seen_ones_are_drawn(
     expect(rows(shown).first).to_contain_text(f"{best:.6g}")
 
 
+def test_every_page_shows_20000_trials(window: Window, made: Callable[..., Path]) -> None:
+    shown = window().open(made("many", 20_000))
+    for tab in [*TABS, *reversed(TABS)]:  # a chart that is left while it is drawn harms no other
+        shown.locator(f"#tab-{tab}").click()
+        expect(shown.get_by_role("tabpanel")).to_have_attribute("aria-labelledby", f"tab-{tab}")
+        expect(shown.get_by_role("tabpanel")).not_to_be_empty()
+
+
 def test_a_filter_selects_and_says_what_is_wrong_with_it(
     window: Window, made: Callable[..., Path]
 ) -> None:

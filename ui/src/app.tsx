@@ -2,6 +2,7 @@
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { runIsOver } from "./common/states";
 import { modelOf } from "./common/model";
+import { useSteady } from "./common/steady";
 import { Tabs, type Tab } from "./common/tabs";
 import { Compare } from "./compare/compare";
 import { Curves } from "./curves/curves";
@@ -18,6 +19,10 @@ import { Timeline } from "./timeline/timeline";
 import { TrialPane } from "./trials/trial_pane";
 import { FIRST_TABLE, Trials } from "./trials/trials";
 import type { Me, View } from "./view";
+
+/** From so many trials on, pages that are dear to draw are drawn anew only so often. */
+const MANY = 1000;
+const DEAR_MS = 15_000;
 
 const goesOn = (view: View) => !runIsOver(view.run.state);
 
@@ -49,6 +54,7 @@ export function RunApp(props: {
   const model = useMemo(() => (view ? modelOf(view) : null), [view]);
   const [table, setTable] = useState(FIRST_TABLE);
   const [order, setOrder] = useState<readonly number[]>([]);
+  const steady = useSteady(model, model && model.rows > MANY ? DEAR_MS : 0) ?? model;
   const [brush, setBrush] = useState(NO_BRUSH);
   const brushed = useMemo(
     () => (model ? brushedRows(brush, brushAxes(model), model.rows) : null),
@@ -57,7 +63,7 @@ export function RunApp(props: {
   const leave = useCallback(() => onPlace({ run: "" }), [onPlace]);
   const openTrial = useCallback((trial: number | null) => onPlace({ trial }), [onPlace]);
 
-  if (!view || !model)
+  if (!view || !model || !steady)
     return trouble ? (
       <p className="banner" role="alert">
         {trouble} {trying ? "Trying again." : ""}
@@ -94,7 +100,7 @@ export function RunApp(props: {
         ) : null}
         {tab === "params" ? (
           <Params
-            model={model}
+            model={steady}
             brush={brush}
             brushed={brushed}
             onBrush={setBrush}
@@ -104,12 +110,12 @@ export function RunApp(props: {
         ) : null}
         {tab === "curves" ? (
           <Curves
-            model={model}
+            model={steady}
             onMetric={source.live ? chooseCurve : null}
             onOpen={openTrial}
           />
         ) : null}
-        {tab === "timeline" ? <Timeline model={model} onOpen={openTrial} /> : null}
+        {tab === "timeline" ? <Timeline model={steady} onOpen={openTrial} /> : null}
         {tab === "failures" ? <Failures model={model} onOpen={openTrial} /> : null}
         {tab === "compare" && others ? <Compare model={model} library={others} /> : null}
       </Tabs>

@@ -91,6 +91,7 @@ export function curvesChart(model: Model, curves: readonly Curve[], colours: Col
       {
         type: "custom",
         clip: true,
+        progressive: 0,
         data: curves.map((curve) => [curve.trial]),
         encode: { x: -1, y: -1 },
         renderItem: (place: { dataIndex: number }, api: Api) => draw[place.dataIndex]?.(place, api),

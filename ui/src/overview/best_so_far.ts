@@ -44,9 +44,18 @@ export function bestSoFar(model: Model, dots: readonly Dot[]): [number, number][
   return steps;
 }
 
-function dotColour(model: Model, row: number, colours: Colours): string {
-  const state = model.state(row);
-  return colours.get(state === "COMPLETE" ? "dot" : `state-${state.toLowerCase()}`);
+/** The dots of one state, in one colour; many of them in one stroke. */
+function dotSeries(dots: readonly Dot[], colour: string, size: number) {
+  return {
+    type: "scatter",
+    symbolSize: size,
+    large: true,
+    largeThreshold: 1000,
+    progressive: 0,
+    data: dots.map((dot) => [dot.x, dot.y, dot.row]),
+    itemStyle: { color: colour, opacity: 0.7 },
+    z: 2,
+  };
 }
 
 export function bestChart(
@@ -58,6 +67,7 @@ export function bestChart(
   const dots = resultDots(model, over).filter((dot) => !log || dot.y > 0);
   const bestRow = model.rowOf.get(model.view.best ?? -1);
   const metric = model.objective?.metric ?? "";
+  const size = dots.length > 2000 ? 4 : dots.length > 300 ? 6 : 8;
   return {
     ...chartBase(colours),
     grid: { left: 56, right: 20, top: 16, bottom: 44 },
@@ -74,7 +84,8 @@ export function bestChart(
       ...tooltipStyle(colours),
       trigger: "item",
       formatter: (hit: { data: unknown }) => {
-        const row = Array.isArray(hit.data) ? Number(hit.data[2]) : Number.NaN;
+        const data = hit.data as { readonly [at: number]: number } | undefined;
+        const row = Number(data?.[2]);
         if (!Number.isInteger(row)) return "";
         return tooltipElement(`Trial ${model.number(row)}`, [
           [metric, numberText(model.score(row))],
@@ -92,16 +103,16 @@ export function bestChart(
         lineStyle: { color: colours.get("accent"), width: 2 },
         z: 3,
       },
-      {
-        type: "scatter",
-        symbolSize: dots.length > 2000 ? 4 : dots.length > 300 ? 6 : 8,
-        data: dots.map((dot) => ({
-          value: [dot.x, dot.y, dot.row],
-          itemStyle: { color: dotColour(model, dot.row, colours) },
-        })),
-        itemStyle: { opacity: 0.7 },
-        z: 2,
-      },
+      dotSeries(
+        dots.filter((dot) => model.state(dot.row) === "COMPLETE"),
+        colours.get("dot"),
+        size,
+      ),
+      dotSeries(
+        dots.filter((dot) => model.state(dot.row) !== "COMPLETE"),
+        colours.get("state-pruned"),
+        size,
+      ),
       {
         type: "scatter",
         symbolSize: 12,

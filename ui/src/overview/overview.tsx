@@ -230,8 +230,7 @@ function ResultsCard({ model, onOpen }: { readonly model: Model; readonly onOpen
           height={320}
           label={`${title}: ${plural(dots.length, "result")}${bestWords(model)}`}
           onPick={({ data }) => {
-            const value = Array.isArray(data) ? data : (data as { value?: unknown[] } | null)?.value;
-            const row = Number(value?.[2]);
+            const row = Number((data as { readonly [at: number]: unknown } | null)?.[2]);
             if (Number.isInteger(row)) onOpen(model.number(row));
           }}
         />

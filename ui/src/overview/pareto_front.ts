@@ -43,6 +43,7 @@ export function paretoChart(
       {
         type: "scatter",
         symbolSize: points.length > 2000 ? 4 : 7,
+        progressive: 0,
         data: points.filter((point) => !isFront(point)),
         itemStyle: { color: colours.get("dot"), opacity: 0.55 },
       },

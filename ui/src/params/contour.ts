@@ -9,7 +9,7 @@ import type { Axis } from "./axes";
 
 const CELLS = 36;
 const WIDTH = 0.07;
-const MOST_POINTS = 1500;
+const MOST_POINTS = 800;
 
 interface Point {
   readonly x: number;
@@ -138,6 +138,7 @@ export function contourChart(model: Model, one: Axis, other: Axis, colours: Colo
       {
         type: "custom",
         silent: true,
+        progressive: 0,
         data: cells,
         encode: { x: -1, y: -1 },
         renderItem: (_: unknown, api: CellApi) => {
@@ -157,6 +158,7 @@ export function contourChart(model: Model, one: Axis, other: Axis, colours: Colo
       {
         type: "scatter",
         symbolSize: points.length > 500 ? 3 : 5,
+        progressive: 0,
         data: points.map((point) => [point.x, point.y, point.row]),
         itemStyle: {
           color: colours.get("ink"),

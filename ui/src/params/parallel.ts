@@ -8,7 +8,7 @@ import type { Colours } from "../common/theme";
 import { type Axis, rankShares } from "./axes";
 
 /** More lines than these are no picture any more, and slow. */
-export const MOST_LINES = 3000;
+export const MOST_LINES = 1500;
 
 interface Line {
   readonly row: number;
@@ -87,7 +87,7 @@ export function parallelChart(
         smooth: false,
         inactiveOpacity: 0.02,
         activeOpacity: many ? 0.5 : 0.85,
-        progressive: 600,
+        progressive: 0,
         lineStyle: { width: many ? 1 : 1.4, opacity: many ? 0.35 : 0.6 },
         data: lines.map(({ row, share }) => ({
           value: axes.map((axis) => axis.at(row) ?? "-"),

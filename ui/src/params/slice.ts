@@ -78,6 +78,9 @@ export function sliceChart(
         type: "scatter",
         data: dots.filter((dot) => dot[2] !== bestRow),
         symbolSize: dots.length > 1000 ? 3 : 5,
+        large: true,
+        largeThreshold: 1000,
+        progressive: 0,
         itemStyle: { color: colours.get("dot"), opacity: 0.6 },
       },
       {

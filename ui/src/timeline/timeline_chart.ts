@@ -46,12 +46,16 @@ function barShape(bar: Bar, from: number, place: Params, api: Api, colours: Colo
   const [asked, until] = [across(bar.asked), across(bar.until)];
   const started = bar.started === null ? until : across(bar.started);
   const y = api.coord([0, bar.lane])[1] - height / 2;
-  const waiting = rect(asked, started, place, y, height, colours.get("state-waiting"), 0.75);
+  const waiting =
+    bar.started !== null && started - asked < 0.5
+      ? []
+      : rect(asked, started, place, y, height, colours.get("state-waiting"), 0.75);
   const running =
     bar.started === null
       ? []
       : rect(started, until, place, y, height, colours.get(`state-${bar.end}`), 0.92);
-  return { type: "group", children: [...waiting, ...running] };
+  const parts = [...waiting, ...running];
+  return parts.length === 1 ? parts[0] : { type: "group", children: parts };
 }
 
 export function barText(model: Model, bar: Bar): HTMLElement {
@@ -123,6 +127,7 @@ export function timelineChart(model: Model, lanes: Lanes, colours: Colours): Cha
       {
         type: "custom",
         clip: true,
+        progressive: 0,
         dimensions: ["asked", "until", "lane", "index"],
         encode: { x: [0, 1], y: 2 },
         data: bars.map((bar, index) => [
