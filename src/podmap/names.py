@@ -196,6 +196,11 @@ def log_path(number: int, attempt: int) -> str:
     return f"logs/{number}-a{attempt}.log"
 
 
+def log_piece_path(number: int, attempt: int, piece: int) -> str:
+    """The path of a piece of an attempt's whole log inside its run, from 0."""
+    return f"logs/{number}-a{attempt}.{piece:04d}.log"
+
+
 def run_uri(store: str, sweep: str, run_id: str) -> str:
     """The URI of a run in a store, without a trailing slash."""
     return f"{store.rstrip('/')}/{sweep}/{run_id}"

@@ -31,7 +31,10 @@ TAIL_BYTES = 64 * 1024
 
 @click.command(
     name="logs",
-    help=f"""Show the end of what trial number TRIAL of RUN printed, at most 64 KiB.
+    help=f"""Show what trial number TRIAL of RUN printed: the last 64 KiB, or all of it.
+
+All of it is shown where the spec says `logs: {{keep: full}}`, up to the limit that it sets, once
+the attempt has ended.
 
 If the trial runs now, on this host or as a pod, it is what it has printed so far. If it failed,
 why, and what to do about it, follows on standard error.
@@ -73,18 +76,35 @@ def command(
         return
     data, log = _read_attempt(ledger, manifest, trial, attempt, kubeconfig)
     if as_json:
-        print_json({**data, "log": log.decode("utf-8", "replace")})
+        print_json({**data, "log": log.decode("utf-8", "replace")})  # its end
         return
     about = f"trial {trial} of {manifest.run_id}: {state_text(data['state'])}"
     if data["attempt"]:
         about += f", attempt {data['attempt']} of {data['attempts']}"
     click.echo(about, err=True)
-    _write(log)
+    if data["kept"] == "full":
+        log = _print_whole(ledger, trial, data["attempt"], log)
+    else:
+        _write(log)
     explained = _explanation(data, log)
     if explained and log and not log.endswith(b"\n"):
         click.echo(err=True)
     for line in explained:
         click.echo(line, err=True)
+
+
+def _print_whole(ledger: Ledger, number: int, attempt: int, tail: bytes) -> bytes:
+    """Prints all that is kept of an attempt's output, piece by piece; the end of it."""
+    from podmap.engine.log_pieces import read_pieces
+
+    last = b""
+    for piece in read_pieces(ledger, number, attempt):
+        _write(piece)
+        last = (last + piece)[-TAIL_BYTES:]
+    if not last.endswith(tail):
+        click.echo("podmap: beyond logs.limit; the last 64 KiB are:", err=True)
+        _write(tail)
+    return tail or last
 
 
 def _write(output: bytes) -> None:
@@ -145,6 +165,7 @@ def _read_attempt(
     ledger: Ledger, manifest: Manifest, number: int, attempt: int | None, kubeconfig: str | None
 ) -> tuple[dict[str, Any], bytes]:
     """What there is to say of the attempt, and its output."""
+    from podmap.engine.log_pieces import is_whole
     from podmap.engine.run_attempts import list_attempts, read_output
     from podmap.errors import UsageError
 
@@ -175,6 +196,7 @@ def _read_attempt(
         "attempt": chosen,
         "attempts": len(known),
         "source": source,
+        "kept": "full" if chosen in kept and is_whole(ledger, number, chosen) else "tail",
         "reason": diagnosis.summary if diagnosis else record.reason if record else "",
         "diagnosis": diagnosis.to_json() if diagnosis else None,
     }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from podmap.backends.base import Backend, Observation
 from podmap.engine.lines import LineSplitter
+from podmap.engine.log_pieces import LogPieces
 from podmap.engine.messages import PREFIX, Messages, ReportHandler, read_messages
 from podmap.engine.timing import TIMING
 from podmap.errors import OutputError
@@ -63,6 +64,7 @@ class Listener:
         streams: bool,
         follows: bool = False,
         lacks_result: Callable[[Observation, Messages], bool],
+        pieces: LogPieces | None = None,
         patience_s: float = TIMING.output_patience_s,
     ) -> None:
         """Nothing is read yet.
@@ -78,6 +80,7 @@ class Listener:
             follows: Whether the output is read as it comes even if nobody gets its lines then.
             lacks_result: Whether the result of an attempt, if there is one, can only stand in
                 output that was not read.
+            pieces: Keep the whole output, which is followed then; None to keep its end alone.
             patience_s: For how long output in which the result may stand is asked for, if it
                 cannot be read; all other output is done without.
         """
@@ -87,7 +90,8 @@ class Listener:
         self._on_line = on_line
         self._on_report = on_report
         self._streams = streams and on_line is not None
-        self._follows = follows or self._streams
+        self._follows = follows or self._streams or pieces is not None
+        self._pieces = pieces
         self._make_messages = make_messages
         self._messages = make_messages()
         self._messages.on_report = on_report
@@ -204,6 +208,10 @@ class Listener:
                     await self._read_lines(lines, on_line if shown else None)
                 if on_line and shown and self._offset >= STREAM_LIMIT_BYTES:
                     on_line("podmap: more output is not shown here; its end is in the record")
+                if self._pieces is not None:
+                    await self._pieces.add(chunk)
+        if self._pieces is not None:
+            await self._pieces.finish()
         shown = self._offset <= STREAM_LIMIT_BYTES
         await self._read_lines(list(self._splitter.finish()), on_line if shown else None)
 

@@ -169,4 +169,5 @@ def make_messages(sweep: Sweep) -> Messages:
 def must_follow(sweep: Sweep) -> bool:
     """Whether output must be read while it comes, shown or not."""
     from_steps = any(objective.from_ for objective in sweep.objectives)
-    return sweep.prune is not None or bool(sweep.metrics) or from_steps
+    whole = sweep.log_rules.keep == "full"
+    return sweep.prune is not None or bool(sweep.metrics) or from_steps or whole

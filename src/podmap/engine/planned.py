@@ -135,9 +135,10 @@ class PlannedRun:
     @property
     def streams(self) -> bool:
         """Whether the output of trials is shown while it comes."""
-        if self.sweep.logs == "auto":
+        show = self.sweep.log_rules.show
+        if show == "auto":
             return self.sweep.parallelism <= STREAM_AT_MOST
-        return self.sweep.logs == "stream"
+        return show == "stream"
 
     @property
     def most_ready(self) -> int:

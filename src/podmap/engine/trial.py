@@ -19,6 +19,7 @@ from podmap.engine.events import (
     AttemptStarted,
     RecordSettled,
 )
+from podmap.engine.log_pieces import log_pieces
 from podmap.engine.messages import make_messages, must_follow
 from podmap.engine.result import lacks_result
 from podmap.engine.session import RunSession
@@ -330,7 +331,7 @@ class TrialRunner:
 
     def _listening_to(self, seen: Observation) -> Listener:
         if self._listener is None or self._listener.name != seen.name:
-            session = self._session
+            session, rules = self._session, self._session.planned.sweep.log_rules
             if self._on_start is not None:
                 self._on_start(self._trial_ledger.trial, self._created[0] != seen.name)
             self._listener = Listener(
@@ -343,6 +344,7 @@ class TrialRunner:
                 streams=session.planned.streams,
                 follows=must_follow(session.planned.sweep),
                 lacks_result=partial(lacks_result, objectives=session.planned.objectives),
+                pieces=log_pieces(rules, session.planned.ledger, seen.name, session.call),
                 patience_s=session.timing.output_patience_s,
             )
         return self._listener

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from podmap.spec.entries import Arg, EnvValue
+from podmap.spec.log_rules import LogRules, Logs
 from podmap.spec.price_table import Prices
 from podmap.spec.prune import Prune
 from podmap.spec.search import Search
@@ -342,10 +343,10 @@ class Sweep(Model):
     cache_version: str = Field(
         "", description="Part of every key: change it when code or data changed."
     )
-    logs: Literal["stream", "tail", "auto"] = Field(
+    logs: Logs = Field(
         "auto",
         description="Stream trial output, or show its tail at the end; auto streams up "
-        "to 200 trials at once.",
+        "to 200 trials at once. A mapping says more: how much of it is kept.",
     )
     trials_per_task: int | None = Field(
         None, ge=1, description="Trials per mapped task instance; by default 1 up to 500 trials."
@@ -357,6 +358,11 @@ class Sweep(Model):
     kubernetes: Kubernetes = Field(
         default_factory=Kubernetes, description="Where and as whom pods run."
     )
+
+    @property
+    def log_rules(self) -> LogRules:
+        """What is shown and kept of trials' output."""
+        return self.logs if isinstance(self.logs, LogRules) else LogRules(show=self.logs)
 
     @property
     def repeats(self) -> int:

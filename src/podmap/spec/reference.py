@@ -91,6 +91,7 @@ _SECTIONS: tuple[tuple[str, str, str], ...] = (
     ("prune: patience", "PatiencePrune", ""),
     ("budget", "Budget", "At least one of `wall`, `gpu_hours`, `cost` and `prices`."),
     ("budget.prices", "Prices", "What resources cost: [plan](../plan.md#prices)."),
+    ("logs", "LogRules", "Or one word, which is `show`."),
     ("kubernetes", "Kubernetes", ""),
 )
 

@@ -69,9 +69,8 @@ def test_failed_trials_end_the_command_with_1_though_all_are_run_and_shown(cli: 
     ran = cli("run", cli.spec(FAILING, trial=FAIL))
     assert 1 == ran.code
     assert 4 == len(cli.records())
-    assert (
-        "2 trials (1, 2) failed: user_exit: the training command ended with exit code 3" in ran.err
-    )
+    assert 1 == ran.err.count("failed: user_exit: the training command ended with exit code 3")
+    assert "2 trials (1, 2) failed like the first of them, see above" in ran.err
     assert "trial 3 failed: user_exit" in ran.err
     assert f"podmap logs {cli.run_id()} 1" in ran.err
     assert ["RANK", "1"] == [line.split()[0] for line in ran.out.splitlines()]
@@ -79,10 +78,12 @@ def test_failed_trials_end_the_command_with_1_though_all_are_run_and_shown(cli: 
 
 def test_failures_are_shown_with_their_last_line_and_grouped_by_it(cli: Any) -> None:
     ran = cli("run", cli.spec(FAILING, trial='echo "Error: no data in part $1"; exit 3\n'))
-    assert (
-        "4 trials (0, 1, 2, 3) failed: user_exit: the training command ended with exit code 3: "
-        "Error: no data in part" in ran.err
-    )
+    assert 1 == ran.err.count("Error: no data in part")
+    assert "4 trials (0, 1, 2, 3) failed like the first of them, see above" in ran.err
+    why = "user_exit: the training command ended with exit code 3: Error: no data in part"
+    assert 0 == cli("reset", cli.run_id(), "--failed").code
+    quiet = cli("resume", cli.run_id(), "-q")  # which has said nothing before
+    assert f"4 trials (0, 1, 2, 3) failed: {why}" in quiet.err
 
 
 @pytest.mark.parametrize(

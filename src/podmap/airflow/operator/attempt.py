@@ -19,6 +19,7 @@ from podmap.backends.kubernetes.backend import KubernetesBackend
 from podmap.backends.kubernetes.pod.build import CONTAINER, build_pod
 from podmap.backends.launch import Launch
 from podmap.engine.attempt import LineHandler, Listener
+from podmap.engine.log_pieces import LogPieces, log_pieces
 from podmap.engine.messages import make_messages, must_follow
 from podmap.engine.planned import PlannedRun
 from podmap.engine.result import lacks_result
@@ -179,6 +180,7 @@ class PodAttempt:
                 streams=self.trial.planned.streams,
                 follows=must_follow(self.trial.planned.sweep),
                 lacks_result=partial(lacks_result, objectives=self.trial.planned.objectives),
+                pieces=self._log_pieces(name),
             )
         async with RunPruner.joined(self.trial.planned, name, self._backend) as self._pruner:
             async with self._limited():
@@ -192,6 +194,10 @@ class PodAttempt:
         if stop is not None:
             await self._end_others(stop.reason)
         return await self.written_end()
+
+    def _log_pieces(self, name: str) -> LogPieces | None:
+        planned = self.trial.planned
+        return log_pieces(planned.sweep.log_rules, planned.ledger, name, asyncio.to_thread)
 
     def _report(self, step: int, values: Mapping[str, Any]) -> None:
         if self._pruner is not None:
