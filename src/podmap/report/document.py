@@ -98,7 +98,7 @@ def build_view(
         **_ranking(run, objectives),
         "search": _search(sweep),
         "spec": spec_yaml(run.manifest.spec),
-        "budget": _budget(run, made_s),
+        "budget": _budget(run, counts, made_s),
         "params": param_kinds(_dimensions(sweep), [trial.params for trial in trials]),
         "metrics": list(metrics),
         **_trial_columns(trials, list(metrics)),
@@ -141,10 +141,12 @@ def _run_part(run: RunFacts, counts: Mapping[str, int]) -> dict[str, Any]:
     if parallelism is None:
         parallelism = sweep.parallelism if sweep else 0
     pending = sum(trial.is_pending for trial in run.trials)
+    again = Counter(one.reason for one in run.trials if one.is_tried_again)
     waits = waiting_for(
         phase,
         reason,
-        unstarted=counts[TrialState.WAITING.value] - pending,
+        again=again,
+        unstarted=counts[TrialState.WAITING.value] - pending - again.total(),
         pending=pending,
         parallelism=parallelism,
     )
@@ -215,12 +217,12 @@ def _search(sweep: Sweep | None) -> dict[str, str]:
     }
 
 
-def _budget(run: RunFacts, made_s: float) -> dict[str, Any]:
+def _budget(run: RunFacts, counts: Mapping[str, int], made_s: float) -> dict[str, Any]:
     limits = run.sweep.budget if run.sweep else None
     gpu_s = math.fsum(trial.gpu_s for trial in run.trials)
     wasted_s = math.fsum(trial.wasted_gpu_s for trial in run.trials)
     started, until = _started(run), made_s
-    if run_phase(run.counts, run.state)[0] == "ended":
+    if run_phase(counts, run.state)[0] == "ended":
         until = _finished(run) or made_s
     wall_s = None if started is None else round(max(0.0, until - started), 3)
     return {

@@ -104,6 +104,11 @@ class TrialFacts:
         return self.state is TrialState.RUNNING and (last is None or last.started is None)
 
     @property
+    def is_tried_again(self) -> bool:
+        """Whether an attempt of it has ended, and another one is to come."""
+        return self.state is TrialState.WAITING and bool(self.attempts)
+
+    @property
     def wasted_gpu_s(self) -> float:
         """GPU-seconds of the attempts that did not end well."""
         ran_s = sum(attempt.ran_s for attempt in self.attempts)

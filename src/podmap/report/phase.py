@@ -8,6 +8,8 @@ from typing import Literal
 from podmap.ledger.run_state import RunState
 from podmap.records import TrialState
 
+REASONS = 5
+"""For which trials are tried again, that are told."""
 RunPhase = Literal["waiting", "running", "paused", "stopping", "stopped", "ended"]
 
 
@@ -33,9 +35,15 @@ def run_phase(counts: Mapping[str, int], state: RunState) -> tuple[RunPhase, str
 
 
 def waiting_for(
-    phase: RunPhase, reason: str, *, unstarted: int, pending: int, parallelism: int
+    phase: RunPhase,
+    reason: str,
+    *,
+    unstarted: int,
+    pending: int,
+    parallelism: int,
+    again: Mapping[str, int],
 ) -> list[dict[str, str | int]]:
-    """What the trials wait for that have not started: text and how many, the most first.
+    """What the trials wait for that do not run: text and how many, the most first.
 
     Args:
         phase: Where the run stands.
@@ -43,7 +51,10 @@ def waiting_for(
         unstarted: Trials that were not begun.
         pending: Trials of which an attempt was created and has not started.
         parallelism: How many attempts may be alive at once.
+        again: Why trials are to be tried again, with how many are.
     """
+    if phase == "ended":
+        return []
     texts = {
         "paused": "the run to go on: it is paused",
         "stopping": f"nothing: the run starts no more trials ({reason})",
@@ -51,9 +62,11 @@ def waiting_for(
         "waiting": "a podmap process or Airflow to start them",
         "running": f"a slot: {parallelism} run at once",
     }
-    found: list[dict[str, str | int]] = [
-        {"text": "their pod or process to start", "count": pending},
-        {"text": texts.get(phase, ""), "count": unstarted if phase != "ended" else 0},
+    tried = sorted(again.items(), key=lambda pair: -pair[1])[:REASONS]
+    found = [
+        ("their pod or process to start", pending),
+        (texts[phase], unstarted),
+        *((f"another try: {why}", count) for why, count in tried),
     ]
-    known = [each for each in found if each["count"]]
-    return sorted(known, key=lambda each: -int(each["count"]))
+    ordered = sorted(found, key=lambda pair: -pair[1])
+    return [{"text": text, "count": count} for text, count in ordered if count]

@@ -183,9 +183,10 @@ class RunReader:
 
     def _measure_importance(self, run: RunFacts) -> None:
         """Measures it anew once there are a twentieth more complete trials, and at the end."""
-        complete = run.counts[TrialState.COMPLETE.value]
+        counts = run.counts
+        complete = counts[TrialState.COMPLETE.value]
         least, most = self._measured_at * (1 - _STEP), self._measured_at * (1 + _STEP)
-        over = all(TrialState(state).terminal for state, n in run.counts.items() if n)
+        over = all(TrialState(state).terminal for state, n in counts.items() if n)
         if self._importance is None or over or not least < complete < most:
             self._importance, self._measured_at = run_importance(run), complete
 

@@ -250,6 +250,20 @@ def test_reports_are_curves_of_a_metric_thinned(tmp_path: Path) -> None:
     assert {None} == set(run_view(ledger, curve_metric="loss")["curves"]["values"][0])
 
 
+def test_what_trials_wait_for_is_counted(tmp_path: Path) -> None:
+    lost = Attempt(1, "p", "n1", started="2026-01-01T00:00:10.000Z", diagnosis=OOM)
+    waiting = record(
+        1, None, state=TrialState.WAITING, reason="out of memory", attempts=(lost,), finished=None
+    )
+    running = record(0, None, state=TrialState.RUNNING, finished=None, reason="")
+    ledger, _ = make_run(tmp_path, [running, waiting], objective=GOAL, count=6)
+    slot, again = {"text": "a slot: 8 run at once", "count": 4}, "another try: out of memory"
+    assert [slot, {"text": again, "count": 1}] == view_of(ledger)["waiting_for"]
+    ledger.update_state(paused=True)
+    paused = {"text": "the run to go on: it is paused", "count": 4}
+    assert [paused, {"text": again, "count": 1}] == view_of(ledger)["waiting_for"]
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
