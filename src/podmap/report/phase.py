@@ -41,7 +41,7 @@ def waiting_for(
     unstarted: int,
     pending: int,
     parallelism: int,
-    again: Mapping[str, int],
+    again: Mapping[str, int] | None = None,
 ) -> list[dict[str, str | int]]:
     """What the trials wait for that do not run: text and how many, the most first.
 
@@ -51,7 +51,7 @@ def waiting_for(
         unstarted: Trials that were not begun.
         pending: Trials of which an attempt was created and has not started.
         parallelism: How many attempts may be alive at once.
-        again: Why trials are to be tried again, with how many are.
+        again: Why trials are to be tried again, with how many are; None for not known.
     """
     if phase == "ended":
         return []
@@ -62,7 +62,7 @@ def waiting_for(
         "waiting": "a podmap process or Airflow to start them",
         "running": f"a slot: {parallelism} run at once",
     }
-    tried = sorted(again.items(), key=lambda pair: -pair[1])[:REASONS]
+    tried = sorted((again or {}).items(), key=lambda pair: -pair[1])[:REASONS]
     found = [
         ("their pod or process to start", pending),
         (texts[phase], unstarted),
