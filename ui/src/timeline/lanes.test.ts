@@ -32,6 +32,24 @@ it("ends bars by how their attempts ended, and the last by its trial", () => {
   ]);
 });
 
+it("calls the last attempt of a pruned trial pruned, and none before it", () => {
+  const none = [0, 0];
+  const view = viewOf({
+    state: ["PRUNED"],
+    attempts: {
+      trial: [0, 0],
+      number: [1, 2],
+      asked: [0, 10],
+      started: [1, 11],
+      finished: [9, 20],
+      end: none,
+      node: none,
+      slot: none,
+    },
+  });
+  expect(lanesOf(modelOf(view)).bars.map((bar) => bar.end)).toEqual(["complete", "pruned"]);
+});
+
 it("lets bars that go on reach up to now", () => {
   const { bars, from, until, count } = lanesOf(modelOf(VIEW));
   expect(bars.map((bar) => [bar.asked, bar.started, bar.until])).toEqual([
