@@ -46,7 +46,7 @@ class Ground(Protocol):
         """Deletes so many of the running pods, by hand."""
 
     def expect_deletions(self) -> None:
-        """Counts all running pods as deleted by hand: something is about to do so."""
+        """Counts all pods that are on nodes as deleted by hand: something is about to do so."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class RealGround:
         return self._kubectl("get", "pods,leases", "--output=name").split()
 
     def delete_pods(self, count: int) -> None:
-        pods = self._running()
+        pods = self._pods("--field-selector=status.phase=Running")
         chosen = random.Random(1).sample(pods, min(count, len(pods)))
         self.deleted.update(map(_identity, chosen))
         if chosen:
@@ -79,12 +79,11 @@ class RealGround:
             self._kubectl("delete", "pods", "--wait=false", "--ignore-not-found", *names)
 
     def expect_deletions(self) -> None:
-        self.deleted.update(map(_identity, self._running()))
+        placed = [pod for pod in self._pods() if pod["spec"].get("nodeName")]
+        self.deleted.update(map(_identity, placed))
 
-    def _running(self) -> list[dict[str, Any]]:
-        running = "--field-selector=status.phase=Running"
-        listed = json.loads(self._kubectl("get", "pods", running, "--output=json"))
-        return list(listed["items"])
+    def _pods(self, *words: str) -> list[dict[str, Any]]:
+        return list(json.loads(self._kubectl("get", "pods", *words, "--output=json"))["items"])
 
     def _kubectl(self, *words: str) -> str:
         return self.place.cluster.kubectl(*words, f"--namespace={self.place.namespace}")
