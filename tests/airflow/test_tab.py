@@ -240,6 +240,6 @@ def test_a_user_steers_a_run_and_has_what_failed_run_again(web: Web) -> None:
         assert (200, True) == (told.status_code, "1 trial task run" in told.text), told.text
         airflow.wait_for(lambda: web.view(client)["counts"]["COMPLETE"] == 4, "a result", 120)
         assert "success" == airflow.wait_for_run(DAG, web.run_id)
-        assert {"text": "no trial is FAILED or CANCELLED"} == web.act(client, action="retry").json()
+        assert {"text": "no trial is failed or cancelled"} == web.act(client, action="retry").json()
     events = airflow.get(f"/api/v2/eventLogs?dag_id={DAG}&event=post_clear_task_instances")
     assert "uma" in {entry["owner"] for entry in events["event_logs"]}

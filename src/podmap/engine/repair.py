@@ -61,8 +61,8 @@ def find_faults(ledger: Ledger, found: Sequence[Observation]) -> list[RunFault]:
     faults += [
         RunFault(
             RunFaultKind.LOST,
-            f"trial {record.number} is RUNNING, and nothing of it is there",
-            "it is made WAITING, so that it is run again",
+            f"trial {record.number} is running, and nothing of it is there",
+            "it is made to wait, so that it is run again",
             record.number,
         )
         for record in records.values()

@@ -120,7 +120,7 @@ def _set(action: Action, run: SteeredRun, by: str) -> str:
 def _retry(action: Action, run: SteeredRun, by: str) -> str:
     numbers, goes_on = run.retry(action.trials or (), failed=action.trials is None)
     if not numbers:
-        return "no trial is FAILED or CANCELLED"
+        return "no trial is failed or cancelled"
     trials = f"{len(numbers)} trial{'s' if len(numbers) > 1 else ''}"
     if goes_on:
         return f"{trials} will be run again within 3 s"

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from podmap.spec.characters import printable
+
 Place = tuple[str | int, ...]
 """Keys and list indexes from the top of the spec."""
 
@@ -41,7 +43,7 @@ def path_text(place: Place) -> str:
         elif _BARE_KEY.fullmatch(part):
             text += f".{part}" if text else part
         else:
-            text += f'["{part}"]'
+            text += f'["{printable(part)}"]'
     return text
 
 
@@ -79,7 +81,7 @@ def show_whole(value: Any) -> str:
     """As `show`, with what is in lists and mappings."""
     if not isinstance(value, (dict, list)):
         return show(value)
-    text = json.dumps(value, ensure_ascii=False)
+    text = printable(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from podmap.spec.characters import with_pairs_joined
 from podmap.spec.findings import Finding, Place, show
 from podmap.spec.placeholder import find_placeholders
 
@@ -263,11 +264,11 @@ class _Reader:
             return None
         if event.implicit[0] and event.value == "":
             raise YamlError("a key is missing before the colon", mark)
-        return str(event.value)
+        return with_pairs_joined(str(event.value))
 
 
 def _scalar_node(event: Any, mark: Mark) -> Node:
-    value = scalar(event.value) if event.implicit[0] else event.value
+    value = scalar(event.value) if event.implicit[0] else with_pairs_joined(event.value)
     written = "" if isinstance(value, str) else event.value
     return Node(value, mark, written=written)
 

@@ -67,7 +67,7 @@ def test_what_is_wrong_is_said_and_left_as_it_is(cli: Any, run: str) -> None:
     ran = cli("repair", run, "--dry-run")
     assert 1 == ran.code
     assert str(record_file(cli, 1)) in ran.out
-    assert "trial 2 is RUNNING, and nothing of it is there: it is made WAITING" in ran.out
+    assert "trial 2 is running, and nothing of it is there: it is made to wait" in ran.out
     assert BROKEN == record_file(cli, 1).read_bytes()
     assert "RUNNING" == json.loads(record_file(cli, 2).read_text())["state"]
 

@@ -12,7 +12,9 @@ from podmap.report.words import counts_text, state_text
 
 PACKAGE = Path(__file__).parents[3] / "src" / "podmap"
 FILES = sorted(
-    path for part in ("cli", "report", "airflow") for path in PACKAGE.glob(f"{part}/**/*.py")
+    path
+    for part in ("cli", "report", "airflow", "server", "engine")
+    for path in PACKAGE.glob(f"{part}/**/*.py")
 )
 OTHER_WORDS = re.compile(
     r"\btrials? (that |which )?(is |are |was |were |has |have )?"

@@ -406,3 +406,18 @@ def test_a_spec_is_no_uri_and_its_secrets_are_not_told() -> None:
     with pytest.raises(UsageError, match="a spec is a file of this machine") as raised:
         load("https://user:hush@host/sweep.yaml?token=hush")
     assert "hush" not in str(raised.value)
+
+
+def test_a_character_that_json_writes_as_two_escapes_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(json.dumps(spec(trial={"command": ["echo", "𐀀"]})))
+    assert ["echo", "𐀀"] == load(file).sweep.trial.command
+
+
+def test_half_a_character_in_a_key_is_told_as_an_escape(tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    trial = {"command": ["true"], "pod": {"metadata": {"\ud800": {}}}}
+    file.write_text(json.dumps(spec(trial=trial)))
+    with pytest.raises(SpecError) as error:
+        load(file)
+    assert r'trial.pod.metadata["\ud800"]' in str(error.value)

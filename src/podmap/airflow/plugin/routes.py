@@ -138,7 +138,7 @@ class SweepRoutes:
             sweep = self._sweeps.find(*found)
             instances = instances_to_clear(sweep, self._sweeps.steered(sweep), action.trials)
             chosen.extend([sweep, instances])
-            return json_answer({"text": "no trial is FAILED or CANCELLED"})
+            return json_answer({"text": "no trial is failed or cancelled"})
 
         answer = await self._desk.answer(choose)
         if answer.status != 200 or not chosen[1]:
