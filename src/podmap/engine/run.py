@@ -226,10 +226,9 @@ class _Workers:
         """
         while self._tasks:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-            ended = {task for task in self._tasks if task.done()}
-            self._tasks -= ended
-            for task in ended:
-                task.result()
+            for task in [task for task in self._tasks if task.done()]:
+                task.result()  # what others raised at the same time is left to `end`
+                self._tasks.remove(task)
 
     async def end(self) -> None:
         self._work = None

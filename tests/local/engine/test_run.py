@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 import time
@@ -666,3 +667,26 @@ def test_a_record_keeps_the_reports_of_all_its_attempts(world: World) -> None:
     assert (COMPLETE, 2) == (record.state, len(record.attempts))
     expected = ((1, {"y": 5}), (2, {"y": None, "loss": 3}), (3, {"y": 8}))
     assert expected == record.reports
+
+
+def test_of_workers_that_fail_at_once_one_is_raised_and_none_is_forgotten() -> None:
+    """asyncio tells of a task whose exception nobody has read, on standard error."""
+    forgotten: list[dict[str, Any]] = []
+
+    async def fail() -> None:
+        raise StoreError("the store is full")
+
+    async def work() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: forgotten.append(told))
+        workers = module._Workers(lambda: 3)
+        workers.enlarge(3)
+        workers.begin(fail)
+        await asyncio.sleep(0)  # they have all failed before anybody looks
+        with pytest.raises(StoreError):
+            await workers.finished()
+        await workers.end()
+        del workers
+        gc.collect()
+
+    asyncio.run(work())
+    assert [] == forgotten
