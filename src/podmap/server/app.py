@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PUBLIC = frozenset({"/", f"/{SCRIPT}", f"/{STYLE}"})
 """What is answered without the token: the app itself, which is the same for everybody."""
+LONGEST_METRIC = 250
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -65,8 +66,9 @@ def _api(store: ServedStore, desk: Desk) -> list[Route]:
         return _sent(request, await desk.answer(store.runs, shared="runs"))
 
     async def view(request: Request) -> Response:
-        key = _run_of(request)
-        return _sent(request, await desk.answer(lambda: store.view(*key), shared=key))
+        key, curve = _run_of(request), request.query_params.get("curve", "")[:LONGEST_METRIC]
+        answer = await desk.answer(lambda: store.view(*key, curve), shared=(*key, curve))
+        return _sent(request, answer)
 
     async def detail(request: Request) -> Response:
         key, number = _run_of(request), request.path_params["number"]

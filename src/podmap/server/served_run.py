@@ -14,6 +14,8 @@ from podmap.report.view import RunReader
 from podmap.server.answer import Answer, RequestError, etag_of, json_answer, text_answer
 
 LOG_BYTES = 64 * 1024
+KEPT_VIEWS = 4
+"""With the curves of so many metrics, those asked for last."""
 
 
 class ServedRun:
@@ -42,16 +44,24 @@ class ServedRun:
         self._link_of = link_of
         self._reader = RunReader(ledger)
         self._lock = threading.Lock()
-        self._last = Answer()
+        self._views: dict[str, Answer] = {}
 
-    def view(self) -> Answer:
-        """The run as the web app reads it; as long as nothing changes it is made once."""
+    def view(self, curve: str = "") -> Answer:
+        """The run as the web app reads it; as long as nothing changes it is made once.
+
+        Args:
+            curve: The metric of its curves; empty for the view's own choice.
+        """
         with self._lock:
-            etag = etag_of(self._reader.refresh(), sorted(self._links.items()))
-            if self._last.etag != etag:
-                view = self._reader.view(links=self._links)
-                self._last = json_answer(view, etag=etag).packed()
-            return self._last
+            etag = etag_of(self._reader.refresh(), [*sorted(self._links.items()), curve])
+            made = self._views.pop(curve, None)
+            if made is None or made.etag != etag:
+                view = self._reader.view(links=self._links, curve_metric=curve or None)
+                made = json_answer(view, etag=etag).packed()
+            self._views[curve] = made
+            if len(self._views) > KEPT_VIEWS:
+                del self._views[next(iter(self._views))]
+            return made
 
     def listed(self) -> dict[str, Any]:
         """The run as a line of a list."""

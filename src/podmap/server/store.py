@@ -62,13 +62,13 @@ class ServedStore:
         named = [_named(key, names.run_uri(self.uri, *key), line) for key, line in lines.items()]
         return list_answer(self.uri, [*named, *broken])
 
-    def view(self, sweep: str, run_id: str) -> Answer:
-        """One run as the web app reads it.
+    def view(self, sweep: str, run_id: str, curve: str = "") -> Answer:
+        """One run as the web app reads it, with the curves of a metric.
 
         Raises:
             RequestError: There is no such run.
         """
-        return self._asked(sweep, run_id, lambda run: run.view())
+        return self._asked(sweep, run_id, lambda run: run.view(curve))
 
     def trial(self, sweep: str, run_id: str, number: int) -> Answer:
         """One trial of a run; raises as `view`."""

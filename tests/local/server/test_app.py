@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.routing import Route
-from tests.conftest import Cli
+from tests.conftest import TRIAL, Cli
 
 from podmap.server.access import Gate
 from podmap.server.app import PUBLIC, make_app
@@ -101,6 +101,18 @@ def test_who_has_seen_a_run_gets_it_again_only_when_it_has_changed(cli: Cli, end
         assert 0 == cli("reset", ended, "2", "--yes").code
         changed = ui.get(f"api/runs/{ended}", headers={"if-none-match": etag})
         assert (200, [0, 1, 3]) == (changed.status_code, changed.json()["trials"]["number"])
+
+
+def test_the_curves_are_those_of_the_metric_that_is_asked_for(cli: Cli) -> None:
+    report = """echo 'podmap: {"step": 1, "y": 1, "loss": 2}'\n"""
+    assert 0 == cli("run", cli.spec(trial=report + TRIAL), "-q").code
+    with serving(cli) as ui:
+        run = f"api/runs/grid/{cli.run_id()}"
+        shown = [ui.get(run, params={"curve": curve}) for curve in ("", "loss", "y", "none")]
+        curves = [each.json()["curves"] for each in shown]
+        assert ["y", "loss", "y", "y"] == [each["metric"] for each in curves]
+        assert [[2.0]] * 4 == curves[1]["values"]
+        assert shown[0].headers["etag"] != shown[1].headers["etag"]
 
 
 def test_answers_are_compressed_for_who_takes_it(cli: Cli, ended: str) -> None:

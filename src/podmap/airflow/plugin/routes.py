@@ -20,7 +20,7 @@ from podmap.errors import PodmapError
 from podmap.server.access import check_json, check_origin
 from podmap.server.actions import Action, carry_out
 from podmap.server.answer import Answer, RequestError, error_answer, json_answer
-from podmap.server.app import read_body, response_of
+from podmap.server.app import LONGEST_METRIC, read_body, response_of
 from podmap.server.desk import Desk
 from podmap.server.page import file_answer, missing_script
 
@@ -32,6 +32,7 @@ HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "same-origin"
 
 RunId = Annotated[str, Query(max_length=250)]
 GroupId = Annotated[str, Query(max_length=250)]
+Metric = Annotated[str, Query(max_length=LONGEST_METRIC)]
 User = Annotated[rights.BaseUser, Depends(rights.get_user)]
 
 
@@ -61,15 +62,20 @@ class SweepRoutes:
         return _sent(request, await self._desk.answer(work, shared=("list", dag_id, run_id)))
 
     async def view(
-        self, request: Request, dag_id: str, run_id: RunId, group_id: GroupId
+        self,
+        request: Request,
+        dag_id: str,
+        run_id: RunId,
+        group_id: GroupId,
+        curve: Metric = "",
     ) -> Response:
-        """A sweep's run."""
+        """A sweep's run, with the curves of a metric."""
         names = (dag_id, run_id, group_id)
 
         def work() -> Answer:
-            return self._sweeps.served(self._sweeps.find(*names)).view()
+            return self._sweeps.served(self._sweeps.find(*names)).view(curve)
 
-        return _sent(request, await self._desk.answer(work, shared=names))
+        return _sent(request, await self._desk.answer(work, shared=(*names, curve)))
 
     async def trial(
         self, request: Request, dag_id: str, number: int, run_id: RunId, group_id: GroupId
