@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from podmap.backends.base import Backend, Observation
-from podmap.engine.gpu_tally import HOUR_S, GpuTally
+from podmap.engine.gpu_tally import GpuTally
 from podmap.engine.settlement import took_s
 from podmap.errors import BackendError
 from podmap.records import Record
-from podmap.spec.hourly_price import hourly_price
+from podmap.spec.hourly_price import HourlyPrices
 
 if TYPE_CHECKING:
     from podmap.engine.planned import PlannedRun
@@ -89,11 +89,12 @@ def cost_tally(planned: PlannedRun, limit: float, prices: Prices) -> GpuTally:
         limit: What it may cost, in the table's currency.
         prices: The price table.
     """
+    priced = HourlyPrices(planned.sweep.trial, prices)
     known: dict[int, float] = {}
 
     def price_of(number: int) -> float:
         if number not in known:
-            known[number] = hourly_price(planned.template(planned.trial(number)), prices)
+            known[number] = priced.for_trial(planned.trial(number))
         return known[number]
 
     def spent_s(record: Record) -> float:
@@ -106,23 +107,6 @@ def cost_tally(planned: PlannedRun, limit: float, prices: Prices) -> GpuTally:
         gpus_of=price_of,
         held_s_of=spent_s,
         spent=f"the run's money is spent (budget.cost: {limit:g} {prices.currency})",
-    )
-
-
-def spent_cost(planned: PlannedRun, records: Iterable[Record], prices: Prices) -> float:
-    """What the ended attempts of records have cost.
-
-    Args:
-        planned: The run.
-        records: Of its trials.
-        prices: The price table.
-    """
-    return sum(
-        hourly_price(planned.template(planned.trial(one.number)), prices)
-        * sum(map(took_s, one.attempts))
-        / HOUR_S
-        for one in records
-        if one.attempts
     )
 
 

@@ -231,8 +231,26 @@ def _budget(run: RunFacts, counts: Mapping[str, int], made_s: float) -> dict[str
             "wasted": round(wasted_s / 3600, 6),
             "limit": limits.gpu_hours if limits else None,
         },
-        "cost": {"spent": None, "wasted": None, "limit": None, "currency": ""},
+        "cost": _cost(run),
         "wall_s": {"spent": wall_s, "limit": limits.wall if limits else None},
+    }
+
+
+def _cost(run: RunFacts) -> dict[str, Any]:
+    """What attempts that have ended have cost; null without a price table, or if it is unknown."""
+    limits = run.sweep.budget if run.sweep else None
+    if limits is None or limits.prices is None:
+        return {"spent": None, "wasted": None, "limit": None, "currency": ""}
+    ran = [(one.hourly_price, one.ran_s, one.wasted_s) for one in run.trials if one.ran_s]
+    priced = [(price, ran_s, wasted_s) for price, ran_s, wasted_s in ran if price is not None]
+    spent = math.fsum(price * ran_s for price, ran_s, _ in priced) / 3600
+    wasted = math.fsum(price * wasted_s for price, _, wasted_s in priced) / 3600
+    is_known = len(priced) == len(ran)
+    return {
+        "spent": round(spent, 6) if is_known else None,
+        "wasted": round(wasted, 6) if is_known else None,
+        "limit": limits.cost,
+        "currency": limits.prices.currency,
     }
 
 

@@ -73,6 +73,7 @@ class TrialFacts:
         attempts: Oldest first; the last one may go on.
         curve: What it has reported; None if nothing.
         epoch: The asking that its record answers; empty where the snapshot was read.
+        hourly_price: What its attempts cost an hour; None if that is not known.
     """
 
     row: TrialRow
@@ -86,6 +87,7 @@ class TrialFacts:
     attempts: tuple[AttemptFacts, ...]
     curve: ReportedCurve | None = None
     epoch: str = ""
+    hourly_price: float | None = None
 
     @property
     def number(self) -> int:
@@ -109,21 +111,29 @@ class TrialFacts:
         return self.state is TrialState.WAITING and bool(self.attempts)
 
     @property
+    def ran_s(self) -> float:
+        """Seconds that its ended attempts ran, all together."""
+        return sum(attempt.ran_s for attempt in self.attempts)
+
+    @property
+    def wasted_s(self) -> float:
+        """Those of the attempts that did not end well."""
+        return sum(attempt.ran_s for attempt in self.attempts if attempt.end in _WASTED)
+
+    @property
     def wasted_gpu_s(self) -> float:
         """GPU-seconds of the attempts that did not end well."""
-        ran_s = sum(attempt.ran_s for attempt in self.attempts)
-        if not self.gpu_s or not ran_s:
-            return 0.0
-        lost_s = sum(attempt.ran_s for attempt in self.attempts if attempt.end in _WASTED)
-        return self.gpu_s * lost_s / ran_s
+        ran_s = self.ran_s
+        return self.gpu_s * self.wasted_s / ran_s if self.gpu_s and ran_s else 0.0
 
 
-def trial_facts(record: Record, row: TrialRow) -> TrialFacts:
+def trial_facts(record: Record, row: TrialRow, *, hourly_price: float | None = None) -> TrialFacts:
     """What the view keeps of a record.
 
     Args:
         record: Whole, or as the snapshot has it, without reports.
         row: Its row in the leaderboard.
+        hourly_price: What its attempts cost an hour; None if that is not known.
     """
     started = epoch_s(record.started)
     return TrialFacts(
@@ -138,6 +148,7 @@ def trial_facts(record: Record, row: TrialRow) -> TrialFacts:
         attempts=tuple(_attempts(record, started)),
         curve=thinned(record.reports),
         epoch=record.epoch,
+        hourly_price=hourly_price,
     )
 
 

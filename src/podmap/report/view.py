@@ -22,6 +22,7 @@ from podmap.report.importance import Importance
 from podmap.report.live_curves import LiveCurves
 from podmap.report.plain import cut
 from podmap.report.rows import RowBuilder
+from podmap.report.trial_prices import TrialPrices
 from podmap.spec.load import load
 from podmap.spec.model import Sweep
 
@@ -52,6 +53,7 @@ class RunReader:
         self._diagnoses: dict[tuple[int, str], Diagnosis] = {}
         self._spec: Mapping[str, Any] | None = None
         self._sweep: Sweep | None = None
+        self._prices: TrialPrices | None = None
         self._spec_problem = ""
         self._live: LiveCurves | None = None
         self._importance: Importance | None = None
@@ -79,7 +81,7 @@ class RunReader:
                 known.append(self._live.count)
             etag = _digest([*known, [str(error) for error in broken], list(versions.items())])
             if etag != self._etag or "" in versions.values():
-                self._read_trials(versions)
+                self._read_trials(versions, manifest)
                 self._run = self._facts(manifest, state, broken)
                 self._etag = etag
             return self._etag
@@ -119,15 +121,17 @@ class RunReader:
         if manifest.spec == self._spec:
             return
         self._spec, self._sweep, self._spec_problem = manifest.spec, None, ""
+        self._prices = None
         self._trials, self._seen, self._importance = {}, {}, None
         try:
             self._sweep = load(manifest.spec, search_required=False).sweep
+            self._prices = TrialPrices(self._sweep)
         except SpecError as error:
             self._spec_problem = f"{names.MANIFEST}: {error}"
         prunes = self._sweep is not None and self._sweep.prune is not None
         self._live = LiveCurves(self._ledger) if prunes else None
 
-    def _read_trials(self, versions: Mapping[int, str]) -> None:
+    def _read_trials(self, versions: Mapping[int, str], manifest: Manifest) -> None:
         new = {n: version for n, version in versions.items() if self._is_new(n, version)}
         for gone in self._trials.keys() - versions.keys():
             del self._trials[gone]
@@ -137,7 +141,7 @@ class RunReader:
         left = set(new)
         for record in self._board.read(new, on_broken=broken.append):
             left.discard(record.number)
-            self._keep(record, builder)
+            self._keep(record, builder, manifest)
         for number in left:
             self._trials.pop(number, None)
             prefix = self._ledger.record_uri(number)
@@ -149,11 +153,13 @@ class RunReader:
     def _is_new(self, number: int, version: str) -> bool:
         return not version or self._seen.get(number) != version
 
-    def _keep(self, record: Record, builder: RowBuilder) -> None:
+    def _keep(self, record: Record, builder: RowBuilder, manifest: Manifest) -> None:
         is_brief = record.state.terminal and not record.key
         if is_brief and self._board.steps(record.number) != 0:
             record = self._whole(record)
-        self._trials[record.number] = trial_facts(record, builder.row(record))
+        price = self._prices.of_trial(record, manifest) if self._prices else None
+        row = builder.row(record)
+        self._trials[record.number] = trial_facts(record, row, hourly_price=price)
 
     def _whole(self, record: Record) -> Record:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podmap.spec.model import Resources, TrialTemplate, is_gpu
 from podmap.spec.price_table import Prices
-from podmap.spec.template import gpus_of
+from podmap.spec.template import PerTemplate, gpus_of
 
 GIB = 2**30
 
@@ -29,3 +29,16 @@ def hourly_price(template: TrialTemplate, prices: Prices) -> float:
         + max(0, gpus_of(template) - named_gpus) * prices.gpu_hour
         + sum(count * prices.resources[name] for name, count in named.items())
     )
+
+
+class HourlyPrices(PerTemplate[float]):
+    """What the attempts of each trial cost an hour, reckoned once for all that run alike."""
+
+    def __init__(self, template: TrialTemplate, prices: Prices) -> None:
+        """Nothing is reckoned yet.
+
+        Args:
+            template: The sweep's, as in the spec.
+            prices: The table.
+        """
+        super().__init__(template, lambda own: hourly_price(own, prices))
