@@ -114,7 +114,7 @@ def _view(
             {"time": MADE - 4 * at, "text": f"trial {count - at} ended"}
             for at in range(1, min(count, 9))
         ],
-        "links": {"leaderboard": "leaderboard.csv", "airflow": None, "trial": None},
+        "links": {"airflow": None, "trial": None},
     }
     waiting = view["counts"]["WAITING"]
     if waiting:

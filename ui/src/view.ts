@@ -143,7 +143,6 @@ export interface View {
   readonly failures: readonly Failure[];
   readonly events: readonly { readonly time: number; readonly text: string }[];
   readonly links: {
-    readonly leaderboard: string | null;
     readonly airflow: string | null;
     readonly trial: string | null;
   };

@@ -20,6 +20,7 @@ from podmap.report.leaderboard import rank_trials
 from podmap.report.param_kinds import param_kinds
 from podmap.report.phase import run_phase, waiting_for
 from podmap.report.plain import cut, epoch_s
+from podmap.report.rows import TrialRow
 from podmap.report.timeline import Names, attempt_columns, newest_events
 from podmap.report.words import spec_yaml
 from podmap.spec.model import Objective, Sweep
@@ -27,7 +28,7 @@ from podmap.spec.model import Objective, Sweep
 SCHEMA = 1
 BROKEN = 100
 _STATES = tuple(state.value for state in TrialState)
-_NO_LINKS: Mapping[str, str | None] = {"leaderboard": None, "airflow": None, "trial": None}
+_NO_LINKS: Mapping[str, str | None] = {"airflow": None, "trial": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def build_view(
     Args:
         run: What is known of the run.
         made_s: The time now, in seconds since 1970.
-        links: Where the leaderboard and Airflow's pages are; those that are not there are None.
+        links: Where Airflow's pages are; those that are not there are None.
         curve_metric: The metric of the curves; None for the objective, else the first reported.
     """
     trials, sweep = run.trials, run.sweep
@@ -113,23 +114,23 @@ def build_view(
 
 
 def build_line(run: RunFacts) -> dict[str, Any]:
-    """The run as a line in a list of runs.
+    """The run as a line in a list of runs; of repeats the best value is the best mean.
 
     Args:
         run: What is known of it.
     """
-    counts, ranking = run.counts, _ranking(run, run.sweep.objectives if run.sweep else ())
+    counts, objectives = run.counts, run.sweep.objectives if run.sweep else ()
     head = _run_part(run, counts)["run"]
-    goals = ranking["objectives"]
-    best = next((one for one in run.trials if one.number == ranking["best"]), None)
+    best, _ = _best_rows(run, objectives)
+    goal = objectives[0] if objectives else None
     return {
         "key": f"{head['sweep']}/{head['id']}",
         **{name: head[name] for name in ("sweep", "id", "uri", "state", "total", "owner")},
         **{name: head[name] for name in ("created", "started", "finished")},
         "counts": counts,
-        "best": best.metrics.get(goals[0]["metric"]) if best else None,
-        "metric": goals[0]["metric"] if goals else None,
-        "goal": goals[0]["goal"] if goals else None,
+        "best": best.objectives[0] if best else None,
+        "metric": cut(goal.metric) if goal else None,
+        "goal": goal.direction if goal else None,
         "error": "",
     }
 
@@ -174,17 +175,25 @@ def _run_part(run: RunFacts, counts: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _ranking(run: RunFacts, objectives: Sequence[Objective]) -> dict[str, Any]:
-    rows = [trial.row for trial in run.trials]
-    repeats = run.sweep.repeats if run.sweep else 1
-    ranked, front, _ = rank_trials(rows, objectives, repeats=repeats)
+    best, front = _best_rows(run, objectives)
     return {
         "objectives": [
             {"metric": cut(goal.metric), "goal": goal.direction, "target": goal.target}
             for goal in objectives
         ],
-        "best": ranked[0].number if ranked and len(objectives) == 1 else None,
+        "best": best.number if best else None,
         "pareto": [row.number for row in front],
     }
+
+
+def _best_rows(
+    run: RunFacts, objectives: Sequence[Objective]
+) -> tuple[TrialRow | None, list[TrialRow]]:
+    """The first row of the leaderboard, if there is one objective, and the Pareto front if more."""
+    rows = [trial.row for trial in run.trials]
+    repeats = run.sweep.repeats if run.sweep else 1
+    ranked, front, _ = rank_trials(rows, objectives, repeats=repeats)
+    return (ranked[0] if ranked and len(objectives) == 1 else None), front
 
 
 def _started(run: RunFacts) -> float | None:

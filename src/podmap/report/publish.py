@@ -143,7 +143,7 @@ def _write_board(ledger: Ledger) -> None:
 def _report(
     ledger: Ledger, manifest: Manifest, leaderboard: Leaderboard, summary: Mapping[str, Any]
 ) -> bytes:
-    view = run_view(ledger, links={"leaderboard": names.LEADERBOARD})
+    view = run_view(ledger)
     details = detail_views(ledger, leaderboard)
     return report_html(manifest, leaderboard, summary, view=view, details=details)
 

@@ -36,7 +36,7 @@ class ServedRun:
 
         Args:
             ledger: Of the run.
-            links: `leaderboard`, `airflow` and `trial`, with {number} in it; None for none.
+            links: `airflow` and `trial`, with {number} in it; None for none.
             link_of: From a trial's number to its page elsewhere; None for none.
         """
         self.ledger = ledger

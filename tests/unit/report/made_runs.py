@@ -41,14 +41,19 @@ def two_goals(number: int, accuracy: float, loss: float) -> Record:
 
 
 def make_run(
-    folder: Path, records: Iterable[Record], *, objective: Any = None, count: int | None = None
+    folder: Path,
+    records: Iterable[Record],
+    *,
+    objective: Any = None,
+    count: int | None = None,
+    repeats: int = 1,
 ) -> tuple[Ledger, Manifest]:
     """A run in a ledger below a folder."""
     records = list(records)
     spec: dict[str, Any] = {
         "apiVersion": "podmap/v1",
         "name": "digits",
-        "search": {"kind": "list", "items": [{"lr": 0.1}]},
+        "search": {"kind": "list", "items": [{"lr": 0.1}], "repeats": repeats},
         "trial": {"command": ["train"], "env": {"TOKEN": "s3cret-value"}},
     }
     if objective is None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.unit.report.made_runs import make_run, record
+import pytest
+from tests.unit.report.made_runs import make_run, record, two_goals
 
+from podmap.report.publish import read_leaderboard
 from podmap.report.run_list import runs_view
 
 GOAL = {"metric": "accuracy", "direction": "maximize"}
@@ -43,6 +45,25 @@ def test_a_run_is_listed_with_its_best(tmp_path: Path) -> None:
             "error": "",
         }
     ] == found["runs"]
+
+
+def test_of_repeats_the_best_mean_is_listed_as_results_rank_them(tmp_path: Path) -> None:
+    values = [0.99, 0.11, 0.7, 0.6]  # the best trial is not one of the best set of params
+    records = [
+        record(n, value, params={"lr": n // 2}, repeat=n % 2) for n, value in enumerate(values)
+    ]
+    ledger, manifest = make_run(tmp_path, records, objective=GOAL, repeats=2)
+    best = read_leaderboard(ledger, manifest).best
+    one = runs_view(str(tmp_path))["runs"][0]
+    assert best is not None
+    assert (0.65, 0.65) == (pytest.approx(best.objective), pytest.approx(one["best"]))
+
+
+def test_of_several_objectives_none_is_listed_as_the_best(tmp_path: Path) -> None:
+    goals = [GOAL, {"metric": "loss", "direction": "minimize"}]
+    make_run(tmp_path, [two_goals(0, 0.5, 0.5)], objective=goals)
+    one = runs_view(str(tmp_path))["runs"][0]
+    assert (None, "accuracy", "maximize") == (one["best"], one["metric"], one["goal"])
 
 
 def test_a_run_that_cannot_be_read_says_why(tmp_path: Path) -> None:

@@ -95,6 +95,6 @@ export function viewOf(wish: Wish): View {
     importance: { method: "", text: "", enough: false, values: [] },
     failures: [],
     events: [],
-    links: { leaderboard: null, airflow: null, trial: null },
+    links: { airflow: null, trial: null },
   };
 }

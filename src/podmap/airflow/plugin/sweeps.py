@@ -201,4 +201,4 @@ def _links(sweep: FoundSweep, manifest: Manifest) -> dict[str, str | None]:
     # Where a trial has an instance of its own, in order of numbers, one text gives all links.
     is_own = manifest.trials_per_task == 1 and manifest.tasks is None
     trial = sweep.page_of(manifest, 0).removesuffix("0") + "{number}" if is_own else None
-    return {"leaderboard": None, "airflow": sweep.page(), "trial": trial}
+    return {"airflow": sweep.page(), "trial": trial}
