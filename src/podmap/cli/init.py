@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -23,6 +25,7 @@ podmap init train.py --python ~/envs/ml/bin/python
 """)
 HELP_BYTES = 1 << 20
 _END_CHARS = 1000
+_LOOK_EVERY_S = 0.2
 
 
 @click.command(
@@ -61,6 +64,8 @@ def command(
     from podmap.spec.importers.help_text import read_help
     from podmap.spec.importers.script import guess_spec
 
+    if script == "-" and not os.path.isfile(script):
+        raise UsageError("a script from standard input cannot be asked for its help: give its file")
     if not os.path.isfile(script):
         raise UsageError(f"{script} is not there, or no file")
     if output and os.path.exists(output):
@@ -103,7 +108,7 @@ def _help_of(words: list[str], limit_s: float) -> str:
     """What the command prints with --help.
 
     Raises:
-        UsageError: It printed nothing, failed, or took too long.
+        UsageError: It printed nothing or too much, failed, or took too long.
     """
     env = {**os.environ, "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
     shown = " ".join([*words, "--help"])
@@ -120,21 +125,41 @@ def _help_of(words: list[str], limit_s: float) -> str:
         except OSError as error:
             raise UsageError(f"{words[0]} cannot be run: {error.strerror}") from error
         try:
-            code = process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            raise UsageError(
-                f"{shown} has not ended within {duration(limit_s)}: --limit gives it longer"
-            ) from None
+            code = _await_end(process, out, shown, limit_s=limit_s)
         finally:
             _end_group(process)
+        size = os.fstat(out.fileno()).st_size
         out.seek(0)
         text = out.read(HELP_BYTES).decode("utf-8", "replace")
     if code != 0:
         end = text.strip()[-_END_CHARS:]
         raise UsageError(f"{shown} ended with exit code {code}:\n{end}")
+    _check_size(size, shown)
     if not text.strip():
         raise UsageError(f"{shown} printed nothing, so there is nothing to guess from")
     return text
+
+
+def _await_end(
+    process: subprocess.Popen[bytes], out: IO[bytes], shown: str, *, limit_s: float
+) -> int:
+    """The exit code, once it has ended; what prints without end is not left to fill the disk."""
+    until = time.monotonic() + limit_s
+    while True:
+        left_s = max(0.0, until - time.monotonic())
+        try:
+            return process.wait(min(left_s, _LOOK_EVERY_S))
+        except subprocess.TimeoutExpired:
+            _check_size(os.fstat(out.fileno()).st_size, shown)
+        if left_s <= _LOOK_EVERY_S:
+            raise UsageError(
+                f"{shown} has not ended within {duration(limit_s)}: --limit gives it longer"
+            )
+
+
+def _check_size(count: int, shown: str) -> None:
+    if count > HELP_BYTES:
+        raise UsageError(f"{shown} prints more than {HELP_BYTES >> 20} MiB, which is no help")
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -162,9 +162,11 @@ def test_what_a_help_says_is_never_run_or_obeyed(cli: Any) -> None:
         ("import no_such_module\n", [], "ended with exit code 1"),
         ("", [], "printed nothing"),
         ("import time\ntime.sleep(600)\n", ["--limit", "0.5s"], "has not ended within 0.5s"),
+        ("while True: print('x' * 99999)\n", [], "prints more than 1 MiB"),
+        ("print('usage: x\\n' * 999999)\n", [], "prints more than 1 MiB"),
         ("print('hi')\n", ["--python", "no-such-python"], "there is no no-such-python in PATH"),
     ],
-    ids=["fails", "prints nothing", "never ends", "no python"],
+    ids=["fails", "prints nothing", "never ends", "no end", "too much", "no python"],
 )
 def test_a_script_without_help_ends_with_2(cli: Any, text: str, more: list[str], said: str) -> None:
     (cli.folder / "train.py").write_text(text)
@@ -190,6 +192,7 @@ def test_a_file_that_is_there_is_not_written_over(cli: Any) -> None:
     ran = cli("init", script(cli, CLICK), "-o", "sweep.yaml")
     assert (2, "mine") == (ran.code, (cli.folder / "sweep.yaml").read_text())
     assert 2 == cli("init", "none.py").code
+    assert "give its file" in cli("init", "-").err
 
 
 def test_a_help_without_options_makes_a_spec_with_something_to_name(cli: Any) -> None:

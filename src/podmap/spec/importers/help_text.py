@@ -11,11 +11,13 @@ from podmap.spec.yaml import YamlError, parse, to_data
 
 OptionKind = Literal["float", "int", "choice", "bool", "text"]
 
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 _BOX = re.compile(r"[│┃╭╮╰╯─━┏┓┗┛]+")
 _FLAG = re.compile(r"(?<![\w-])--?[A-Za-z][\w.-]*")
 _DEFAULT = re.compile(r"[\[(]\s*default(?:s to)?[:=]?\s+([^;\])]+)", re.IGNORECASE)
-_RANGE = re.compile(r"(-?[\d.]+)\s*<=?\s*x\s*<=?\s*(-?[\d.]+)")
+# Of bounded length: a help may hold a megabyte of digits.
+_BOUND = r"(-?(?:\d{1,20}(?:\.\d{0,20})?|\.\d{1,20})(?:e[+-]?\d{1,2})?)"
+_RANGE = re.compile(rf"(?<![\w.]){_BOUND}\s*<=?\s*x\s*<=?\s*{_BOUND}(?![\w.])")
 _CHOICES = re.compile(r"[{<\[]([^\s{}<>\[\],|]+(?:[,|][^\s{}<>\[\],|]+)+)[}>\]]")
 _TYPE = re.compile(
     r"<[^>]+>(\s*\[[^\]]*\])?|\[[^\]]*\|[^\]]*\]|(?:INTEGER|FLOAT)(?: RANGE)?(\s*\[[^\]]*\])?"
@@ -87,7 +89,9 @@ def read_help(text: str) -> ScriptHelp:
     )
     usage = _usage(lines)
     library = "Typer" if boxed else "argparse" if "usage: " in text else "click"
-    options = list(_read_options(lines, usage))
+    found = _read_options(lines, _required_words(usage))
+    # A name may be told again, as that of another subcommand.
+    options = list({option.name: option for option in reversed(list(found))}.values())[::-1]
     named = {option.name for option in options}
     if not any(option.positional for option in options):
         options += [one for one in _usage_arguments(usage) if one.name not in named]
@@ -125,9 +129,9 @@ class _HelpEntry:
     help: list[str] = field(default_factory=list)
 
 
-def _read_options(lines: list[str], usage: str) -> Iterator[ScriptOption]:
+def _read_options(lines: list[str], required: frozenset[str]) -> Iterator[ScriptOption]:
     for entry in list(_entries(lines)):  # whole: what goes on is added to an entry later
-        option = _option(entry, usage)
+        option = _option(entry, required)
         if option is not None and option.name not in ("help", "h", "version"):
             yield option
 
@@ -156,7 +160,7 @@ def _entries(lines: list[str]) -> Iterator[_HelpEntry]:
             yield current
 
 
-def _option(entry: _HelpEntry, usage: str) -> ScriptOption | None:
+def _option(entry: _HelpEntry, required: frozenset[str]) -> ScriptOption | None:
     starred = entry.head.startswith("*")
     cells = re.split(r"\s{2,}", entry.head.lstrip("* "))
     flag_cells = []
@@ -176,7 +180,7 @@ def _option(entry: _HelpEntry, usage: str) -> ScriptOption | None:
     meta = " ".join(dict.fromkeys(shown.replace(", ", " ").split()))
     if not meta and cells and _TYPE.fullmatch(cells[0]) and len(cells) > 1 - bool(entry.help):
         meta = cells.pop(0)
-    return _named(flags, meta, " ".join([*cells, *entry.help]), usage, starred=starred)
+    return _named(flags, meta, " ".join([*cells, *entry.help]), required, starred=starred)
 
 
 def _argument(cells: list[str], entry: _HelpEntry, *, starred: bool) -> ScriptOption:
@@ -192,11 +196,13 @@ def _argument(cells: list[str], entry: _HelpEntry, *, starred: bool) -> ScriptOp
     )
 
 
-def _named(flags: list[str], meta: str, text: str, usage: str, *, starred: bool) -> ScriptOption:
+def _named(
+    flags: list[str], meta: str, text: str, required: frozenset[str], *, starred: bool
+) -> ScriptOption:
     long = [flag for flag in flags if flag.startswith("--")] or flags
     name = long[0].lstrip("-")
     found = _CHOICES.search(meta)
-    choices = tuple(re.split("[,|]", found[1])) if found else ()
+    choices = tuple(dict.fromkeys(re.split("[,|]", found[1]))) if found else ()
     several = "..." in meta
     default = _default(text)
     bounds = _RANGE.search(meta) or _RANGE.search(text)
@@ -207,20 +213,20 @@ def _named(flags: list[str], meta: str, text: str, usage: str, *, starred: bool)
         choices=choices,
         low=float(bounds[1]) if bounds else None,
         high=float(bounds[2]) if bounds else None,
-        required=starred or "[required]" in text or _is_required(flags, usage),
+        required=starred or "[required]" in text or not required.isdisjoint(flags),
         several=several,
         negated=f"--no-{name}" in flags,
         help=_one_line(text),
     )
 
 
-def _is_required(flags: list[str], usage: str) -> bool:
-    """Whether argparse shows the option without brackets in its usage."""
+def _required_words(usage: str) -> frozenset[str]:
+    """What argparse shows in its usage without brackets: the options that it needs, above all."""
     bare, depth = [], 0
     for char in usage if usage.startswith("usage:") else "":
         depth += (char == "[") - (char == "]")
         bare.append(char if depth == 0 else " ")
-    return any(flag in "".join(bare).split() for flag in flags)
+    return frozenset("".join(bare).split())
 
 
 def _default(text: str) -> Any:

@@ -11,7 +11,7 @@ from podmap.errors import SpecError, UsageError
 from podmap.spec.importers.draft import dns_label, flow_text
 from podmap.spec.importers.help_text import ScriptHelp, ScriptOption
 from podmap.spec.load import load
-from podmap.spec.yaml import parse, to_data
+from podmap.spec.yaml import YamlError, parse, to_data
 
 TRIALS = 20
 _RESULT = re.compile(r"(?:.*[-_.])?(result|results|output|out|metrics[-_]file|output[-_]file)")
@@ -74,7 +74,7 @@ def guess_spec(script: str, command: Sequence[str], told: ScriptHelp) -> ScriptS
     try:
         root, _ = parse(text)
         load(to_data(root))
-    except SpecError as error:
+    except (SpecError, YamlError) as error:
         raise UsageError(f"no spec could be guessed from the help of {script}: {error}") from error
     return ScriptSpec(text, [param[0] for param in guess.params], guess.to_fill)
 
