@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from podmap.cli._options import run_reference
+from podmap.engine.log_pieces import read_pieces
 from podmap.engine.run_attempts import find_attempts, stream_output
+from podmap.engine.run_lock import run_holder
 
 if TYPE_CHECKING:
     from podmap.backends.base import Observation
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
     from podmap.ledger.manifest import Manifest
 
 EVERY_S = 1.0
+_PATIENCE = 3
+"""After so many looks it is said what is waited for: as a rule the first finds it."""
 _SEEN_BYTES = 64 * 1024
 
 
@@ -70,7 +76,7 @@ class TrialFollower:
                 return
             else:
                 if not waits:
-                    self._say(f"trial {self._number} does not run; waiting until it does")
+                    self._say_waiting(f"trial {self._number} does not run; waiting until it does")
                 waits = True
                 self._pause(EVERY_S)
 
@@ -89,6 +95,9 @@ class TrialFollower:
         if live is not None and not is_kept:
             stream_output(self._manifest, live.name, self._take, kubeconfig=self._kubeconfig)
             self._await_kept(attempt)
+        else:
+            for piece in read_pieces(self._ledger, self._number, attempt):
+                self._take(piece)
         self._show_rest(self._ledger.read_log(self._number, attempt) or b"")
 
     def _take(self, chunk: bytes) -> None:
@@ -97,13 +106,25 @@ class TrialFollower:
 
     def _await_kept(self, attempt: int) -> None:
         """Waits until the ledger has the attempt: its runner reads the last of the output."""
-        while True:
+        for look in itertools.count():
             record = self._ledger.read_record(self._number)
             if any(one.number == attempt for one in self._ledger.attempts(self._number)):
                 return
             if (record and record.state.terminal) or attempt not in self._live():
                 return
+            if look == _PATIENCE:
+                self._say_waiting(
+                    f"attempt {attempt} has ended; waiting until its run has noted it"
+                )
             self._pause(EVERY_S)
+
+    def _say_waiting(self, what: str) -> None:
+        """Says what is waited for, and what to do where nobody here will ever bring it."""
+        manifest = self._manifest
+        alone = manifest.owner.get("kind") == "cli" and run_holder(manifest.run_id) is None
+        reference = run_reference(self._ledger, manifest)
+        cure = f"; no process of this host goes on with the run: podmap resume {reference}"
+        self._say(what + cure * alone)
 
     def _show_rest(self, tail: bytes) -> None:
         """Hands on what is kept of the output's end and was not seen."""

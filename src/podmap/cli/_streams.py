@@ -15,8 +15,12 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO, cast
 
+import click
+
 _NULL = {0: os.O_RDONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}
 """How /dev/null stands in for a descriptor that is closed: writing data to it must fail."""
+DATA_LOST = 3
+"""The exit code of a command whose data could not be written, as of one whose store cannot."""
 UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\U000e0000-\U000e007f]"
@@ -169,6 +173,31 @@ def folder_is_gone() -> bool:
 def reader_is_gone(error: OSError) -> bool:
     """Whether data was lost because whoever read it has seen enough, as `head` has."""
     return error.errno == errno.EPIPE
+
+
+def end_unless_read() -> None:
+    """Ends a command that goes on for its reader alone, once that is gone, as `head` is.
+
+    Raises:
+        click.exceptions.Exit: Standard output has no reader, or cannot be written.
+    """
+    stream: Any = sys.stdout
+    raw = getattr(getattr(unfiltered(stream), "buffer", None), "raw", None)
+    error = raw.error if isinstance(raw, UnfailingWriter) else None
+    if error is not None or _is_hung_up(stream):
+        raise click.exceptions.Exit(DATA_LOST)
+
+
+def _is_hung_up(stream: Any) -> bool:
+    """Whether nobody will ever read what is written to a stream."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError, AttributeError):  # none of the system's
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    gone = select.POLLERR | select.POLLHUP
+    return any(events & gone for _, events in poll.poll(0))
 
 
 def _text(raw: UnfailingWriter, before: TextIO | None, *, line_buffering: bool) -> TextIO:

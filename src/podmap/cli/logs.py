@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,7 @@ from podmap.cli._options import (
     open_run,
 )
 from podmap.cli._output import print_json
+from podmap.cli._streams import end_unless_read
 
 if TYPE_CHECKING:
     from podmap.ledger.ledger import Ledger
@@ -132,13 +134,23 @@ def _follow(
 
     if as_json:
         raise UsageError("-f prints output as it comes, which is no JSON: leave out --json")
+
+    def write(output: bytes) -> None:
+        _write(output)
+        end_unless_read()
+
+    def pause(seconds: float) -> None:
+        end_unless_read()
+        time.sleep(seconds)
+
     follower = TrialFollower(
         ledger,
         manifest,
         number,
         kubeconfig=kubeconfig,
-        write=_write,
+        write=write,
         say=lambda line: click.echo(line, err=True),
+        pause=pause,
     )
     follower.follow(attempt)
     data, log = _read_attempt(ledger, manifest, number, attempt, kubeconfig)

@@ -12,13 +12,11 @@ import click
 
 from podmap._version import __version__
 from podmap.cli._output import print_error
-from podmap.cli._streams import StandardStreams, folder_is_gone, reader_is_gone
+from podmap.cli._streams import DATA_LOST, StandardStreams, folder_is_gone, reader_is_gone
 from podmap.errors import PodmapError, Problem, SpecError, UsageError
 
 BUG = "this is a bug in podmap: please report it with the lines above"
 FOLDER_GONE = "the working folder does not exist any more: go to one that does, with cd"
-DATA_LOST = 3
-"""The exit code of a command whose data could not be written, as of one whose store cannot."""
 
 VERBS: Mapping[str, str] = {
     "demo": "Run a small sweep that comes with podmap, to see one.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import click
 from podmap.cli._options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
 from podmap.cli._output import print_json, print_table, say_left_out
 from podmap.cli._run_state import state_here
+from podmap.cli._streams import end_unless_read
 from podmap.errors import RecordError
 from podmap.records import Record, TrialState
 
@@ -77,8 +79,12 @@ def command(
 def _watch(ledger: Ledger, manifest: Manifest, *, as_json: bool) -> None:
     from podmap.cli._watch import RunWatch, event_line
 
+    def pause(seconds: float) -> None:
+        end_unless_read()
+        time.sleep(seconds)
+
     watch = RunWatch(ledger, run_state=lambda *known: state_here(manifest, *known)[0])
-    for event in watch.events():
+    for event in watch.events(pause=pause):
         if as_json:
             print_json(event, in_a_line=True)
         else:

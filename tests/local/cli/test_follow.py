@@ -56,6 +56,43 @@ def test_a_trial_that_has_ended_is_shown_as_it_is_kept(cli: Any) -> None:
     assert "user_exit: " in ran.err
 
 
+TICKS = (
+    'while ! test -e go; do echo tick; sleep 0.05; done\necho "{\\"y\\": 1}" >"$PODMAP_RESULT"\n'
+)
+
+
+@pytest.mark.parametrize("verb", [("logs", "0", "-f"), ("status", "--watch", "--json")])
+def test_it_ends_once_nobody_reads_it(cli: Any, verb: tuple[str, ...]) -> None:
+    spec = cli.spec(trial=TICKS)
+    run = cli.start("run", spec, "--set", "search.params.x.high=0")
+    while "ledger:" not in run.stderr.readline():
+        pass
+    follow = cli.start(verb[0], cli.run_id(), *verb[1:])
+    assert follow.stdout.readline()
+    follow.stdout.close()
+    follow.stdout = None
+    assert 3 == follow.wait(timeout=60)
+    assert run.poll() is None
+    (cli.folder / "go").touch()
+    assert 0 == run.wait(timeout=60)
+
+
+def test_of_a_run_that_was_killed_it_says_what_it_waits_for(cli: Any) -> None:
+    run = cli.start("run", cli.spec(trial=TICKS), "--set", "search.params.x.high=0")
+    while "ledger:" not in run.stderr.readline():
+        pass
+    follow = cli.start("logs", cli.run_id(), "0", "-f")
+    assert "tick\n" == follow.stdout.readline()
+    run.kill()
+    run.wait(timeout=60)
+    (cli.folder / "go").touch()
+    while "attempt 1 has ended" not in (line := follow.stderr.readline()):
+        pass
+    assert line.endswith(f"goes on with the run: podmap resume {cli.run_id()}\n")
+    assert 0 == cli("resume", cli.run_id(), "-q").code
+    assert 0 == follow.wait(timeout=60)
+
+
 def test_json_and_following_do_not_go_together(cli: Any) -> None:
     assert 0 == cli("run", cli.spec(), "-q").code
     ran = cli("logs", cli.run_id(), "0", "-f", "--json")

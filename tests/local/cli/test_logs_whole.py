@@ -24,6 +24,7 @@ def test_the_whole_output_is_shown_where_it_is_kept(cli: Any, keep: str) -> None
     ran = cli("logs", cli.run_id(), "0")
     assert (keep == "full") == (LINES == ran.out.splitlines())
     assert LINES[-100:] == ran.out.splitlines()[-100:]
+    assert ran.out == cli("logs", cli.run_id(), "0", "-f").out
     data = cli("logs", cli.run_id(), "0", "--json").json
     assert (keep, True) == (data["kept"], data["log"].endswith(LINES[-1] + "\n"))
     assert 1 + (keep == "full") == len(list(cli.store.glob("*/*/logs/*")))
