@@ -52,14 +52,15 @@ def print_table(
         head: The columns' names.
         rows: Their values.
         key_columns: So many columns at the left are the last to have no room.
-        widest: No text is longer; None for no such limit, where there is room.
+        widest: No text is longer; None for all columns and texts whole, however wide the screen.
 
     Returns:
         The names of the columns that had no room.
     """
     cells = [[text(value, widest=widest) for value in row] for row in rows]
     head = [text(name, widest=widest) for name in head]
-    table = fit_table(head, cells, width=screen_width(), key_columns=key_columns)
+    width = None if widest is None else screen_width()
+    table = fit_table(head, cells, width=width, key_columns=key_columns)
     for line in table.lines:
         click.echo(line)
     return [head[place] for place in table.hidden]

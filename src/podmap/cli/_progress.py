@@ -202,8 +202,9 @@ class Progress:
         left_s, count = self.kill_left_s, len(self._alive)
         if left_s is None or not count:
             return ""
-        trials = "1 trial still runs" if count == 1 else f"{count} trials still run"
-        return f"{trials}, killed in {left_s:.0f}s" if left_s >= 1 else f"{trials}, being killed"
+        # The seconds first: a narrow line may lose its end.
+        trials = "1 trial that still runs" if count == 1 else f"{count} trials that still run"
+        return f"killed in {left_s:.0f}s: {trials}" if left_s >= 1 else f"being killed: {trials}"
 
     def _all_counts(self) -> dict[str, int]:
         open_ones = {TrialState.RUNNING.value: self.running, TrialState.WAITING.value: self.waiting}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import threading
 import webbrowser
+from pathlib import Path
 from typing import Any
 
 import click
 
 from podmap.cli._options import JSON, example
 from podmap.cli._output import print_json
+from podmap.errors import UsageError
 
 EXAMPLES = example("""
 podmap ui
@@ -81,6 +84,9 @@ def command(
 
     token = new_token(os.environ.get(TOKEN_VARIABLE))
     served = ServedStore(default_store(store), can_edit=not read_only)
+    folder = _folder_of(served.uri)
+    if store is not None and folder is not None:
+        _check_folder(folder)
     with bind(host, port, expose=expose) as listening:
         chosen = listening.getsockname()[1]
         gate = Gate.of(token, host=host, port=chosen, names=names)
@@ -89,6 +95,8 @@ def command(
 
         def tell() -> None:
             _tell(shown, as_json=as_json)
+            if folder is not None and not folder.exists():
+                click.echo(f"there is no {folder} yet: the first run makes it", err=True)
             if not no_browser:
                 _open_browser(url)
 
@@ -96,6 +104,27 @@ def command(
             serve(make_app(served, gate), listening, on_ready=tell)
         except KeyboardInterrupt:
             click.echo("ended", err=True)
+
+
+def _folder_of(uri: str) -> Path | None:
+    """The folder of a store on this machine; None of another one."""
+    from podmap.uris import parse_uri
+
+    location = parse_uri(uri)
+    return Path(location.local_path) if location.local else None
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuses a folder that somebody has named and that is no store: they would see no run."""
+    if not folder.is_dir():
+        why = "is no folder" if folder.exists() else "is not there"
+        raise UsageError(
+            f"the store {folder} {why}; runs are looked for in PODMAP_STORE or ~/.podmap/runs if "
+            "STORE is left out, and a store that is to be is made by mkdir, or by its first run"
+        )
+    if (folder / "manifest.json").exists():
+        store = shlex.quote(str(folder.parents[1]))
+        raise UsageError(f"{folder} is a run, not a store of runs: podmap ui {store}")
 
 
 def _tell(shown: dict[str, Any], *, as_json: bool) -> None:

@@ -92,8 +92,9 @@ def test_a_countdown_takes_the_place_of_what_waits() -> None:
     here = busy()
     here.expect_kill(30.0)
     lines = draw_progress(here, width=80).plain.splitlines()
-    assert "ending   2 trials still run, killed in 30s" in lines
+    assert "ending   killed in 30s: 2 trials that still run" in lines
     assert not any(line.startswith("waiting") for line in lines)
+    assert "ending   killed in 30s: " in draw_progress(here, width=30).plain
 
 
 def test_lines_are_said_now_and_then_only() -> None:
@@ -192,7 +193,7 @@ def test_ctrl_c_while_trials_ignore_it_counts_down_and_the_second_leaves(
     os.close(theirs)
     seen = b""
     interrupted = False
-    while not re.search(rb"1 trial still runs, killed in \d+s", seen):
+    while not re.search(rb"killed in \d+s: 1 trial that still runs", seen):
         if select.select([ours], [], [], 0.1)[0]:
             seen += os.read(ours, 65536)
         if not interrupted and (cli.folder / "begun").exists():

@@ -123,10 +123,10 @@ def test_what_ignores_its_end_is_counted_down() -> None:
     assert "" == here.ending_text()
     here.expect_kill(30.0)
     clock.now = 12.0
-    assert "1 trial still runs, killed in 18s" == here.ending_text()
+    assert "killed in 18s: 1 trial that still runs" == here.ending_text()
     here.begin(1)
     clock.now = 31.0
-    assert "2 trials still run, being killed" == here.ending_text()
+    assert "being killed: 2 trials that still run" == here.ending_text()
     here.end_attempt(0)
     here.add(ended(1))
     assert "" == here.ending_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from typing import Any
 
 import pytest
@@ -80,6 +81,26 @@ def test_columns_are_shown_in_the_order_that_was_asked_for(cli: Any, run: str) -
 def test_all_columns_are_those_of_csv_and_the_rank(cli: Any, run: str) -> None:
     head = cli("results", run, "--all").out.splitlines()[0].split()
     assert {"RANK", "ATTEMPTS", "REASON", "SAME", "LOSS", "TOOK"} <= set(head)
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["--columns", "trial,reason,model,same,x"], ["TRIAL", "REASON", "MODEL", "SAME", "X"]),
+        ([], ["RANK", "TRIAL", "STATE"]),
+    ],
+)
+def test_what_was_asked_for_is_whole_on_a_narrow_terminal(
+    cli: Any, run: str, args: list[str], expected: list[str]
+) -> None:
+    ours, theirs = os.openpty()
+    process = cli.start("results", run, *args, env={**cli.env, "COLUMNS": "22"}, stdout=theirs)
+    os.close(theirs)
+    with open(ours, encoding="utf-8") as shown:
+        head, *rows = (next(shown) for _ in range(6))
+        process.wait()
+    assert expected == head.split()
+    assert ("REASON" in expected) == any("exit code 3: no luck with 3" in row for row in rows)
 
 
 def test_csv_has_the_chosen_rows_and_columns(cli: Any, run: str) -> None:

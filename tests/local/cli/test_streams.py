@@ -58,7 +58,7 @@ def test_a_closed_descriptor_is_not_taken_by_a_file_of_the_run(cli: Any) -> None
     assert ["COMPLETE"] * 4 == [record["state"] for record in cli.records().values()]
 
 
-@pytest.mark.parametrize("verb", sorted(VERBS.keys() - {"demo", "schema", "ls", "lint-dag", "ui"}))
+@pytest.mark.parametrize("verb", sorted(VERBS.keys() - {"demo", "schema", "ls", "lint-dag"}))
 def test_an_error_is_json_too_if_json_was_asked_for(cli: Any, verb: str) -> None:
     ran = cli(verb, "nothing", "--json")
     assert (2, ran.code) == (ran.json["exit_code"], ran.code)

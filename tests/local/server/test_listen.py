@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -59,3 +60,26 @@ def test_a_wrong_token_of_ones_own_is_refused(cli: Cli, monkeypatch: pytest.Monk
     monkeypatch.setenv("PODMAP_UI_TOKEN", "short")
     refused = cli("ui", "--port", "0", "--no-browser")
     assert (2, True) == (refused.code, "PODMAP_UI_TOKEN has 5 characters" in refused.err)
+
+
+def test_a_store_that_is_not_there_is_an_error_and_no_empty_page(cli: Cli) -> None:
+    (cli.folder / "file").write_text("")
+    assert 0 == cli("run", cli.spec(), "-q").code
+    run = f"{cli.store}/grid/{cli.run_id()}"
+    for store, said in (
+        ("runz", "/runz is not there; runs are looked for in PODMAP_STORE"),
+        ("file", "/file is no folder; "),
+        (run, f"{run} is a run, not a store of runs: podmap ui {cli.store}"),
+    ):
+        refused = cli("ui", store, "--port", "0", "--no-browser", "--json")
+        assert (2, True) == (refused.code, said in refused.json["error"])
+
+
+def test_a_store_that_nobody_has_named_may_come_later(cli: Cli) -> None:
+    cli.env["PODMAP_STORE"] = str(cli.folder / "later")
+    process = cli.start("ui", "--port", "0", "--no-browser")
+    while "there is no" not in (line := process.stderr.readline()):
+        pass
+    assert f"there is no {cli.folder}/later yet: the first run makes it\n" == line
+    process.send_signal(signal.SIGINT)
+    assert 0 == process.wait()
