@@ -45,7 +45,7 @@ def blocks(params: Params) -> Iterator[Block]:
     conditions = Conditions(params)
     axes = {name: points(one) for name, one in dimensions(params).items()}
     askers = [name for name in conditions.order if name in conditions.askers]
-    for chosen in _choices(askers, axes, conditions, {}):
+    for chosen in _choices(askers, axes, conditions):
         flat = flattened(chosen)
         others = (name for name in params if name not in conditions.askers)
         own = tuple((name, axes[name]) for name in others if conditions.applies(name, flat))
@@ -71,14 +71,27 @@ def count_combinations(params: Params, *, most: int) -> int:
 
 
 def _choices(
-    names: Sequence[str], axes: Axes, conditions: Conditions, chosen: Mapping[str, Any]
+    names: Sequence[str], axes: Axes, conditions: Conditions
 ) -> Iterator[Mapping[str, Any]]:
-    if not names:
+    """The values that params can have together: no recursion, since there may be thousands."""
+    nothing: Mapping[str, Any] = {}
+    levels = [iter([nothing])]
+    while levels:
+        chosen = next(levels[-1], None)
+        if chosen is None:
+            levels.pop()
+        elif len(levels) > len(names):
+            yield chosen
+        else:
+            name = names[len(levels) - 1]
+            levels.append(_extended(chosen, name, axes[name], conditions))
+
+
+def _extended(
+    chosen: Mapping[str, Any], name: str, axis: Points, conditions: Conditions
+) -> Iterator[Mapping[str, Any]]:
+    if name in conditions.when and not conditions.applies(name, flattened(chosen)):
         yield chosen
-    elif not conditions.applies(names[0], flattened(chosen)):
-        yield from _choices(names[1:], axes, conditions, chosen)
     else:
-        axis = axes[names[0]]
         for place in range(axis.count):
-            more = {**chosen, names[0]: axis.at(place)}
-            yield from _choices(names[1:], axes, conditions, more)
+            yield {**chosen, name: axis.at(place)}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
+import sys
 from typing import Any
 
 import pytest
@@ -48,6 +50,21 @@ def test_a_grid_has_each_combination_that_differs_once() -> None:
     assert grid.distinct
     with pytest.raises(IndexError):
         grid.ask(grid.count)
+
+
+def test_a_grid_of_a_chain_of_more_conditions_than_python_may_recurse() -> None:
+    chain: dict[str, Any] = {"p0": [0, 1]}
+    for number in range(1, 400):
+        when = {f"p{number - 1}": 1}
+        chain[f"p{number}"] = ConditionalChoice(choices=[0, 1], when=when)
+    stack = inspect.stack(0)
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(stack) + 200)
+    try:
+        grid = Grid(chain)
+    finally:
+        sys.setrecursionlimit(before)
+    assert (401, 400) == (grid.count, len(grid.ask(400)))
 
 
 def test_constraints_on_what_a_combination_lacks_do_not_hold_it_back() -> None:
