@@ -104,8 +104,12 @@ class _Checker:
             yield self._bound_finding(where, one)
 
     def _combinations(self) -> Iterator[dict[str, int]]:
+        """All, those first that differ in one param: of a large search the others are cut off."""
+        first = dict.fromkeys(self._axes, 0)
+        for name, values in self._axes.items():
+            yield from ({**first, name: place} for place in range(len(values)))
         every = itertools.product(*(range(len(values)) for values in self._axes.values()))
-        return (dict(zip(self._axes, places, strict=True)) for places in every)
+        yield from (dict(zip(self._axes, places, strict=True)) for places in every)
 
     def _existing(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """The params of trials with these values, others with a value that says nothing."""

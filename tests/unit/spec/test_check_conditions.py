@@ -145,6 +145,17 @@ def test_what_can_be_left_out_or_is_for_trials_that_have_it_is_right(trial: Any)
     load(spec({"g": span(kernel="rbf")}, trial=trial))
 
 
+def test_what_cannot_be_left_out_is_told_of_searches_too_large_to_look_at_all_of() -> None:
+    many: dict[str, Any] = {f"p{number}": [0, 1] for number in range(14)}
+    params = {
+        **many,
+        "z": {"choices": [1, 2], "when": {"p0": 0}},
+        "y": {"choices": [1, 2], "when": {name: 0 for name in many if name != "p0"}},
+    }
+    trial = {"command": ["true"], "args": ["--z", "{params.z}"]}
+    assert "trial.args[1]: {params.z} has no value" in told(spec(params, trial=trial, trials=3))
+
+
 def test_params_to_be_tried_first_are_those_that_exist() -> None:
     first = [{"kernel": "linear"}, {"kernel": "rbf", "g": 0.1}]
     load(spec({"g": span(kernel="rbf")}, try_first=first))
