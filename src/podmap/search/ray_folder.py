@@ -86,7 +86,7 @@ class _TrialFolder:
         try:
             params = self._params()
             metrics = self._metrics()
-        except (ValueError, TooMuchError, UnicodeDecodeError, csv.Error, RecursionError):
+        except (ValueError, OverflowError, TooMuchError, csv.Error, RecursionError, SpecError):
             return Record(number, "", "", TrialState.UNKNOWN)
         state = TrialState.COMPLETE
         if failed or (metrics and not all(map(math.isfinite, metrics.values()))):

@@ -89,8 +89,9 @@ def test_the_table_is_read_where_there_are_no_lines(tmp_path: Path) -> None:
         ({"lr": 1}, ["{"]),
         ({"lr": 1, "text": "x" * 3000}, ()),
         ({"lr": 1}, ["x" * 3000]),
+        ({"lr": 1}, ['{"eval": {"acc": ' + "9" * 400 + "}}"]),
     ],
-    ids=["cut", "a list", "deep", "deeper", "a line that is cut", "large", "a long line"],
+    ids=["cut", "a list", "deep", "deeper", "a cut line", "large", "a long line", "no float"],
 )
 def test_a_trial_that_cannot_be_understood_costs_itself_alone(
     tmp_path: Path, params: Any, reports: Any
@@ -99,6 +100,16 @@ def test_a_trial_that_cannot_be_understood_costs_itself_alone(
     trial(tmp_path / "exp", "t1", {"lr": 0.2}, [report(1, 1)])
     found = read(tmp_path / "exp", limits=TableLimits(line_bytes=2000))
     assert [("UNKNOWN", {}, {}), ("COMPLETE", {"lr": 0.2}, {"eval/acc": 1.0})] == found
+
+
+def test_params_that_are_no_file_cost_their_trial_alone(tmp_path: Path) -> None:
+    for name, target in (("t0", "nowhere"), ("t1", "/dev/zero"), ("t2", "/etc")):
+        own = trial(tmp_path / "exp", name, {})
+        (own / "params.json").unlink()
+        (own / "params.json").symlink_to(target)
+    trial(tmp_path / "exp", "t3", {"lr": 0.2}, [report(1, 1)])
+    found = read(tmp_path / "exp")
+    assert [*[("UNKNOWN", {}, {})] * 3, ("COMPLETE", {"lr": 0.2}, {"eval/acc": 1.0})] == found
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:

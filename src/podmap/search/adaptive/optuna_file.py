@@ -105,8 +105,8 @@ def _read(
             storage = JournalStorage(JournalFileBackend(copy))
         study = _chosen(storage.get_all_studies(), name, key=key)
         trials = storage.get_all_trials(study._study_id, deepcopy=False)
-    columns = _columns(study, goals, key=key)
-    return list(_records(trials, goals, columns))
+        columns = _columns(study, goals, key=key)
+        return list(_records(trials, goals, columns))
 
 
 @contextlib.contextmanager
@@ -126,7 +126,7 @@ def _reading_errors() -> tuple[type[Exception], ...]:
     from optuna.exceptions import OptunaError
 
     found: list[type[Exception]] = [OptunaError, ValueError, KeyError, TypeError, RuntimeError]
-    found += [AttributeError, IndexError, AssertionError, OSError]
+    found += [AttributeError, IndexError, AssertionError, OverflowError, OSError]
     try:
         from sqlalchemy.exc import SQLAlchemyError
     except ImportError:
@@ -178,16 +178,26 @@ def _records(
         metrics: dict[str, float | None] = {}
         values = _values(trial) if state in _WITH_VALUES else []
         for goal, column in zip(goals, columns, strict=True):
-            if column < len(values) and math.isfinite(values[column]):
-                metrics[goal.metric] = values[column]
+            if column < len(values) and _is_finite(values[column]):
+                metrics[goal.metric] = float(values[column])
         known = {"COMPLETE": TrialState.COMPLETE, "PRUNED": TrialState.PRUNED}
         found = known.get(state, TrialState.FAILED if state == "FAIL" else TrialState.RUNNING)
         if found is TrialState.COMPLETE and len(metrics) < len(goals):
-            found = TrialState.FAILED  # an infinite value is none
-        params = dict(trial.params)
+            found = TrialState.FAILED  # what is infinite, or no number, is no value
+        params = {str(name): value for name, value in trial.params.items()}
         if EXPORTED in trial.user_attrs:
             params = {name: _restored(value) for name, value in params.items()}
         yield Record(trial.number, "", "", found, params=params, metrics=metrics)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value is a number that a metric can have; a journal may hold any text."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def _values(trial: Any) -> list[float]:
@@ -203,6 +213,6 @@ def _restored(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in ("[", "{"):
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
     return value

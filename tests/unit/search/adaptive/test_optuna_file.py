@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,43 @@ def test_what_cannot_be_read_is_said(
     make(tmp_path / name)
     with pytest.raises(SpecError, match=rf"search\.learn_from\[0\]: .*({told})"):
         read(name + asked, tmp_path, *goals)
+
+
+def edited(path: Path, op: int, **fields: Any) -> None:
+    """Changes what a line of a journal says, whoever wrote it."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if line["op_code"] == op:
+            line.update(fields)
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+@pytest.mark.parametrize("state", ["COMPLETE", "PRUNED"])
+@pytest.mark.parametrize(
+    "value", [10**400, "a", None, [1], True], ids=["large", "text", "null", "list", "true"]
+)
+def test_a_value_that_is_no_number_is_none(tmp_path: Path, value: Any, state: str) -> None:
+    path = tmp_path / "s.log"
+    study = make_study(path)
+    pruned = state == "PRUNED"
+    trial = study.ask()
+    trial.report(0.5, step=1)
+    study.tell(trial, *([] if pruned else [1.5]), state=optuna.trial.TrialState[state])
+    edited(path, 6, values=None if pruned else [value])
+    edited(path, 7, intermediate_value=value)
+    found = [(one.state.value, one.metrics) for one in read("s.log", tmp_path)]
+    assert [("PRUNED" if pruned else "FAILED", {})] == found
+
+
+@pytest.mark.parametrize("names", [5, ["a", "b", "loss"], [["loss"]], {"loss": 0}])
+def test_names_of_metrics_that_are_none_are_said(tmp_path: Path, names: Any) -> None:
+    study = make_study(tmp_path / "s.log")
+    with pytest.warns(optuna.exceptions.ExperimentalWarning):
+        study.set_metric_names(["loss"])
+    study.tell(study.ask(), 1.0)
+    edited(tmp_path / "s.log", 3, system_attr={"study:metric_names": names})
+    with pytest.raises(SpecError, match=r"search\.learn_from\[0\]: (it is no study|the study s has)"):
+        read("s.log", tmp_path)
 
 
 def test_a_file_that_is_too_large_and_a_database_are_refused(tmp_path: Path) -> None:
