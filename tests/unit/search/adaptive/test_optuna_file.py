@@ -176,7 +176,9 @@ def test_names_of_metrics_that_are_none_are_said(tmp_path: Path, names: Any) -> 
         study.set_metric_names(["loss"])
     study.tell(study.ask(), 1.0)
     edited(tmp_path / "s.log", 3, system_attr={"study:metric_names": names})
-    with pytest.raises(SpecError, match=r"search\.learn_from\[0\]: (it is no study|the study s has)"):
+    with pytest.raises(
+        SpecError, match=r"search\.learn_from\[0\]: (it is no study|the study s has)"
+    ):
         read("s.log", tmp_path)
 
 
