@@ -132,5 +132,5 @@ def own_lines(log: str) -> list[str]:
 
 
 def ends_with_verdict(lines: list[str], number: int) -> bool:
-    state = "FAILED" if (number + 1) % 7 == 0 else "COMPLETE"
+    state = "failed" if (number + 1) % 7 == 0 else "complete"
     return bool(lines) and lines[-1].startswith(f"trial {number}: {state}")

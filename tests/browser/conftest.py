@@ -63,13 +63,14 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
+    """Not for longer: while it is there an event loop runs, and `asyncio.run` can start none."""
     with sync_playwright() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     if os.environ.get("PODMAP_SKIP_BROWSER"):
         pytest.skip(SKIPPED)

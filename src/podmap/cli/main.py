@@ -20,7 +20,7 @@ FOLDER_GONE = "the working folder does not exist any more: go to one that does, 
 
 VERBS: Mapping[str, str] = {
     "demo": "Run a small sweep that comes with podmap, to see one.",
-    "doctor": "Say what would go wrong with sweeps here, and what to change.",
+    "doctor": "Say what would go wrong with sweeps here.",
     "run": "Run a sweep, as local processes or as pods.",
     "resume": "Go on with a run that was interrupted or killed.",
     "init": "Write a first spec of a script, from its --help.",
