@@ -43,22 +43,25 @@ class Draft:
         spec: The spec so far.
         lost: What cannot be kept.
         comments: Key path of the spec to what stands above it.
+        asked: The place of the file that was last looked at.
     """
 
     root: Node
     spec: dict[str, Any] = field(default_factory=dict)
     lost: list[Lost] = field(default_factory=list)
     comments: dict[tuple[str, ...], str] = field(default_factory=dict)
+    asked: Place = ()
     _read: set[Place] = field(default_factory=set)
 
     def get(self, *place: str | int) -> Any:
         """The plain value at a place of the file, which is known from now on; None if none."""
+        found = self.look(*place)
         self._read.add(place)
-        node = self.root.at(place)
-        return None if node is None else to_data(node)
+        return found
 
     def look(self, *place: str | int) -> Any:
         """As `get`, without what stands there being known from then on."""
+        self.asked = place
         node = self.root.at(place)
         return None if node is None else to_data(node)
 

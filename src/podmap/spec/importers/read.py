@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from podmap.errors import Problem, SpecError, UsageError
+from podmap.spec.findings import path_text
 from podmap.spec.importers.draft import Draft, Lost
 from podmap.spec.importers.katib import import_katib, is_katib
 from podmap.spec.importers.wandb import import_wandb, is_wandb
@@ -15,6 +16,8 @@ from podmap.spec.load import load
 from podmap.spec.yaml import YamlError, parse, to_data
 
 _MOST_BYTES = 1_048_576
+_NOT_SO = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
+"""What is raised at text where a list is needed, and the like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ def read_sweep(path: str) -> Imported:
 
     Raises:
         UsageError: The file cannot be read, or is of neither.
-        SpecError: It is not YAML.
+        SpecError: It is not YAML, or a value is of another kind than the tool has there.
     """
     try:
         with open(path, "rb") as file:
@@ -65,10 +68,10 @@ def read_sweep(path: str) -> Imported:
     data, draft, name = to_data(root), Draft(root), Path(path).stem
     if is_katib(data):
         tool = "Katib"
-        import_katib(draft, name=name)
+        _import(import_katib, draft, name=name, tool=tool, source=path)
     elif is_wandb(data):
         tool = "W&B"
-        import_wandb(draft, name=name)
+        _import(import_wandb, draft, name=name, tool=tool, source=path)
     else:
         raise UsageError(
             f"{path} is neither an Experiment of Katib (kind: Experiment, of kubeflow.org) nor a "
@@ -76,6 +79,19 @@ def read_sweep(path: str) -> Imported:
         )
     text = draft.text(head=f"Made by podmap import of {tool}'s {Path(path).name}.", source=path)
     return Imported(tool, text, draft.spec, draft.lost, _problems(draft))
+
+
+def _import(
+    make_spec: Callable[..., None], draft: Draft, *, name: str, tool: str, source: str
+) -> None:
+    """Makes the spec; a value of a kind that the tool has not there is said with its place."""
+    try:
+        make_spec(draft, name=name)
+    except _NOT_SO as error:
+        line, column = draft.root.mark_of(draft.asked, key=True)
+        message = f"what stands here is not as {tool} has it: {error}"
+        problem = Problem(path_text(draft.asked), message, line=line, column=column)
+        raise SpecError([problem], source=source) from error
 
 
 def _problems(draft: Draft) -> list[str]:

@@ -438,3 +438,32 @@ def test_what_the_spec_refuses_is_told_apart(tmp_path: Path) -> None:
 def test_what_is_neither_is_refused(tmp_path: Path, text: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("method: random\nparameters: 5\n", "parameters"),
+        ("method: random\nparameters: [{a: 1}]\n", "parameters"),
+        ("method: random\nparameters:\n  x: {values: 5}\n", "parameters.x.values"),
+        ("method: random\nparameters:\n  x: {distribution: normal, mu: a}\n", "parameters.x."),
+        (
+            "method: random\nparameters:\n  x: {distribution: log_uniform, min: 0, max: 1e300}\n",
+            "parameters.x.",
+        ),
+        (
+            "kind: Experiment\napiVersion: kubeflow.org/v1\n"
+            "spec: {algorithm: {algorithmSettings: 7}}\n",
+            "spec.algorithm.algorithmSettings",
+        ),
+    ],
+)
+def test_a_value_of_another_kind_is_said_with_its_place(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        read(tmp_path, text)
+    problem = caught.value.problems[0]
+    assert problem.path.startswith(told)
+    assert "what stands here is not as " in problem.message
+    assert problem.line is not None
