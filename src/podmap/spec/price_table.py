@@ -10,7 +10,9 @@ from pydantic import Field, ValidationError
 from podmap.errors import UsageError
 from podmap.spec.types import Model
 
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+MOST = 1e9
+"""What anything may cost an hour: so the cost of a run is a finite number, whatever it asks for."""
+Amount = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 KEY = "prices"
 VARIABLE = "PODMAP_PRICES"
 MAX_BYTES = 1 << 20
@@ -19,7 +21,7 @@ MAX_BYTES = 1 << 20
 class Prices(Model):
     """What an attempt costs an hour, by what it asks for in `resources`."""
 
-    currency: str = Field("USD", max_length=12, description="How amounts are named.")
+    currency: str = Field("USD", min_length=1, max_length=12, description="How amounts are named.")
     source: str = Field("", max_length=1000, description="Where the figures are from, and when.")
     cpu_hour: Amount = Field(0.0, description="A core that is requested.")
     memory_gib_hour: Amount = Field(0.0, description="A GiB of memory.")
@@ -42,12 +44,15 @@ def read_prices(path: str) -> dict[str, object]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        raw = Path(path).expanduser().read_bytes()[: MAX_BYTES + 1]
+        with Path(path).expanduser().open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise UsageError(f"{path} has more than {MAX_BYTES} bytes: it is no price table")
         data = YAML(typ="safe", pure=True).load(raw.decode("utf-8"))
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise UsageError(f"the price table {path} cannot be read: {error}") from error
+    except RecursionError:
+        raise UsageError(f"{path} is nested too deeply: it is no price table") from None
     if not isinstance(data, dict) or not isinstance(data.get(KEY), dict):
         raise UsageError(f"{path} is no price table: it needs the key {KEY}, as in examples/prices")
     if unknown := data.keys() - {KEY}:

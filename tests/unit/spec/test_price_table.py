@@ -31,6 +31,9 @@ def test_a_price_table_is_plain_data(tmp_path: Path) -> None:
         ("prices: {resources: {amd.com/gpu: x}}", "prices.resources.amd.com/gpu"),
         ("prices: {}\nmore: 1", "'more' is unknown"),
         ("prices: {", "cannot be read"),
+        ("prices: {cpu_hour: 1e300}", "prices.cpu_hour"),
+        ("prices: {currency: ''}", "prices.currency"),
+        ("[" * 5000, "nested too deeply"),
         ("a: " + "x" * (1 << 20), "no price table"),
     ],
     ids=[
@@ -44,6 +47,9 @@ def test_a_price_table_is_plain_data(tmp_path: Path) -> None:
         "resource",
         "more",
         "broken",
+        "out of all measure",
+        "no currency",
+        "deep",
         "large",
     ],
 )
@@ -54,6 +60,11 @@ def test_what_is_no_price_table_is_told(tmp_path: Path, text: str, told: str) ->
         read_prices(str(path))
     assert str(path) in str(caught.value)
     assert told in str(caught.value)
+
+
+def test_a_device_that_never_ends_is_read_in_part() -> None:
+    with pytest.raises(UsageError, match="/dev/zero has more than"):
+        read_prices("/dev/zero")
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
