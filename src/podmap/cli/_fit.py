@@ -40,6 +40,8 @@ def cut_middle(text: str, width: int) -> str:
     if width < 3:
         return _head(text, width)
     tail = _head(text[::-1], (width - 1) // 2)[::-1]
+    while tail and not _char_width(tail[0]):  # an accent, whose letter is left out
+        tail = tail[1:]
     return _head(text, width - 1 - shown_width(tail)) + "…" + tail
 
 

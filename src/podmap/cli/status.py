@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from podmap.cli._options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run
+from podmap.cli._options import FIND_STORE, JSON, KUBECONFIG, RUN, example, open_run, run_reference
 from podmap.cli._output import print_json, print_table, say_left_out
 from podmap.cli._run_state import state_here
 from podmap.cli._streams import end_unless_read
@@ -72,7 +72,7 @@ def command(
     if as_json:
         print_json(data)
     else:
-        _print(data)
+        _print(data, run_reference(ledger, manifest))
     say_left_out(data["left_out"])
 
 
@@ -163,7 +163,7 @@ def _running(
     ]
 
 
-def _print(data: dict[str, Any]) -> None:
+def _print(data: dict[str, Any], reference: str) -> None:
     from podmap.report.words import counts_text
 
     owner = {name: " ".join(str(value).split()) for name, value in data["owner"].items()}
@@ -192,4 +192,4 @@ def _print(data: dict[str, Any]) -> None:
     elif data["state"] == "open" and owner.get("kind") == "cli":
         host = owner.get("host")
         there = "" if host == socket.gethostname() else f" (it was started on {host})"
-        click.echo(f"go on with it: podmap resume {data['run_id']}{there}", err=True)
+        click.echo(f"go on with it: podmap resume {reference}{there}", err=True)

@@ -100,6 +100,11 @@ def test_status_counts_the_trials_by_state(cli: Any, run: str) -> None:
 def test_status_of_a_run_that_is_being_run_names_the_process(cli: Any, run: str) -> None:
     cli("reset", run, "0", "--yes")
     assert "open" == cli("status", run, "--json").json["state"]
+    assert f"go on with it: podmap resume {run}\n" == cli("status", run).err
+    where = f"{cli.store}/grid/{run}"
+    cli.env["PODMAP_STORE"] = str(cli.folder / "elsewhere")
+    said = cli.process("status", run, "--store", str(cli.store)).err
+    assert f"go on with it: podmap resume {where}\n" == said
     with hold_run(run):
         data = cli("status", run, "--json").json
     assert ("running", "int") == (data["state"], type(data["pid"]).__name__)

@@ -66,6 +66,7 @@ def test_east_asian_characters_take_two_places() -> None:
         ("learning_rate_of_the_head", 11, "learn…_head"),
         ("learning_rate", 2, "le"),
         ("漢字漢字漢字", 7, "漢字…字"),
+        ("e\u0301" * 9, 5, "e\u0301e\u0301…e\u0301e\u0301"),
     ],
 )
 def test_a_name_is_cut_in_its_middle(text: str, width: int, expected: str) -> None:
