@@ -76,7 +76,10 @@ class TrialFollower:
                 return
             else:
                 if not waits:
-                    self._say_waiting(f"trial {self._number} does not run; waiting until it does")
+                    why = "does not run; waiting until it does"
+                    if attempt is not None:
+                        why = f"has no attempt {attempt} yet; waiting until it has"
+                    self._say_waiting(f"trial {self._number} {why}")
                 waits = True
                 self._pause(EVERY_S)
 

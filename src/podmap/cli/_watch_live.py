@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NoReturn
+
+import click
 
 from podmap.cli._console import Console
 from podmap.cli._display import LiveProgress
+from podmap.cli._interrupt import EXIT_CODES
 from podmap.cli._options import run_reference
 from podmap.cli._progress import Progress
 from podmap.cli._run_state import state_here
@@ -50,10 +55,24 @@ def watch_live(ledger: Ledger, manifest: Manifest, *, kubeconfig: str | None = N
 
     watch = RunWatch(ledger, run_state=run_state, progress=progress)
     pause = _Pause(manifest, progress, kubeconfig)
-    with display:
+    with _leaving_at_sigterm(), display:
         for _ in watch.events(pause=pause):
             pass
     progress.failures.say(Console(), run_reference(ledger, manifest))
+
+
+@contextlib.contextmanager
+def _leaving_at_sigterm() -> Iterator[None]:
+    """Has SIGTERM end what is drawn first, so that the terminal has its cursor again."""
+
+    def leave(number: int, frame: object) -> NoReturn:
+        raise click.exceptions.Exit(EXIT_CODES[signal.Signals(number)])
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Pause:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -174,6 +175,25 @@ def test_status_watch_draws_how_far_a_run_is(cli: Any, columns: int) -> None:
     assert "ended    2 complete, 2 failed" in shown
     assert "best     y 1 (trial 1)" in shown
     assert any("4/4" in line for line in shown)
+
+
+def test_the_cursor_is_back_when_a_watch_is_told_to_end(cli: Any) -> None:
+    assert 0 == cli("run", cli.spec(), "-q").code
+    assert 0 == cli("reset", cli.run_id(), "0", "--yes").code
+    ours, theirs = open_terminal(80)
+    env = {**cli.env, "TERM": "xterm-256color"}
+    process = cli.start("status", cli.run_id(), "--watch", env=env, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    seen = b""
+    while b"3/4" not in seen:
+        seen += os.read(ours, 65536)
+    process.terminate()
+    with contextlib.suppress(OSError):  # EIO: nobody writes there any more
+        while more := os.read(ours, 65536):
+            seen += more
+    os.close(ours)
+    assert 143 == process.wait(timeout=60)
+    assert seen.count(b"\x1b[?25l") == seen.count(b"\x1b[?25h") == 1
 
 
 STUBBORN = "trap '' TERM INT\n: >begun\nwhile :; do sleep 0.1; done\n"

@@ -24,10 +24,13 @@ def test_output_comes_while_the_trial_runs_to_its_end(cli: Any) -> None:
         pass
     follow = cli.start("logs", cli.run_id(), "0", "-f")
     assert "begun 0\n" == follow.stdout.readline()
+    later = cli.start("logs", cli.run_id(), "0", "-f", "--attempt", "2")
+    assert "trial 0 has no attempt 2 yet; waiting until it has\n" == later.stderr.readline()
     (cli.folder / "go").touch()
     assert ("done 0\n", 0) == (follow.stdout.read(), follow.wait(timeout=60))
     assert 0 == run.wait(timeout=60)
     assert "trial 0, attempt 1\n" in follow.stderr.read()
+    assert 2 == later.wait(timeout=60)
 
 
 def test_it_goes_on_from_attempt_to_attempt(cli: Any) -> None:
