@@ -126,14 +126,20 @@ def foresee(loaded: LoadedSpec, plan: Plan, target: Target, asked: Asked) -> Est
 
 
 def _history(loaded: LoadedSpec, asked: Asked) -> History | None:
-    from podmap.errors import UsageError
+    from podmap.errors import NotSupportedError, StoreError, UsageError
     from podmap.forecast.history import find_history
     from podmap.ledger.runs import default_store
 
     if asked.like == "none" or (asked.each_s is not None and asked.like is None):
         return None
     store = default_store(loaded.sweep.store)
-    found = find_history(store, loaded.sweep.name, asked.like)
+    try:
+        found = find_history(store, loaded.sweep.name, asked.like)
+    except (StoreError, NotSupportedError) as error:
+        if asked.like is not None:
+            raise
+        click.echo(f"podmap: no earlier run is looked at: {error}", err=True)
+        return None
     if found is None and asked.like is not None:
         raise UsageError(f"--like {asked.like}: none of its trials has a result")
     return found

@@ -102,6 +102,16 @@ def test_a_run_that_is_not_there_or_has_no_result_cannot_be_alike(cli: Any) -> N
     assert (2, True) == (ran.code, "none of its trials has a result" in ran.err)
 
 
+def test_a_store_that_cannot_be_asked_keeps_no_plan_from_being_shown(cli: Any) -> None:
+    cli.store.write_text("a file where the folder must be")
+    path = cli.spec(SPEC)
+    ran = cli("plan", path, "--json")
+    assert (0, 24, None) == (ran.code, ran.json["count"], ran.json["estimated_by"])
+    assert "podmap: no earlier run is looked at: cannot list" in ran.err
+    ran = cli("plan", path, "--like", "0badcafe")
+    assert (3, True) == (ran.code, "cannot list" in ran.err)
+
+
 def test_money_beyond_the_budget_is_what_limits(cli: Any, tmp_path: Path) -> None:
     (tmp_path / "prices.yaml").write_text(PRICES)
     words = ["--trial-time", "30m", "--prices", "prices.yaml", "--set", "budget.cost=59"]
