@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -84,10 +86,12 @@ def command(
     if data["attempt"]:
         about += f", attempt {data['attempt']} of {data['attempts']}"
     click.echo(about, err=True)
+    output = _Output()
     if data["kept"] == "full":
-        log = _print_whole(ledger, trial, data["attempt"], log)
+        log = _print_whole(ledger, trial, data["attempt"], log, output)
     else:
-        _write(log)
+        output.write(log)
+    output.write(b"", last=True)
     explained = _explanation(data, log)
     if explained and log and not log.endswith(b"\n"):
         click.echo(err=True)
@@ -95,28 +99,36 @@ def command(
         click.echo(line, err=True)
 
 
-def _print_whole(ledger: Ledger, number: int, attempt: int, tail: bytes) -> bytes:
+def _print_whole(ledger: Ledger, number: int, attempt: int, tail: bytes, output: _Output) -> bytes:
     """Prints all that is kept of an attempt's output, piece by piece; the end of it."""
     from podmap.engine.log_pieces import read_pieces
 
     last = b""
     for piece in read_pieces(ledger, number, attempt):
-        _write(piece)
+        output.write(piece)
         last = (last + piece)[-TAIL_BYTES:]
     if not last.endswith(tail):
         click.echo("podmap: beyond logs.limit; the last 64 KiB are:", err=True)
-        _write(tail)
+        output.write(tail)
     return tail or last
 
 
-def _write(output: bytes) -> None:
-    """Prints output: as it is where a program reads it, made safe where a person does."""
-    sys.stdout.flush()
-    if sys.stdout.isatty():
-        click.echo(output.decode("utf-8", "replace").replace("\r\n", "\n"), nl=False)
-    else:
-        sys.stdout.buffer.write(output)
-        sys.stdout.buffer.flush()
+class _Output:
+    """Prints what a trial has: as it is where a program reads it, made safe where a person does."""
+
+    def __init__(self) -> None:
+        utf_8 = codecs.getincrementaldecoder("utf-8")("replace")
+        # A character or a line's end may come in two pieces; a progress bar's \r ends a line, too.
+        self._text = io.IncrementalNewlineDecoder(utf_8, translate=True)
+
+    def write(self, output: bytes, *, last: bool = False) -> None:
+        """Prints what comes next; what is not whole yet only with what follows, or as the last."""
+        sys.stdout.flush()
+        if sys.stdout.isatty():
+            click.echo(self._text.decode(output, final=last), nl=False)
+        else:
+            sys.stdout.buffer.write(output)
+            sys.stdout.buffer.flush()
 
 
 def _follow(
@@ -135,8 +147,10 @@ def _follow(
     if as_json:
         raise UsageError("-f prints output as it comes, which is no JSON: leave out --json")
 
-    def write(output: bytes) -> None:
-        _write(output)
+    output = _Output()
+
+    def write(piece: bytes) -> None:
+        output.write(piece)
         end_unless_read()
 
     def pause(seconds: float) -> None:
@@ -153,6 +167,7 @@ def _follow(
         pause=pause,
     )
     follower.follow(attempt)
+    output.write(b"", last=True)
     data, log = _read_attempt(ledger, manifest, number, attempt, kubeconfig)
     for line in _explanation(data, log):
         click.echo(line, err=True)

@@ -23,6 +23,7 @@ from podmap.cli._display import (
     speed_text,
 )
 from podmap.cli._progress import Progress
+from podmap.engine.log_pieces import PIECE_BYTES
 from podmap.records import Record, TrialState
 from podmap.spec.model import Objective
 
@@ -175,6 +176,29 @@ def test_status_watch_draws_how_far_a_run_is(cli: Any, columns: int) -> None:
     assert "ended    2 complete, 2 failed" in shown
     assert "best     y 1 (trial 1)" in shown
     assert any("4/4" in line for line in shown)
+
+
+@pytest.mark.parametrize("follows", [[], ["-f"]], ids=["at once", "followed"])
+def test_a_log_is_lines_of_whole_characters_on_a_terminal(cli: Any, follows: list[str]) -> None:
+    trial = (
+        "printf '10%%\\r20%%\\r\\n\\033[2J\\303\\251\\377.'\n"
+        'echo "{\\"y\\": 1}" >"$PODMAP_RESULT"\n'
+    )
+    assert 0 == cli("run", cli.spec(trial=trial), "-q").code
+    args = ["logs", cli.run_id(), "0", *follows]
+    seen = on_terminal(args, columns=80, folder=cli.folder, env=cli.env)
+    assert "10%\n20%\n?[2Jé\ufffd." in seen.replace("\r\n", "\n")
+
+
+def test_a_character_between_two_pieces_of_a_log_is_shown(cli: Any) -> None:
+    trial = (
+        f"head -c {PIECE_BYTES - 1} /dev/zero | tr '\\0' x\nprintf '\\303\\251.'\n"
+        'echo "{\\"y\\": 1}" >"$PODMAP_RESULT"\n'
+    )
+    sets = ["--set", "search.params.x.high=0", "--set", "logs={keep: full}"]
+    assert 0 == cli("run", cli.spec(trial=trial), "-q", *sets).code
+    args = ["logs", cli.run_id(), "0"]
+    assert "xxé." in on_terminal(args, columns=80, folder=cli.folder, env=cli.env)
 
 
 def test_the_cursor_is_back_when_a_watch_is_told_to_end(cli: Any) -> None:
