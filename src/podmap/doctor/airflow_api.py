@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import http.client
 import json
 import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from podmap.doctor.airflow_settings import Setting, check_settings, number
-from podmap.doctor.verdict import Verdict, hurts, ok, unreachable, unseen
+from podmap.doctor.verdict import NOT_UNDERSTOOD, Verdict, hurts, ok, unreachable, unseen
 from podmap.errors import UnreachableError, UsageError
+from podmap.uris import masked
 
 if TYPE_CHECKING:
     from podmap.spec.load import LoadedSpec
@@ -31,6 +34,7 @@ _PAGE = 100
 _MOST_DAGS = 2000
 _ANSWER_BYTES = 16 * 2**20
 
+Found = TypeVar("Found")
 Get = Callable[[str], Any]
 """The JSON at a path of the API; raises ForbiddenError where this user may not see it."""
 
@@ -62,7 +66,7 @@ def api_reader(url: str, token: str | None) -> Get:
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"--airflow is {url!r}; it can be an http or https URL, or here")
 
-    opener = urllib.request.build_opener(_SameServer)
+    opener, shown = urllib.request.build_opener(_SameServer), masked(url)
 
     def get(path: str) -> Any:
         headers = {"Accept": "application/json"}
@@ -75,9 +79,9 @@ def api_reader(url: str, token: str | None) -> Get:
         except urllib.error.HTTPError as error:
             error.close()
             kind = ForbiddenError if error.code in (401, 403) else UnreachableError
-            raise kind(f"{url}{path} answers {error.code} {error.reason}") from error
-        except (OSError, ValueError) as error:
-            raise UnreachableError(f"{url}{path} cannot be read: {error}") from error
+            raise kind(f"{shown}{path} answers {error.code} {error.reason}") from error
+        except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
+            raise UnreachableError(f"{shown}{path} cannot be read: {error}") from error
 
     return get
 
@@ -109,7 +113,7 @@ def check_airflow_api(url: str, loaded: LoadedSpec | None = None) -> list[Verdic
     """
     get = api_reader(url, os.environ.get(TOKEN))
     try:
-        found = [_version(get, url), *_health(get)]
+        found = _understood(lambda: [_version(get, masked(url)), *_health(get)])
     except UnreachableError as error:
         return [
             unreachable(AIRFLOW, str(error), "nothing else of Airflow was looked at", "--airflow")
@@ -125,13 +129,26 @@ def check_airflow_api(url: str, loaded: LoadedSpec | None = None) -> list[Verdic
     )
     for name, check in checks:
         try:
-            found.append(check(get))
+            found.append(_understood(functools.partial(check, get)))
         except ForbiddenError as error:
             told = f"{error}: a token of a user who may see it, in {TOKEN}"
             found.append(unseen(name, told))
         except UnreachableError as error:
             found.append(unreachable(name, str(error), "it is not known", "ask again"))
     return found
+
+
+def _understood(look: Callable[[], Found]) -> Found:
+    """What is found, of a server whose answers are Airflow's.
+
+    Raises:
+        UnreachableError: They are others: something else listens there.
+    """
+    try:
+        return look()
+    except NOT_UNDERSTOOD as error:
+        message = f"its answer is not one of Airflow's: {type(error).__name__}: {error}"
+        raise UnreachableError(message) from error
 
 
 def _version(get: Get, url: str) -> Verdict:
@@ -169,7 +186,7 @@ def _settings(get: Get) -> Setting:
         try:
             answer = get(f"/api/v2/config/section/{section}/option/{option}")
             return str(answer["sections"][0]["options"][0]["value"])
-        except (UnreachableError, KeyError, IndexError):
+        except (UnreachableError, *NOT_UNDERSTOOD):
             return None
 
     return setting

@@ -23,7 +23,7 @@ from podmap.doctor.namespace import (
 )
 from podmap.doctor.question import ClusterView, Question
 from podmap.doctor.rights import check_rights
-from podmap.doctor.verdict import Verdict, hurts, ok, unreachable
+from podmap.doctor.verdict import NOT_UNDERSTOOD, Verdict, hurts, ok, unreachable
 from podmap.engine.launch import NO_RUN, Launcher
 from podmap.errors import BackendError, UnreachableError, UsageError
 from podmap.ledger.runs import default_store
@@ -90,6 +90,8 @@ async def rooms(question: Question) -> list[tuple[str, Room | None]]:
 
 async def _look(question: Question, client: Client) -> list[Verdict]:
     version = await client.get("/version")
+    if not isinstance(version, dict) or "gitVersion" not in version:
+        return [_cannot_ask("what answers is not a Kubernetes API: it says no version")]
     connection = await client.connection()
     found = [_fits(version, f"{connection.server} ({connection.origin})"), _clock(client)]
     at = _view(question, client, question.target.namespace or connection.namespace)
@@ -97,7 +99,10 @@ async def _look(question: Question, client: Client) -> list[Verdict]:
         try:
             found.extend(await check(at))
         except BackendError as error:
-            found.append(_cannot_tell(name, error))
+            found.append(_cannot_tell(name, str(error)))
+        except NOT_UNDERSTOOD as error:
+            why = f"its answer is not one of Kubernetes': {type(error).__name__}: {error}"
+            found.append(_cannot_tell(name, why))
     if question.image is not None:
         found.extend(await check_image(at, question.image, within_s=question.image_within_s))
     return found
@@ -105,7 +110,9 @@ async def _look(question: Question, client: Client) -> list[Verdict]:
 
 def _fits(version: dict[str, str], server: str) -> Verdict:
     text = version.get("gitVersion", "?")
-    digits = ["".join(filter(str.isdigit, version.get(part, ""))) for part in ("major", "minor")]
+    digits = [
+        "".join(filter(str.isdigit, str(version.get(part, "")))) for part in ("major", "minor")
+    ]
     if all(digits) and (int(digits[0]), int(digits[1])) < OLDEST:
         return hurts(
             CLUSTER,
@@ -159,6 +166,6 @@ def _cannot_ask(why: str) -> Verdict:
     )
 
 
-def _cannot_tell(name: str, error: BackendError) -> Verdict:
+def _cannot_tell(name: str, found: str) -> Verdict:
     why = "it could not be asked, so it is not known"
-    return unreachable(name, str(error), why, "run podmap doctor again once the cluster answers")
+    return unreachable(name, found, why, "run podmap doctor again once the cluster answers")

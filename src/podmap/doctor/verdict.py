@@ -17,6 +17,8 @@ class Level(str, enum.Enum):
     UNREACHABLE = "unreachable"
 
 
+NOT_UNDERSTOOD = (TypeError, ValueError, AttributeError, LookupError)
+"""What is raised at an answer in JSON that has another form than the server's that is meant."""
 EXIT_CODES = {Level.OK: 0, Level.UNSEEN: 0, Level.HURTS: 1, Level.UNREACHABLE: 3}
 
 

@@ -184,6 +184,27 @@ def test_an_airflow_that_is_away_cannot_be_reached() -> None:
     assert ("airflow", Level.UNREACHABLE) == (one.name, one.level)
 
 
+@pytest.mark.parametrize("path", ["/api/v2/version", "/api/v2/monitor/health"])
+@pytest.mark.parametrize("answer", [[], "text", None])
+def test_what_is_not_airflow_is_one_line(path: str, answer: Any) -> None:
+    (one,) = ask({path: answer}).values()
+    assert ("airflow", Level.UNREACHABLE) == (one.name, one.level)
+    assert "its answer is not one of Airflow's" in one.found
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"jobs": [5], "dags": [5], "total_entries": "many"}])
+def test_an_answer_of_another_form_is_not_known(answer: Any) -> None:
+    paths = ("jobs", "dags", "importErrors", "providers", "config/section/core/option/x")
+    found = odd(ask({f"/api/v2/{path}": answer for path in paths}))
+    names = ("triggerers", "provider", "parse time", "import errors")
+    assert {**ALWAYS, **dict.fromkeys(names, Level.UNREACHABLE)} == found
+
+
+def test_a_password_in_the_url_is_not_shown() -> None:
+    (one,) = check_airflow_api("http://me:secret@127.0.0.1:1")
+    assert (Level.UNREACHABLE, False) == (one.level, "secret" in one.found)
+
+
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "airflow.example.com", ""])
 def test_only_http_is_asked(url: str) -> None:
     with pytest.raises(UsageError, match="http or https URL, or here"):

@@ -110,6 +110,20 @@ def test_credentials_that_are_refused_are_one_line(tmp_path: Path) -> None:
     assert "does not accept the credentials" in one.found
 
 
+def test_what_is_not_kubernetes_is_one_line(healthy: FakeCluster, kubeconfig: Path) -> None:
+    healthy.tell("/version", {"name": "another server"})
+    (one,) = ask(kubeconfig)
+    assert ("cluster", Level.UNREACHABLE) == (one.name, one.level)
+    assert "what answers is not a Kubernetes API" in one.found
+
+
+def test_an_answer_of_another_form_is_not_known(healthy: FakeCluster, kubeconfig: Path) -> None:
+    healthy.tell("/api/v1/nodes", [5])
+    one = next(each for each in ask(kubeconfig) if each.name == "nodes")
+    assert Level.UNREACHABLE is one.level
+    assert "its answer is not one of Kubernetes'" in one.found
+
+
 def test_an_old_kubernetes_fires(healthy: FakeCluster, kubeconfig: Path) -> None:
     healthy.tell("/version", {"major": "1", "minor": "26+", "gitVersion": "v1.26.9-eks"})
     one = fired(ask(kubeconfig), "cluster")
