@@ -177,6 +177,7 @@ def _completed(row: ItemRow, params: Mapping[str, Any], problems: ItemProblems) 
     conditions, dims = Conditions(params), dimensions(params)
     constants = {name: one for name, one in dims.items() if not isinstance(one, (Range, list))}
     flat = flattened({**constants, **values})
+    _add_misplaced(row, conditions, flat, problems)
     for name, dimension in dims.items():
         if name not in values and not any(given.startswith(f"{name}.") for given in values):
             if not conditions.applies(name, flat):
@@ -190,6 +191,16 @@ def _completed(row: ItemRow, params: Mapping[str, Any], problems: ItemProblems) 
             value = values.get(name)
             values[name] = float(value) if type(value) is int else value
     return ItemRow(values, row.path, row.line)
+
+
+def _add_misplaced(
+    row: ItemRow, conditions: Conditions, flat: Mapping[str, Any], problems: ItemProblems
+) -> None:
+    """Adds a problem for each param of an item that cannot exist beside the others."""
+    for name in row.values:
+        if name != PATCH and not conditions.applies(conditions.owner(str(name)), flat):
+            message = "no trial has it with these params: its `when` does not hold"
+            problems.add(row.problem(message, name=str(name), hint="leave it out"))
 
 
 def _known_params(planned: PlannedRun) -> dict[str, list[int]]:

@@ -215,3 +215,15 @@ def test_a_file_that_was_changed_decides_nothing_but_params(
     assert ran.code != 0
     assert "added" in ran.err
     assert not (cli.folder / "hit").exists()
+
+
+def test_an_item_has_the_params_whose_conditions_hold_and_no_others(cli: Any, say: Any) -> None:
+    Path(cli.folder, "go").touch()
+    spec = SPEC.replace("k: 3}", "k: {choices: [3, 4], when: {c: a}}}")
+    spec = spec.replace('"{params.c}{params.k}"', '"--k={params.k}"')
+    assert 0 == cli("run", cli.spec(spec, trial=WHEN_TOLD), "-q").code
+    run = str(cli.run_id())
+    ran = say('{"x": 0.5, "c": "b", "k": 3}', "add", run, "--items", "-")
+    assert (2, True) == (ran.code, "k: no trial has it with these params: its `when`" in ran.err)
+    ran = say('{"x": 0.5, "c": "b"}\n{"x": 0.5, "c": "a", "k": 4}', "add", run, "--items", "-")
+    assert (0, True) == (ran.code, "added 2 trials" in ran.out + ran.err)
