@@ -140,8 +140,8 @@ echo '{"y": 1}' >"$PODMAP_RESULT"
     ran = cli.process("run", cli.spec(LIST, trial=trial), "--json")
     assert (0, {"COMPLETE": 1}) == (ran.code, ran.json["counts"])
     assert cli("logs", cli.run_id(), "0").out.endswith("x\nthe end\n")
-    files = list(cli.store.rglob("*"))
-    assert sum(file.stat().st_size for file in files if file.is_file()) < 1_000_000
+    files = [file for file in cli.store.rglob("*") if file.is_file() and file.suffix != ".html"]
+    assert sum(file.stat().st_size for file in files) < 1_000_000
     assert [] == list((cli.folder / "state").rglob("output"))
 
 
@@ -208,7 +208,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)],
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)],
         capture_output=True,
         check=False,
     )

@@ -21,10 +21,10 @@ def test_a_run_is_entered_and_goes_on_to_its_end(cli: Any, what: bytes | None) -
         assert 0 == cli(*args).code, args
     if what is not None:
         state.write_bytes(what)  # the report has ended it anew
-    listed = cli("ls")
+    listed = cli("ls", "--columns", "trials")
     if what is not None:
         assert f"left out: {state}" in listed.err
-    assert ["4"] == listed.out.splitlines()[1].split()[3:4]
+    assert ["TRIALS", "4"] == listed.out.split()
     assert 0 == cli("reset", run, "1", "--yes").code
     if what is not None:
         state.write_bytes(what)
@@ -43,7 +43,8 @@ def test_no_verb_waits_for_a_pipe_in_a_run(cli: Any, name: str) -> None:
     os.mkfifo(path)
     for args in (["ls"], ["status", run], ["results", run], ["logs", run, "0"], ["report", run]):
         assert 0 == cli(*args).code, args
-    assert ["4", "4"] == cli("ls").out.splitlines()[1].split()[3:5]
+    listed = cli("ls", "--columns", "trials,complete")
+    assert ["TRIALS", "COMPLETE", "4", "4"] == listed.out.split()
     odd = cli("logs", run, "1")
     assert (0 if name != "logs/1-a1.log" else 1) == odd.code
     assert "Traceback" not in odd.err
