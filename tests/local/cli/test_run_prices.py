@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import GRID
+from tests.conftest import GRID, TRIAL
 
 COST = "budget: {cost: 1e-9}\n"
 
@@ -22,7 +22,10 @@ def prices(tmp_path: Path) -> str:
 def spec(cli: Any) -> str:
     """Many trials, one at a time: what is over is known before the last one starts."""
     text = GRID.replace("high: 3", "high: 60").replace("parallelism: 2", "parallelism: 1")
-    path: str = cli.spec(text.replace("trial:\n", "trial:\n  resources: {cpu: 1}\n") + COST)
+    path: str = cli.spec(
+        text.replace("trial:\n", "trial:\n  resources: {cpu: 1}\n") + COST,
+        trial=TRIAL + "sleep 0.1\n",
+    )
     return path
 
 

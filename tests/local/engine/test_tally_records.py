@@ -74,11 +74,11 @@ def test_failures_and_gpu_hours_are_counted_by_the_snapshot(bucket: Bucket) -> N
     tally = Tally.of_run(planned, planned.ledger.read_state())
     assert [] == [name for method, name in bucket.asked if method == "GET" and "/trials/" in name]
     assert tally.failed == {0, 1}
-    assert tally.gpus.held_h == pytest.approx(COUNT / 60)
+    assert tally.gpus._tallies[0].held_h == pytest.approx(COUNT / 60)
     assert tally.stop is not None
     again = Record(0, "k", "e2", TrialState.RUNNING, gpu_seconds=0.0)
     tally.count_record(again)
-    assert tally.gpus.held_h == pytest.approx(COUNT / 60)
+    assert tally.gpus._tallies[0].held_h == pytest.approx(COUNT / 60)
 
 
 def test_where_all_failed_it_is_seen_how(tmp_path: Path) -> None:
