@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
@@ -23,6 +23,7 @@ from podmap.server.answer import Answer, RequestError, error_answer, json_answer
 from podmap.server.app import LONGEST_METRIC, read_body, response_of
 from podmap.server.desk import Desk
 from podmap.server.page import file_answer, missing_script
+from podmap.server.served_run import ServedRun
 
 AIRFLOWS_APP = "podmap.airflows_app"
 """The key of a request's scope with the app that this one is mounted in."""
@@ -71,35 +72,36 @@ class SweepRoutes:
     ) -> Response:
         """A sweep's run, with the curves of a metric."""
         names = (dag_id, run_id, group_id)
-
-        def work() -> Answer:
-            return self._sweeps.served(self._sweeps.find(*names)).view(curve)
-
-        return _sent(request, await self._desk.answer(work, shared=(*names, curve)))
+        return await self._of_run(
+            request, names, lambda run: run.view(curve), shared=(*names, curve)
+        )
 
     async def trial(
         self, request: Request, dag_id: str, number: int, run_id: RunId, group_id: GroupId
     ) -> Response:
         """A trial."""
-        found = (dag_id, run_id, group_id)
-        return _sent(
-            request,
-            await self._desk.answer(
-                lambda: self._sweeps.served(self._sweeps.find(*found)).trial(number)
-            ),
+        return await self._of_run(
+            request, (dag_id, run_id, group_id), lambda run: run.trial(number)
         )
 
     async def log(
         self, request: Request, dag_id: str, number: int, run_id: RunId, group_id: GroupId
     ) -> Response:
         """What a trial has printed, as far as it is kept."""
-        found = (dag_id, run_id, group_id)
-        return _sent(
-            request,
-            await self._desk.answer(
-                lambda: self._sweeps.served(self._sweeps.find(*found)).log(number)
-            ),
-        )
+        return await self._of_run(request, (dag_id, run_id, group_id), lambda run: run.log(number))
+
+    async def _of_run(
+        self,
+        request: Request,
+        names: tuple[str, str, str],
+        ask: Callable[[ServedRun], Answer],
+        *,
+        shared: Hashable = None,
+    ) -> Response:
+        def work() -> Answer:
+            return ask(self._sweeps.served(self._sweeps.find(*names)))
+
+        return _sent(request, await self._desk.answer(work, shared=shared))
 
     async def me(self, request: Request, dag_id: str, user: User) -> Response:
         """What the user may do with the DAG's runs."""
